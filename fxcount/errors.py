@@ -1,0 +1,68 @@
+"""The errors fxcount raises: each says what happened, where in the user's model, and what to do next.
+
+Only the text differs between them; one base class lets a caller write ``except fxcount.FxcountError``.
+Exceptions that the user's own model raises are never wrapped: they pass through unchanged, with a note
+(:pep:`678`) that names the module and the line fxcount was tracing.
+
+>>> str(ShapeError("conv2d: x has 4 channels, weight wants 3", where="net.py:12 (layer1.conv)", hint="check in_channels"))
+'conv2d: x has 4 channels, weight wants 3\\n  at net.py:12 (layer1.conv)\\n  to fix: check in_channels'
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AssumptionError",
+    "DataDependentError",
+    "FxcountError",
+    "InputError",
+    "ShapeError",
+    "SizeError",
+    "UncountedError",
+    "UnsupportedError",
+]
+
+
+class FxcountError(Exception):
+    """Base of every error of fxcount: ``what`` happened, ``where`` in the model, ``hint`` what to do."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  at {self.where}")
+        if self.hint:
+            lines.append(f"  to fix: {self.hint}")
+        return "\n".join(lines)
+
+
+class SizeError(FxcountError, ValueError):
+    """A size or a size expression is malformed, out of range, or lacks a symbol's value."""
+
+
+class AssumptionError(FxcountError, ValueError):
+    """The numbers asked for lie outside what the formulas assume."""
+
+
+class InputError(FxcountError, TypeError):
+    """The inputs given do not describe a call of the model."""
+
+
+class ShapeError(FxcountError, ValueError):
+    """Operand shapes or dtypes do not fit the op, as torch itself would complain."""
+
+
+class DataDependentError(FxcountError, RuntimeError):
+    """The model asks for the value of a tensor, which no analysis without data can know."""
+
+
+class UnsupportedError(FxcountError, NotImplementedError):
+    """An op or a Python feature that the tracer cannot follow."""
+
+
+class UncountedError(FxcountError, RuntimeError):
+    """``strict=True`` and some op of the model has no cost rule."""

@@ -1,0 +1,156 @@
+"""What rules know of a tensor, and what they say of an op's work.
+
+``TensorFact`` is a tensor without its data: symbolic shape, dtype, device, strides. ``Work`` is the cost of one call.
+Both are frozen, hashed values, so that equal calls are recognised and their rules run once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from fxcount.symbolic import Size, prod
+
+__all__ = ["Alias", "TensorFact", "Work", "contiguous_strides", "dense_strides"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorFact:
+    """Shape (elements), dtype, device and strides (elements) of a tensor; ``strides=None`` is dense row-major.
+
+    >>> TensorFact((2, 3), torch.float32).nbytes
+    24
+    """
+
+    shape: tuple[Size, ...]
+    dtype: torch.dtype
+    device: torch.device = torch.device("cpu")
+    strides: tuple[Size, ...] | None = None
+    numel: Size = field(init=False, repr=False)
+    _hash: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numel", prod(self.shape))
+        object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.strides, self.device)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, TensorFact)
+            and self._hash == other._hash
+            and self.shape == other.shape
+            and self.dtype is other.dtype
+            and self.strides == other.strides
+            and self.device == other.device
+        )
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Size:
+        """Bytes of the elements, each counted once."""
+        return self.numel * self.dtype.itemsize
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the layout is dense row-major."""
+        return self.strides is None
+
+    def stride(self) -> tuple[Size, ...]:
+        """Strides in elements, spelled out also for a contiguous tensor."""
+        return contiguous_strides(self.shape) if self.strides is None else self.strides
+
+    def new(self, shape: tuple[Size, ...], dtype: torch.dtype | None = None) -> TensorFact:
+        """A dense row-major tensor on the same device."""
+        return TensorFact(tuple(shape), dtype or self.dtype, self.device)
+
+    def like(self, dtype: torch.dtype | None = None) -> TensorFact:
+        """``torch.empty_like`` with preserved memory format: the same dense layout, else the order of the strides."""
+        if self.strides is None:
+            return self if dtype is None or dtype is self.dtype else TensorFact(self.shape, dtype, self.device)
+        return TensorFact(self.shape, dtype or self.dtype, self.device, dense_strides(self.shape, self.strides))
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A result that shares the storage of tensor operand number ``of`` (counted over all tensors of the call)."""
+
+    fact: TensorFact
+    of: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Work of one call. ``macs``: multiply-accumulates of contractions; ``flops``: all scalar floating-point
+    operations, 2 per mac included; ``transcendentals``: those of the flops that are exp, log, tanh, erf, sin, ...
+
+    ``read_bytes``/``write_bytes`` of ``None`` mean the general rule: each operand once, each result once.
+    """
+
+    macs: Size = 0
+    flops: Size = 0
+    transcendentals: Size = 0
+    read_bytes: Size | None = None
+    write_bytes: Size | None = None
+
+
+def contiguous_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Row-major strides in elements, with torch's convention that a dimension of size 0 counts as 1.
+
+    >>> contiguous_strides((2, 3, 5))
+    (15, 5, 1)
+    """
+    strides: list[Size] = []
+    running: Size = 1
+    for size in reversed(shape):
+        strides.append(running)
+        running = running * size if size != 0 else running
+    return tuple(reversed(strides))
+
+
+def dense_strides(shape: tuple[Size, ...], strides: tuple[Size, ...]) -> tuple[Size, ...] | None:
+    """Strides of a dense tensor whose dimensions are ordered as ``strides`` orders them; ``None`` if row-major.
+
+    The order is decided structurally: a stride that has another as a factor lies further out.
+
+    >>> dense_strides((2, 3, 5), (15, 1, 3))
+    (15, 1, 3)
+    """
+    order = stride_order(shape, strides)
+    if order == list(range(len(shape))):
+        return None
+    result: list[Size] = [0] * len(shape)
+    running: Size = 1
+    for dim in reversed(order):
+        result[dim] = running
+        running = running * shape[dim]
+    row_major = contiguous_strides(shape)
+    same = all(a == b or n == 1 for a, b, n in zip(result, row_major, shape, strict=True))
+    return None if same else tuple(result)
+
+
+def stride_order(shape: tuple[Size, ...], strides: tuple[Size, ...]) -> list[int]:
+    """Dimensions from outermost to innermost, by stride; ties keep their order, sizes of 1 stay where they are."""
+    return sorted(range(len(shape)), key=lambda d: (-_magnitude(strides[d]), d))
+
+
+def _magnitude(stride: Size) -> int:
+    # A layout question must not install a guard: strides are compared at one fixed large assignment of the symbols,
+    # where a product of sizes is larger than any of its factors.
+    from fxcount.symbolic import evaluate, free_symbols
+
+    if isinstance(stride, int):
+        return stride
+    return evaluate(stride, dict.fromkeys(free_symbols(stride), 9240))

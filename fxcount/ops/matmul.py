@@ -1,0 +1,341 @@
+"""Matrix products: mm, bmm, matmul, linear and what adds to them; dot, outer; the grouped, scaled and integer variants.
+
+Shapes:  x (*B, N, K), other (*B', K, P) -> y (broadcast(B, B'), N, P); the result is always row-major
+Counts:  macs = numel(y) * K;  flops = 2*macs, + numel(y) for an added term, + numel(y) for each factor that is not 1
+         complex numbers: 4 macs and 8 flops for each product that is added, 2 flops per addition, 6 per multiplication
+         integers: macs as for floats, flops 0
+Raises:  ShapeError: inner sizes, ranks or dtypes do not match
+Source:  definition of the matrix product; the copies are those of ``at::native::_matmul_impl`` and ``linear``
+
+>>> from fxcount.symbolic import Scope
+>>> x, w = TensorFact((3, 8), torch.float32), TensorFact((5, 8), torch.float32)
+>>> y = linear_shape(Scope({}), x, w)
+>>> y.shape, linear_cost(y, x, w).macs
+((3, 5), 120)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from fxcount.errors import ShapeError
+from fxcount.ops.common import broadcast, promote, shape_text
+from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.registry import Op, op
+from fxcount.symbolic import Scope, Size, max_, prod
+
+__all__ = ["OPS", "contraction", "linear_cost", "linear_shape", "matmul_shape", "merges", "require"]
+
+
+def contraction(dtype: torch.dtype, macs: Size, adds: Size = 0, muls: Size = 0, transcendentals: Size = 0) -> Work:
+    """Work of a contraction with further element-wise operations, given in scalars of ``dtype``.
+
+    >>> contraction(torch.float32, 10, adds=2).flops, contraction(torch.complex64, 10, adds=2).flops
+    (22, 84)
+    """
+    if dtype.is_complex:
+        return Work(4 * macs, 8 * macs + 2 * adds + 6 * muls + transcendentals, transcendentals)
+    if dtype.is_floating_point:
+        return Work(macs, 2 * macs + adds + muls + transcendentals, transcendentals)
+    return Work(macs)
+
+
+def require(scope: Scope, a: Size, b: Size, what: str, *shapes: tuple[Size, ...]) -> None:
+    """Raise unless two sizes are equal (assuming it if only the sample values say so)."""
+    if not scope.same(a, b, what):
+        raise ShapeError(f"{what}: {a} against {b} in shapes {' and '.join(map(shape_text, shapes))}")
+
+
+def require_dtype(what: str, *tensors: TensorFact | None) -> torch.dtype:
+    """The one dtype of all tensors; contractions do not promote."""
+    dtypes = [t.dtype for t in tensors if t is not None]
+    if any(d is not dtypes[0] for d in dtypes):
+        names = " and ".join(str(d).removeprefix("torch.") for d in dtypes)
+        raise ShapeError(f"{what}: operands must have one dtype, not {names}", hint="convert them with .to(dtype)")
+    if dtypes[0] is torch.bool:
+        raise ShapeError(f"{what}: not implemented for bool")
+    return dtypes[0]
+
+
+def require_rank(what: str, **tensors: tuple[TensorFact, int]) -> None:
+    """Raise unless each tensor has its rank."""
+    for name, (tensor, ndim) in tensors.items():
+        if tensor.ndim != ndim:
+            raise ShapeError(f"{what}: {name} must have {ndim} dimensions, not shape {shape_text(tensor.shape)}")
+
+
+def merges(shape: Sequence[Size], strides: Sequence[Size]) -> bool:
+    """Whether the dimensions can be viewed as one; asked structurally, so that it assumes nothing.
+
+    >>> merges((2, 3), (12, 4)), merges((2, 3), (4, 8))
+    (True, False)
+    """
+    kept = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    return all(outer == inner * n for (_, outer), (n, inner) in zip(kept, kept[1:], strict=False))
+
+
+# --- matmul and linear ---------------------------------------------------------------------------------------------
+
+
+def matmul_shape(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact:
+    """``torch.matmul``: vectors count as a row or a column, leading dimensions broadcast."""
+    dtype = require_dtype("matmul", x, other)
+    if not x.ndim or not other.ndim:
+        raise ShapeError("matmul: both operands need at least one dimension, one is a scalar", hint="multiply with *")
+    inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
+    require(scope, x.shape[-1], inner, "matmul: inner sizes must match", x.shape, other.shape)
+    batch = broadcast(scope, "matmul", x.shape[:-2], other.shape[:-2])
+    rows = x.shape[-2:-1] if x.ndim > 1 else ()
+    columns = other.shape[-1:] if other.ndim > 1 else ()
+    return x.new((*batch, *rows, *columns), dtype)
+
+
+def _matmul_cost(y: TensorFact, x: TensorFact, *_: Any) -> Work:
+    return contraction(y.dtype, y.numel * x.shape[-1])
+
+
+def matmul_copies(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
+    """Bytes of the operand copies: bmm wants one batch dimension, and an operand whose (expanded) batch dimensions
+    cannot be viewed as one is cloned. Where torch folds the batch into the rows instead, nothing is copied either."""
+    if max(x.ndim, other.ndim) < 3:
+        return 0
+    matrix_dims = min(x.ndim, 2) + min(other.ndim, 2) - 2
+    batch = y.shape[: y.ndim - matrix_dims]
+    return _bmm_copy(x, batch) + _bmm_copy(other, batch)
+
+
+def _bmm_copy(t: TensorFact, batch: tuple[Size, ...]) -> Size:
+    own = max(t.ndim - 2, 0)
+    missing = len(batch) - own
+    expanded = [0] * missing + [0 if n == 1 else s for n, s in zip(t.shape[:own], t.stride()[:own], strict=True)]
+    return 0 if merges(batch, expanded) else prod(batch) * prod(t.shape[-2:]) * t.itemsize
+
+
+def linear_shape(scope: Scope, x: TensorFact, weight: TensorFact, bias: TensorFact | None = None) -> TensorFact:
+    """``x @ weight.T + bias``."""
+    dtype = require_dtype("linear", x, weight, bias)
+    if not x.ndim or weight.ndim not in (1, 2):
+        raise ShapeError(f"linear: x {shape_text(x.shape)} needs a dimension, weight {shape_text(weight.shape)} 1 or 2")
+    if x.shape[-1] != weight.shape[-1] and not scope.same(x.shape[-1], weight.shape[-1], "linear: features"):
+        raise ShapeError(
+            f"linear: x {shape_text(x.shape)} has {x.shape[-1]} features, weight {shape_text(weight.shape)} wants "
+            f"{weight.shape[-1]}",
+            hint="check in_features, or which dimension comes last",
+        )
+    shape = (*x.shape[:-1], *weight.shape[:-1])
+    _require_expands(scope, "linear bias", bias, shape)
+    return x.new(shape, dtype)
+
+
+def _require_expands(scope: Scope, what: str, term: TensorFact | None, shape: tuple[Size, ...]) -> None:
+    # A term is added without widening the product.
+    if term is None or term.shape == shape[len(shape) - term.ndim :]:
+        return
+    if term.ndim > len(shape) or broadcast(scope, what, shape, term.shape) != shape:
+        raise ShapeError(f"{what} {shape_text(term.shape)} does not expand to {shape_text(shape)}")
+
+
+def linear_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: TensorFact | None = None) -> Work:
+    """macs = numel(y) * K; flops = 2*macs + numel(y) with a bias."""
+    return contraction(y.dtype, y.numel * x.shape[-1], adds=0 if bias is None else y.numel)
+
+
+def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: TensorFact | None = None) -> Size:
+    # With a bias, a contiguous x is viewed as a matrix for addmm. Otherwise torch.matmul runs first; the weight of a
+    # module requires grad, so it folds x to a matrix, at the price of a copy. The bias is added out of place, as torch
+    # does whenever a dispatch mode looks on.
+    if bias is not None and (x.ndim == 2 or x.is_contiguous):
+        return 0
+    folds = x.ndim < 3 or merges(x.shape[:-1], x.stride()[:-1])
+    copy = 0 if folds else x.nbytes
+    return copy if bias is None else max_(copy, y.nbytes)
+
+
+# --- plain products of matrices and vectors ---------------------------------------------------------------------------
+
+
+def _ranked(name: str, *ranks: int) -> Any:
+    """Shape rule of a product of two operands of fixed rank (mm, bmm, mv, dot)."""
+
+    def shape(scope: Scope, x: TensorFact, mat2: TensorFact, *_: Any, out_dtype: Any = None, **other: Any) -> TensorFact:
+        require_rank(name, **{"the first operand": (x, ranks[0]), "the second operand": (mat2, ranks[1])})
+        if ranks[0] == 3:
+            require(scope, x.shape[0], mat2.shape[0], f"{name}: batch sizes must match", x.shape, mat2.shape)
+        y = matmul_shape(scope, x, mat2)
+        return y.new(y.shape, out_dtype) if out_dtype is not None else y
+
+    def rule(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
+        # the second operand's name differs: mat2, vec, tensor, other
+        others = [*args, *kwargs.values()]
+        out_dtype = next((a for a in others if isinstance(a, torch.dtype)), None)
+        return shape(scope, x, others[0], out_dtype=out_dtype)
+
+    return rule
+
+
+def _outer_shape(scope: Scope, x: TensorFact, vec2: TensorFact) -> TensorFact:
+    require_rank("outer", x=(x, 1), vec2=(vec2, 1))
+    return x.new((*x.shape, *vec2.shape), promote(x, vec2))
+
+
+def _outer_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
+    return contraction(y.dtype, 0, muls=y.numel)
+
+
+def _cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int | None = None) -> TensorFact:
+    """``torch.cross`` takes the first dimension of size 3 by default, ``torch.linalg.cross`` the last one."""
+    shape = broadcast(scope, "cross", x.shape, other.shape)
+    if dim is None:
+        dim = next((d for d, n in enumerate(shape) if scope.equal(n, 3)), None)
+    if dim is None or not scope.same(shape[dim], 3, "cross"):
+        raise ShapeError(f"cross: {shape_text(shape)} has no dimension of size 3 to work along")
+    return x.new(shape, promote(x, other))
+
+
+def _linalg_cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int = -1) -> TensorFact:
+    if x.ndim != other.ndim:
+        raise ShapeError(f"linalg.cross: x {shape_text(x.shape)} and other {shape_text(other.shape)} differ in rank")
+    return _cross_shape(scope, x, other, dim)
+
+
+def _cross_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
+    """Three differences of two products for every three numbers."""
+    return contraction(y.dtype, 0, adds=y.numel, muls=2 * y.numel)
+
+
+# --- a term plus a product -----------------------------------------------------------------------------------------
+
+
+def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
+    """``beta * x + alpha * (a @ b)``: addmm, addmv, baddbmm; addbmm also sums over the batch."""
+
+    def shape(scope: Scope, x: TensorFact, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1, **_: Any) -> Any:
+        require_rank(name, **{"the first factor": (a, ranks[0]), "the second factor": (b, ranks[1])})
+        dtype = require_dtype(name, x, a, b)
+        if ranks[0] == 3:
+            require(scope, a.shape[0], b.shape[0], f"{name}: batch sizes must match", a.shape, b.shape)
+        y = matmul_shape(scope, a, b)
+        result = y.shape[1:] if sums_batch else y.shape
+        _require_expands(scope, f"{name}: the added term", x, result)
+        return a.new(result, dtype)
+
+    def cost(y: TensorFact, x: TensorFact, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1, **k: Any) -> Work:
+        terms = a.shape[0] * a.shape[-1] if sums_batch else a.shape[-1]
+        work = contraction(y.dtype, y.numel * terms, y.numel * (beta != 0), y.numel * _factors(beta, alpha))
+        if not k.get("activates"):
+            return work
+        return Work(work.macs, work.flops + y.numel, 0)
+
+    def by_name(rule: Any) -> Any:
+        # ``mat1, mat2`` of addmm, ``batch1, batch2`` of baddbmm, ``mat, vec`` of addmv
+        def called(first: Any, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
+            a, b = (*args, *factors.values())[:2]
+            return rule(first, x, a, b, beta, alpha)
+
+        return called
+
+    return op(name, shape=by_name(shape), cost=by_name(cost))
+
+
+def _factors(beta: Any, alpha: Any) -> int:
+    """How many of the two scalars multiply something."""
+    return (beta not in (0, 1)) + (alpha != 1)
+
+
+def _addmm_activation_shape(scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, **_: Any) -> TensorFact:
+    return _ADDMM.shape(scope, x, mat1, mat2)  # type: ignore[return-value]
+
+
+def _addmm_activation_cost(
+    y: TensorFact, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1, use_gelu: bool = False
+) -> Work:
+    """addmm, then relu (one comparison) or gelu(tanh) (9 operations, one of them tanh) of every element."""
+    assert callable(_ADDMM.cost)
+    base, n = _ADDMM.cost(y, x, mat1, mat2, beta=beta, alpha=alpha), y.numel
+    return Work(base.macs, base.flops + (9 if use_gelu else 1) * n, n if use_gelu else 0)
+
+
+def _addr_shape(scope: Scope, x: TensorFact, vec1: TensorFact, vec2: TensorFact, **_: Any) -> TensorFact:
+    shape = _outer_shape(scope, vec1, vec2).shape
+    _require_expands(scope, "addr: the added term", x, shape)
+    return x.new(shape, promote(x, vec1, vec2))
+
+
+def _addr_cost(y: TensorFact, *_: Any, beta: Any = 1, alpha: Any = 1, **__: Any) -> Work:
+    return contraction(y.dtype, 0, y.numel * (beta != 0), y.numel * (1 + _factors(beta, alpha)))
+
+
+_ADDMM = _added("addmm", 2, 2)
+
+# --- grouped, scaled, integer ----------------------------------------------------------------------------------------
+
+
+def _grouped_shape(scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = None, *args: Any, **kwargs: Any) -> TensorFact:
+    """Products of groups: rows of x (2-d by 3-d), columns of mat2 (3-d by 2-d), inner slices (2-d by 2-d) end at
+    ``offs``; 3-d by 3-d is bmm."""
+    what = "grouped_mm"
+    require(scope, x.shape[-1], mat2.shape[-2], f"{what}: inner sizes must match", x.shape, mat2.shape)
+    if (offs is None) != (x.ndim == mat2.ndim == 3):
+        raise ShapeError(f"{what}: offs is needed unless both operands are 3-d", hint="pass offs=cumsum of group sizes")
+    groups = {(3, 3): x.shape[:1], (2, 2): getattr(offs, "shape", ())}.get((x.ndim, mat2.ndim), ())
+    for t in (x, mat2):
+        if t.ndim == 3:
+            count = t.shape[0] if offs is None else offs.shape[0]
+            require(scope, t.shape[0], count if offs is not None else x.shape[0], f"{what}: groups", x.shape, mat2.shape)
+    return x.new((*groups, x.shape[-2], mat2.shape[-1]), _out_dtype(x, args, kwargs))
+
+
+def _grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, offs: Any = None, *_: Any, **__: Any) -> Work:
+    """Every row meets one group: macs = rows * K * P, where the inner size K counts once in all groups together."""
+    batch = x.shape[0] if x.ndim == mat2.ndim == 3 else 1
+    return contraction(y.dtype, batch * x.shape[-2] * x.shape[-1] * mat2.shape[-1])
+
+
+def _out_dtype(x: TensorFact, args: Sequence[Any], kwargs: dict[str, Any]) -> torch.dtype:
+    found = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
+    return found[0] if found else x.dtype
+
+
+def _scaled_shape(scope: Scope, x: TensorFact, mat2: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
+    require_rank("scaled_mm", x=(x, 2), mat2=(mat2, 2))
+    require(scope, x.shape[1], mat2.shape[0], "scaled_mm: inner sizes must match", x.shape, mat2.shape)
+    return x.new((x.shape[0], mat2.shape[1]), _out_dtype(x, args, kwargs))
+
+
+def _scaled_cost(
+    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any = None, scale_b: Any = None, bias: Any = None, *_: Any, **__: Any
+) -> Work:
+    """Each product is multiplied by both scales: flops = 2*macs + 2*numel(y), + numel(y) with a bias."""
+    return contraction(y.dtype, y.numel * x.shape[1], adds=0 if bias is None else y.numel, muls=2 * y.numel)
+
+
+def _int_mm_shape(scope: Scope, x: TensorFact, mat2: TensorFact) -> TensorFact:
+    require_rank("_int_mm", x=(x, 2), mat2=(mat2, 2))
+    if {x.dtype, mat2.dtype} != {torch.int8}:
+        raise ShapeError("_int_mm: both operands must be int8")
+    return matmul_shape(scope, x, mat2).new((x.shape[0], mat2.shape[1]), torch.int32)
+
+
+OPS: tuple[Op, ...] = (
+    op("matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=_matmul_cost, temporaries=matmul_copies),
+    op("linear", shape=linear_shape, cost=linear_cost, temporaries=_linear_temporaries),
+    op("mm", shape=_ranked("mm", 2, 2), cost=_matmul_cost),
+    op("bmm", shape=_ranked("bmm", 3, 3), cost=_matmul_cost),
+    op("mv", shape=_ranked("mv", 2, 1), cost=_matmul_cost),
+    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=_matmul_cost),
+    op("outer", "ger", shape=_outer_shape, cost=_outer_cost),
+    op("cross", shape=_cross_shape, cost=_cross_cost),
+    op("linalg.cross", shape=_linalg_cross_shape, cost=_cross_cost),
+    _ADDMM,
+    _added("addmv", 2, 1),
+    _added("baddbmm", 3, 3),
+    _added("addbmm", 3, 3, sums_batch=True),
+    op("addr", shape=_addr_shape, cost=_addr_cost),
+    op("_addmm_activation", shape=_addmm_activation_shape, cost=_addmm_activation_cost),
+    op("_grouped_mm", shape=_grouped_shape, cost=_grouped_cost),
+    op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
+    op("_int_mm", shape=_int_mm_shape, cost=_matmul_cost),
+)

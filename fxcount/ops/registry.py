@@ -1,0 +1,181 @@
+"""An op: its names, its shape rule, its cost rule, how its result relates to its operands. One value per op.
+
+A *shape rule* is called as the op is called in Python, with the analysis' :class:`~fxcount.symbolic.Scope` in front,
+a :class:`TensorFact` for each tensor and a :data:`~fxcount.symbolic.Size` for each symbolic integer::
+
+    def shape(scope, x, weight, bias=None, stride=1, ...) -> TensorFact | Alias | tuple[...]
+
+It raises :class:`~fxcount.errors.ShapeError` where torch would complain and compares sizes only with
+``scope.same`` / ``scope.decide`` (which record what they assume), never with ``==`` between two symbolic sizes.
+A *cost rule* gets the result in front, and returns :class:`Work`::
+
+    def cost(y, x, weight, bias=None, stride=1, ...) -> Work
+
+It is pure arithmetic and sees no scope: it can assume nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fxcount.ops.fact import Alias, TensorFact, Work
+
+__all__ = ["CostRule", "Op", "Registry", "ShapeRule", "Unknown", "Zero", "callables_named", "op"]
+
+ShapeResult = TensorFact | Alias | tuple[Any, ...] | list[Any]
+ShapeRule = Callable[..., ShapeResult]
+CostRule = Callable[..., Work]
+TemporaryRule = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """No floating-point work, for a stated reason; ``moves`` says whether the op reads and writes memory."""
+
+    reason: str
+    moves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No cost rule: calls are listed as uncounted and totals become lower bounds."""
+
+    hint: str = "register one with fxcount.rule(...)"
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation.
+
+    ``sizes_at``: position from which a run of integers is one size argument (``x.view(2, 3)``), or ``None``.
+    ``differentiable``: whether a gradient can pass from a floating result to a floating operand.
+    ``writes``: positions of the operands written in place besides ``self`` of an in-place variant (e.g. running
+    statistics); ``autocast``: "lower" (runs in the autocast dtype), "fp32", "promote" or "" on ``(cpu, cuda)``.
+    ``temporaries``: bytes of storages that eager torch holds besides the results while the op runs, seen by a
+    dispatcher-level storage tracker (e.g. saved statistics of a norm).
+    """
+
+    name: str
+    shape: ShapeRule
+    cost: CostRule | Zero | Unknown
+    names: tuple[str, ...] = ()
+    extra: tuple[Callable[..., Any], ...] = ()
+    sizes_at: int | None = None
+    differentiable: bool = True
+    inplace: bool = False
+    writes: tuple[int | str, ...] = ()
+    temporaries: TemporaryRule | None = None
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+def op(
+    *names: str,
+    shape: ShapeRule,
+    cost: CostRule | Zero | Unknown,
+    extra: Iterable[Callable[..., Any]] = (),
+    sizes_at: int | None = None,
+    differentiable: bool = True,
+    writes: tuple[int | str, ...] = (),
+    temporaries: TemporaryRule | None = None,
+) -> Op:
+    """Describe an op under its ATen name(s); every Python callable of those names is then this op.
+
+    ``names`` may be qualified (``"linalg.vector_norm"``, ``"fft.rfft"``, ``"special.erf"``); the in-place variant
+    ``name_`` is derived. ``extra`` lists callables that carry another name.
+    """
+    return Op(names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, temporaries)
+
+
+def callables_named(name: str) -> Iterator[Callable[..., Any]]:
+    """Every Python callable through which torch code reaches the ATen op ``name``.
+
+    >>> sum(1 for _ in callables_named("relu"))
+    2
+    """
+    if "." in name:
+        module_name, _, attribute = name.partition(".")
+        module = getattr(torch, module_name, None)
+        found = getattr(module, attribute, None)
+        if found is not None:
+            yield found
+        return
+    for owner in (torch, torch.Tensor, torch._C._nn, torch._C._VariableFunctions):
+        found = getattr(owner, name, None)
+        if callable(found):
+            yield found
+
+
+class Registry(Mapping[Callable[..., Any], Op]):
+    """Immutable mapping from callables (Python builtins, tensor methods, ATen overloads) to ops.
+
+    ATen overloads are resolved when first asked for: touching ``torch.ops.aten.*`` for all ops costs tens of
+    milliseconds at import.
+    """
+
+    __slots__ = ("_by_callable", "_by_name", "_ops")
+
+    def __init__(self, ops: Iterable[Op], base: Registry | None = None) -> None:
+        self._by_callable: dict[Callable[..., Any], Op] = dict(base._by_callable) if base else {}
+        self._by_name: dict[str, Op] = dict(base._by_name) if base else {}
+        added = tuple(ops)
+        self._ops = ((*base._ops, *added)) if base else added
+        for entry in added:
+            self._add(entry)
+
+    def _add(self, entry: Op) -> None:
+        for name in entry.names:
+            base = name.rpartition(".")[2]
+            self._by_name[name.replace(".", "_")] = entry
+            for found in callables_named(name):
+                self._by_callable[found] = entry
+            if base.startswith("__"):
+                continue
+            in_place = Op(
+                entry.name + "_", entry.shape, entry.cost, (), (), entry.sizes_at, entry.differentiable, True,
+                entry.writes, None,
+            )  # fmt: skip
+            for found in callables_named(name + "_"):
+                self._by_callable.setdefault(found, in_place)
+                self._by_name.setdefault(name.replace(".", "_") + "_", in_place)
+        for found in entry.extra:
+            self._by_callable[found] = entry
+
+    def __getitem__(self, key: Callable[..., Any]) -> Op:
+        found = self._by_callable.get(key)
+        if found is None:
+            name = _aten_name(key)
+            found = self._by_name.get(name) if name else None
+            if found is None:
+                raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        return iter(self._by_callable)
+
+    def __len__(self) -> int:
+        return len(self._by_callable)
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        return self._ops
+
+    def named(self, name: str) -> Op:
+        """The op of an ATen name, e.g. ``"conv2d"`` or ``"linalg_vector_norm"``."""
+        return self._by_name[name]
+
+
+def _aten_name(key: Callable[..., Any]) -> str | None:
+    schema = getattr(key, "_schema", None)
+    if schema is not None:
+        namespace, _, name = str(schema.name).partition("::")
+        return name if namespace in ("aten", "prims") else None
+    qualified = getattr(key, "_qualified_op_name", None)  # an overload packet
+    if isinstance(qualified, str) and qualified.startswith("aten::"):
+        return qualified[len("aten::") :]
+    return None

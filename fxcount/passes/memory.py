@@ -1,0 +1,112 @@
+"""Memory of inference: what is alive when, from the births and deaths the trace recorded, and the peak.
+
+Eager PyTorch frees a tensor when its last Python reference dies. The stand-ins died at the very same points, so the
+live set after each birth is known exactly; the peak is the maximum of these sums, and since it moves to another op as
+sizes change it is kept as a ``Max`` over the candidates that can be largest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fxcount.symbolic import Size, is_nonnegative, max_, sum_
+from fxcount.trace.tape import Trace
+
+__all__ = ["Memory", "Peak", "memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A moment at which the live bytes can be largest: the bytes, and the number of the call."""
+
+    nbytes: Size
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes, by what they hold. ``activations``: all results added up; ``peak``: largest sum alive at one moment,
+    inputs included, parameters and buffers not; ``peaks``: the moments, of which each can be the peak at some size."""
+
+    parameters: int
+    buffers: int
+    inputs: Size
+    outputs: Size
+    activations: Size
+    peak: Size
+    peaks: tuple[Peak, ...]
+
+
+def memory(trace: Trace) -> Memory:
+    """Walk the births and deaths of the trace."""
+    storages = trace.storages
+    live: dict[Size, int] = {}  # bytes of a storage -> how many of that size are alive; sums are made when needed
+    inputs = [s.nbytes for s in storages if s.origin == "input"]
+    results = [s.nbytes for s in storages if s.origin == "op"]
+    constants = {i for i, s in enumerate(storages) if s.origin in ("parameter", "buffer", "constant")}
+    candidates: dict[frozenset[tuple[Size, int]], int] = {}
+    temporaries = _temporaries(trace)
+    last_call = -1
+    grew = False
+
+    def note(call: int) -> None:
+        extra = temporaries.get(call)
+        if extra is not None:
+            live[extra] = live.get(extra, 0) + 1
+        key = frozenset([item for item in live.items() if item[1]])
+        candidates.setdefault(key, call)
+        if extra is not None:
+            live[extra] -= 1
+
+    for event in trace.events:
+        if event.storage in constants:
+            continue
+        if grew and (not event.birth or (event.call != last_call and last_call in temporaries)):
+            note(last_call)
+            grew = False
+        nbytes = storages[event.storage].nbytes
+        if event.birth:
+            live[nbytes] = live.get(nbytes, 0) + 1
+            grew = True
+            last_call = event.call
+        else:
+            live[nbytes] -= 1
+            storages[event.storage].died = event.call
+    if grew:
+        note(last_call)
+    peaks = _undominated([(sum_([n * k for n, k in key]), call) for key, call in candidates.items()], trace)
+    out = {v.storage for v in trace.values_out()}
+    return Memory(
+        parameters=trace.state_bytes("parameter"),
+        buffers=trace.state_bytes("buffer"),
+        inputs=sum_(inputs),
+        outputs=sum_([storages[i].nbytes for i in sorted(out)]),
+        activations=sum_(results),
+        peak=max_(*[p.nbytes for p in peaks]) if peaks else 0,
+        peaks=peaks,
+    )
+
+
+def _temporaries(trace: Trace) -> dict[int, Size]:
+    """Bytes an op holds besides its results while it runs, by call; rules state them for what eager torch does."""
+    by_signature: dict[int, Size] = {}
+    for s in trace.signatures:
+        if s.op.temporaries is not None:
+            from fxcount.passes.cost import _facts
+
+            extra: Size = s.op.temporaries(_facts(s.result), *s.args, **s.kwargs)
+            if extra != 0:
+                by_signature[id(s)] = extra
+    if not by_signature:
+        return {}
+    return {c.index: by_signature[id(c.signature)] for c in trace.calls if id(c.signature) in by_signature}
+
+
+def _undominated(found: list[tuple[Size, int]], trace: Trace) -> tuple[Peak, ...]:
+    """Drop every moment that another one exceeds at all sizes."""
+    hint = trace.scope.hint
+    kept: list[Peak] = []
+    for nbytes, call in sorted(found, key=lambda item: -hint(item[0])):
+        if not any(k.nbytes == nbytes or is_nonnegative(k.nbytes - nbytes) for k in kept):
+            kept.append(Peak(nbytes, call))
+    return tuple(kept)

@@ -1,0 +1,59 @@
+"""The algebra of sizes: exact integer expressions, what is assumed about them, and how they are written.
+
+>>> H = symbol("H")
+>>> (H + 6 - 7) // 2 + 1
+ceil(H/2)
+"""
+
+from fxcount.symbolic.assumption import Assumption
+from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
+from fxcount.symbolic.calc import evaluate, free_symbols, substitute
+from fxcount.symbolic.expr import Expr, Size, prod, sum_, symbol
+from fxcount.symbolic.extrema import max_, min_
+from fxcount.symbolic.floor import ceildiv, floordiv, mod
+from fxcount.symbolic.parse import parse
+from fxcount.symbolic.rows import eval_rows, from_rows, to_rows
+from fxcount.symbolic.scope import Comparison, Scope
+from fxcount.symbolic.symfunctions import SYM_FUNCTIONS
+from fxcount.symbolic.symint import SymSize, to_size, to_sym
+from fxcount.symbolic.sympy_ import from_sympy, to_sympy
+from fxcount.symbolic.symratio import SymRatio
+from fxcount.symbolic.text import to_latex, to_text
+from fxcount.symbolic.zero import is_zero
+
+__all__ = [
+    "SYM_FUNCTIONS",
+    "Assumption",
+    "Bounds",
+    "Comparison",
+    "Expr",
+    "Scope",
+    "Size",
+    "SymRatio",
+    "SymSize",
+    "ceildiv",
+    "eval_rows",
+    "evaluate",
+    "floordiv",
+    "free_symbols",
+    "from_rows",
+    "from_sympy",
+    "is_nonnegative",
+    "is_zero",
+    "lower_bound",
+    "max_",
+    "min_",
+    "mod",
+    "parse",
+    "prod",
+    "substitute",
+    "sum_",
+    "symbol",
+    "to_latex",
+    "to_rows",
+    "to_size",
+    "to_sym",
+    "to_sympy",
+    "to_text",
+    "upper_bound",
+]

@@ -1,0 +1,130 @@
+"""Max and Min of sizes.
+
+Arguments are flattened, those that provably never win are dropped, and a common positive factor is pulled out in front.
+
+>>> from fxcount.symbolic.expr import symbol
+>>> h, w = symbol("h"), symbol("w")
+>>> max_(h * w, h, 1)
+h*w
+>>> max_(2 * h, 6 * w), min_(h, 1)
+(2*Max(h, 3*w), 1)
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd
+
+from fxcount.errors import SizeError
+from fxcount.symbolic.atom import Atom, Monomial, monomial_order
+from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of
+from fxcount.symbolic.poly import common_factors, is_positive, size_key, without
+
+__all__ = ["max_", "min_"]
+
+
+def max_(*sizes: Size) -> Size:
+    """The largest of the sizes.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> max_(symbol("S"), 128), max_(3, 5)
+    (Max(S, 128), 5)
+    """
+    return _extremum("max", sizes)
+
+
+def min_(*sizes: Size) -> Size:
+    """The smallest of the sizes.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> min_(symbol("S"), 128, symbol("S") + 1)
+    Min(S, 128)
+    """
+    return _extremum("min", sizes)
+
+
+def _extremum(kind: str, sizes: tuple[Size, ...]) -> Size:
+    if not sizes:
+        raise SizeError(f"{kind}_() needs at least one size")
+    if len(sizes) == 2:  # the common case, and worth remembering
+        return _pair(kind, *sizes)
+    return _build(kind, sizes)
+
+
+@lru_cache(MEMO)
+def _pair(kind: str, a: Size, b: Size) -> Size:
+    return _build(kind, (a, b))
+
+
+def _build(kind: str, sizes: tuple[Size, ...]) -> Size:
+    largest = kind == "max"
+    numbers: list[int] = []
+    symbolic: dict[Expr, None] = {}
+    for size in sizes:
+        for part in _flat(kind, size):
+            if isinstance(part, Expr):
+                symbolic[part] = None
+            else:
+                numbers.append(int(part))
+    candidates: list[Size] = [(max if largest else min)(numbers)] if numbers else []
+    candidates += symbolic
+    kept = _undominated(candidates, largest)
+    if len(kept) == 1:
+        return kept[0]
+    factor, kept = common_part(kept)
+    kept.sort(key=_order)
+    text = f"{kind}({','.join(size_key(a) for a in kept)})"
+    return factor * make({(Atom(text, kind, tuple(kept)),): 1})
+
+
+def _flat(kind: str, size: Size) -> tuple[Size, ...]:
+    """The arguments of a Max inside a Max, also of one times a positive number."""
+    if isinstance(size, Expr) and len(size.terms) == 1:
+        ((m, c),) = size.terms.items()
+        if len(m) == 1 and c > 0 and isinstance(m[0], Atom) and m[0].kind == kind:
+            return tuple(c * a for a in m[0].args)
+    return (size,)
+
+
+def _order(size: Size) -> tuple[tuple[int, Monomial], str]:
+    if isinstance(size, int):
+        return monomial_order(()), str(size)
+    return min(map(monomial_order, size.terms)), size_key(size)
+
+
+def _undominated(sizes: list[Size], largest: bool) -> list[Size]:
+    """The sizes without those that another one is provably never worse than."""
+    kept: list[Size] = []
+    for a in sizes:
+        if any(_beats(b, a, largest) for b in kept):
+            continue
+        kept = [b for b in kept if not _beats(a, b, largest)]
+        kept.append(a)
+    return kept
+
+
+def _beats(a: Size, b: Size, largest: bool) -> bool:
+    return is_nonnegative(a - b if largest else b - a)
+
+
+def common_part(sizes: list[Size]) -> tuple[Size, list[Size]]:
+    """The common positive factor, and the sizes divided by it."""
+    terms = [terms_of(size) for size in sizes]
+    content = gcd(*(c for t in terms for c in t.values()))
+    if content == 0:
+        return 1, sizes
+    # a 0 among the arguments has any factor, and no terms
+    shared = common_factors([m for t in terms for m, c in t.items()])
+    shared = tuple(f for f in shared if type(f) is not Atom or is_positive(make({(f,): 1})))
+    if content == 1 and not shared:
+        return 1, sizes
+    divided: list[Size] = []
+    for t in terms:
+        rest: dict[Monomial, int] = {}
+        for m, c in t.items():
+            left = without(m, shared)
+            if left is not None:
+                rest[left] = c // content
+        divided.append(make(rest))
+    return make({shared: content}), divided

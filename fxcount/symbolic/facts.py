@@ -1,0 +1,164 @@
+"""What is known about the symbols of one analysis, used to prove further statements.
+
+Facts are kept as rewriting rules where possible: ``S == 128`` replaces ``S``, ``H % 7 == 0`` replaces ``H`` by ``7*_H_7`` with
+a new symbol of at least 1. What cannot be solved for a symbol is kept as it is and only recognised again.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+from fxcount.symbolic.atom import Atom, monomial_order
+from fxcount.symbolic.bounds import Interval, is_nonnegative, lower_bound, upper_bound
+from fxcount.symbolic.calc import free_symbols, rewrite
+from fxcount.symbolic.expr import Expr, Size, make, symbol
+from fxcount.symbolic.zero import is_zero
+
+__all__ = ["Facts"]
+
+
+class Facts:
+    """Rules, bounds and unsolved facts.
+
+    >>> facts = Facts({})
+    >>> H = symbol("H")
+    >>> facts.learn_divisible(H, 7)
+    >>> facts.proves_zero(7 * (H // 7) - H), facts.proves_zero(H - 7)
+    (True, False)
+    """
+
+    def __init__(self, bounds: dict[str, Interval]) -> None:
+        self.bounds = bounds
+        self.rules: dict[str, Size] = {}
+        self.zero: list[Expr] = []
+        self.nonzero: list[Expr] = []
+        self.nonnegative: list[Expr] = []
+
+    def copy(self) -> Facts:
+        """A copy to try out what would follow from one more fact."""
+        other = Facts(dict(self.bounds))
+        other.rules = dict(self.rules)
+        other.zero, other.nonzero, other.nonnegative = list(self.zero), list(self.nonzero), list(self.nonnegative)
+        return other
+
+    def reduce(self, size: Size) -> Size:
+        """The size with all rules applied."""
+        if not self.rules or isinstance(size, int):
+            return size
+        for _ in range(4):  # a rule for an atom may apply only after one for a symbol
+            new = rewrite(size, self.rules)
+            if new == size:
+                break
+            size = new
+        return size
+
+    def proves_zero(self, size: Size) -> bool:
+        e = self.reduce(size)
+        if isinstance(e, int):
+            return e == 0
+        return any(self.reduce(z) in (e, -e) for z in self.zero) or is_zero(e)
+
+    def proves_nonnegative(self, size: Size) -> bool:
+        e = self.reduce(size)
+        if is_nonnegative(e, self.bounds):
+            return True
+        return any(is_nonnegative(e - self.reduce(f), self.bounds) for f in self.nonnegative)
+
+    def proves_nonzero(self, size: Size) -> bool:
+        e = self.reduce(size)
+        if isinstance(e, int):
+            return e != 0
+        if (lower_bound(e, self.bounds) or 0) > 0 or (upper_bound(e, self.bounds) or 0) < 0:
+            return True
+        content = gcd(*(c for m, c in e.terms.items() if m))
+        if e.terms.get((), 0) % content:  # 2*H == 7 has no solution
+            return True
+        if any(self.reduce(z) in (e, -e) for z in self.nonzero):
+            return True
+        return any(is_nonnegative(s - 1 - self.reduce(f), self.bounds) for f in self.nonnegative for s in (e, -e))
+
+    def learn_zero(self, size: Size) -> None:
+        e = self.reduce(size)
+        if isinstance(e, int):
+            return
+        for factor, value in self._solutions(e):
+            self._add_rule(factor, value)
+            return
+        self.zero.append(e)
+
+    def _solutions(self, e: Expr) -> list[tuple[str, Size]]:
+        """``factor == value`` for each factor the equation ``e == 0`` can be solved for, symbols first."""
+        found: list[tuple[str, Size]] = []
+        for m in sorted((m for m in e.terms if len(m) == 1), key=lambda m: (isinstance(m[0], Atom), m)):
+            c, factor = e.terms[m], m[0]
+            rest = {n: k for n, k in e.terms.items() if n != m}
+            if any(k % c for k in rest.values()):
+                continue
+            value = make({n: -k // c for n, k in rest.items()})
+            if not _mentions(value, factor):
+                found.append((factor, value))
+        return found
+
+    def _add_rule(self, factor: str, value: Size) -> None:
+        self.rules = {f: rewrite(v, {factor: value}) for f, v in self.rules.items()}
+        self.rules[factor] = value
+
+    def learn_divisible(self, size: Size, modulus: int) -> None:
+        e = self.reduce(size)
+        if isinstance(e, int):
+            return
+        for m in sorted(e.terms, key=monomial_order):
+            name = m[0] if len(m) == 1 else ""
+            rest = e - make({m: e.terms[m]})
+            if not name or isinstance(name, Atom) or not isinstance(rest, int):
+                continue
+            common = gcd(e.terms[m], modulus)
+            if rest % common:
+                continue
+            q = modulus // common
+            if q == 1:
+                return
+            r = (-(rest // common) * pow(e.terms[m] // common, -1, q)) % q or q
+            fresh = f"_{name}_{q}"
+            while fresh in self.bounds or fresh in self.rules:
+                fresh += "_"
+            low, high = self.bounds.get(name, (1, None))
+            offset = r - q  # name == q*fresh + offset with fresh >= 1
+            self.bounds[fresh] = (max(1, -((offset - (low or 1)) // q)), None if high is None else (high - offset) // q)
+            self._add_rule(name, q * symbol(fresh) + offset)
+            return
+        self.zero.append(make(e.terms) % modulus)  # type: ignore[arg-type]
+
+    def learn_nonnegative(self, size: Size) -> None:
+        e = self.reduce(size)
+        if isinstance(e, int):
+            return
+        names = free_symbols(e)
+        (name,) = names if len(names) == 1 else ("",)
+        if e.terms.keys() <= {(name,), ()} and (name,) in e.terms:
+            c, k = e.terms[(name,)], e.terms.get((), 0)
+            low, high = self.bounds.get(name, (1, None))
+            if c > 0:
+                low = max(1 if low is None else low, -(k // c))
+            else:
+                bound = k // -c
+                high = bound if high is None else min(high, bound)
+            self.bounds[name] = (low, high)
+            if low == high and low is not None:
+                self._add_rule(name, low)
+            return
+        self.nonnegative.append(e)
+
+    def learn_nonzero(self, size: Size) -> None:
+        e = self.reduce(size)
+        if isinstance(e, Expr):
+            self.nonzero.append(e)
+
+
+def _mentions(size: Size, factor: str) -> bool:
+    if isinstance(size, int):
+        return False
+    for f in {f for m in size.terms for f in m}:
+        if f == factor or (isinstance(f, Atom) and any(_mentions(a, factor) for a in f.args)):
+            return True
+    return False

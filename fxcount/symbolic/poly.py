@@ -1,0 +1,112 @@
+"""Polynomial division, common factors, and other things one does with the terms of a size."""
+
+from __future__ import annotations
+
+from math import gcd
+
+from fxcount.symbolic.atom import Atom, Monomial, monomial_order
+from fxcount.symbolic.bounds import lower_bound
+from fxcount.symbolic.expr import Expr, Size, make, terms_of
+
+__all__ = ["cancel", "common_factors", "divide", "is_positive", "leading", "nonconstant", "size_key", "without"]
+
+
+def size_key(size: Size) -> str:
+    """A text that tells sizes apart, the same in every process."""
+    if isinstance(size, int):
+        return str(size)
+    return "+".join(f"{size.terms[m]}*{'*'.join(m)}" for m in sorted(size.terms, key=monomial_order))
+
+
+def nonconstant(terms: dict[Monomial, int]) -> Expr:
+    """The terms as an `Expr`; they are known to hold one that is not constant."""
+    if not terms.get((), 1):
+        del terms[()]
+    size = make(terms)
+    assert isinstance(size, Expr)
+    return size
+
+
+def leading(size: Size) -> int:
+    return int(size) if isinstance(size, int) else size.terms[min(size.terms, key=monomial_order)]
+
+
+def is_positive(size: Size) -> bool:
+    """Whether the size is at least 1 for all symbols of at least 1."""
+    return size > 0 if isinstance(size, int) else (lower_bound(size) or 0) >= 1
+
+
+def divide(p: Size, q: Expr) -> tuple[Size, Size]:
+    """Polynomial division: ``p == k*q + rest`` with integer coefficients in ``k``."""
+    lead = min(q.terms, key=monomial_order)
+    c = q.terms[lead]
+    out: Size = 0
+    rest: Size = p
+    stuck: dict[Monomial, int] = {}  # terms the leading term of q does not divide
+    while isinstance(rest, Expr) or rest:
+        terms = terms_of(rest)
+        m = min(terms, key=monomial_order)
+        factor = without(m, lead)
+        times = 0 if factor is None else _nearest(terms[m], c)
+        if factor is not None and times:
+            step = make({factor: times})
+            out, rest = out + step, rest - step * q
+            terms = terms_of(rest)
+            if m not in terms:
+                continue
+        stuck[m] = terms[m]
+        rest = make({n: k for n, k in terms.items() if n != m})
+    remainder = make(stuck)
+    if len(q.terms) > 1 and isinstance(p, Expr) and isinstance(remainder, Expr) and len(remainder.terms) >= len(p.terms):
+        return 0, p  # with a remainder, dividing by a sum is a matter of taste: only where it makes the numerator shorter
+    return out, remainder
+
+
+def _nearest(a: int, c: int) -> int:
+    """How often ``c > 0`` leaves ``a``, so that what stays lies in (-c/2, c/2]."""
+    whole, rest = divmod(a, c)
+    return whole + 1 if 2 * rest > c else whole
+
+
+def without(m: Monomial, factors: Monomial) -> Monomial | None:
+    """The monomial divided by these factors, or None."""
+    left = list(m)
+    for factor in factors:
+        if factor not in left:
+            return None
+        left.remove(factor)
+    return tuple(left)
+
+
+def cancel(p: Size, q: Expr, nonzero: bool, positive: bool) -> tuple[Size, Size]:
+    """Numerator and denominator without common factors.
+
+    For ``n >= 1`` an integer ``g`` need not divide the constant: ``floor((g*m + c)/(g*n)) == floor((m + floor(c/g))/n)``.
+    """
+    terms = terms_of(p)
+    content = gcd(*q.terms.values())
+    common = gcd(content, *(c for m, c in terms.items() if m or not positive))
+    if common > 1:
+        p = make({m: c // common for m, c in terms.items() if c // common})
+        q = nonconstant({m: c // common for m, c in q.terms.items()})
+        terms = terms_of(p)
+    shared = common_factors([*terms, *q.terms])
+    shared = tuple(f for f in shared if nonzero or type(f) is not Atom or is_positive(make({(f,): 1})))
+    if not shared:
+        return p, q
+    return tuple(  # type: ignore[return-value]
+        make({n: c for m, c in size.items() if (n := without(m, shared)) is not None}) for size in (terms, q.terms)
+    )
+
+
+def common_factors(monomials: list[Monomial]) -> Monomial:
+    """The factors all the monomials have in common."""
+    shared = monomials[0]
+    for m in monomials[1:]:
+        left, both = list(m), []
+        for factor in shared:
+            if factor in left:
+                left.remove(factor)
+                both.append(factor)
+        shared = tuple(both)
+    return shared

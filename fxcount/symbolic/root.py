@@ -1,0 +1,52 @@
+"""The exact square root of a size that is a perfect square."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+from fxcount.symbolic.atom import Monomial, monomial_order
+from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.expr import Size, make, terms_of
+
+__all__ = ["exact_root"]
+
+
+def exact_root(size: Size) -> Size | None:
+    """The root ``r >= 0`` with ``r*r == size``, or None if the size is not provably such a square.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> h = symbol("h")
+    >>> exact_root(h * h + 2 * h + 1), exact_root(49 * h**4), exact_root(h), exact_root(49)
+    (h + 1, 7*h**2, None, 7)
+    """
+    if isinstance(size, int):
+        root = isqrt(size) if size >= 0 else -1
+        return root if root * root == size else None
+    top = min(size.terms, key=monomial_order)
+    first = _root_of_term(top, size.terms[top])
+    if first is None:
+        return None
+    lead, c = first
+    root_: Size = make({lead: c})
+    for _ in range(len(size.terms)):  # as by hand: the next term is the leading rest over twice the leading root
+        rest = size - root_ * root_
+        terms = terms_of(rest)
+        if isinstance(rest, int) and rest == 0:
+            return root_ if is_nonnegative(root_) else None
+        m = min(terms, key=monomial_order)
+        left = list(m)
+        for factor in lead:
+            if factor not in left:
+                return None
+            left.remove(factor)
+        if terms[m] % (2 * c):
+            return None
+        root_ = root_ + make({tuple(left): terms[m] // (2 * c)})
+    return None
+
+
+def _root_of_term(m: Monomial, c: int) -> tuple[Monomial, int] | None:
+    root = isqrt(c) if c > 0 else 0
+    if not root or root * root != c or m[::2] != m[1::2]:  # sorted: a square repeats every factor in pairs
+        return None
+    return m[::2], root

@@ -1,0 +1,281 @@
+"""The symbols of one analysis, their sample values, and everything that was assumed about them.
+
+A decision about sizes is first tried by algebra and known bounds. Only if that fails the sample values ("hints") decide, and the
+side they took is recorded as an `Assumption`.
+
+>>> scope = Scope({})
+>>> H = scope.declare("H", 224)
+>>> scope.decide(">", 3 * H, 2), scope.decide(">", H, 32), scope.same(7 * (H // 7), H)
+(True, True, True)
+>>> [str(a) for a in scope.assumptions]
+['H >= 33', 'H % 7 == 0']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Literal, TypeAlias
+
+from fxcount.errors import SizeError
+from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive
+from fxcount.symbolic.atom import Atom
+from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
+from fxcount.symbolic.calc import evaluate, substitute
+from fxcount.symbolic.expr import Expr, Size, symbol
+from fxcount.symbolic.facts import Facts
+
+__all__ = ["Assumption", "Comparison", "Scope"]
+
+Comparison: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+class Scope:
+    """One per analysis. ``where`` says which line of the model is running; it is asked only when something is recorded."""
+
+    def __init__(
+        self, hints: Mapping[str, int], bounds: Bounds = NO_BOUNDS, where: Callable[[], str] | None = None
+    ) -> None:
+        self.symbols: dict[str, Expr] = {}
+        self.hints: dict[str, int] = {}
+        self.bounds: dict[str, tuple[int | None, int | None]] = {}
+        self.assumptions: list[Assumption] = []
+        self._where = where
+        self._facts = Facts({})
+        self._values: dict[Size, int] = {}
+        self._decided: dict[tuple[str, Size], bool] = {}
+        self._unknown: set[Size] = set()  # differences `equal` could not prove to be 0 with the facts so far
+        for name, hint in hints.items():
+            lower, upper = bounds.get(name, (1, None))
+            self.declare(name, hint, 1 if lower is None else lower, upper)
+
+    def declare(self, name: str, hint: int, lower: int = 1, upper: int | None = None) -> Expr:
+        """The symbol of this name, with a sample value and bounds.
+
+        Raises:
+            SizeError: the sample value is out of bounds, or differs from an earlier one.
+
+        >>> Scope({}).declare("B", 2, upper=64)
+        B
+        """
+        if lower < 1:
+            raise SizeError(f"the lower bound of {name} is {lower}: sizes are at least 1")
+        if hint < lower or (upper is not None and hint > upper):
+            raise SizeError(f"the sample value {hint} of {name} is not within [{lower}, {upper or 'infinity'}]")
+        if self.hints.get(name, hint) != hint:
+            raise SizeError(f"{name} has the sample value {self.hints[name]} already, not {hint}")
+        size = symbol(name)
+        if name not in self.symbols:
+            self.symbols[name], self.hints[name] = size, int(hint)
+        if (lower, upper) != (1, None):
+            for claim in (size - lower, *(() if upper is None else (upper - size,))):
+                if isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
+                    self._record(">=", claim, 0, "declared", "declared with the inputs")
+        self.bounds[name] = (lower, upper)
+        return size
+
+    def hint(self, size: Size) -> int:
+        """The value of the size at the sample values.
+
+        >>> scope = Scope({"H": 224})
+        >>> scope.hint(symbol("H") // 7)
+        32
+        """
+        value = self._values.get(size)
+        if value is None:
+            value = self._values[size] = evaluate(size, self.hints)
+        return value
+
+    def equal(self, a: Size, b: Size) -> bool:
+        """Whether the two are provably equal; never assumes anything.
+
+        >>> scope = Scope({"n": 10})
+        >>> n = symbol("n")
+        >>> scope.equal(n // 2 + (n + 1) // 2, n), scope.equal(n, 10)
+        (True, False)
+        """
+        if a is b or a == b:
+            return True
+        d = a - b
+        if isinstance(d, int):
+            return d == 0
+        if d in self._unknown or self.hint(d):
+            return False
+        if self._facts.proves_zero(d):
+            return True
+        self._unknown.add(d)
+        return False
+
+    def same(self, a: Size, b: Size, reason: str = "") -> bool:
+        """Whether two sizes are equal: by algebra, else by the sample values, which is then assumed.
+
+        >>> scope = Scope({"H": 14, "W": 21, "B": 2})
+        >>> B, H, W = symbol("B"), symbol("H"), symbol("W")
+        >>> scope.same(49 * B * (H // 7) * (W // 7), B * H * W, "view")
+        True
+        >>> [str(a) for a in scope.assumptions]
+        ['H % 7 == 0', 'W % 7 == 0']
+        """
+        return a is b or a == b or self.decide("==", a, b, reason)
+
+    def decide(self, relation: Comparison, a: Size, b: Size, reason: str = "") -> bool:
+        """The truth of ``a relation b``: by algebra and bounds, else by the sample values, which is then assumed.
+
+        >>> scope = Scope({"H": 224})
+        >>> scope.decide("<", symbol("H"), 300), str(scope.assumptions[0])
+        (True, 'H <= 299')
+        """
+        if relation == "==":
+            return self._is_zero(a - b, reason)
+        if relation == "!=":
+            return not self._is_zero(a - b, reason)
+        if relation == ">=":
+            return self._is_nonnegative(a - b, reason)
+        if relation == ">":
+            return self._is_nonnegative(a - b - 1, reason)
+        if relation == "<=":
+            return self._is_nonnegative(b - a, reason)
+        if relation == "<":
+            return self._is_nonnegative(b - a - 1, reason)
+        raise SizeError(f"unknown relation {relation!r} of two sizes")
+
+    def pin(self, size: Size, reason: str = "") -> int:
+        """The size as a number: its sample value, which is then assumed.
+
+        >>> scope = Scope({"S": 128}, where=lambda: "net.py:12")
+        >>> scope.pin(symbol("S"), "range"), str(scope.assumptions[0])
+        (128, 'S == 128 (pinned at net.py:12)')
+        """
+        value = self.hint(size)
+        if isinstance(size, Expr):
+            d = size - value
+            if isinstance(d, Expr) and not self.equal(size, value):
+                self._record("==", primitive("==", d), 0, "pin", reason)
+        return value
+
+    def divisible(self, a: Size, m: int, reason: str = "") -> bool:
+        """Whether ``m`` divides the size: by algebra, else by the sample value, which is then assumed.
+
+        >>> scope = Scope({"H": 224})
+        >>> H = symbol("H")
+        >>> scope.divisible(64 * H, 32), scope.divisible(H, 32), [str(a) for a in scope.assumptions]
+        (True, True, ['H % 32 == 0'])
+        """
+        return self._is_zero(a % m, reason)
+
+    def check(self, values: Mapping[str, int]) -> Assumption | None:
+        """The first assumption these numbers break, or None.
+
+        >>> scope = Scope({"H": 224})
+        >>> scope.divisible(symbol("H"), 32)
+        True
+        >>> str(scope.check({"H": 225})), scope.check({"H": 256})
+        ('H % 32 == 0', None)
+        """
+        for name, size in self.symbols.items():
+            if values.get(name, 1) < 1:
+                positive = size - 1
+                assert isinstance(positive, Expr)
+                return Assumption(">=", positive, 0, "declared", "sizes are at least 1", "")
+        return next((a for a in self.assumptions if not a.holds(values)), None)
+
+    def _is_zero(self, d: Size, reason: str) -> bool:
+        if isinstance(d, int):
+            return d == 0
+        key = ("==", d)
+        known = self._decided.get(key)
+        if known is None:
+            known = self._decided[key] = self._decide_zero(d, reason)
+        return known
+
+    def _decide_zero(self, d: Expr, reason: str) -> bool:
+        facts = self._facts
+        if self.hint(d) == 0:
+            if not facts.proves_zero(d):
+                self._assume_zero(d, reason)
+            return True
+        if not facts.proves_nonzero(d):
+            for side in (d, -d):
+                if facts.proves_nonnegative(side):  # then != 0 means >= 1
+                    below = side - 1
+                    if isinstance(below, Expr) and modular_form(d) is None:
+                        self._record(">=", primitive(">=", below), 0, "guard", reason)
+                        return False
+            self._record("!=", primitive("!=", d), 0, "guard", reason)
+        return False
+
+    def _assume_zero(self, d: Expr, reason: str) -> None:
+        """Record why ``d == 0``: because floors in it are exact, if that is enough, else the equation itself."""
+        exact = [(p, q) for p, q in dict.fromkeys(_floors(d)) if not self._facts.proves_zero(p % q)]
+        exact = [(p, q) for p, q in exact if self.hint(p) % q == 0]
+        if exact and self._implied(d, exact):
+            for fact in list(exact):  # as few as will do
+                fewer = [f for f in exact if f != fact]
+                if self._implied(d, fewer):
+                    exact = fewer
+            for p, q in exact:
+                if isinstance(p, Expr) and not self._facts.proves_zero(p % q):
+                    self._record("%", p, q, "guard", reason)
+            return
+        self._record("==", primitive("==", d), 0, "guard", reason)
+
+    def _implied(self, d: Expr, exact: list[tuple[Size, int]]) -> bool:
+        facts = self._facts.copy()
+        for p, q in exact:
+            facts.learn_divisible(p, q)
+        return facts.proves_zero(d)
+
+    def _is_nonnegative(self, d: Size, reason: str) -> bool:
+        if isinstance(d, int):
+            return d >= 0
+        key = (">=", d)
+        known = self._decided.get(key)
+        if known is None:
+            known = self._decided[key] = self.hint(d) >= 0
+            claim = d if known else -1 - d
+            if isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
+                self._record(">=", primitive(">=", claim), 0, "guard", reason)
+        return known
+
+    def _record(self, relation: Relation, expr: Expr, modulus: int, kind: Kind, reason: str) -> None:
+        where = self._where() if self._where is not None else ""
+        new = Assumption(relation, expr, modulus, kind, reason, where)
+        self.assumptions = [a for a in self.assumptions if a.kind != "guard" or not _implies(new, a)]
+        self.assumptions.append(new)
+        if relation == "==":
+            self._facts.learn_zero(expr)
+        elif relation == "!=":
+            self._facts.learn_nonzero(expr)
+        elif relation == ">=":
+            self._facts.learn_nonnegative(expr)
+        else:
+            self._facts.learn_divisible(expr, modulus)
+        self._unknown.clear()
+
+
+def _floors(size: Size) -> Iterator[tuple[Size, int]]:
+    """``(e, q)`` of each floor in the size, inner ones first, such that the rounding drops out when ``q`` divides ``e``."""
+    if isinstance(size, int):
+        return
+    for atom in sorted({f for m in size.terms for f in m}):
+        if isinstance(atom, Atom):
+            yield from chain.from_iterable(map(_floors, atom.args))
+            p, q = atom.args[0], atom.args[-1]
+            if atom.kind == "floor" and isinstance(q, int):
+                yield p, q
+                yield p + 1, q  # of a ceil: ceil(H/7) is floor((H + 6)/7), exact if 7 divides H
+
+
+def _implies(new: Assumption, old: Assumption) -> bool:
+    """Whether the old assumption may be dropped for the new one."""
+    if new.relation == old.relation == ">=":
+        return is_nonnegative(old.expr - new.expr)
+    if new.relation == old.relation == "%":
+        return new.expr == old.expr and new.modulus % old.modulus == 0
+    if new.relation == "==" and len(new.expr.terms) == 2:
+        names = [m[0] for m in new.expr.terms if len(m) == 1 and not isinstance(m[0], Atom)]
+        if len(names) == 1 and abs(new.expr.terms[(names[0],)]) == 1 and () in new.expr.terms:
+            value = -new.expr.terms[()] * new.expr.terms[(names[0],)]
+            left = substitute(old.expr, {names[0]: value})
+            return isinstance(left, int) and old.holds({names[0]: value})
+    return False

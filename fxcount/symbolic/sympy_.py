@@ -1,0 +1,103 @@
+"""Sizes as sympy expressions, and back. sympy is imported on use.
+
+>>> from fxcount.symbolic.expr import symbol
+>>> to_sympy(symbol("B") * (symbol("H") // 2))
+B*floor(H/2)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fxcount.errors import SizeError
+from fxcount.symbolic.atom import Atom
+from fxcount.symbolic.expr import Size, prod, sum_, symbol
+from fxcount.symbolic.extrema import max_, min_
+from fxcount.symbolic.floor import floordiv, mod
+
+__all__ = ["from_sympy", "to_sympy"]
+
+
+def to_sympy(size: Size) -> Any:
+    """The size as a `sympy.Expr` over positive integer symbols.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> to_sympy(symbol("H") ** 2 - 1), to_sympy(2**70) == 2**70, to_sympy(symbol("B")).is_positive
+    (H**2 - 1, True, True)
+    """
+    import sympy
+
+    if isinstance(size, int):
+        return sympy.Integer(int(size))
+    memo: dict[str, Any] = {}
+    terms = []
+    for m, c in size.terms.items():
+        for factor in m:
+            if factor not in memo:
+                memo[factor] = _factor(factor)
+        terms.append(sympy.Mul(sympy.Integer(c), *(memo[factor] for factor in m)))
+    return sympy.Add(*terms)
+
+
+def _factor(factor: str) -> Any:
+    import sympy
+
+    if not isinstance(factor, Atom):
+        return sympy.Symbol(factor, integer=True, positive=True)
+    arguments = [to_sympy(a) for a in factor.args]
+    if factor.kind == "floor":
+        return sympy.floor(arguments[0] / arguments[1])
+    return (sympy.Max if factor.kind == "max" else sympy.Min)(*arguments)
+
+
+def from_sympy(expr: Any) -> Size:
+    """The size a sympy expression stands for: polynomials, floor, ceiling, Mod, Max and Min.
+
+    Raises:
+        SizeError: the expression is not an integer made of these.
+
+    >>> import sympy
+    >>> n = sympy.Symbol("n", integer=True, positive=True)
+    >>> from_sympy(sympy.floor((n + 1) / 2) * 3 + sympy.Mod(n, 4))
+    n + 3*ceil(n/2) - 4*floor(n/4)
+    """
+    import sympy
+
+    num, den = _fraction(sympy.sympify(expr))
+    if isinstance(den, int):
+        whole = floordiv(num, den)
+        if whole * den == num:
+            return whole
+    raise SizeError(f"{expr} is not an integer size", hint="sizes are made of + - * // % floor, Max and Min")
+
+
+def _fraction(e: Any) -> tuple[Size, Size]:
+    """Numerator and denominator of a sympy expression with rational coefficients."""
+    import sympy
+
+    if e.is_Rational:
+        return int(e.p), int(e.q)
+    if e.is_Symbol:
+        return symbol(e.name), 1
+    if e.is_Add or e.is_Mul:
+        parts = [_fraction(a) for a in e.args]
+        den = prod(q for _, q in parts)
+        if e.is_Mul:
+            return prod(p for p, _ in parts), den
+        return sum_(p * prod(d for j, (_, d) in enumerate(parts) if j != i) for i, (p, _) in enumerate(parts)), den
+    if e.is_Pow and e.exp.is_Integer:
+        p, q = _fraction(e.base)
+        k = int(e.exp)
+        return (p**k, q**k) if k >= 0 else (q**-k, p**-k)
+    if isinstance(e, sympy.floor):
+        return floordiv(*_fraction(e.args[0])), 1
+    if isinstance(e, sympy.ceiling):
+        p, q = _fraction(e.args[0])
+        return -floordiv(-p, q), 1
+    name = type(e).__name__  # torch's own FloorDiv, Mod, Max and Min go by these names as well
+    if name in ("Mod", "PythonMod", "FloorDiv", "CleanDiv", "Max", "Min"):
+        sizes = [from_sympy(a) for a in e.args]
+        if name in ("Max", "Min"):
+            return (max_ if name == "Max" else min_)(*sizes), 1
+        return (mod if name.endswith("Mod") else floordiv)(sizes[0], sizes[1]), 1
+    raise SizeError(f"{e} is not made of integers", hint="sizes are made of + - * // % floor, Max and Min")

@@ -1,0 +1,140 @@
+"""Sizes as text and LaTeX.
+
+Terms come highest degree first, then by name. ``floor((p + q - 1)/q)`` is written ``ceil(p/q)``, and a common factor is
+pulled out where that makes the text clearly shorter.
+
+>>> from fxcount.symbolic.expr import symbol
+>>> B, H = symbol("B"), symbol("H")
+>>> to_text(1 + 2 * B * ((H + 1) // 2) + B * H**2)
+'B*H**2 + 2*B*ceil(H/2) + 1'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from math import gcd
+
+from fxcount.symbolic.atom import Atom, Hooks, Monomial
+from fxcount.symbolic.expr import Expr, Size
+from fxcount.symbolic.poly import common_factors, without
+
+__all__ = ["to_latex", "to_text"]
+
+
+def to_text(size: Size) -> str:
+    """The size as Python-like text, which `parse` reads back.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> to_text(symbol("H") // 7 - 1), to_text(12)
+    ('floor(H/7) - 1', '12')
+    """
+    if isinstance(size, int):
+        return str(int(size))
+    plain = _sum(size.terms)
+    factored = _factored(size)
+    return factored if factored is not None and len(factored) * 8 <= len(plain) * 7 else plain
+
+
+def _sum(terms: dict[Monomial, int]) -> str:
+    text = ""
+    for m, c in in_reading_order(terms):
+        body = _product(abs(c), m)
+        text += (" - " if c < 0 else " + ") + body if text else ("-" if c < 0 else "") + body
+    return text
+
+
+def _factored(size: Expr) -> str | None:
+    """The size as a product of what its terms have in common and the rest, or None."""
+    if len(size.terms) == 1:
+        return None
+    content, shared = gcd(*size.terms.values()), common_factors(list(size.terms))
+    if content == 1 and not shared:
+        return None
+    rest = {left: c // content for m, c in size.terms.items() if (left := without(m, shared)) is not None}
+    if make(dict(rest)) != _as_is(rest):
+        return None  # read back, the rest would come out in another form
+    return f"{_product(content, shared)}*({_sum(rest)})"
+
+
+def in_reading_order(terms: dict[Monomial, int]) -> list[tuple[Monomial, int]]:
+    """Highest degree first, then what is added before what is subtracted, then by name."""
+    return sorted(terms.items(), key=lambda term: (-len(term[0]), term[1] < 0, factors_of(term[0])))
+
+
+def factors_of(m: Monomial) -> list[tuple[bool, str]]:
+    """Symbols before atoms, each by name."""
+    return sorted((isinstance(f, Atom), f) for f in m)
+
+
+def _product(c: int, m: Monomial) -> str:
+    parts = [str(c)] if c != 1 or not m else []
+    for (_, factor), group in groupby(factors_of(m)):
+        power = len(list(group))
+        text = _atom(factor) if isinstance(factor, Atom) else factor
+        parts.append(text if power == 1 else f"{text}**{power}")
+    return "*".join(parts)
+
+
+def _atom(atom: Atom) -> str:
+    if atom.kind != "floor":
+        return f"{atom.kind.capitalize()}({', '.join(map(to_text, atom.args))})"
+    name, p, q = _ceil(atom)
+    return f"{name}({_operand(p)}/{_operand(q, divisor=True)})"
+
+
+def _ceil(atom: Atom) -> tuple[str, Size, Size]:
+    p, q = atom.args
+    if isinstance(p, Expr) and isinstance(q, int) and p.terms.get((), 0) == q - 1:
+        return "ceil", p - (q - 1), q
+    return "floor", p, q
+
+
+def _operand(size: Size, divisor: bool = False) -> str:
+    text = to_text(size)
+    if isinstance(size, int) or (len(size.terms) == 1 and not (divisor and "*" in text)):
+        return text
+    return f"({text})"
+
+
+def to_latex(size: Size) -> str:
+    r"""The size as LaTeX.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> print(to_latex(2 * symbol("B") * (symbol("H") // 2) + symbol("seq_len")))
+    2 B \left\lfloor \frac{H}{2} \right\rfloor + \mathrm{seq\_len}
+    """
+    if isinstance(size, int):
+        return str(int(size))
+    text = ""
+    for m, c in in_reading_order(size.terms):
+        body = _latex_product(abs(c), m)
+        text += (" - " if c < 0 else " + ") + body if text else ("-" if c < 0 else "") + body
+    return text
+
+
+def _latex_product(c: int, m: Monomial) -> str:
+    parts = [str(c)] if c != 1 or not m else []
+    for (_, factor), group in groupby(factors_of(m)):
+        power = len(list(group))
+        text = _latex_atom(factor) if isinstance(factor, Atom) else _latex_name(factor)
+        parts.append(text if power == 1 else f"{text}^{{{power}}}")
+    return " ".join(parts)
+
+
+def _latex_name(name: str) -> str:
+    return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+
+
+def _latex_atom(atom: Atom) -> str:
+    if atom.kind != "floor":
+        return rf"\{atom.kind}\left({_comma(map(to_latex, atom.args))}\right)"
+    name, p, q = _ceil(atom)
+    return rf"\left\l{name} \frac{{{to_latex(p)}}}{{{to_latex(q)}}} \right\r{name}"
+
+
+def _comma(parts: Iterable[str]) -> str:
+    return ", ".join(parts)
+
+
+Hooks.text = to_text

@@ -1,0 +1,165 @@
+"""Tensors whose data are known without inputs or parameters: index tables, masks, ``torch.tensor([...])``.
+
+Ops on them are recorded like any other and also run for real, on small data, so that a model may look at the values
+(``.tolist()``, ``int(x)``, ``if x.any()``). A model's own buffers are read but never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fxcount.ops.fact import Alias, TensorFact, contiguous_strides
+from fxcount.ops.registry import Op
+from fxcount.symbolic import Expr, SymRatio, SymSize
+from fxcount.trace.standin import StandIn
+from fxcount.trace.tape import Call
+
+__all__ = ["compute", "fact_of", "known_data", "named_result", "output_facts", "update"]
+
+MAX_KNOWN_NUMEL = 1 << 16
+"""Data of more elements than this are not kept: they would cost more than the analysis."""
+
+RESHAPES_IN_PLACE = frozenset(
+    {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "swapdims_", "resize_", "set_", "detach_"}
+)
+_RANDOM = frozenset(
+    "rand randn randint randperm rand_like randn_like randint_like normal uniform_ normal_ random_ bernoulli bernoulli_ "
+    "multinomial poisson exponential_ geometric_ log_normal_ cauchy_ dropout feature_dropout alpha_dropout "
+    "feature_alpha_dropout native_dropout rrelu empty empty_like new_empty empty_strided".split()
+)
+
+
+def fact_of(tensor: torch.Tensor) -> TensorFact:
+    """Shape, dtype, device and layout of a real tensor."""
+    shape = tuple(int(s) for s in tensor.shape)
+    strides = None
+    if tensor.layout is torch.strided and not tensor.is_contiguous():
+        strides = tuple(int(s) for s in tensor.stride())
+        if strides == contiguous_strides(shape):
+            strides = None
+    return TensorFact(shape, tensor.dtype, tensor.device, strides)
+
+
+def known_data(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The tensor itself if it is small and has data."""
+    if tensor.device.type == "meta" or tensor.numel() > MAX_KNOWN_NUMEL or type(tensor) not in _REAL:
+        return None
+    return tensor.detach()
+
+
+_REAL = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+def compute(
+    entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: Any
+) -> Any:
+    """Run ``func`` on known data; ``None`` if something it needs is not known or the result would be large."""
+    if entry.name in _RANDOM or not _is_small(result):
+        return None
+    try:
+        real_args = [_real(a) for a in args]
+        real_kwargs = {k: _real(v) for k, v in (kwargs or {}).items()}
+    except _Unknown:
+        return None
+    if "device" in real_kwargs:
+        real_kwargs["device"] = torch.device("cpu")
+    elif torch.get_default_device().type == "meta" and not any(isinstance(a, torch.Tensor) for a in real_args):
+        return None
+    try:
+        return func(*real_args, **real_kwargs)
+    except (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError):
+        return None  # the data stay unknown; the shape rule has already judged the call
+
+
+def update(call: Call, target: StandIn, operands: list[StandIn]) -> bool:
+    """Apply an in-place call to known data; whether the data are still known afterwards."""
+    owned = target._value.origin == "op" and target._known is not None
+    if not owned or call.op.name in _RANDOM or not all(o._storage.constant for o in operands):
+        return False
+    known = iter([o._known for o in operands])
+    try:
+        args = [_real_recorded(a, known) for a in call.args]
+        kwargs = {k: _real_recorded(v, known) for k, v in call.kwargs.items()}
+        call.func(*args, **kwargs)
+    except (_Unknown, RuntimeError, TypeError, NotImplementedError, ValueError, IndexError):
+        return False
+    return True
+
+
+class _Unknown(Exception):
+    """Something in the arguments has no data."""
+
+
+def _is_small(result: Any) -> bool:
+    if isinstance(result, Alias):
+        result = result.fact
+    if isinstance(result, TensorFact):
+        return type(result.numel) is int and result.numel <= MAX_KNOWN_NUMEL
+    if isinstance(result, (tuple, list)):
+        return all(_is_small(r) for r in result)
+    return True
+
+
+def _real(a: Any) -> Any:
+    kind = type(a)
+    if kind is StandIn:
+        if a._known is None:
+            raise _Unknown
+        return a._known
+    if kind is SymSize or kind is SymRatio:
+        raise _Unknown
+    if isinstance(a, torch.Tensor):
+        data = known_data(a)
+        if data is None:
+            raise _Unknown
+        return data
+    if kind in (tuple, list, torch.Size):
+        return (list if kind is list else tuple)(_real(x) for x in a)
+    if kind is slice:
+        return slice(_real(a.start), _real(a.stop), _real(a.step))
+    return a
+
+
+def _real_recorded(a: Any, known: Iterator[Any]) -> Any:
+    from fxcount.trace.tape import Value
+
+    if type(a) is Value:
+        data = next(known)
+        if data is None:
+            raise _Unknown
+        return data
+    if isinstance(a, Expr):
+        raise _Unknown
+    if isinstance(a, (tuple, list)):
+        return type(a)(_real_recorded(x, known) for x in a)
+    if isinstance(a, slice):
+        return slice(*(_real_recorded(x, known) for x in (a.start, a.stop, a.step)))
+    return a
+
+
+def output_facts(result: Any) -> Iterator[TensorFact]:
+    """Facts of all stand-ins in a module's result, whatever container it comes in."""
+    if type(result) is StandIn:
+        yield result._value.fact
+    elif isinstance(result, (tuple, list)):
+        for item in result:
+            yield from output_facts(item)
+    elif isinstance(result, dict):
+        for item in result.values():
+            yield from output_facts(item)
+    elif not isinstance(result, (int, float, str, torch.Tensor)):
+        for leaf in pytree.tree_leaves(result):
+            if type(leaf) is StandIn:
+                yield leaf._value.fact
+
+
+def named_result(entry: Op, result: tuple[Any, ...]) -> Any:
+    """``torch.return_types.max`` and its like, where torch returns a named tuple."""
+    kind = getattr(torch.return_types, entry.name, None)
+    if kind is None or len(result) != kind.n_sequence_fields:
+        return result
+    return kind(result)

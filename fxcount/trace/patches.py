@@ -1,0 +1,92 @@
+"""Everything fxcount changes in torch while it traces, and its undoing, also after an error.
+
+* ``has_torch_function*`` in torch's Python-level function modules answer no, so these functions run through and only
+  the builtin ops they are made of reach the tracer: the op vocabulary of ``torch.export``.
+* ``nn.Module.__call__`` tells the tracer which module runs.
+* ``torch.compiler.is_compiling`` / ``is_exporting`` answer yes: libraries then take their trace-friendly paths.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional
+
+from fxcount.trace.tracer import Tracer
+
+__all__ = ["patched", "preserved"]
+
+_FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.nn.init)
+_CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+
+
+def _no(*_: Any) -> bool:
+    return False
+
+
+@contextmanager
+def patched(tracer: Tracer) -> Iterator[None]:
+    """Trace-time torch; everything is as before on leaving."""
+    original_call: Any = torch.nn.Module.__call__
+    enter, leave = tracer.enter, tracer.leave
+
+    def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        record = enter(module, args)
+        result = None
+        try:
+            result = original_call(module, *args, **kwargs)
+            return result
+        finally:
+            leave(record, result)
+
+    saved: list[tuple[Any, str, Any]] = [(torch.nn.Module, "__call__", original_call)]
+    saved += [(m, c, getattr(m, c)) for m in _FUNCTION_MODULES for c in _CHECKS if hasattr(m, c)]
+    saved += [(torch.compiler, flag, getattr(torch.compiler, flag)) for flag in _FLAGS if hasattr(torch.compiler, flag)]
+    saved += [(torch, "vmap", torch.vmap)]
+    try:
+        for owner, name, _ in saved[1:]:
+            setattr(owner, name, True if name in _FLAGS else _no)
+        from fxcount.trace.special import vmap
+
+        torch.vmap = vmap
+        torch.nn.Module.__call__ = __call__  # type: ignore[method-assign]
+        yield
+    finally:
+        for owner, name, value in saved:
+            setattr(owner, name, value)
+
+
+_FLAGS = ("_is_compiling_flag", "_is_exporting_flag")
+_SLOTS = ("_parameters", "_buffers", "_modules")
+
+
+@contextmanager
+def preserved(model: torch.nn.Module) -> Iterator[None]:
+    """Attributes, buffers, parameters and submodules of every module, and the random states, survive the block."""
+    before = [
+        (m, dict(m.__dict__), [dict(m.__dict__.get(slot, ())) for slot in _SLOTS]) for m in model.modules()
+    ]  # fmt: skip
+    python_state, torch_state = random.getstate(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        torch.set_rng_state(torch_state)
+        for module, attributes, slots in before:
+            current = module.__dict__
+            if not _same(current, attributes):
+                current.clear()
+                current.update(attributes)
+            for slot, content in zip(_SLOTS, slots, strict=True):
+                held = current.get(slot)
+                if held is not None and not _same(held, content):
+                    held.clear()
+                    held.update(content)
+
+
+def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return len(a) == len(b) and all([a[k] is v if k in a else False for k, v in b.items()])

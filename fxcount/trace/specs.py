@@ -1,0 +1,165 @@
+"""Input specifications: what the user writes for a tensor, and the stand-ins made of it.
+
+========================================  ===========================================================
+``"B,3,H,W"``                             a shape; names are symbols, the dtype is the model's
+``"i64[B,S]"``, ``"f32[B,3,32*h,32*w]"``  dtype and shape; sizes are expressions of symbols
+``("B", 3, "H", "W")``, ``(1, 3, 8, 8)``  a shape as list or tuple
+a tensor (real, meta or fake)             its shape, dtype and device; never its data
+lists, tuples, dicts of these             nested inputs
+anything else                             passed to the model as it is
+========================================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fxcount.errors import InputError, SizeError
+from fxcount.symbolic import Size, evaluate, free_symbols, parse
+
+__all__ = ["DEFAULT_HINTS", "InputSpec", "default_hints", "parse_inputs"]
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
+    "i64": torch.int64, "i32": torch.int32, "i16": torch.int16, "i8": torch.int8, "u8": torch.uint8,
+    "bool": torch.bool, "b8": torch.bool, "c64": torch.complex64, "c128": torch.complex128,
+    "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
+    "int64": torch.int64, "int32": torch.int32, "int16": torch.int16, "int8": torch.int8, "uint8": torch.uint8,
+}  # fmt: skip
+
+DEFAULT_HINTS: Mapping[str, int] = {
+    "B": 2, "N": 2, "H": 224, "W": 224, "S": 128, "L": 128, "T": 128,
+}  # fmt: skip
+"""Sizes at which the model's decisions are taken, by symbol name; other names get distinct primes."""
+
+_PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
+_WITH_DTYPE = re.compile(r"^\s*(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """A tensor input: sizes, dtype (``None``: the model's) and device (``None``: the model's)."""
+
+    shape: tuple[Size, ...]
+    dtype: torch.dtype | None = None
+    device: torch.device | None = None
+    requires_grad: bool = False
+
+
+def parse_inputs(given: Any) -> Any:
+    """Replace every tensor specification in nested inputs by an :class:`InputSpec`.
+
+    >>> parse_inputs(("B,3,H,W", {"mask": "bool[B,S]"}))[0].shape
+    (B, 3, H, W)
+    """
+    if isinstance(given, torch.Tensor):
+        shape = tuple(int(s) for s in given.shape)
+        return InputSpec(shape, given.dtype, given.device, given.requires_grad)
+    if isinstance(given, InputSpec):
+        return given
+    if isinstance(given, str):
+        return _parse_text(given)
+    if isinstance(given, torch.Size):
+        return InputSpec(_positive(tuple(int(s) for s in given), str(tuple(given))))
+    if isinstance(given, (list, tuple)):
+        if _is_shape(given):
+            text = ",".join(map(str, given))
+            return InputSpec(_sizes([str(s) for s in given], text))
+        parts = [parse_inputs(g) for g in given]
+        return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
+    if isinstance(given, dict):
+        return {k: parse_inputs(v) for k, v in given.items()}
+    return given
+
+
+def _is_shape(given: Any) -> bool:
+    if not given:
+        return False
+    for item in given:
+        if isinstance(item, bool) or not isinstance(item, (int, str)):
+            return False
+        if isinstance(item, str) and ("," in item or "[" in item):
+            return False
+    return True
+
+
+def _parse_text(text: str) -> Any:
+    match = _WITH_DTYPE.match(text)
+    if match:
+        dtype = DTYPES.get(match[1])
+        if dtype is None:
+            raise InputError(
+                f"unknown dtype {match[1]!r} in the input {text!r}", hint="use one of " + ", ".join(sorted(DTYPES))
+            )
+        body = match[2].strip().rstrip(",")
+        return InputSpec(_sizes(body.split(",") if body else [], text), dtype)
+    if "," in text:
+        return InputSpec(_sizes(text.strip().strip("()[]").rstrip(",").split(","), text))
+    return text  # a plain string argument of the model
+
+
+def _sizes(parts: Iterable[str], text: str) -> tuple[Size, ...]:
+    sizes = []
+    for part in parts:
+        try:
+            sizes.append(parse(part.strip()))
+        except SizeError as error:
+            raise InputError(
+                f"cannot read the size {part.strip()!r} in the input {text!r}: {error.what}",
+                hint='write sizes as integers, names or expressions, e.g. "f32[B,3,32*h,32*w]"',
+            ) from error
+    return _positive(tuple(sizes), text)
+
+
+def _positive(sizes: tuple[Size, ...], text: str) -> tuple[Size, ...]:
+    for size in sizes:
+        if isinstance(size, int) and size <= 0:
+            raise InputError(
+                f"the input {text!r} has a size of {size}", hint="sizes must be at least 1; write a symbol, e.g. B"
+            )
+    return sizes
+
+
+def default_hints(specs: Iterable[InputSpec], given: Mapping[str, int]) -> dict[str, int]:
+    """A hint for every symbol of the inputs: the user's, else by name, else a prime of its own.
+
+    A lower-case name in a size such as ``32*h`` is scaled so that the size comes near the upper-case name's hint.
+
+    >>> default_hints([InputSpec((parse("B"), 3, parse("32*h"), parse("Q")))], {"B": 5})
+    {'B': 5, 'Q': 13, 'h': 7}
+    """
+    sizes = [s for spec in specs for s in spec.shape]
+    names = sorted({name for s in sizes for name in free_symbols(s)})
+    unknown = set(given) - set(names)
+    if unknown:
+        raise InputError(
+            f"hints given for {', '.join(sorted(unknown))}, but the inputs have the symbols {', '.join(names) or 'none'}"
+        )
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(f"the hint {name}={value!r} is not a positive integer")
+    hints: dict[str, int] = {}
+    primes = iter(p for p in _PRIMES)
+    for name in names:
+        if name in given:
+            hints[name] = given[name]
+        elif name in DEFAULT_HINTS:
+            hints[name] = DEFAULT_HINTS[name]
+        elif name.upper() in DEFAULT_HINTS:
+            hints[name] = _scaled(name, sizes, DEFAULT_HINTS[name.upper()])
+        else:
+            hints[name] = next(primes, 101 + 2 * len(hints))
+    return hints
+
+
+def _scaled(name: str, sizes: list[Size], target: int) -> int:
+    for size in sizes:
+        if free_symbols(size) == {name}:
+            unit = evaluate(size, {name: 2}) - evaluate(size, {name: 1})
+            return max(2, target // max(1, unit))
+    return target

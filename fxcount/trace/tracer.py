@@ -1,0 +1,463 @@
+"""The tracer: a ``TorchFunctionMode`` under which a model's forward runs once on stand-in tensors.
+
+Every torch call becomes one :class:`~fxcount.trace.tape.Call`. Calls that look alike (same op, same operand facts,
+same arguments) share a :class:`~fxcount.trace.tape.Signature`, so a shape rule runs once for each kind of call.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, NoReturn
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from fxcount.errors import FxcountError, UnsupportedError
+from fxcount.ops import REGISTRY, Alias, Op, Registry, TensorFact
+from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize
+from fxcount.trace import constants
+from fxcount.trace.sources import find_source
+from fxcount.trace.standin import StandIn, Storage, data_error
+from fxcount.trace.tape import Call, Event, ModuleCall, Origin, Signature, Source, State, StorageInfo, Value
+
+__all__ = ["Tracer"]
+
+_RENAMED = {"axis": "dim", "keepdims": "keepdim", "axes": "dim"}
+_DROPPED = frozenset({"out", "layout", "pin_memory", "requires_grad", "generator", "non_blocking"})
+_PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
+_NUMBERS = frozenset({bool, float, complex})
+_PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
+
+
+class Tracer(TorchFunctionMode):
+    """Records what a model does. Use through :func:`fxcount.trace.trace_model`."""
+
+    def __init__(self, scope: Scope, registry: Registry = REGISTRY, names: dict[int, tuple[str, ...]] | None = None):
+        super().__init__()
+        self.scope = scope
+        self.registry = registry
+        self.calls: list[Call] = []
+        self.modules: list[ModuleCall] = []
+        self.storages: list[StorageInfo] = []
+        self.states: list[State] = []
+        self.signatures: list[Signature] = []
+        self.module_names: dict[int, str] = {}
+        self._state_names = names or {}  # id of a parameter or buffer -> its names
+        self._non_persistent: frozenset[str] = frozenset()
+        self._resolved: dict[Any, Op] = dict(registry._by_callable)
+        self._memo: dict[tuple[Any, ...], Signature] = {}
+        self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
+        self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
+        self._shared_storages: dict[int, Storage] = {}  # real untyped storage -> ours, for states that share memory
+        self._kept: list[Any] = []  # real tensors whose id is a key above
+        self._log: list[int] = []  # storage numbers; ~number for a death
+        self._marks: list[int] = []  # length of the log when call i began
+        self._stack: list[int] = []
+        self._module = -1
+        self._module_calls: dict[int, int] = {}
+        self._counter = 0
+        self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
+        self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
+        self.progress: Callable[[int], None] | None = None
+
+    # -- the hot path -------------------------------------------------------------------------------------------------
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = self._resolved.get(func)
+        if found is not None:
+            return self.record(found, func, args, kwargs)
+        return self._uncommon(func, args, kwargs or {})
+
+    def record(
+        self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> Any:
+        """Record one call of ``entry`` and return its stand-in result."""
+        out = None
+        if kwargs:
+            args, kwargs, out = _normalised(args, kwargs)
+        at = entry.sizes_at
+        if at is not None and len(args) > at and not isinstance(args[at], (tuple, list)):
+            args = _collapsed(args, at)
+        if torch._C._is_any_autocast_enabled():
+            from fxcount.trace.autocast import cast_operands
+
+            args, kwargs = cast_operands(self, entry, args, kwargs or {})
+
+        operands: list[StandIn] = []
+        key: list[Any] = [entry]
+        convert = self._convert
+        recorded = tuple([convert(a, key, operands) for a in args])
+        recorded_kwargs: dict[str, Any] = {}
+        if kwargs:
+            for name, a in kwargs.items():
+                key.append(name)
+                recorded_kwargs[name] = convert(a, key, operands)
+        hashed = tuple(key)
+        signature = self._memo.get(hashed)
+        if signature is None:
+            signature = self._memo[hashed] = self._infer(entry, recorded, recorded_kwargs)
+
+        index = len(self.calls)
+        grad = torch.is_grad_enabled()
+        call = Call(index, func, signature, recorded, recorded_kwargs, self._module, find_source(sys._getframe(2)), grad)
+        self._marks.append(len(self._log))
+        requires_grad = False
+        if grad and entry.differentiable:
+            for operand in operands:
+                if operand._value.requires_grad:
+                    requires_grad = True
+                    break
+        known = None
+        if entry.inplace or out is not None:
+            target = operands[0] if out is None else out
+            result = self._write(call, target, signature.result, operands, requires_grad, out is not None)
+        else:
+            if all([o._storage.constant for o in operands]):
+                known = constants.compute(entry, func, args, kwargs, signature.result)
+            outputs: list[Value] = []
+            result = self._wrap(signature.result, call, operands, outputs, requires_grad, known)
+            call.outputs = tuple(outputs)
+            if type(result) is tuple:
+                result = constants.named_result(entry, result)
+            if entry.writes:
+                self._mark_written(call, args, kwargs)
+        call.result = _values(result)
+        self.calls.append(call)
+        if self.progress is not None:
+            self.progress(index)
+        return result
+
+    def _convert(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
+        kind = type(a)
+        if kind is StandIn:
+            value = a._value
+            key.append(value.fact)
+            operands.append(a)
+            return value
+        if kind is int or kind in _PLAIN:
+            if kind is type and a in _PYTHON_DTYPES:
+                a = _PYTHON_DTYPES[a]
+            key.append(a)
+            return a
+        if kind in _NUMBERS:
+            key.append((kind, a))
+            return a
+        if kind is SymSize:
+            expr = a.expr
+            key.append(expr)
+            return expr
+        if kind is tuple or kind is torch.Size or kind is list:
+            inner: list[Any] = [list if kind is list else tuple]
+            converted = [self._convert(x, inner, operands) for x in a]
+            key.append(tuple(inner))
+            return converted if kind is list else tuple(converted)
+        if isinstance(a, torch.Tensor):
+            state = self.state(a)
+            key.append(state._value.fact)
+            operands.append(state)
+            return state._value
+        if kind is slice:
+            inner = [slice]
+            parts = [self._convert(x, inner, operands) for x in (a.start, a.stop, a.step)]
+            key.append(tuple(inner))
+            return slice(*parts)
+        return self._convert_rare(a, key, operands)
+
+    def _convert_rare(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
+        if isinstance(a, Expr):
+            key.append(a)
+            return a
+        if isinstance(a, SymRatio):
+            return self._convert(float(a), key, operands)
+        if isinstance(a, (tuple, list)):
+            return self._convert(tuple(a) if isinstance(a, tuple) else list(a), key, operands)
+        if isinstance(a, dict):
+            inner: list[Any] = [dict, *a]
+            converted = {k: self._convert(v, inner, operands) for k, v in a.items()}
+            key.append(tuple(inner))
+            return converted
+        if hasattr(a, "item") and hasattr(a, "dtype") and not hasattr(a, "__array_interface__"):
+            return self._convert(a.item(), key, operands)
+        if type(a).__module__ == "numpy":
+            plain = a.item() if a.ndim == 0 else torch.as_tensor(a)
+            return self._convert(plain, key, operands)
+        if isinstance(a, (bool, int, float)):  # enums and subclasses of numbers
+            plain_kind = bool if isinstance(a, bool) else int if isinstance(a, int) else float
+            return self._convert(plain_kind(a), key, operands)
+        key.append(a if a.__hash__ is not None else id(a))
+        return a
+
+    def _infer(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
+        fact_args = tuple([_facts(a) for a in args])
+        fact_kwargs = {k: _facts(v) for k, v in kwargs.items()}
+        try:
+            result = entry.shape(self.scope, *fact_args, **fact_kwargs)
+        except FxcountError as error:
+            if not error.where:
+                error.where = self.where()
+            raise
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call did not bind
+                raise UnsupportedError(f"{entry.name}: {error}", where=self.where()) from error
+            raise
+        signature = Signature(entry, fact_args, fact_kwargs, result)
+        self.signatures.append(signature)
+        return signature
+
+    def _wrap(
+        self, r: Any, call: Call, operands: list[StandIn], outputs: list[Value], requires_grad: bool, known: Any
+    ) -> Any:
+        if type(r) is TensorFact:
+            storage = self.new_storage(r.nbytes, "op", constant=known is not None)
+        elif type(r) is Alias:
+            storage = operands[r.of]._storage
+            r = r.fact
+        elif isinstance(r, (tuple, list)):
+            parts = []
+            for i, part in enumerate(r):
+                data = known[i] if known is not None else None
+                parts.append(self._wrap(part, call, operands, outputs, requires_grad, data))
+            return parts if isinstance(r, list) else tuple(parts)
+        elif isinstance(r, Expr):
+            return self.as_int(r)
+        else:
+            return r
+        floating = r.dtype.is_floating_point or r.dtype.is_complex
+        value = Value(
+            self._counter, r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
+        )  # fmt: skip
+        self._counter += 1
+        outputs.append(value)
+        return StandIn.make(self, value, storage, known)
+
+    def _write(
+        self, call: Call, target: StandIn, result: Any, operands: list[StandIn], requires_grad: bool, is_out: bool
+    ) -> StandIn:
+        """An in-place or ``out=`` call: ``target`` stays the object it is and becomes a new value of its storage."""
+        fact = target._value.fact
+        if is_out or call.signature.op.name in constants.RESHAPES_IN_PLACE:
+            made = result.fact if isinstance(result, Alias) else result
+            fact = made if isinstance(made, TensorFact) else fact
+        storage = target._storage
+        if storage.constant:
+            storage.constant = constants.update(call, target, operands)
+        value = Value(
+            self._counter, fact, storage.index, "op", "", call.index, 0, requires_grad or target._value.requires_grad
+        )  # fmt: skip
+        self._counter += 1
+        target._value = value
+        call.outputs = (value,)
+        call.mutated = (storage.index,)
+        return target
+
+    def _mark_written(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        written = []
+        for position in call.op.writes:
+            a = (kwargs or {}).get(position) if isinstance(position, str) else None
+            if isinstance(position, int) and position < len(args):
+                a = args[position]
+            if isinstance(a, torch.Tensor):
+                storage = (a if isinstance(a, StandIn) else self.state(a))._storage
+                storage.constant = False
+                written.append(storage.index)
+        call.mutated = tuple(written)
+
+    # -- values -------------------------------------------------------------------------------------------------------
+    def new_storage(self, nbytes: Size, origin: Origin, name: str = "", constant: bool = False) -> Storage:
+        index = len(self.storages)
+        self.storages.append(StorageInfo(nbytes, origin, name, len(self.calls) if origin == "op" else -1))
+        return Storage(index, self._log, constant)
+
+    def input(self, fact: TensorFact, name: str, requires_grad: bool = False) -> StandIn:
+        """A stand-in for an input of the model."""
+        storage = self.new_storage(fact.nbytes, "input", name)
+        value = Value(self._counter, fact, storage.index, "input", name, requires_grad=requires_grad)
+        self._counter += 1
+        return StandIn.make(self, value, storage)
+
+    def state(self, tensor: torch.Tensor) -> StandIn:
+        """The stand-in of a real tensor: a parameter, a buffer or, if the model does not own it, a constant."""
+        found = self._by_id.get(id(tensor))
+        if found is not None:
+            return found
+        if isinstance(tensor, StandIn):
+            return tensor
+        names = self._state_names.get(id(tensor))
+        origin: Origin = "constant"
+        if names is not None:
+            origin = "parameter" if isinstance(tensor, torch.nn.Parameter) else "buffer"
+        else:
+            names = (f"constant_{sum(s.value.origin == 'constant' for s in self.states)}",)
+        fact = constants.fact_of(tensor)
+        known = constants.known_data(tensor) if origin != "parameter" else None
+        storage = self._storage_of(tensor, origin, names[0], fact, known is not None)
+        value = Value(
+            self._counter, fact, storage.index, origin, names[0], requires_grad=tensor.requires_grad
+        )  # fmt: skip
+        self._counter += 1
+        made = StandIn.make(self, value, storage, known)
+        self._by_id[id(tensor)] = made
+        self._kept.append(tensor)
+        self.states.append(State(value, names, tensor, names[0] not in self._non_persistent))
+        return made
+
+    def _storage_of(self, tensor: torch.Tensor, origin: Origin, name: str, fact: TensorFact, known: bool) -> Storage:
+        try:
+            real = tensor.untyped_storage()
+            key, nbytes = real._cdata, real.nbytes()
+        except (NotImplementedError, RuntimeError):  # sparse, quantised or wrapped tensors have no storage of their own
+            key, nbytes = id(tensor), fact.nbytes
+        found = self._shared_storages.get(key)
+        if found is None:
+            found = self._shared_storages[key] = self.new_storage(nbytes, origin, name, constant=known)
+        elif not known:
+            found.constant = False
+        return found
+
+    def set_requires_grad(self, x: StandIn, flag: bool) -> None:
+        value = x._value
+        x._value = Value(
+            value.index, value.fact, value.storage, value.origin, value.name, value.call, value.position, flag
+        )  # fmt: skip
+
+    def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
+        """The ``torch.Size`` a model sees (symbolic sizes included) and the sizes at the hint."""
+        found = self._layouts.get(fact)
+        if found is None:
+            scope = self.scope
+            size = torch.Size([self.as_int(s) for s in fact.shape])
+            found = self._layouts[fact] = (size, tuple([s if type(s) is int else scope.hint(s) for s in fact.shape]))
+        return found
+
+    def as_int(self, size: Size) -> Any:
+        """What the model holds for a size: an int, or a symbolic integer."""
+        return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
+
+    def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
+        if memory_format in (torch.contiguous_format, torch.preserve_format):
+            return fact.strides is None
+        from fxcount.ops.views import channels_last_strides
+
+        return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
+
+    def scalar(self, x: StandIn, what: str) -> Any:
+        symbols = x.__dict__.get("_symbols")
+        if symbols is not None:
+            while isinstance(symbols, (list, tuple)) and len(symbols) == 1:
+                symbols = symbols[0]
+            return symbols
+        if x._known is not None and x._storage.constant:
+            return x._known.item()
+        self.fail_on_data(x, what)
+
+    def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
+        raise data_error(what, self.where(), x._value.origin == "input")
+
+    # -- modules --------------------------------------------------------------------------------------------------
+    def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> ModuleCall:
+        key = id(module)
+        number = self._module_calls.get(key, 0) + 1
+        self._module_calls[key] = number
+        path = self.module_names.get(key)
+        if path is None:
+            path = f"{self.modules[self._module].path if self._module >= 0 else ''}<{type(module).__name__}>"
+            self.module_names[key] = path
+            self._kept.append(module)
+        index = len(self.modules)
+        made = ModuleCall(
+            index, key, path, type(module).__name__, number, self._module, len(self._stack), len(self.calls)
+        )
+        made.inputs = tuple(s._value.fact for s in args if type(s) is StandIn)
+        self.modules.append(made)
+        self._stack.append(self._module)
+        self._module = index
+        return made
+
+    def leave(self, made: ModuleCall, result: Any) -> None:
+        made.stop = len(self.calls)
+        if type(result) is StandIn:
+            made.outputs = (result._value.fact,)
+        elif result is not None:
+            made.outputs = tuple(constants.output_facts(result))
+        self._module = self._stack.pop()
+
+    # -- places -----------------------------------------------------------------------------------------------------
+    def where(self) -> str:
+        """``file:line (module path)`` of the user's code that runs now."""
+        source = find_source(sys._getframe(1))
+        path = self.modules[self._module].path if self._module >= 0 else ""
+        place = str(source) if source is not None else "unknown place"
+        return f"{place} ({path})" if path else place
+
+    def events(self) -> list[Event]:
+        """Births and deaths so far, each with the call it belongs to."""
+        found: list[Event] = []
+        marks = self._marks
+        call = -1
+        following = iter([*marks, 1 << 62])
+        limit = next(following)
+        for position, entry in enumerate(self._log):
+            while position >= limit:
+                call += 1
+                limit = next(following)
+            found.append(Event(entry if entry >= 0 else ~entry, entry >= 0, call))
+        return found
+
+    def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Record ``func(*args, **kwargs)`` as if the model had called it."""
+        return self.record(self.registry[func], func, args, kwargs)
+
+    # -- the uncommon path ------------------------------------------------------------------------------------------
+    def _uncommon(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from fxcount.trace.special import handle
+
+        return handle(self, func, args, kwargs)
+
+
+def _normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """Positional ``input``/``self``, numpy's names replaced by torch's, arguments without meaning here removed."""
+    out = kwargs.get("out")
+    clean: dict[str, Any] = {}
+    for name, value in kwargs.items():
+        if name in ("input", "self") and not (name == "input" and args and isinstance(args[0], torch.Tensor)):
+            args = (value, *args)
+        elif name == "tensors":
+            args = (value, *args)
+        elif name not in _DROPPED:
+            clean[_RENAMED.get(name, name)] = value
+    return args, clean, out
+
+
+def _collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
+    """``x.view(2, 3)`` as ``x.view((2, 3))``."""
+    run = args[at:]
+    if isinstance(run[0], (int, torch.SymInt)) or (isinstance(run[0], torch.Tensor) and run[0].ndim == 0):
+        return (*args[:at], run)
+    return args
+
+
+def _facts(a: Any) -> Any:
+    if type(a) is Value:
+        return a.fact
+    if type(a) is tuple:
+        return tuple([_facts(x) for x in a])
+    if type(a) is list:
+        return [_facts(x) for x in a]
+    if type(a) is slice:
+        return slice(_facts(a.start), _facts(a.stop), _facts(a.step))
+    if type(a) is dict:
+        return {k: _facts(v) for k, v in a.items()}
+    return a
+
+
+def _values(result: Any) -> Any:
+    if type(result) is StandIn:
+        return result._value
+    if isinstance(result, (tuple, list)):
+        return tuple([_values(r) for r in result])
+    if isinstance(result, SymSize):
+        return result.expr
+    return result
