@@ -22,14 +22,14 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.common import as_tuple, shape_text
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.matmul import contraction, require, require_dtype, require_rank
+from fxcount.ops.matmul import added, contraction, require, require_dtype, require_rank
 from fxcount.ops.registry import Op, ShapeRule, op
 from fxcount.symbolic import Scope, Size, evaluate, floordiv, free_symbols, mod, prod
 
 __all__ = ["OPS", "channels_last_strides", "is_channels_last"]
 
-# oneDNN, which also writes 3-d results channels-last, takes these
-_ONEDNN = (torch.float32, torch.bfloat16, torch.float16)
+# oneDNN, which alone writes 3-d results channels-last, takes these
+_ONEDNN = (torch.float32, torch.bfloat16)
 
 
 # --- layout ------------------------------------------------------------------------------------------------------------
@@ -234,12 +234,12 @@ def _positions(t: TensorFact, weight: TensorFact) -> Size:
 
 def _conv_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: Any, **__: Any) -> Work:
     """Every output position meets the whole weight."""
-    return contraction(y.dtype, weight.numel * _positions(y, weight), adds=0 if bias is None else y.numel)
+    return contraction(y.dtype, weight.numel * _positions(y, weight), added(y, bias))
 
 
 def _transpose_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: Any, **__: Any) -> Work:
     """Every input position meets the whole weight."""
-    return contraction(y.dtype, weight.numel * _positions(x, weight), adds=0 if bias is None else y.numel)
+    return contraction(y.dtype, weight.numel * _positions(x, weight), added(y, bias))
 
 
 def _convolution_cost(
@@ -250,7 +250,7 @@ def _convolution_cost(
 
 
 def _conv_tbc_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: TensorFact, pad: Any = 0) -> Work:
-    return contraction(y.dtype, y.numel * prod(weight.shape[:2]), adds=y.numel)
+    return contraction(y.dtype, y.numel * prod(weight.shape[:2]), added(y, bias))
 
 
 def _padded_copy(

@@ -1,13 +1,13 @@
-"""Rows of a table: embedding, bags of embeddings, one-hot vectors.
+"""Looking up: rows of a table (embedding, bags of embeddings), gather, index_select, take; one-hot vectors.
 
 Shapes:  weight (V, E), indices (*I) -> (*I, E); a bag reduces runs of L indices to rows of (bags, E); one_hot appends
-         ``num_classes``
-Counts:  an embedding copies. A bag of n rows is n - 1 additions (or comparisons) per column, no bag being empty:
+         ``num_classes``; gather and take have the shape of the index
+Counts:  a look-up copies. A bag of n rows is n - 1 additions (or comparisons) per column, no bag being empty:
          flops = (L - bags)*E, with ``mode=mean`` bags*E divisions and with weights L*E multiplications more.
          ``embedding_renorm_`` takes every index for a different row that is too long: the 2-norm of E elements is
          2E flops, then a comparison, an addition, a division and E products: 3E + 3 each. For another p, E powers and
          a root in place of squares and square root.
-         Reads: the indices and one row for each index, not the table.
+         Reads: the indices and the elements they pick, not the table.
 Raises:  ShapeError: a table that is not (V, E), indices that are not integers; DataDependentError: one_hot without
          ``num_classes``, which is the largest value
 Source:  ATen/native/Embedding.cpp, EmbeddingBag.cpp
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import shape_text
+from fxcount.ops.common import broadcast, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
@@ -54,7 +54,7 @@ def embedding(
 
 
 def _embedding_cost(y: TensorFact, weight: TensorFact, indices: TensorFact, *args: Any, **kwargs: Any) -> Work:
-    return Work(read_bytes=indices.nbytes + y.nbytes)
+    return _pick(y, indices)
 
 
 def embedding_renorm(
@@ -143,11 +143,71 @@ def _one_hot_cost(y: TensorFact, x: TensorFact, num_classes: Any = -1) -> Work:
     return Work()
 
 
+def _resized(x: TensorFact, d: int, n: Size) -> tuple[Size, ...]:
+    return (*x.shape[:d], n, *x.shape[d + 1 :])
+
+
+def _pick(y: TensorFact, index: TensorFact) -> Work:
+    return Work(read_bytes=index.nbytes + y.nbytes)
+
+
+def gather(scope: Scope, x: TensorFact, dim: int, index: TensorFact, sparse_grad: bool = False) -> TensorFact:
+    d = wrap_dim(dim, x.ndim)
+    if index.ndim != x.ndim and x.ndim and index.ndim:
+        raise ShapeError(f"gather: index {shape_text(index.shape)} and x {shape_text(x.shape)} have different ranks")
+    for k, (i, n) in enumerate(zip(index.shape, x.shape, strict=False)):
+        if k != d and not scope.decide("<=", i, n, "gather within"):
+            raise ShapeError(f"gather: index has {i} elements in dimension {k}, x has {n}")
+    return x.new(index.shape)
+
+
+def _gather_cost(y: TensorFact, x: TensorFact, dim: int, index: TensorFact, sparse_grad: bool = False) -> Work:
+    return _pick(y, index)
+
+
+def index_select(scope: Scope, x: TensorFact, dim: int, index: TensorFact) -> TensorFact:
+    if index.ndim > 1:
+        raise ShapeError(f"index_select: index has shape {shape_text(index.shape)}, expected one dimension")
+    return x.new(_resized(x, wrap_dim(dim, x.ndim), index.numel)) if x.shape else x
+
+
+def _index_select_cost(y: TensorFact, x: TensorFact, dim: int, index: TensorFact) -> Work:
+    return _pick(y, index)
+
+
+def take(scope: Scope, x: TensorFact, index: TensorFact) -> TensorFact:
+    return x.new(index.shape)
+
+
+def _take_cost(y: TensorFact, x: TensorFact, index: TensorFact) -> Work:
+    return _pick(y, index)
+
+
+def take_along_dim(scope: Scope, x: TensorFact, indices: TensorFact, dim: int | None = None) -> TensorFact:
+    if dim is None:
+        return x.new((indices.numel,))
+    if x.ndim != indices.ndim:
+        raise ShapeError(
+            f"take_along_dim: x {shape_text(x.shape)} and indices {shape_text(indices.shape)} have different ranks"
+        )
+    d = wrap_dim(dim, x.ndim)
+    shape = broadcast(scope, "take_along_dim", _resized(x, d, 1), _resized(indices, d, 1))
+    return x.new((*shape[:d], indices.shape[d], *shape[d + 1 :]))
+
+
+def _take_along_cost(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int | None = None) -> Work:
+    return _pick(y, indices)
+
+
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 OPS: tuple[Op, ...] = (
     op("embedding", shape=embedding, cost=_embedding_cost),
     op("embedding_renorm", shape=embedding_renorm, cost=_renorm_cost),
     op(*_BAGS, shape=embedding_bag, cost=_bag_cost),
+    op("gather", shape=gather, cost=_gather_cost),
+    op("index_select", shape=index_select, cost=_index_select_cost),
+    op("take", shape=take, cost=_take_cost),
+    op("take_along_dim", shape=take_along_dim, cost=_take_along_cost),
     op("one_hot", shape=one_hot, cost=_one_hot_cost, differentiable=False),
 )

@@ -16,7 +16,7 @@ Source:  definition of the matrix product; the copies are those of ``at::native:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,22 +24,26 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.common import broadcast, promote, shape_text
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.registry import Op, op
+from fxcount.ops.registry import Op, ShapeResult, ShapeRule, op
+from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_, prod
 
-__all__ = ["OPS", "contraction", "linear_cost", "linear_shape", "matmul_shape", "merges", "require"]
+__all__ = ["OPS", "added", "contraction", "linear_cost", "linear_shape", "matmul_shape", "merges", "require", "require_dtype", "require_rank"]
+
+NOTHING = Scalars()
 
 
-def contraction(dtype: torch.dtype, macs: Size, adds: Size = 0, muls: Size = 0, transcendentals: Size = 0) -> Work:
-    """Work of a contraction with further element-wise operations, given in scalars of ``dtype``.
+def contraction(dtype: torch.dtype, macs: Size, also: Scalars = NOTHING) -> Work:
+    """Work of a contraction in ``dtype`` and of further scalar operations.
 
-    >>> contraction(torch.float32, 10, adds=2).flops, contraction(torch.complex64, 10, adds=2).flops
+    >>> contraction(torch.float32, 10, Scalars(add=2)).flops, contraction(torch.complex64, 10, Scalars(add=2)).flops
     (22, 84)
     """
+    rest = also.work(1, dtype)
     if dtype.is_complex:
-        return Work(4 * macs, 8 * macs + 2 * adds + 6 * muls + transcendentals, transcendentals)
+        return Work(4 * macs, 8 * macs + rest.flops, rest.transcendentals)
     if dtype.is_floating_point:
-        return Work(macs, 2 * macs + adds + muls + transcendentals, transcendentals)
+        return Work(macs, 2 * macs + rest.flops, rest.transcendentals)
     return Work(macs)
 
 
@@ -93,10 +97,6 @@ def matmul_shape(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact:
     return x.new((*batch, *rows, *columns), dtype)
 
 
-def _matmul_cost(y: TensorFact, x: TensorFact, *_: Any) -> Work:
-    return contraction(y.dtype, y.numel * x.shape[-1])
-
-
 def matmul_copies(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
     """Bytes of the operand copies: bmm wants one batch dimension, and an operand whose (expanded) batch dimensions
     cannot be viewed as one is cloned. Where torch folds the batch into the rows instead, nothing is copied either."""
@@ -140,7 +140,12 @@ def _require_expands(scope: Scope, what: str, term: TensorFact | None, shape: tu
 
 def linear_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: TensorFact | None = None) -> Work:
     """macs = numel(y) * K; flops = 2*macs + numel(y) with a bias."""
-    return contraction(y.dtype, y.numel * x.shape[-1], adds=0 if bias is None else y.numel)
+    return contraction(y.dtype, y.numel * x.shape[-1], added(y, bias))
+
+
+def added(y: TensorFact, bias: TensorFact | None) -> Scalars:
+    """One addition per element if there is a bias."""
+    return NOTHING if bias is None else Scalars(add=y.numel)
 
 
 def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: TensorFact | None = None) -> Size:
@@ -157,23 +162,26 @@ def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: 
 # --- plain products of matrices and vectors ---------------------------------------------------------------------------
 
 
-def _ranked(name: str, *ranks: int) -> Any:
-    """Shape rule of a product of two operands of fixed rank (mm, bmm, mv, dot)."""
+def _ranked(name: str, *ranks: int) -> ShapeRule:
+    """Shape rule of a product of two operands of fixed ranks; the second one is called mat2, vec, tensor or other."""
 
-    def shape(scope: Scope, x: TensorFact, mat2: TensorFact, *_: Any, out_dtype: Any = None, **other: Any) -> TensorFact:
+    def shape(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
+        mat2, *rest = (*args, *kwargs.values())
         require_rank(name, **{"the first operand": (x, ranks[0]), "the second operand": (mat2, ranks[1])})
         if ranks[0] == 3:
             require(scope, x.shape[0], mat2.shape[0], f"{name}: batch sizes must match", x.shape, mat2.shape)
         y = matmul_shape(scope, x, mat2)
-        return y.new(y.shape, out_dtype) if out_dtype is not None else y
+        return y.new(y.shape, _out_dtype(y, rest))
 
-    def rule(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
-        # the second operand's name differs: mat2, vec, tensor, other
-        others = [*args, *kwargs.values()]
-        out_dtype = next((a for a in others if isinstance(a, torch.dtype)), None)
-        return shape(scope, x, others[0], out_dtype=out_dtype)
+    return shape
 
-    return rule
+
+def _product_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+    return contraction(y.dtype, y.numel * x.shape[-1])
+
+
+def _out_dtype(x: TensorFact, arguments: Iterable[Any]) -> torch.dtype:
+    return next((a for a in arguments if isinstance(a, torch.dtype)), x.dtype)
 
 
 def _outer_shape(scope: Scope, x: TensorFact, vec2: TensorFact) -> TensorFact:
@@ -182,7 +190,7 @@ def _outer_shape(scope: Scope, x: TensorFact, vec2: TensorFact) -> TensorFact:
 
 
 def _outer_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
-    return contraction(y.dtype, 0, muls=y.numel)
+    return Scalars(mul=1).work(y.numel, y.dtype)
 
 
 def _cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int | None = None) -> TensorFact:
@@ -203,72 +211,66 @@ def _linalg_cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int
 
 def _cross_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
     """Three differences of two products for every three numbers."""
-    return contraction(y.dtype, 0, adds=y.numel, muls=2 * y.numel)
+    return Scalars(add=1, mul=2).work(y.numel, y.dtype)
 
 
 # --- a term plus a product -----------------------------------------------------------------------------------------
 
 
 def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
-    """``beta * x + alpha * (a @ b)``: addmm, addmv, baddbmm; addbmm also sums over the batch."""
+    """``beta * x + alpha * (a @ b)``: addmm, addmv, baddbmm; addbmm also sums over the batch. The factors are called
+    mat1 and mat2, batch1 and batch2, mat and vec."""
 
-    def shape(scope: Scope, x: TensorFact, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1, **_: Any) -> Any:
+    def shape(scope: Scope, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> TensorFact:
+        a, b, *rest = (*args, *factors.values())
         require_rank(name, **{"the first factor": (a, ranks[0]), "the second factor": (b, ranks[1])})
-        dtype = require_dtype(name, x, a, b)
+        require_dtype(name, x, a, b)
         if ranks[0] == 3:
             require(scope, a.shape[0], b.shape[0], f"{name}: batch sizes must match", a.shape, b.shape)
         y = matmul_shape(scope, a, b)
         result = y.shape[1:] if sums_batch else y.shape
         _require_expands(scope, f"{name}: the added term", x, result)
-        return a.new(result, dtype)
+        return a.new(result, _out_dtype(a, rest))
 
-    def cost(y: TensorFact, x: TensorFact, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1, **k: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Work:
+        a = (*args, *factors.values())[0]
         terms = a.shape[0] * a.shape[-1] if sums_batch else a.shape[-1]
-        work = contraction(y.dtype, y.numel * terms, y.numel * (beta != 0), y.numel * _factors(beta, alpha))
-        if not k.get("activates"):
-            return work
-        return Work(work.macs, work.flops + y.numel, 0)
+        return contraction(y.dtype, y.numel * terms, _scaled_sum(beta, alpha) * y.numel)
 
-    def by_name(rule: Any) -> Any:
-        # ``mat1, mat2`` of addmm, ``batch1, batch2`` of baddbmm, ``mat, vec`` of addmv
-        def called(first: Any, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
-            a, b = (*args, *factors.values())[:2]
-            return rule(first, x, a, b, beta, alpha)
-
-        return called
-
-    return op(name, shape=by_name(shape), cost=by_name(cost))
+    return op(name, shape=shape, cost=cost)
 
 
-def _factors(beta: Any, alpha: Any) -> int:
-    """How many of the two scalars multiply something."""
-    return (beta not in (0, 1)) + (alpha != 1)
+def _scaled_sum(beta: Any, alpha: Any) -> Scalars:
+    """Per element of ``beta * x + alpha * product``: a factor of 1 costs nothing, ``beta=0`` drops the sum."""
+    return Scalars(add=int(beta != 0), mul=int(beta not in (0, 1)) + int(alpha != 1))
 
 
-def _addmm_activation_shape(scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, **_: Any) -> TensorFact:
-    return _ADDMM.shape(scope, x, mat1, mat2)  # type: ignore[return-value]
+_ADDMM = _added("addmm", 2, 2)
+
+
+def _addmm_activation_shape(
+    scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1, use_gelu: bool = False
+) -> ShapeResult:
+    return _ADDMM.shape(scope, x, mat1, mat2)
 
 
 def _addmm_activation_cost(
     y: TensorFact, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1, use_gelu: bool = False
 ) -> Work:
-    """addmm, then relu (one comparison) or gelu(tanh) (9 operations, one of them tanh) of every element."""
-    assert callable(_ADDMM.cost)
-    base, n = _ADDMM.cost(y, x, mat1, mat2, beta=beta, alpha=alpha), y.numel
-    return Work(base.macs, base.flops + (9 if use_gelu else 1) * n, n if use_gelu else 0)
+    """addmm, then relu (one comparison) or gelu (5, one of them erf)."""
+    activation = Scalars(add=1, mul=3, fn=1) if use_gelu else Scalars(add=1)
+    return contraction(y.dtype, y.numel * mat1.shape[1], (_scaled_sum(beta, alpha) + activation) * y.numel)
 
 
-def _addr_shape(scope: Scope, x: TensorFact, vec1: TensorFact, vec2: TensorFact, **_: Any) -> TensorFact:
+def _addr_shape(scope: Scope, x: TensorFact, vec1: TensorFact, vec2: TensorFact, *, beta: Any = 1, alpha: Any = 1) -> TensorFact:
     shape = _outer_shape(scope, vec1, vec2).shape
     _require_expands(scope, "addr: the added term", x, shape)
     return x.new(shape, promote(x, vec1, vec2))
 
 
 def _addr_cost(y: TensorFact, *_: Any, beta: Any = 1, alpha: Any = 1, **__: Any) -> Work:
-    return contraction(y.dtype, 0, y.numel * (beta != 0), y.numel * (1 + _factors(beta, alpha)))
+    return (Scalars(mul=1) + _scaled_sum(beta, alpha)).work(y.numel, y.dtype)
 
-
-_ADDMM = _added("addmm", 2, 2)
 
 # --- grouped, scaled, integer ----------------------------------------------------------------------------------------
 
@@ -285,7 +287,7 @@ def _grouped_shape(scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = No
         if t.ndim == 3:
             count = t.shape[0] if offs is None else offs.shape[0]
             require(scope, t.shape[0], count if offs is not None else x.shape[0], f"{what}: groups", x.shape, mat2.shape)
-    return x.new((*groups, x.shape[-2], mat2.shape[-1]), _out_dtype(x, args, kwargs))
+    return x.new((*groups, x.shape[-2], mat2.shape[-1]), _out_dtype(x, (*args, *kwargs.values())))
 
 
 def _grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, offs: Any = None, *_: Any, **__: Any) -> Work:
@@ -294,22 +296,17 @@ def _grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, offs: Any = No
     return contraction(y.dtype, batch * x.shape[-2] * x.shape[-1] * mat2.shape[-1])
 
 
-def _out_dtype(x: TensorFact, args: Sequence[Any], kwargs: dict[str, Any]) -> torch.dtype:
-    found = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
-    return found[0] if found else x.dtype
-
-
 def _scaled_shape(scope: Scope, x: TensorFact, mat2: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
     require_rank("scaled_mm", x=(x, 2), mat2=(mat2, 2))
     require(scope, x.shape[1], mat2.shape[0], "scaled_mm: inner sizes must match", x.shape, mat2.shape)
-    return x.new((x.shape[0], mat2.shape[1]), _out_dtype(x, args, kwargs))
+    return x.new((x.shape[0], mat2.shape[1]), _out_dtype(x, (*args, *kwargs.values())))
 
 
 def _scaled_cost(
-    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any = None, scale_b: Any = None, bias: Any = None, *_: Any, **__: Any
+    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any, scale_b: Any, bias: Any = None, *_: Any, **__: Any
 ) -> Work:
     """Each product is multiplied by both scales: flops = 2*macs + 2*numel(y), + numel(y) with a bias."""
-    return contraction(y.dtype, y.numel * x.shape[1], adds=0 if bias is None else y.numel, muls=2 * y.numel)
+    return contraction(y.dtype, y.numel * x.shape[1], Scalars(mul=2 * y.numel) + added(y, bias))
 
 
 def _int_mm_shape(scope: Scope, x: TensorFact, mat2: TensorFact) -> TensorFact:
@@ -320,12 +317,12 @@ def _int_mm_shape(scope: Scope, x: TensorFact, mat2: TensorFact) -> TensorFact:
 
 
 OPS: tuple[Op, ...] = (
-    op("matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=_matmul_cost, temporaries=matmul_copies),
+    op("matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=_product_cost, temporaries=matmul_copies),
     op("linear", shape=linear_shape, cost=linear_cost, temporaries=_linear_temporaries),
-    op("mm", shape=_ranked("mm", 2, 2), cost=_matmul_cost),
-    op("bmm", shape=_ranked("bmm", 3, 3), cost=_matmul_cost),
-    op("mv", shape=_ranked("mv", 2, 1), cost=_matmul_cost),
-    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=_matmul_cost),
+    op("mm", shape=_ranked("mm", 2, 2), cost=_product_cost),
+    op("bmm", shape=_ranked("bmm", 3, 3), cost=_product_cost),
+    op("mv", shape=_ranked("mv", 2, 1), cost=_product_cost),
+    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=_product_cost),
     op("outer", "ger", shape=_outer_shape, cost=_outer_cost),
     op("cross", shape=_cross_shape, cost=_cross_cost),
     op("linalg.cross", shape=_linalg_cross_shape, cost=_cross_cost),
@@ -337,5 +334,5 @@ OPS: tuple[Op, ...] = (
     op("_addmm_activation", shape=_addmm_activation_shape, cost=_addmm_activation_cost),
     op("_grouped_mm", shape=_grouped_shape, cost=_grouped_cost),
     op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
-    op("_int_mm", shape=_int_mm_shape, cost=_matmul_cost),
+    op("_int_mm", shape=_int_mm_shape, cost=_product_cost),
 )

@@ -111,7 +111,7 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
 def _laid_out(what: str, x: TensorFact, n: int, shape: tuple[Size, ...]) -> TensorFact:
     if n == 1 and x.ndim == 3 and x.strides is not None and what != "max_pool1d":
         # torch pools one dimension as (N, C, 1, L), which a transposed (N, L, C) is channels-last for
-        (n, c, length), (sn, sc, sl) = x.shape, x.strides
+        (b, c, length), (sb, sc, sl) = x.shape, x.strides
         flat = TensorFact((b, c, 1, length), x.dtype, x.device, (sb, sc, sl * length, sl))
         if is_channels_last(flat):
             return TensorFact(shape, x.dtype, x.device, (shape[1] * shape[2], 1, shape[1]))

@@ -15,6 +15,7 @@ Counts:  linear (t = 2 taps) and cubic (t = 4) interpolation weigh t values per 
 Raises:  ShapeError: rank, channels that are not a multiple
 Source:  ATen/native/UpSample.h, GridSampler.cpp, PixelShuffle.cpp
 
+>>> import torch
 >>> x = TensorFact((2, 3, 8, 8), torch.float32)
 >>> y = _interpolation("upsample_bilinear2d", 2)(Scope({}), x, (16, 16), False)
 >>> y.shape, _taps_cost(2, 2)(y, x, (16, 16), False).flops
@@ -27,8 +28,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-import torch
-
 from fxcount.errors import ShapeError
 from fxcount.ops.common import as_tuple, shape_text
 from fxcount.ops.fact import TensorFact, Work
@@ -39,7 +38,7 @@ from fxcount.symbolic import Scope, Size, floordiv, max_, min_, prod
 
 __all__ = ["OPS", "scaled"]
 
-# --- interpolation -----------------------------------------------------------------------------------------------------
+# --- interpolation ---------------------------------------------------------------------------------------------------
 
 
 def scaled(scope: Scope, n: Size, factor: float) -> Size:
@@ -67,7 +66,9 @@ def _factors(n: int, scales: Sequence[Any]) -> list[float | None]:
     return list(as_tuple(listed, n)) if listed else list(scales[:n]) or [None] * n
 
 
-def _interpolated(scope: Scope, what: str, x: TensorFact, n: int, output_size: Any, scales: Sequence[Any]) -> TensorFact:
+def _interpolated(
+    scope: Scope, what: str, x: TensorFact, n: int, output_size: Any, scales: Sequence[Any]
+) -> TensorFact:
     if x.ndim != n + 2:
         raise ShapeError(f"{what}: x has shape {shape_text(x.shape)}, expected {n + 2} dimensions (N, C, ...)")
     if output_size is None:
@@ -116,7 +117,7 @@ def _taps_flops(n: int, taps: int) -> int:
     >>> [_taps_flops(n, 2) for n in (1, 2, 3)], _taps_flops(2, 4)
     ([3, 9, 21], 35)
     """
-    return (2 * taps - 1) * sum(taps**d for d in range(n))
+    return (2 * taps - 1) * sum(d for d in (1, taps, taps * taps)[:n])
 
 
 def _taps_cost(n: int, taps: int) -> CostRule:
@@ -141,7 +142,7 @@ def _line(i: Size, o: Size, taps: int) -> Size:
     return 2 * taps * max_(i, o) - o
 
 
-# --- sampling at a grid ------------------------------------------------------------------------------------------------
+# --- sampling at a grid ----------------------------------------------------------------------------------------------
 
 
 def grid_sampler(
@@ -171,9 +172,10 @@ def _grid_point(n: int, mode: int, padding: int, align_corners: bool) -> Scalars
     """Positions and weights of one grid point, shared by the channels.
 
     A position is ``(x + 1)/2*(I - 1)`` with aligned corners, else ``((x + 1)*I - 1)/2``. Border padding clips it (2
-    comparisons); reflection takes 7 operations (subtract, abs, fmod, divide, floor, subtract, add) and clips; for bicubic
-    this is done for each of the 4 taps. Linear weights: the floor, ``t = x - floor(x)``, ``1 - t``, and the 2**n products
-    of n factors. Cubic: floor, t, and 4 coefficients of 6, 5, 5 and 6 operations, with 3 shifts of their argument.
+    comparisons); reflection takes 7 operations (subtract, abs, fmod, divide, floor, subtract, add) and clips; for
+    bicubic this is done for each of the 4 taps. Linear weights: the floor, ``t = x - floor(x)``, ``1 - t``, and the
+    2**n products of n factors. Cubic: floor, t, and 4 coefficients of 6, 5, 5 and 6 operations, with 3 shifts of their
+    argument.
     """
     position = Scalars(add=1, mul=1, div=1) if align_corners else Scalars(add=2, mul=1, div=1)
     into_range = (Scalars(), Scalars(add=2), Scalars(add=9))[padding]
@@ -216,7 +218,7 @@ def _affine_cost(y: TensorFact, theta: TensorFact, size: Sequence[Size], align_c
     return Work(macs=macs, flops=2 * macs)
 
 
-# --- shuffles ----------------------------------------------------------------------------------------------------------
+# --- shuffles --------------------------------------------------------------------------------------------------------
 
 
 def _image(what: str, x: TensorFact) -> tuple[tuple[Size, ...], Size, Size, Size]:

@@ -7,9 +7,10 @@ sizes change it is kept as a ``Max`` over the candidates that can be largest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fxcount.symbolic import Size, is_nonnegative, max_, sum_
+from fxcount.symbolic import Size, evaluate, is_nonnegative, max_, sum_
 from fxcount.trace.tape import Trace
 
 __all__ = ["Memory", "Peak", "memory"]
@@ -25,16 +26,24 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes, by what they hold. ``activations``: all results added up; ``peak``: largest sum alive at one moment,
-    inputs included, parameters and buffers not; ``peaks``: the moments, of which each can be the peak at some size."""
+    """Bytes, by what they hold. ``activations``: all results added up; ``peaks``: the moments at which the bytes alive,
+    inputs included, parameters and buffers not, can be largest: at every size one of them is the peak."""
 
     parameters: int
     buffers: int
     inputs: Size
     outputs: Size
     activations: Size
-    peak: Size
     peaks: tuple[Peak, ...]
+
+    @property
+    def peak(self) -> Size:
+        """Largest number of bytes alive at one moment: a ``Max`` over ``peaks``."""
+        return max_(*[p.nbytes for p in self.peaks]) if self.peaks else 0
+
+    def peak_at(self, values: Mapping[str, int]) -> tuple[int, int]:
+        """The peak in bytes at these sizes, and the number of the call where it is reached."""
+        return max(((evaluate(p.nbytes, values), p.call) for p in self.peaks), default=(0, 0), key=lambda found: found[0])
 
 
 def memory(trace: Trace) -> Memory:
@@ -82,7 +91,6 @@ def memory(trace: Trace) -> Memory:
         inputs=sum_(inputs),
         outputs=sum_([storages[i].nbytes for i in sorted(out)]),
         activations=sum_(results),
-        peak=max_(*[p.nbytes for p in peaks]) if peaks else 0,
         peaks=peaks,
     )
 
@@ -103,10 +111,31 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
 
 
 def _undominated(found: list[tuple[Size, int]], trace: Trace) -> tuple[Peak, ...]:
-    """Drop every moment that another one exceeds at all sizes."""
-    hint = trace.scope.hint
-    kept: list[Peak] = []
-    for nbytes, call in sorted(found, key=lambda item: -hint(item[0])):
-        if not any(k.nbytes == nbytes or is_nonnegative(k.nbytes - nbytes) for k in kept):
-            kept.append(Peak(nbytes, call))
-    return tuple(kept)
+    """Drop every moment that another one exceeds at all sizes.
+
+    A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
+    """
+    samples = _samples(trace.scope.hints)
+    ranked = [([evaluate(nbytes, s) for s in samples], nbytes, call) for nbytes, call in found]
+    ranked.sort(key=lambda item: (-item[0][0], item[2]))
+    kept: list[tuple[list[int], Peak]] = []
+    for values, nbytes, call in ranked:
+        for above, peak in kept:
+            if all([a >= b for a, b in zip(above, values, strict=True)]) and _at_least(peak.nbytes, nbytes):
+                break
+        else:
+            kept.append((values, Peak(nbytes, call)))
+    return tuple(peak for _, peak in kept)
+
+
+def _at_least(a: Size, b: Size) -> bool:
+    return a == b or is_nonnegative(a - b)
+
+
+def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:
+    """The hint first, then each symbol large and small on its own, then all small."""
+    points = [dict(hints)]
+    for name, value in hints.items():
+        points += [{**hints, name: 16 * value}, {**hints, name: max(1, value // 8)}]
+    points.append({name: max(1, value // 8) for name, value in hints.items()})
+    return points

@@ -23,13 +23,15 @@ Kind: TypeAlias = Literal["guard", "pin", "declared"]
 class Assumption:
     """``expr == 0``, ``expr != 0``, ``expr >= 0`` or, for the relation "%", ``expr % modulus == 0``.
 
-    ``kind`` says where it comes from: a "guard" was decided by the sample values, a "pin" was turned into a number by the
-    model, a "declared" one was given with the inputs.
+    ``kind`` says where it comes from: a "guard" was decided by the sample values, a "pin" was turned into a number by
+    the model, a "declared" one was given with the inputs.
 
     >>> from fxcount.symbolic.expr import symbol
     >>> W = symbol("W")
-    >>> str(Assumption(">=", W - 33, 0, "guard", "if w > 32", "net.py:7")), str(Assumption("%", W + 1, 2, "guard", "", ""))
-    ('W >= 33', 'W % 2 == 1')
+    >>> print(Assumption(">=", W - 33, 0, "guard", "if w > 32", "net.py:7"))
+    W >= 33
+    >>> print(Assumption("%", W + 1, 2, "guard", "", ""))
+    W % 2 == 1
     >>> Assumption(">=", W - 33, 0, "guard", "", "").holds({"W": 32})
     False
     """
@@ -83,7 +85,7 @@ def _modular(expr: Size, modulus: int, relation: str) -> str:
 
 
 def modular_form(d: Expr) -> tuple[Size, int] | None:
-    """``(e, q)`` when ``d == 0`` says nothing else than ``e % q == 0``: ``d`` is a multiple of ``p - q*floor(p/q) - r``.
+    """``(e, q)`` when ``d == 0`` says just ``e % q == 0``, as ``d`` is a multiple of ``p - q*floor(p/q) - r``.
 
     >>> from fxcount.symbolic.expr import symbol
     >>> H = symbol("H")

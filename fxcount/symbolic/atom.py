@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from fxcount.symbolic.expr import Expr, Size
@@ -16,22 +16,22 @@ Monomial: TypeAlias = tuple[str, ...]
 class Atom(str):
     """An integer-valued factor that is not a symbol: ``kind`` is "floor", "max" or "min".
 
-    A floor has the two arguments ``(numerator, denominator)``. ``half`` is set for a floor with one coefficient that is
-    half its denominator: the monomial ``L`` of it, for which ``floor + its mirror image == L`` (see floor.py).
+    A floor has the two arguments ``(numerator, denominator)``. Its ``half`` are the monomials whose coefficient is half
+    the denominator: their sum is the floor plus its ``mirror`` image (see floor.py).
     """
 
     __slots__ = ("args", "half", "kind", "mirror")
     kind: str
     args: tuple[Size, ...]
-    half: Monomial | None
+    half: tuple[Monomial, ...]
     mirror: Atom | None
 
-    def __new__(cls, text: str, kind: str = "", args: tuple[Size, ...] = (), half: Monomial | None = None) -> Self:
+    def __new__(cls, text: str, kind: str = "", args: tuple[Size, ...] = (), half: tuple[Monomial, ...] = ()) -> Atom:
         self = super().__new__(cls, text)
         self.kind, self.args, self.half, self.mirror = kind, args, half, None
         return self
 
-    def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Size, ...], Monomial | None]]:
+    def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Size, ...], tuple[Monomial, ...]]]:
         return Atom, (str(self), self.kind, self.args, self.half)
 
     def __str__(self) -> str:  # a plain str, so that it cannot be taken for an atom

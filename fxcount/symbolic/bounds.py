@@ -1,8 +1,9 @@
 """Bounds of sizes by interval arithmetic, when every symbol is at least 1.
 
-Three cheap views of the same size are tried and the best bound is taken: intervals of each term; the polynomial rewritten in
-``symbol - its lower bound``, which sees that ``h*w - h`` is ``h*(w - 1)``; and floors replaced by the rational numbers they
-round, which sees that ``H - 7*floor(H/7)`` is not negative. A bound is sound, not always the tightest.
+Three cheap views of the same size are tried and the best bound is taken: intervals of each term; the polynomial
+rewritten in ``symbol - its lower bound``, which sees that ``h*w - h`` is ``h*(w - 1)``; and floors replaced by the
+rational numbers they round, which sees that ``H - 7*floor(H/7)`` is not negative. A bound is sound, not always the
+tightest.
 
 >>> from fxcount.symbolic.expr import symbol
 >>> h, w = symbol("h"), symbol("w")
@@ -101,7 +102,9 @@ def _interval(factor: str, bounds: Bounds) -> Interval:
         return bounds.get(factor, (1, None))
     if factor.kind == "floor":
         p, q = factor.args
-        return _quotient((lower_bound(p, bounds), upper_bound(p, bounds)), (lower_bound(q, bounds), upper_bound(q, bounds)))
+        return _quotient(
+            (lower_bound(p, bounds), upper_bound(p, bounds)), (lower_bound(q, bounds), upper_bound(q, bounds))
+        )
     lows = [lower_bound(a, bounds) for a in factor.args]
     highs = [upper_bound(a, bounds) for a in factor.args]
     if factor.kind == "max":

@@ -1,9 +1,9 @@
 """Exact integer sizes: polynomials with integer coefficients over symbols and integer-valued atoms.
 
-An `Expr` maps monomials to integer coefficients. A monomial is the sorted tuple of its factors, a repeated factor written
-as often as its power: ``("B", "H", "H")`` is ``B*H**2`` and ``()`` is the constant term. A factor is a symbol (a plain
-``str``) or an `Atom`, a ``str`` whose text is its canonical form. Strings hash and compare in C and sort the same in every
-process, which makes this form both deterministic and fast.
+An `Expr` maps monomials to integer coefficients. A monomial is the sorted tuple of its factors, a repeated factor
+written as often as its power: ``("B", "H", "H")`` is ``B*H**2`` and ``()`` is the constant term. A factor is a symbol
+(a plain ``str``) or an `Atom`, a ``str`` whose text is its canonical form. Strings hash and compare in C and sort the
+same in every process, which makes this form both deterministic and fast.
 
 A result that is constant is always a plain ``int``, so ``type(size) is int`` tells whether a size is concrete.
 
@@ -24,7 +24,7 @@ from typing import Any, NoReturn, TypeAlias
 from fxcount.errors import SizeError
 from fxcount.symbolic.atom import Atom, Hooks, Monomial
 
-__all__ = ["Expr", "Size", "make", "prod", "sum_", "symbol", "terms_of"]
+__all__ = ["Expr", "Size", "make", "prod", "sum_", "symbol", "terms_of", "wrap"]
 
 MEMO = 1 << 14  # entries of each memo: far more than one model's distinct sizes, a few MB when full
 
@@ -144,13 +144,13 @@ class Expr:
 
     def _refuse(self, what: str) -> NoReturn:
         raise TypeError(
-            f"the size {self} is symbolic and {what}; decide it with Scope.decide(...), Scope.same(...) or Scope.pin(...)"
+            f"the size {self} is symbolic and {what}; use Scope.decide(...), Scope.same(...) or Scope.pin(...)"
         )
 
-    def __bool__(self) -> NoReturn:  # noqa: PLE0304
+    def __bool__(self) -> NoReturn:
         self._refuse("has no truth value")
 
-    def __index__(self) -> NoReturn:  # noqa: PLE0305
+    def __index__(self) -> NoReturn:
         self._refuse("is not one integer")
 
     def __int__(self) -> NoReturn:
@@ -174,7 +174,8 @@ _set_hash: Callable[[Expr, int | None], None] = _slots["_hash"].__set__
 _new = object.__new__
 
 
-def _wrap(terms: dict[Monomial, int], halves: bool) -> Expr:
+def wrap(terms: dict[Monomial, int], halves: bool) -> Expr:
+    """An `Expr` of terms as they are: for terms that are known to be canonical and not constant."""
     self = _new(Expr)
     _set_terms(self, terms)
     _set_halves(self, halves)
@@ -190,7 +191,7 @@ def make(terms: dict[Monomial, int]) -> Size:
     >>> make({})
     0
     """
-    return _sum(terms, any(type(f) is Atom and f.half is not None for m in terms for f in m))
+    return _sum(terms, any(type(f) is Atom and f.half != () for m in terms for f in m))
 
 
 def _sum(terms: dict[Monomial, int], halves: bool) -> Size:
@@ -201,12 +202,12 @@ def _sum(terms: dict[Monomial, int], halves: bool) -> Size:
             return 0
         if () in terms:
             return terms[()]
-    return _wrap(terms, halves)
+    return wrap(terms, halves)
 
 
 @lru_cache(MEMO)
 def _scale(a: Expr, k: int) -> Expr:
-    return _wrap({m: c * k for m, c in a.terms.items()}, a.halves) if k != 1 else a
+    return wrap({m: c * k for m, c in a.terms.items()}, a.halves) if k != 1 else a
 
 
 @lru_cache(MEMO)
@@ -219,7 +220,7 @@ def _add_int(a: Expr, k: int) -> Expr:
         terms[()] = int(k)
     else:
         del terms[()]
-    return _wrap(terms, a.halves)  # a size has a term that is not constant, and keeps it
+    return wrap(terms, a.halves)  # a size has a term that is not constant, and keeps it
 
 
 @lru_cache(MEMO)
@@ -266,8 +267,10 @@ def symbol(name: str) -> Expr:
     True
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise SizeError(f"{name!r} is not a name for a size: use letters, digits and underscores, such as 'B' or 'seq_len'")
-    return _wrap({(sys.intern(str(name)),): 1}, False)
+        raise SizeError(
+            f"{name!r} is not a name for a size: use letters, digits and underscores, such as 'B' or 'seq_len'"
+        )
+    return wrap({(sys.intern(str(name)),): 1}, False)
 
 
 def terms_of(size: Size) -> dict[Monomial, int]:

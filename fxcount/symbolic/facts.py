@@ -1,7 +1,8 @@
 """What is known about the symbols of one analysis, used to prove further statements.
 
-Facts are kept as rewriting rules where possible: ``S == 128`` replaces ``S``, ``H % 7 == 0`` replaces ``H`` by ``7*_H_7`` with
-a new symbol of at least 1. What cannot be solved for a symbol is kept as it is and only recognised again.
+Facts are kept as rewriting rules where possible: ``S == 128`` replaces ``S``, ``H % 7 == 0`` replaces ``H`` by
+``7*_H_7`` with a new symbol of at least 1. What cannot be solved for a symbol is kept as it is and only recognised
+again.
 """
 
 from __future__ import annotations
@@ -81,23 +82,17 @@ class Facts:
         e = self.reduce(size)
         if isinstance(e, int):
             return
-        for factor, value in self._solutions(e):
-            self._add_rule(factor, value)
+        solution = _solution(e)
+        if solution is None:
+            self.zero.append(e)
             return
-        self.zero.append(e)
-
-    def _solutions(self, e: Expr) -> list[tuple[str, Size]]:
-        """``factor == value`` for each factor the equation ``e == 0`` can be solved for, symbols first."""
-        found: list[tuple[str, Size]] = []
-        for m in sorted((m for m in e.terms if len(m) == 1), key=lambda m: (isinstance(m[0], Atom), m)):
-            c, factor = e.terms[m], m[0]
-            rest = {n: k for n, k in e.terms.items() if n != m}
-            if any(k % c for k in rest.values()):
-                continue
-            value = make({n: -k // c for n, k in rest.items()})
-            if not _mentions(value, factor):
-                found.append((factor, value))
-        return found
+        factor, value = solution
+        self._add_rule(factor, value)
+        low, high = self.bounds.get(factor, (None, None) if isinstance(factor, Atom) else (1, None))
+        if low is not None:
+            self.learn_nonnegative(value - low)
+        if high is not None:
+            self.learn_nonnegative(high - value)
 
     def _add_rule(self, factor: str, value: Size) -> None:
         self.rules = {f: rewrite(v, {factor: value}) for f, v in self.rules.items()}
@@ -127,7 +122,9 @@ class Facts:
             self.bounds[fresh] = (max(1, -((offset - (low or 1)) // q)), None if high is None else (high - offset) // q)
             self._add_rule(name, q * symbol(fresh) + offset)
             return
-        self.zero.append(make(e.terms) % modulus)  # type: ignore[arg-type]
+        rounded = e % modulus
+        if isinstance(rounded, Expr):
+            self.zero.append(rounded)
 
     def learn_nonnegative(self, size: Size) -> None:
         e = self.reduce(size)
@@ -153,6 +150,19 @@ class Facts:
         e = self.reduce(size)
         if isinstance(e, Expr):
             self.nonzero.append(e)
+
+
+def _solution(e: Expr) -> tuple[str, Size] | None:
+    """``factor == value`` for the first factor the equation ``e == 0`` can be solved for, symbols before atoms."""
+    for m in sorted((m for m in e.terms if len(m) == 1), key=lambda m: (isinstance(m[0], Atom), m)):
+        c, factor = e.terms[m], m[0]
+        rest = {n: k for n, k in e.terms.items() if n != m}
+        if any(k % c for k in rest.values()):
+            continue
+        value = make({n: -k // c for n, k in rest.items()})
+        if not _mentions(value, factor):
+            return factor, value
+    return None
 
 
 def _mentions(size: Size, factor: str) -> bool:

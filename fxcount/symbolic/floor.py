@@ -1,12 +1,12 @@
 """Floor division of sizes, brought to one canonical form.
 
-``floordiv(p, q)`` follows Python: it rounds down, for negative numbers too. The canonical form of ``floor(p/q)`` is found in
-this order; every step is an identity of the integers for all values the symbols may take:
+``floordiv(p, q)`` follows Python: it rounds down, for negative numbers too. The canonical form of ``floor(p/q)`` is
+found in this order; every step is an identity of the integers for all values the symbols may take:
 
-1. what ``q`` divides leaves the floor: whole multiples by polynomial division, for an integer ``q`` also so much of each
-   coefficient that what stays lies in (-q/2, q/2], and of the constant so much that [0, q) stays;
+1. what ``q`` divides leaves the floor: whole multiples by polynomial division, for an integer ``q`` also so much of
+   each coefficient that what stays lies in (-q/2, q/2], and of the constant so much that [0, q) stays;
 2. common factors of numerator and denominator cancel: integers, and factors that are provably not 0;
-3. the leading coefficient is positive: ``floor(-p/q) = -floor((p + q - 1)/q) = -1 - floor((p - 1)/q)`` for ``q >= 1``;
+3. the leading coefficient is positive, for ``q >= 1``: ``floor(-p/q) = -floor((p + q - 1)/q) = -1 - floor((p - 1)/q)``;
 4. a floor inside merges: ``floor((floor(a/m) + e)/n) = floor((a + m*e)/(m*n))`` for any integer ``e`` and ``n >= 1``.
 
 >>> from fxcount.symbolic.expr import symbol
@@ -24,8 +24,8 @@ from math import gcd
 
 from fxcount.symbolic.atom import Atom, Hooks, Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative
-from fxcount.symbolic.expr import MEMO, Expr, Size, make
-from fxcount.symbolic.poly import cancel, divide, is_positive, leading, nonconstant, size_key, without
+from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of, wrap
+from fxcount.symbolic.poly import cancel, divide, is_positive, leading, size_key
 
 __all__ = ["ceildiv", "floordiv", "mod"]
 
@@ -76,9 +76,16 @@ def _by_int(p: Expr, q: int) -> Size:
         raise ZeroDivisionError(f"floor division of the size {p} by zero")
     if q == 1:
         return p
+    merged = _merge(p, q)
+    if merged is not None:
+        return merged
     out: dict[Monomial, int] = {}
     kept: dict[Monomial, int] = {}
-    for m, c in p.terms.items():
+    terms = p.terms
+    if p.halves:  # the residues below must not depend on how the floors in them are written
+        terms = dict(terms)
+        _to_one_form(terms)
+    for m, c in terms.items():
         whole, rest = divmod(c, q)
         if m and 2 * rest > q:  # symmetric residue: 3*n/4 is n - n/4, and -n/4 is as good as 3*n/4
             whole, rest = whole + 1, rest - q
@@ -93,29 +100,30 @@ def _by_int(p: Expr, q: int) -> Size:
     if common > 1:
         kept = {m: c // common for m, c in kept.items()}
         q, constant = q // common, constant // common
-        if q == 1:  # cannot happen: every coefficient kept is a proper residue
-            return make(out) + make(kept) + constant
     lead = min(kept, key=monomial_order)
     if kept[lead] < 0:
         negated = {m: -c for m, c in kept.items()}
-        negated[()] = q - 1 - constant
-        return make(out) - _by_int(nonconstant(negated), q)
+        if constant != q - 1:
+            negated[()] = q - 1 - constant
+        return make(out) - _by_int(wrap(negated, p.halves), q)
     if constant:
         kept[()] = constant
-    numerator = nonconstant(kept)
+    numerator = wrap(kept, p.halves)
     merged = _merge(numerator, q)
     if merged is None:
-        halves = [m for m, c in kept.items() if 2 * c == q and m]
-        merged = _floor_atom(numerator, q, halves[0] if len(halves) == 1 else None)
+        merged = _floor_atom(numerator, q)
     return make(out) + merged
 
 
-def _floor_atom(p: Size, q: Size, half: Monomial | None = None) -> Size:
+def _floor_atom(p: Size, q: Size) -> Size:
     """``floor(p/q)`` as it stands."""
-    return make({(_atom(p, q, half),): 1})
+    return make({(_atom(p, q),): 1})
 
 
-def _atom(p: Size, q: Size, half: Monomial | None) -> Atom:
+def _atom(p: Size, q: Size) -> Atom:
+    half: tuple[Monomial, ...] = ()
+    if isinstance(q, int) and q % 2 == 0:
+        half = tuple(sorted(m for m, c in terms_of(p).items() if 2 * c == q and m))
     return Atom(f"floor(({size_key(p)})/({size_key(q)}))", "floor", (p, q), half)
 
 
@@ -123,7 +131,9 @@ def _merge(p: Size, q: Size) -> Size | None:
     """``floor(p/q)`` for ``q >= 1`` with a floor of coefficient 1 or -1 in ``p`` merged into it, or None."""
     if isinstance(p, int):
         return None
-    inner = [m for m, c in p.terms.items() if len(m) == 1 and c in (1, -1) and type(m[0]) is Atom and m[0].kind == "floor"]
+    inner = [
+        m for m, c in p.terms.items() if len(m) == 1 and c in (1, -1) and type(m[0]) is Atom and m[0].kind == "floor"
+    ]
     for m in sorted(inner):
         atom, sign = m[0], p.terms[m]
         assert isinstance(atom, Atom)
@@ -171,31 +181,47 @@ def _inside(p: Size, q: Size) -> bool:
 def _settle_halves(terms: dict[Monomial, int]) -> None:
     """Bring the floors of a sum, such as ``floor(n/2)``, to one form, in place: ``n - floor(n/2)`` is ``ceil(n/2)``.
 
-    The mirror image of ``F = floor(n/2)`` is ``G = floor((n + 1)/2)``, and ``F + G == n``. So ``a*F + b*G + c*n`` is
-    ``(a - b)*F + (c + b)*n`` and ``(b - a)*G + (c + a)*n``: the one with less of ``n`` stays, of two equal ones the first.
-    Only floors that stand alone are looked at, not products with them.
+    The mirror image of ``F = floor(n/2)`` is ``G = floor((n + 1)/2)``, and ``F + G == n``. First each ``G`` is written
+    as ``n - F``, which leaves one way to write the sum; then ``a*F + c*n`` becomes ``(c + a)*n - a*G`` where that has
+    less of ``n``. Only floors that stand alone are looked at, not products with them.
     """
-    for m in sorted(m for m in terms if len(m) == 1 and type(m[0]) is Atom and m[0].half is not None):
-        if m not in terms:
-            continue
-        atom = m[0]
-        assert isinstance(atom, Atom) and atom.half is not None
-        mirror = _mirror(atom)
-        first, second = ((atom,), (mirror,)) if atom < mirror else ((mirror,), (atom,))
-        a, b, c = terms.pop(first, 0), terms.pop(second, 0), terms.pop(atom.half, 0)
-        if abs(c + b) <= abs(c + a):
-            new = {first: a - b, atom.half: c + b}
+    for atom in _to_one_form(terms):
+        a = terms.get((atom,), 0)
+        if sum(abs(terms.get(n, 0) + a) - abs(terms.get(n, 0)) for n in atom.half) < 0:
+            _replace(terms, atom, _mirror(atom))
+
+
+def _to_one_form(terms: dict[Monomial, int]) -> list[Atom]:
+    """Write each ``G`` as ``n - F``, in place; returns the ``F``."""
+    found: set[Atom] = set()
+    todo = list(terms)
+    for m in todo:
+        if m in terms and len(m) == 1 and isinstance(atom := m[0], Atom) and atom.half:
+            mirror = _mirror(atom)
+            if mirror < atom:
+                _replace(terms, atom, mirror)
+                todo += atom.half  # which may be floors of this kind themselves
+            found.add(min(atom, mirror))
+    return sorted(found)
+
+
+def _replace(terms: dict[Monomial, int], atom: Atom, mirror: Atom) -> None:
+    """Write ``a*atom`` as ``a*(half - mirror)``."""
+    a = terms.pop((atom,))
+    for m, change in ((mirror,), -a), *((n, a) for n in atom.half):
+        value = terms.get(m, 0) + change
+        if value:
+            terms[m] = value
         else:
-            new = {second: b - a, atom.half: c + a}
-        terms.update((n, k) for n, k in new.items() if k)
+            del terms[m]
 
 
 def _mirror(atom: Atom) -> Atom:
-    """The floor that the atom lacks to its monomial ``half``."""
+    """The floor that the atom lacks to the sum of its ``half``."""
     if atom.mirror is None:
         p, q = atom.args
-        assert atom.half is not None and isinstance(q, int)
-        atom.mirror = _atom(q * make({atom.half: 1}) + (q - 1) - p, q, atom.half)
+        assert isinstance(q, int)
+        atom.mirror = _atom(make(dict.fromkeys(atom.half, q)) + (q - 1) - p, q)
     return atom.mirror
 
 

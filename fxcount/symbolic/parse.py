@@ -19,8 +19,8 @@ __all__ = ["parse"]
 def parse(text: str) -> Size:
     """The size the text stands for.
 
-    Integers and names with ``+ - * // % **`` and parentheses; ``floor(a/b)``, ``ceil(a/b)``, ``Max(...)`` and ``Min(...)``
-    as `to_text` writes them.
+    Integers and names with ``+ - * // % **`` and parentheses; ``floor(a/b)``, ``ceil(a/b)``, ``Max(...)`` and
+    ``Min(...)`` as `to_text` writes them.
 
     Raises:
         SizeError: anything else, with a caret under it.
@@ -39,7 +39,8 @@ def parse(text: str) -> Size:
 
 def _error(text: str, column: int, what: str) -> SizeError:
     return SizeError(
-        f"{what}:\n  {text}\n  {' ' * column}^", hint="a size is made of integers and names with + - * // % and parentheses"
+        f"{what}:\n  {text}\n  {' ' * column}^",
+        hint="a size is made of integers and names with + - * // % and parentheses",
     )
 
 
@@ -74,7 +75,9 @@ def _operation(node: ast.BinOp, text: str) -> Size:
             raise _error(text, _column(node.right, text), "division by zero")
         return floordiv(a, b) if isinstance(node.op, ast.FloorDiv) else mod(a, b)
     if isinstance(node.op, ast.Div):
-        raise _error(text, _column(node.right, text), "a size is an integer: write // (rounding down), floor(a/b) or ceil(a/b)")
+        raise _error(
+            text, _column(node.right, text), "a size is an integer: write // (rounding down), floor(a/b) or ceil(a/b)"
+        )
     raise _error(text, _column(node.right, text), "a size cannot hold this operation")
 
 

@@ -40,26 +40,27 @@ def divide(p: Size, q: Expr) -> tuple[Size, Size]:
     """Polynomial division: ``p == k*q + rest`` with integer coefficients in ``k``."""
     lead = min(q.terms, key=monomial_order)
     c = q.terms[lead]
-    out: Size = 0
-    rest: Size = p
+    out: dict[Monomial, int] = {}
+    rest = dict(terms_of(p))
     stuck: dict[Monomial, int] = {}  # terms the leading term of q does not divide
-    while isinstance(rest, Expr) or rest:
-        terms = terms_of(rest)
-        m = min(terms, key=monomial_order)
+    while rest:
+        m = min(rest, key=monomial_order)
         factor = without(m, lead)
-        times = 0 if factor is None else _nearest(terms[m], c)
+        times = 0 if factor is None else _nearest(rest[m], c)
         if factor is not None and times:
-            step = make({factor: times})
-            out, rest = out + step, rest - step * q
-            terms = terms_of(rest)
-            if m not in terms:
-                continue
-        stuck[m] = terms[m]
-        rest = make({n: k for n, k in terms.items() if n != m})
-    remainder = make(stuck)
-    if len(q.terms) > 1 and isinstance(p, Expr) and isinstance(remainder, Expr) and len(remainder.terms) >= len(p.terms):
-        return 0, p  # with a remainder, dividing by a sum is a matter of taste: only where it makes the numerator shorter
-    return out, remainder
+            out[factor] = times
+            for n, d in q.terms.items():
+                key = tuple(sorted(factor + n))
+                value = rest.get(key, 0) - times * d
+                if value:
+                    rest[key] = value
+                else:
+                    rest.pop(key, None)
+        if m in rest:
+            stuck[m] = rest.pop(m)
+    if len(q.terms) > 1 and stuck.keys() - {()} and len(stuck) >= len(terms_of(p)):
+        return 0, p  # with a remainder, dividing by a sum is a matter of taste: only where the numerator gets shorter
+    return make(out), make(stuck)
 
 
 def _nearest(a: int, c: int) -> int:
@@ -81,7 +82,8 @@ def without(m: Monomial, factors: Monomial) -> Monomial | None:
 def cancel(p: Size, q: Expr, nonzero: bool, positive: bool) -> tuple[Size, Size]:
     """Numerator and denominator without common factors.
 
-    For ``n >= 1`` an integer ``g`` need not divide the constant: ``floor((g*m + c)/(g*n)) == floor((m + floor(c/g))/n)``.
+    For ``n >= 1`` an integer ``g`` need not divide the constant: ``floor((g*m + c)/(g*n)) == floor((m +
+    floor(c/g))/n)``.
     """
     terms = terms_of(p)
     content = gcd(*q.terms.values())

@@ -124,6 +124,13 @@ def eval_rows(rows: Iterable[Sequence[str | int | None]], values: Mapping[str, i
     return _run(rows, number, lambda a: int(a), lambda a, b: a // b, max, min)
 
 
+def _power(base: Value, exponent: int) -> Value:
+    result: Value = base
+    for _ in range(exponent - 1):
+        result = result * base
+    return result
+
+
 def _symbol(name: str) -> Size:
     return symbol(name)
 
@@ -147,8 +154,7 @@ def _run(
         elif op == "mul":
             done.append(done[a] * done[b])
         elif op == "pow":
-            power: Value = done[a] ** b
-            done.append(power)
+            done.append(_power(done[a], b))
         elif op in ("floordiv", "max", "min"):
             done.append({"floordiv": divide, "max": largest, "min": smallest}[op](done[a], done[b]))
         else:

@@ -1,7 +1,7 @@
 """The symbols of one analysis, their sample values, and everything that was assumed about them.
 
-A decision about sizes is first tried by algebra and known bounds. Only if that fails the sample values ("hints") decide, and the
-side they took is recorded as an `Assumption`.
+A decision about sizes is first tried by algebra and known bounds. Only if that fails the sample values ("hints")
+decide, and the side they took is recorded as an `Assumption`.
 
 >>> scope = Scope({})
 >>> H = scope.declare("H", 224)
@@ -31,7 +31,7 @@ Comparison: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
 class Scope:
-    """One per analysis. ``where`` says which line of the model is running; it is asked only when something is recorded."""
+    """One per analysis. ``where`` says which line of the model runs; it is asked only when something is recorded."""
 
     def __init__(
         self, hints: Mapping[str, int], bounds: Bounds = NO_BOUNDS, where: Callable[[], str] | None = None
@@ -40,7 +40,7 @@ class Scope:
         self.hints: dict[str, int] = {}
         self.bounds: dict[str, tuple[int | None, int | None]] = {}
         self.assumptions: list[Assumption] = []
-        self._where = where
+        self.where = where
         self._facts = Facts({})
         self._values: dict[Size, int] = {}
         self._decided: dict[tuple[str, Size], bool] = {}
@@ -238,7 +238,7 @@ class Scope:
         return known
 
     def _record(self, relation: Relation, expr: Expr, modulus: int, kind: Kind, reason: str) -> None:
-        where = self._where() if self._where is not None else ""
+        where = self.where() if self.where is not None else ""
         new = Assumption(relation, expr, modulus, kind, reason, where)
         self.assumptions = [a for a in self.assumptions if a.kind != "guard" or not _implies(new, a)]
         self.assumptions.append(new)
@@ -254,7 +254,7 @@ class Scope:
 
 
 def _floors(size: Size) -> Iterator[tuple[Size, int]]:
-    """``(e, q)`` of each floor in the size, inner ones first, such that the rounding drops out when ``q`` divides ``e``."""
+    """``(e, q)`` of each floor in the size, inner ones first: it is exact when ``q`` divides ``e``."""
     if isinstance(size, int):
         return
     for atom in sorted({f for m in size.terms for f in m}):

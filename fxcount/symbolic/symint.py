@@ -1,7 +1,8 @@
 """The integer a model sees for a symbolic size: a `torch.SymInt` that computes with `Expr` and decides with `Scope`.
 
-torch's argument parser and libraries accept it where they accept an int. Nothing of torch's own symbolic machinery (SymNode,
-ShapeEnv) is used: ``x.shape[1] // 2 + 1`` is arithmetic of this package, and a comparison is a plain ``bool``.
+torch's argument parser and libraries accept it where they accept an int. Nothing of torch's own symbolic machinery
+(SymNode, ShapeEnv) is used: ``x.shape[1] // 2 + 1`` is arithmetic of this package, and a comparison is a plain
+``bool``.
 
 >>> from fxcount.symbolic.scope import Scope
 >>> scope = Scope({"H": 224}, where=lambda: "net.py:7")
@@ -35,7 +36,7 @@ _new = object.__new__
 
 
 class SymSize(Bits, torch.SymInt):
-    """A size that is not one number: ``expr``, its value ``hint`` at the sample values, and the ``scope`` it lives in."""
+    """A size that is not one number: ``expr``, its value ``hint`` at the sample values, and its ``scope``."""
 
     __slots__ = ("expr", "hint", "scope")
     expr: Expr
@@ -82,7 +83,7 @@ class SymSize(Bits, torch.SymInt):
 
         return to_sympy(self.expr)
 
-    # -- arithmetic: int or SymSize gives int or SymSize ---------------------------------------------------------------
+    # -- arithmetic: int or SymSize gives int or SymSize -------------------------------------------------------------
 
     def __add__(self, other: Any) -> Any:
         if type(other) is int:
@@ -186,7 +187,7 @@ class SymSize(Bits, torch.SymInt):
 
     __floor__ = __ceil__ = __trunc__
 
-    # -- comparisons: a plain bool, decided in the scope ----------------------------------------------------------------
+    # -- comparisons: a plain bool, decided in the scope -------------------------------------------------------------
 
     def _compare(self, relation: Comparison, op: Callable[[Any, Any], bool], other: Any) -> Any:
         size = size_of(other)
@@ -217,7 +218,7 @@ class SymSize(Bits, torch.SymInt):
     def __bool__(self) -> bool:
         return self.scope.decide("!=", self.expr, 0, "the model tests whether the size is 0")
 
-    # -- numbers: these pin ---------------------------------------------------------------------------------------------
+    # -- numbers: these pin ------------------------------------------------------------------------------------------
 
     def __index__(self) -> int:
         return self.scope.pin(self.expr, "the model uses the size as a plain int")
@@ -227,7 +228,7 @@ class SymSize(Bits, torch.SymInt):
     def __float__(self) -> float:
         return float(self.scope.pin(self.expr, "the model uses the size as a float"))
 
-    # -- what torch.sym_max and friends call ----------------------------------------------------------------------------
+    # -- what torch.sym_max and friends call -------------------------------------------------------------------------
 
     def __sym_max__(self, other: Any) -> Any:
         return self._sym_extremum(max_, max, other)

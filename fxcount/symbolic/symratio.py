@@ -1,8 +1,8 @@
 """The float a model sees for a quotient of sizes: a `torch.SymFloat` that stays an exact fraction.
 
-``math.ceil(n / 2)`` and ``int(n * 0.5)`` come out as sizes. A quotient is exact as long as only sizes and short binary
-fractions (0.5, 0.125, 3.0) take part. What is not exact keeps its Python value at the sample values and pins the sizes it was
-made of as soon as that value decides anything.
+``math.ceil(n / 2)`` and ``int(n * 0.5)`` come out as sizes. A quotient is exact as long as only sizes and short
+binary fractions (0.5, 0.125, 3.0) take part. What is not exact keeps its Python value at the sample values and pins
+the sizes it was made of as soon as that value decides anything.
 
 >>> import math
 >>> from fxcount.symbolic.scope import Scope
@@ -32,12 +32,14 @@ from fxcount.symbolic.symint import SymSize, nonzero_hint, to_sym
 
 __all__ = ["SymRatio"]
 
-SHORT = 1 << 10  # largest denominator of a float that is kept exact: then float arithmetic is exact for sizes below 2**43
+SHORT = (
+    1 << 10
+)  # largest denominator of a float that is kept exact: then float arithmetic is exact for sizes below 2**43
 Parts: TypeAlias = tuple[Size, Size, float, bool]  # numerator, denominator, value at the hints, exact?
 
 
 class SymRatio(torch.SymFloat):
-    """``num / den`` with ``den`` not 0, its Python float ``value`` at the sample values, and whether it is ``exact``."""
+    """``num / den``, its Python float ``value`` at the sample values, and whether it is ``exact``."""
 
     __slots__ = ("den", "exact", "num", "scope", "value")
 
@@ -47,7 +49,9 @@ class SymRatio(torch.SymFloat):
 
     @property
     def node(self) -> NoReturn:
-        raise AttributeError(f"the symbolic quotient {self} has no SymNode; use float(quotient) to pin it to its sample value")
+        raise AttributeError(
+            f"the symbolic quotient {self} has no SymNode; use float(quotient) to pin it to its sample value"
+        )
 
     def __repr__(self) -> str:
         if isinstance(self.den, int) and self.den == 1:
@@ -71,7 +75,7 @@ class SymRatio(torch.SymFloat):
     def __deepcopy__(self, memo: object) -> SymRatio:
         return self
 
-    # -- arithmetic -----------------------------------------------------------------------------------------------------
+    # -- arithmetic --------------------------------------------------------------------------------------------------
 
     def _parts(self, other: Any) -> Parts | None:
         if isinstance(other, SymRatio):
@@ -170,7 +174,7 @@ class SymRatio(torch.SymFloat):
     def __abs__(self) -> Any:
         return self if self >= 0 else -self
 
-    # -- to integers ----------------------------------------------------------------------------------------------------
+    # -- to integers -------------------------------------------------------------------------------------------------
 
     def _integer(self, rounded: Callable[[], Size], expected: int) -> Any:
         """The size ``rounded()`` if this is exact and Python's floats come to the same at the sample values."""
@@ -201,7 +205,7 @@ class SymRatio(torch.SymFloat):
             return round(float(self))  # a half goes to the even neighbour: that needs the number
         return self._integer(lambda: p // q, round(self.value))
 
-    # -- comparisons ----------------------------------------------------------------------------------------------------
+    # -- comparisons -------------------------------------------------------------------------------------------------
 
     def _compare(self, relation: Comparison, op: Callable[[Any, Any], bool], other: Any) -> Any:
         parts = self._parts(other)
@@ -250,7 +254,7 @@ class SymRatio(torch.SymFloat):
     def __bool__(self) -> bool:
         return bool(self != 0)
 
-    # -- numbers: these pin ---------------------------------------------------------------------------------------------
+    # -- numbers: these pin ------------------------------------------------------------------------------------------
 
     def _pin(self, reason: str) -> None:
         for size in (self.num, self.den):

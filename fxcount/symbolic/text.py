@@ -16,7 +16,7 @@ from itertools import groupby
 from math import gcd
 
 from fxcount.symbolic.atom import Atom, Hooks, Monomial
-from fxcount.symbolic.expr import Expr, Size
+from fxcount.symbolic.expr import Expr, Size, make, terms_of
 from fxcount.symbolic.poly import common_factors, without
 
 __all__ = ["to_latex", "to_text"]
@@ -52,7 +52,7 @@ def _factored(size: Expr) -> str | None:
     if content == 1 and not shared:
         return None
     rest = {left: c // content for m, c in size.terms.items() if (left := without(m, shared)) is not None}
-    if make(dict(rest)) != _as_is(rest):
+    if terms_of(make(dict(rest))) != rest:
         return None  # read back, the rest would come out in another form
     return f"{_product(content, shared)}*({_sum(rest)})"
 

@@ -1,8 +1,8 @@
 """Whether a size is 0 for all values of its symbols, although its canonical form does not show it.
 
-A size whose floors have integer divisors is a polynomial on every residue class of its symbols. So a size of few symbols and
-small divisors is decided exactly: each class is substituted, and the floors vanish by themselves. Numbers are tried first,
-because nearly every size asked about is not 0.
+A size whose floors have integer divisors is a polynomial on every residue class of its symbols. So a size of few
+symbols and small divisors is decided exactly: each class is substituted, and the floors vanish by themselves. Numbers
+are tried first, because nearly every size asked about is not 0.
 
 >>> from fxcount.symbolic.expr import symbol
 >>> n = symbol("n")

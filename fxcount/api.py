@@ -1,0 +1,100 @@
+"""The front door: ``analyze`` a model, and ``rule`` for an op of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from fxcount.errors import InputError
+from fxcount.ops import REGISTRY, Op, Registry, Work, Zero
+from fxcount.passes import cost
+from fxcount.report import Report
+from fxcount.trace import trace_model
+
+__all__ = ["analyze", "rule"]
+
+
+def analyze(
+    model: torch.nn.Module,
+    /,
+    *inputs: Any,
+    hints: Mapping[str, int] | None = None,
+    strict: bool = False,
+    rules: Iterable[Op] = (),
+    progress: bool | Callable[[int], None] | None = None,
+    **named_inputs: Any,
+) -> Report:
+    """Analyse one call of ``model`` on inputs given by shape; symbols in a shape stay symbols in the result.
+
+    An input is a shape (``"B,3,H,W"``, ``"i64[B,S]"``, ``("B", 3, 224, 224)``), a tensor (its data are never read),
+    or lists, tuples and dicts of these; anything else is passed to the model as it is. ``hints`` are the sizes at which
+    the model's decisions on shapes are taken (each decision is listed in ``report.assumptions``). ``strict`` makes an
+    op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`.
+
+    The model is left as it was found: mode, attributes, buffers, gradients, random state. No weights are allocated.
+
+    Raises:
+        InputError: the inputs do not describe a call of the model.
+        ShapeError: an op does not fit its operands (with the line and module of the model).
+        DataDependentError: the model asks for the value of a tensor.
+        UncountedError: ``strict`` and some op has no cost rule.
+
+    >>> report = analyze(torch.nn.Linear(5, 7), "B,5")
+    >>> report.macs, report.params.total
+    (35*B, 42)
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"analyze() wants an nn.Module, got {type(model).__name__}",
+            hint="wrap a function in an nn.Module whose forward calls it",
+        )
+    own = tuple(rules)
+    registry = Registry(own, base=REGISTRY) if own else REGISTRY
+    reporter = _progress(progress)
+    trace = trace_model(model, inputs, named_inputs, hints=hints, registry=registry, progress=reporter)
+    if reporter is not None and hasattr(reporter, "close"):
+        reporter.close()
+    return Report(trace, cost(trace, strict=strict))
+
+
+def _progress(wanted: bool | Callable[[int], None] | None) -> Callable[[int], None] | None:
+    if wanted is None or wanted is False:
+        return None
+    if callable(wanted):
+        return wanted
+    from fxcount.report.progress import Progress
+
+    return Progress()
+
+
+def rule(
+    *callables: Callable[..., Any],
+    shape: Callable[..., Any],
+    cost: Callable[..., Work] | None = None,
+    zero: str = "",
+    differentiable: bool = True,
+) -> Op:
+    """A rule for an op of your own, to be given to ``analyze(..., rules=[...])``.
+
+    ``callables`` are the Python functions or ``torch.ops`` overloads through which models reach the op. ``shape`` is
+    called as the op is, with the scope in front and :class:`~fxcount.ops.TensorFact` for tensors, and returns the
+    fact(s) of the result. ``cost`` gets the result in front and returns :class:`~fxcount.ops.Work`; for an op
+    without floating-point work give the reason in ``zero`` instead.
+
+    >>> from fxcount.ops import Work
+    >>> relu = rule(torch.relu, shape=lambda scope, x: x, cost=lambda y, x: Work(flops=3 * x.numel))
+    >>> class Net(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return torch.relu(x)
+    >>> analyze(Net(), "B,5", rules=[relu]).flops
+    15*B
+    """
+    if not callables:
+        raise InputError("rule() needs the callable(s) it is for")
+    if (cost is None) == (not zero):
+        raise InputError("rule() needs either a cost or, for an op without work, the reason in zero=")
+    name = getattr(callables[0], "__name__", str(callables[0]))
+    counted = cost if cost is not None else Zero(zero, moves=True)
+    return Op(name, shape, counted, (), tuple(callables), None, differentiable)

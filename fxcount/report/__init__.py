@@ -1,0 +1,7 @@
+"""The report and its views."""
+
+from __future__ import annotations
+
+from fxcount.report.report import MemoryView, Report
+
+__all__ = ["MemoryView", "Report"]
