@@ -7,7 +7,7 @@ Raises:  ShapeError: a dtype the function is not defined for, glu of an odd dime
 Source:  the definitions in the torch.nn documentation
 
 >>> x = TensorFact((2, 6), torch.float32)
->>> glu(Scope(), x).shape, ACTIVATIONS["silu"]
+>>> glu(Scope({}), x).shape, ACTIVATIONS["silu"]
 ((2, 3), Scalars(add=0, mul=1, div=0, root=0, fn=1))
 """
 
@@ -21,10 +21,10 @@ from fxcount.errors import ShapeError
 from fxcount.ops.common import wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
-from fxcount.ops.pointwise import per_element
+from fxcount.ops.functions import per_element
 from fxcount.ops.registry import Op, ShapeRule, op
 from fxcount.ops.scalars import Scalars, is_arithmetic
-from fxcount.symbolic import Scope, floordiv
+from fxcount.symbolic import Scope, Size, floordiv
 
 __all__ = ["ACTIVATIONS", "OPS", "gelu", "glu", "prelu"]
 
@@ -41,10 +41,10 @@ ACTIVATIONS = {
     "hardswish": Scalars(add=3, mul=1, div=1),  # x * min(max(x + 3, 0), 6) / 6
     "hardsigmoid": Scalars(add=3, div=1),  # min(max(x + 3, 0), 6) / 6
     "softplus": Scalars(add=1, mul=1, div=1, fn=2),  # x if x*beta > threshold else log1p(exp(x*beta)) / beta
-    "log_sigmoid": Scalars(add=4, fn=2),  # min(x, 0) - log1p(exp(-|x|))
     "hardshrink": Scalars(add=1),  # |x| > lambda is one test
     "softshrink": Scalars(add=2),  # the test and a subtraction
 }
+_LOG_SIGMOID = Scalars(add=4, fn=2)  # min(x, 0) - log1p(exp(-|x|))
 _KEEPS_INTEGERS = {"relu", "relu6", "hardtanh", "threshold"}
 
 
@@ -126,16 +126,22 @@ def rrelu_with_noise(scope: Scope, x: TensorFact, noise: TensorFact, *_: Any, **
     return dense_like(x)
 
 
+def _buffer(y: Any, x: TensorFact, *_: Any, **__: Any) -> Size:
+    """log_sigmoid keeps exp(-|x|), rrelu the slopes."""
+    return x.nbytes
+
+
 _LEAKY = per_element(ACTIVATIONS["leaky_relu"])
 
 OPS: tuple[Op, ...] = (
     *(op(name, shape=_activation(name), cost=per_element(scalars)) for name, scalars in ACTIVATIONS.items()),
-    op("log_sigmoid_forward", shape=log_sigmoid_forward, cost=per_element(ACTIVATIONS["log_sigmoid"])),
+    op("log_sigmoid", shape=_activation("log_sigmoid"), cost=per_element(_LOG_SIGMOID), temporaries=_buffer),
+    op("log_sigmoid_forward", shape=log_sigmoid_forward, cost=per_element(_LOG_SIGMOID)),
     op("elu", shape=elu, cost=_elu_cost),
     op("gelu", shape=gelu, cost=_gelu_cost),
     op("glu", shape=glu, cost=per_element(Scalars(mul=1, fn=1))),
     op("prelu", shape=prelu, cost=_LEAKY),
     op("_prelu_kernel", shape=_prelu_kernel, cost=_LEAKY),
-    op("rrelu", shape=_activation("rrelu"), cost=_LEAKY),
+    op("rrelu", shape=_activation("rrelu"), cost=_LEAKY, temporaries=_buffer),
     op("rrelu_with_noise", shape=rrelu_with_noise, cost=_LEAKY, writes=(1,)),
 )

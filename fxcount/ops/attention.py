@@ -34,7 +34,7 @@ from fxcount.symbolic import Scope, Size, max_, mod, prod
 __all__ = ["OPS", "attention_cost", "attention_shape"]
 
 
-# --- shapes ------------------------------------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 
 def attention_shape(
@@ -114,7 +114,9 @@ def _math_shape(
 def _device_shape(results: int) -> ShapeRule:
     """The kernels of other devices: output, logsumexp, then random state and sequence bookkeeping, which are 0-d."""
 
-    def shape(scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> tuple[Any, ...]:
+    def shape(
+        scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
+    ) -> tuple[Any, ...]:
         require_rank("attention", query=(query, 4), key=(key, 4), value=(value, 4))
         y = attention_shape(scope, query, key, value, enable_gqa=True)
         logsumexp = query.new(query.shape[:3], torch.float32)
@@ -126,7 +128,7 @@ def _device_shape(results: int) -> ShapeRule:
     return shape
 
 
-# --- work --------------------------------------------------------------------------------------------------------------
+# --- work -----------------------------------------------------------------------------------------
 
 
 def _attention_work(
@@ -165,7 +167,13 @@ def _math_cost(y: Any, *args: Any, **kwargs: Any) -> Work:
 
 
 def _device_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *args: Any, dropout_p: float | None = None, **kwargs: Any
+    y: Any,
+    query: TensorFact,
+    key: TensorFact,
+    value: TensorFact,
+    *args: Any,
+    dropout_p: float | None = None,
+    **kwargs: Any,
 ) -> Work:
     # (attn_bias, compute_log_sumexp, dropout_p, is_causal) or (dropout_p, is_causal)
     with_bias = not args or not isinstance(args[0], float)
@@ -175,14 +183,14 @@ def _device_cost(
     return _attention_work(query, key, value, y[0], bias is not None or bool(causal), dropout)
 
 
-# --- what eager holds --------------------------------------------------------------------------------------------------
+# --- what eager holds -----------------------------------------------------------------------------
 
 
 def _temporaries(
     y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
     dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Size:  # fmt: skip
-    added = 0
+    added: Size = 0
     if attn_mask is not None and attn_mask.dtype is torch.bool:  # becomes numbers to be added
         added = attn_mask.numel * query.itemsize
     if _takes_flash(query, key, value, dropout_p, enable_gqa):
@@ -217,7 +225,23 @@ def _swapped(t: TensorFact) -> TensorFact:
     return TensorFact((*outer, b, a), t.dtype, t.device, (*steps, r, s))
 
 
-# --- fused layers ------------------------------------------------------------------------------------------------------
+def _flex_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
+) -> tuple[TensorFact, TensorFact, TensorFact]:
+    """The higher-order op: output, logsumexp and largest score of each query."""
+    require_rank("flex_attention", query=(query, 4), key=(key, 4), value=(value, 4))
+    y = attention_shape(scope, query, key, value, enable_gqa=True)
+    row = query.new(query.shape[:3], torch.float32)
+    return y, row, row
+
+
+def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> Work:
+    """Dense: blocks that a block mask leaves out are counted. What ``score_mod`` computes is the user's own, and not
+    in this number."""
+    return _attention_work(query, key, value, y[0], False, 0.0)
+
+
+# --- fused layers ---------------------------------------------------------------------------------
 
 
 def _multi_head_shape(
@@ -250,16 +274,16 @@ def _multi_head_work(query: TensorFact, key: TensorFact, embed_dim: Any, num_hea
 
 
 def _multi_head_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Any, num_head: Any, *args: Any,
-    mask: Any = None, need_weights: bool = True, average_attn_weights: bool = True, mask_type: Any = None, **_: Any,
+    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Any, num_head: Any,
+    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Any = None,
+    need_weights: bool = True, average_attn_weights: bool = True, mask_type: Any = None,
 ) -> Work:  # fmt: skip
-    # after four weights: mask, need_weights, average_attn_weights
-    _, _, _, _, mask, need, average, *_rest = (*args, *(mask, need_weights, average_attn_weights)[max(len(args) - 4, 0) :])
+    """Also the mean of the weights over the heads, if they are wanted."""
     work = _multi_head_work(query, key, embed_dim, num_head, mask is not None)
-    if not (need and average):
+    if not (need_weights and average_attn_weights):
         return work
-    mean = Scalars(add=num_head - 1, div=1).work(query.shape[0] * query.shape[1] * key.shape[1], query.dtype)
-    return replace(work, flops=work.flops + mean.flops)
+    pairs = query.shape[0] * query.shape[1] * key.shape[1]
+    return replace(work, flops=work.flops + num_head * pairs)
 
 
 def _encoder_layer_shape(
@@ -275,17 +299,16 @@ def _encoder_layer_shape(
 def _encoder_layer_cost(
     y: TensorFact, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, qkv_bias: TensorFact,
     proj_weight: TensorFact, proj_bias: TensorFact, use_gelu: bool, norm_first: bool, eps: float, norm_weight_1: TensorFact,
-    norm_bias_1: TensorFact, norm_weight_2: TensorFact, norm_bias_2: TensorFact, ffn_weight_1: TensorFact, *_: Any,
-    mask: Any = None, **__: Any,
+    norm_bias_1: TensorFact, norm_weight_2: TensorFact, norm_bias_2: TensorFact, ffn_weight_1: TensorFact,
+    ffn_bias_1: TensorFact, ffn_weight_2: TensorFact, ffn_bias_2: TensorFact, mask: Any = None, mask_type: Any = None,
 ) -> Work:  # fmt: skip
-    """Attention, two linear layers around gelu or relu, two sums with the input, two layer norms."""
-    inner, numel = ffn_weight_1.shape[0], src.numel
-    tokens = src.shape[0] * src.shape[1]
-    masked = mask is not None or (len(_) > 3 and _[3] is not None)
-    attention = _multi_head_work(src, src, embed_dim, num_heads, masked)
+    """Attention, two linear layers with gelu or relu between, two sums with the input, two layer norms."""
+    tokens, inner = src.shape[0] * src.shape[1], ffn_weight_1.shape[0]
+    attention = _multi_head_work(src, src, embed_dim, num_heads, mask is not None)
     activation = Scalars(add=1, mul=3, fn=1) if use_gelu else Scalars(add=1)
-    also = Scalars(add=tokens * inner + 2 * numel) + Scalars(add=numel) + activation * (tokens * inner)
-    rest = contraction(src.dtype, 2 * numel * inner, also + _layer_norm(tokens, embed_dim) * 2)
+    biases_and_sums = Scalars(add=tokens * inner + 3 * src.numel)
+    also = biases_and_sums + activation * (tokens * inner) + _layer_norm(tokens, embed_dim) * 2
+    rest = contraction(src.dtype, 2 * src.numel * inner, also)
     return Work(
         attention.macs + rest.macs, attention.flops + rest.flops, attention.transcendentals + rest.transcendentals
     )
@@ -305,6 +328,9 @@ OPS: tuple[Op, ...] = (
     op(
         "_scaled_dot_product_flash_attention", "_scaled_dot_product_cudnn_attention",
         "_scaled_dot_product_fused_attention_overrideable", shape=_device_shape(9), cost=_device_cost,
+    ),
+    op(
+        "flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,)
     ),
     op("_native_multi_head_attention", shape=_multi_head_shape, cost=_multi_head_cost),
     op("_transformer_encoder_layer_fwd", shape=_encoder_layer_shape, cost=_encoder_layer_cost),

@@ -12,7 +12,7 @@ Source:  the definitions; rsqrt is a square root and a division
 
 >>> x = TensorFact((2, 3, 5), torch.float32)
 >>> c = TensorFact((3,), torch.float32)
->>> y = batch_norm(Scope(), x, c, c, c, c)
+>>> y = batch_norm(Scope({}), x, c, c, c, c)
 >>> batch_norm_cost(y, x, c, c, c, c).flops
 129
 """

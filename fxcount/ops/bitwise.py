@@ -4,7 +4,7 @@ Shapes:  operands broadcast; the dtype is promoted
 Counts:  0: integer and boolean work is no floating-point work (memory is read and written)
 Raises:  ShapeError: floating operands
 
->>> _bitwise("bitwise_and")(Scope(), TensorFact((2, 3), torch.bool), TensorFact((3,), torch.bool)).shape
+>>> _bitwise("bitwise_and")(Scope({}), TensorFact((2, 3), torch.bool), TensorFact((3,), torch.bool)).shape
 (2, 3)
 """
 

@@ -7,7 +7,7 @@ Counts:  per element, on floating operands: a comparison 1; isnan 1 (x != x); is
 Raises:  ShapeError: operands do not broadcast, a mask is not boolean; DataDependentError: the result is a Python bool
 
 >>> x = TensorFact((2, 3), torch.float32)
->>> y = _compare("lt")(Scope(), x, 0.5)
+>>> y = _compare("lt")(Scope({}), x, 0.5)
 >>> y.dtype, _comparing(1)(y, x, 0.5).flops
 (torch.bool, 6)
 """
@@ -24,7 +24,7 @@ from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, is_arithmetic
-from fxcount.symbolic import Scope
+from fxcount.symbolic import Scope, Size
 
 __all__ = ["OPS", "data_dependent", "masked_fill", "where"]
 
@@ -118,8 +118,20 @@ def _isin_cost(y: TensorFact, elements: Any, test_elements: Any, *_: Any, **__: 
     return Scalars(add=candidates).work(y.numel, promote(elements, test_elements))
 
 
-def _bitwise_dunder_free(dtype: torch.dtype) -> bool:
-    return not is_arithmetic(dtype)
+def _where_scalars(y: TensorFact, *operands: Any) -> Size:
+    """Numbers among the choices become 0-d tensors."""
+    numbers = [promote(o) for o in operands if not isinstance(o, TensorFact)]
+    return sum(dtype.itemsize for dtype in numbers)
+
+
+def _isclose_held(y: TensorFact, x: TensorFact, other: TensorFact, *_: Any, **__: Any) -> Size:
+    """The allowed and the actual difference, its absolute value, and three masks."""
+    return (3 * x.itemsize + 3) * y.numel
+
+
+def _isfinite_held(y: TensorFact, x: TensorFact) -> Size:
+    """The absolute values and two masks."""
+    return (x.itemsize + 2) * y.numel if is_arithmetic(x.dtype) else 0
 
 
 _T = torch.Tensor
@@ -131,7 +143,7 @@ _COMPARISONS = {
     "gt greater": (_T.__gt__,),
     "ge greater_equal": (_T.__ge__,),
 }
-_TESTS = {"isnan": 1, "isinf": 2, "isfinite": 2, "isposinf": 1, "isneginf": 1, "signbit": 1, "isreal": 1}
+_TESTS = {"isnan": 1, "isinf": 2, "isposinf": 1, "isneginf": 1, "signbit": 1, "isreal": 1}
 _VALUE = "the answer is a Python bool that only the data can give; keep the comparison in tensors (torch.eq)"
 _SELECT = Zero("selects values, computes none", moves=True)
 
@@ -146,13 +158,14 @@ OPS: tuple[Op, ...] = (
         for name in ("logical_and", "logical_or", "logical_xor")
     ),
     op("logical_not", shape=_test, cost=_logical_cost, differentiable=False),
-    op("isclose", shape=isclose, cost=_comparing(6), differentiable=False),
+    op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held),
+    op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
     *(
         op(name, shape=data_dependent(name, _VALUE), cost=_comparing(1), differentiable=False)
         for name in ("equal", "allclose", "is_nonzero")
     ),
-    op("where", shape=where, cost=_SELECT),
-    op("Tensor.where", shape=_where_method, cost=_SELECT),
+    op("where", shape=where, cost=_SELECT, temporaries=_where_scalars),
+    op("Tensor.where", shape=_where_method, cost=_SELECT, temporaries=_where_scalars),
     op("masked_fill", shape=masked_fill, cost=_SELECT),
 )

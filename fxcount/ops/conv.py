@@ -32,7 +32,7 @@ __all__ = ["OPS", "channels_last_strides", "is_channels_last"]
 _ONEDNN = (torch.float32, torch.bfloat16)
 
 
-# --- layout ------------------------------------------------------------------------------------------------------------
+# --- layout ---------------------------------------------------------------------------------------
 
 
 def is_channels_last(t: TensorFact) -> bool:
@@ -90,10 +90,12 @@ def _laid_out(y: TensorFact, x: TensorFact, weight: TensorFact) -> TensorFact:
     return TensorFact(y.shape, y.dtype, y.device, strides and strides[1:])
 
 
-# --- shapes ------------------------------------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 
-def _check(scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, bias: Any, groups: Any, in_dim: int) -> None:
+def _check(
+    scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, bias: Any, groups: Any, in_dim: int
+) -> None:
     require_dtype(what, x, w, bias)
     if w.ndim != spatial + 2 or x.ndim not in (spatial + 1, spatial + 2) or spatial < 1:
         raise ShapeError(
@@ -109,7 +111,9 @@ def _check(scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, 
             hint="check in_channels, groups, and that channels come before the spatial dimensions",
         )
     if not scope.same(mod(w.shape[0], groups), 0, f"{what}: groups"):
-        raise ShapeError(f"{what}: groups={groups} does not divide the {w.shape[0]} channels of weight {shape_text(w.shape)}")
+        raise ShapeError(
+            f"{what}: groups={groups} does not divide the {w.shape[0]} channels of weight {shape_text(w.shape)}"
+        )
     out_channels = w.shape[0] if in_dim == 1 else w.shape[1] * groups
     if bias is not None:
         require_rank(what, bias=(bias, 1))
@@ -126,7 +130,15 @@ def _tuples(what: str, spatial: int, **values: Any) -> list[tuple[Any, ...]]:
 
 
 def _convolved(
-    scope: Scope, what: str, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+    scope: Scope,
+    what: str,
+    x: TensorFact,
+    weight: TensorFact,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
 ) -> TensorFact:
     spatial = weight.ndim - 2
     _check(scope, what, spatial, x, weight, bias, groups, in_dim=1)
@@ -219,11 +231,13 @@ def _conv_tbc_shape(scope: Scope, x: TensorFact, weight: TensorFact, bias: Tenso
     require(scope, bias.shape[0], weight.shape[2], "conv_tbc: bias must match", bias.shape, weight.shape)
     steps = x.shape[0] + 2 * pad - weight.shape[0] + 1
     if not scope.decide(">=", steps, 1, "conv_tbc: kernel fits"):
-        raise ShapeError(f"conv_tbc: weight {shape_text(weight.shape)} is longer than x {shape_text(x.shape)} with pad={pad}")
+        raise ShapeError(
+            f"conv_tbc: weight {shape_text(weight.shape)} is longer than x {shape_text(x.shape)} with pad={pad}"
+        )
     return x.new((steps, x.shape[1], weight.shape[2]))
 
 
-# --- work --------------------------------------------------------------------------------------------------------------
+# --- work -----------------------------------------------------------------------------------------
 
 
 def _positions(t: TensorFact, weight: TensorFact) -> Size:
@@ -278,7 +292,13 @@ OPS: tuple[Op, ...] = (
     *_named(1),
     *_named(2),
     *_named(3),
-    op("convolution", "_convolution", "convolution_overrideable", shape=cast(ShapeRule, _convolution_shape), cost=_convolution_cost),
+    op(
+        "convolution",
+        "_convolution",
+        "convolution_overrideable",
+        shape=cast(ShapeRule, _convolution_shape),
+        cost=_convolution_cost,
+    ),
     op("_convolution_mode", shape=_convolution_mode_shape, cost=_conv_cost, temporaries=_padded_copy),
     op("conv_tbc", shape=_conv_tbc_shape, cost=_conv_tbc_cost),
 )

@@ -13,7 +13,7 @@ Raises:  ShapeError: dim out of range
 Source:  the definitions
 
 >>> x = TensorFact((2, 5), torch.float32)
->>> diff(Scope(), x, n=2).shape, _diff_cost(x, x, n=2).flops
+>>> diff(Scope({}), x, n=2).shape, _diff_cost(x, x, n=2).flops
 ((2, 3), 14)
 """
 
@@ -93,7 +93,9 @@ def _diff_cost(
     return Scalars(add=1).work(steps * rows(x, dim), fact_of(y).dtype)
 
 
-def _diff_held(y: TensorFact, x: TensorFact, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Size:
+def _diff_held(
+    y: TensorFact, x: TensorFact, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
+) -> Size:
     """The joined input, or the difference of the order before."""
     per_row = rows(x, dim) * y.itemsize
     joined = prepend is not None or append is not None

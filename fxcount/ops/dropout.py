@@ -8,7 +8,7 @@ Raises:  ShapeError: a probability outside [0, 1]
 Source:  ATen/native/Dropout.cpp
 
 >>> x = TensorFact((2, 3), torch.float32)
->>> y = dropout(Scope(), x, 0.5, False)
+>>> y = dropout(Scope({}), x, 0.5, False)
 >>> isinstance(y, Alias)
 True
 """

@@ -39,7 +39,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 Sizes = tuple[Size, ...]
 
 
-# --- subscripts --------------------------------------------------------------------------------------------------------
+# --- subscripts -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _letters(labels: Sequence[Any]) -> str:
     return "".join("..." if label is Ellipsis else _LETTERS[label] for label in labels)
 
 
-# --- the contraction ---------------------------------------------------------------------------------------------------
+# --- the contraction ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,9 @@ def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], tally: _Tally, by_mat
     right = [d for d in free if d not in both and d not in left]
     if left and right and right[-1] < left[0]:  # then bmm can write the output in order
         a, b, left, right = b, a, right, left
-    copies = sum(_copied(t, runs) for t, runs in ((a, (both, left, [*summed, *right])), (b, (both, summed, [*right, *left]))))
+    copies = sum(
+        _copied(t, runs) for t, runs in ((a, (both, left, [*summed, *right])), (b, (both, summed, [*right, *left])))
+    )
     shape = tuple(1 if d in summed else b.shape[d] if a.shape[d] == 1 else a.shape[d] for d in range(len(a.shape)))
     written = [*both, *left, *summed, *right]
     dense = contiguous_strides(tuple(shape[d] for d in written))
@@ -233,7 +235,7 @@ def _check_sizes(scope: Scope, what: str, subscripts: _Subscripts, tensors: Sequ
                 require(scope, n, known, f"{what}: sizes of {label!r} must match", *(t.shape for t in tensors))
 
 
-# --- einsum ------------------------------------------------------------------------------------------------------------
+# --- einsum ---------------------------------------------------------------------------------------
 
 
 def _prepared(equation: Any, operands: Sequence[Any]) -> tuple[_Subscripts, list[TensorFact]]:
@@ -266,7 +268,7 @@ def _temporaries(y: TensorFact, tally: _Tally) -> Size:
     return (max_(*tally.held) if len(tally.held) > 1 else tally.held[0]) - y.nbytes
 
 
-# --- tensordot and inner -----------------------------------------------------------------------------------------------
+# --- tensordot and inner --------------------------------------------------------------------------
 
 
 def _pairing(x: TensorFact, other: TensorFact, dims_self: Any, dims_other: Any) -> _Subscripts:
@@ -315,9 +317,13 @@ def _inner_temporaries(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
 
 
 OPS: tuple[Op, ...] = (
-    op("einsum", shape=einsum_shape, cost=einsum_cost, temporaries=_einsum_temporaries, extra=(torch.functional.einsum,)),
     op(
-        "tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries
+        "einsum",
+        shape=einsum_shape,
+        cost=einsum_cost,
+        temporaries=_einsum_temporaries,
+        extra=(torch.functional.einsum,),
     ),
+    op("tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries),
     op("inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries),
 )

@@ -9,6 +9,7 @@ Source:  ``TensorIteratorBase::reorder_dimensions`` and ``fast_set_up`` (ATen/Te
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -17,7 +18,14 @@ from fxcount.ops.common import broadcast, promote
 from fxcount.ops.fact import TensorFact, contiguous_strides
 from fxcount.symbolic import Scope, Size, evaluate, free_symbols
 
-__all__ = ["channels_last_or_dense", "dense_like", "elementwise", "is_channels_last", "iterator_strides"]
+__all__ = [
+    "broadcast_numel",
+    "channels_last_or_dense",
+    "dense_like",
+    "elementwise",
+    "is_channels_last",
+    "iterator_strides",
+]
 
 # A layout question must not install a guard, so strides are compared at one large assignment of the symbols.
 _PROBE = 9240
@@ -27,7 +35,7 @@ def elementwise(scope: Scope, what: str, dtype: torch.dtype | None, *operands: A
     """Result of an element-wise op on tensors and scalars: broadcast shape, promoted dtype, TensorIterator's layout.
 
     >>> row = TensorFact((2, 3), torch.float16)
-    >>> elementwise(Scope(), "add", None, row, 1.5).dtype
+    >>> elementwise(Scope({}), "add", None, row, 1.5).dtype
     torch.float16
     """
     tensors = [o for o in operands if isinstance(o, TensorFact)]
@@ -50,6 +58,19 @@ def dense_like(x: TensorFact, dtype: torch.dtype | None = None) -> TensorFact:
     if x.strides is None:
         return x if dtype is x.dtype else TensorFact(x.shape, dtype, x.device)
     return TensorFact(x.shape, dtype, x.device, iterator_strides(x.shape, (x,)))
+
+
+def broadcast_numel(*operands: Any) -> Size:
+    """Elements of the broadcast shape of operands that are known to broadcast; assumes nothing.
+
+    >>> broadcast_numel(TensorFact((2, 1, 5), torch.float32), TensorFact((3, 1), torch.float32))
+    30
+    """
+    numel: Size = 1
+    shapes = [o.shape[::-1] for o in operands if isinstance(o, TensorFact)]
+    for sizes in zip_longest(*shapes, fillvalue=1):
+        numel = numel * next((n for n in sizes if not (isinstance(n, int) and n == 1)), 1)
+    return numel
 
 
 def is_channels_last(x: TensorFact) -> bool:

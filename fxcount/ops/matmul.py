@@ -17,18 +17,30 @@ Source:  definition of the matrix product; the copies are those of ``at::native:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import broadcast, promote, shape_text
+from fxcount.ops.common import broadcast, shape_text
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.registry import Op, ShapeResult, ShapeRule, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_, prod
 
-__all__ = ["OPS", "added", "contraction", "linear_cost", "linear_shape", "matmul_shape", "merges", "require", "require_dtype", "require_rank"]
+__all__ = [
+    "OPS",
+    "added",
+    "contraction",
+    "linear_cost",
+    "linear_shape",
+    "matmul_shape",
+    "merges",
+    "require",
+    "require_dtype",
+    "require_rank",
+]
 
 NOTHING = Scalars()
 
@@ -78,10 +90,10 @@ def merges(shape: Sequence[Size], strides: Sequence[Size]) -> bool:
     (True, False)
     """
     kept = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
-    return all(outer == inner * n for (_, outer), (n, inner) in zip(kept, kept[1:], strict=False))
+    return all(outer == inner * n for (_, outer), (n, inner) in pairwise(kept))
 
 
-# --- matmul and linear ---------------------------------------------------------------------------------------------
+# --- matmul and linear ----------------------------------------------------------------------------
 
 
 def matmul_shape(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact:
@@ -126,11 +138,11 @@ def linear_shape(scope: Scope, x: TensorFact, weight: TensorFact, bias: TensorFa
             hint="check in_features, or which dimension comes last",
         )
     shape = (*x.shape[:-1], *weight.shape[:-1])
-    _require_expands(scope, "linear bias", bias, shape)
+    require_expands(scope, "linear bias", bias, shape)
     return x.new(shape, dtype)
 
 
-def _require_expands(scope: Scope, what: str, term: TensorFact | None, shape: tuple[Size, ...]) -> None:
+def require_expands(scope: Scope, what: str, term: TensorFact | None, shape: tuple[Size, ...]) -> None:
     # A term is added without widening the product.
     if term is None or term.shape == shape[len(shape) - term.ndim :]:
         return
@@ -159,7 +171,7 @@ def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: 
     return copy if bias is None else max_(copy, y.nbytes)
 
 
-# --- plain products of matrices and vectors ---------------------------------------------------------------------------
+# --- plain products of matrices and vectors -------------------------------------------------------
 
 
 def _ranked(name: str, *ranks: int) -> ShapeRule:
@@ -171,50 +183,20 @@ def _ranked(name: str, *ranks: int) -> ShapeRule:
         if ranks[0] == 3:
             require(scope, x.shape[0], mat2.shape[0], f"{name}: batch sizes must match", x.shape, mat2.shape)
         y = matmul_shape(scope, x, mat2)
-        return y.new(y.shape, _out_dtype(y, rest))
+        return y.new(y.shape, out_dtype(y, rest))
 
     return shape
 
 
-def _product_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+def product_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
     return contraction(y.dtype, y.numel * x.shape[-1])
 
 
-def _out_dtype(x: TensorFact, arguments: Iterable[Any]) -> torch.dtype:
+def out_dtype(x: TensorFact, arguments: Iterable[Any]) -> torch.dtype:
     return next((a for a in arguments if isinstance(a, torch.dtype)), x.dtype)
 
 
-def _outer_shape(scope: Scope, x: TensorFact, vec2: TensorFact) -> TensorFact:
-    require_rank("outer", x=(x, 1), vec2=(vec2, 1))
-    return x.new((*x.shape, *vec2.shape), promote(x, vec2))
-
-
-def _outer_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
-    return Scalars(mul=1).work(y.numel, y.dtype)
-
-
-def _cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int | None = None) -> TensorFact:
-    """``torch.cross`` takes the first dimension of size 3 by default, ``torch.linalg.cross`` the last one."""
-    shape = broadcast(scope, "cross", x.shape, other.shape)
-    if dim is None:
-        dim = next((d for d, n in enumerate(shape) if scope.equal(n, 3)), None)
-    if dim is None or not scope.same(shape[dim], 3, "cross"):
-        raise ShapeError(f"cross: {shape_text(shape)} has no dimension of size 3 to work along")
-    return x.new(shape, promote(x, other))
-
-
-def _linalg_cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int = -1) -> TensorFact:
-    if x.ndim != other.ndim:
-        raise ShapeError(f"linalg.cross: x {shape_text(x.shape)} and other {shape_text(other.shape)} differ in rank")
-    return _cross_shape(scope, x, other, dim)
-
-
-def _cross_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
-    """Three differences of two products for every three numbers."""
-    return Scalars(add=1, mul=2).work(y.numel, y.dtype)
-
-
-# --- a term plus a product -----------------------------------------------------------------------------------------
+# --- a term plus a product ------------------------------------------------------------------------
 
 
 def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
@@ -229,18 +211,18 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
             require(scope, a.shape[0], b.shape[0], f"{name}: batch sizes must match", a.shape, b.shape)
         y = matmul_shape(scope, a, b)
         result = y.shape[1:] if sums_batch else y.shape
-        _require_expands(scope, f"{name}: the added term", x, result)
-        return a.new(result, _out_dtype(a, rest))
+        require_expands(scope, f"{name}: the added term", x, result)
+        return a.new(result, out_dtype(a, rest))
 
     def cost(y: TensorFact, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Work:
         a = (*args, *factors.values())[0]
         terms = a.shape[0] * a.shape[-1] if sums_batch else a.shape[-1]
-        return contraction(y.dtype, y.numel * terms, _scaled_sum(beta, alpha) * y.numel)
+        return contraction(y.dtype, y.numel * terms, scaled_sum(beta, alpha) * y.numel)
 
     return op(name, shape=shape, cost=cost)
 
 
-def _scaled_sum(beta: Any, alpha: Any) -> Scalars:
+def scaled_sum(beta: Any, alpha: Any) -> Scalars:
     """Per element of ``beta * x + alpha * product``: a factor of 1 costs nothing, ``beta=0`` drops the sum."""
     return Scalars(add=int(beta != 0), mul=int(beta not in (0, 1)) + int(alpha != 1))
 
@@ -249,90 +231,43 @@ _ADDMM = _added("addmm", 2, 2)
 
 
 def _addmm_activation_shape(
-    scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1, use_gelu: bool = False
+    scope: Scope,
+    x: TensorFact,
+    mat1: TensorFact,
+    mat2: TensorFact,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    use_gelu: bool = False,
 ) -> ShapeResult:
     return _ADDMM.shape(scope, x, mat1, mat2)
 
 
 def _addmm_activation_cost(
-    y: TensorFact, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1, use_gelu: bool = False
+    y: TensorFact,
+    x: TensorFact,
+    mat1: TensorFact,
+    mat2: TensorFact,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    use_gelu: bool = False,
 ) -> Work:
     """addmm, then relu (one comparison) or gelu (5, one of them erf)."""
     activation = Scalars(add=1, mul=3, fn=1) if use_gelu else Scalars(add=1)
-    return contraction(y.dtype, y.numel * mat1.shape[1], (_scaled_sum(beta, alpha) + activation) * y.numel)
-
-
-def _addr_shape(scope: Scope, x: TensorFact, vec1: TensorFact, vec2: TensorFact, *, beta: Any = 1, alpha: Any = 1) -> TensorFact:
-    shape = _outer_shape(scope, vec1, vec2).shape
-    _require_expands(scope, "addr: the added term", x, shape)
-    return x.new(shape, promote(x, vec1, vec2))
-
-
-def _addr_cost(y: TensorFact, *_: Any, beta: Any = 1, alpha: Any = 1, **__: Any) -> Work:
-    return (Scalars(mul=1) + _scaled_sum(beta, alpha)).work(y.numel, y.dtype)
-
-
-# --- grouped, scaled, integer ----------------------------------------------------------------------------------------
-
-
-def _grouped_shape(scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = None, *args: Any, **kwargs: Any) -> TensorFact:
-    """Products of groups: rows of x (2-d by 3-d), columns of mat2 (3-d by 2-d), inner slices (2-d by 2-d) end at
-    ``offs``; 3-d by 3-d is bmm."""
-    what = "grouped_mm"
-    require(scope, x.shape[-1], mat2.shape[-2], f"{what}: inner sizes must match", x.shape, mat2.shape)
-    if (offs is None) != (x.ndim == mat2.ndim == 3):
-        raise ShapeError(f"{what}: offs is needed unless both operands are 3-d", hint="pass offs=cumsum of group sizes")
-    groups = {(3, 3): x.shape[:1], (2, 2): getattr(offs, "shape", ())}.get((x.ndim, mat2.ndim), ())
-    for t in (x, mat2):
-        if t.ndim == 3:
-            count = t.shape[0] if offs is None else offs.shape[0]
-            require(scope, t.shape[0], count if offs is not None else x.shape[0], f"{what}: groups", x.shape, mat2.shape)
-    return x.new((*groups, x.shape[-2], mat2.shape[-1]), _out_dtype(x, (*args, *kwargs.values())))
-
-
-def _grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, offs: Any = None, *_: Any, **__: Any) -> Work:
-    """Every row meets one group: macs = rows * K * P, where the inner size K counts once in all groups together."""
-    batch = x.shape[0] if x.ndim == mat2.ndim == 3 else 1
-    return contraction(y.dtype, batch * x.shape[-2] * x.shape[-1] * mat2.shape[-1])
-
-
-def _scaled_shape(scope: Scope, x: TensorFact, mat2: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
-    require_rank("scaled_mm", x=(x, 2), mat2=(mat2, 2))
-    require(scope, x.shape[1], mat2.shape[0], "scaled_mm: inner sizes must match", x.shape, mat2.shape)
-    return x.new((x.shape[0], mat2.shape[1]), _out_dtype(x, (*args, *kwargs.values())))
-
-
-def _scaled_cost(
-    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any, scale_b: Any, bias: Any = None, *_: Any, **__: Any
-) -> Work:
-    """Each product is multiplied by both scales: flops = 2*macs + 2*numel(y), + numel(y) with a bias."""
-    return contraction(y.dtype, y.numel * x.shape[1], Scalars(mul=2 * y.numel) + added(y, bias))
-
-
-def _int_mm_shape(scope: Scope, x: TensorFact, mat2: TensorFact) -> TensorFact:
-    require_rank("_int_mm", x=(x, 2), mat2=(mat2, 2))
-    if {x.dtype, mat2.dtype} != {torch.int8}:
-        raise ShapeError("_int_mm: both operands must be int8")
-    return matmul_shape(scope, x, mat2).new((x.shape[0], mat2.shape[1]), torch.int32)
+    return contraction(y.dtype, y.numel * mat1.shape[1], (scaled_sum(beta, alpha) + activation) * y.numel)
 
 
 OPS: tuple[Op, ...] = (
-    op("matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=_product_cost, temporaries=matmul_copies),
+    op("matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=product_cost, temporaries=matmul_copies),
     op("linear", shape=linear_shape, cost=linear_cost, temporaries=_linear_temporaries),
-    op("mm", shape=_ranked("mm", 2, 2), cost=_product_cost),
-    op("bmm", shape=_ranked("bmm", 3, 3), cost=_product_cost),
-    op("mv", shape=_ranked("mv", 2, 1), cost=_product_cost),
-    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=_product_cost),
-    op("outer", "ger", shape=_outer_shape, cost=_outer_cost),
-    op("cross", shape=_cross_shape, cost=_cross_cost),
-    op("linalg.cross", shape=_linalg_cross_shape, cost=_cross_cost),
+    op("mm", shape=_ranked("mm", 2, 2), cost=product_cost),
+    op("bmm", shape=_ranked("bmm", 3, 3), cost=product_cost),
+    op("mv", shape=_ranked("mv", 2, 1), cost=product_cost),
+    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=product_cost),
     _ADDMM,
     _added("addmv", 2, 1),
     _added("baddbmm", 3, 3),
     _added("addbmm", 3, 3, sums_batch=True),
-    op("addr", shape=_addr_shape, cost=_addr_cost),
     op("_addmm_activation", shape=_addmm_activation_shape, cost=_addmm_activation_cost),
-    op("_grouped_mm", shape=_grouped_shape, cost=_grouped_cost),
-    op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
-    op("_int_mm", shape=_int_mm_shape, cost=_product_cost),
 )

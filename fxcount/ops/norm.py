@@ -11,7 +11,7 @@ Raises:  ShapeError: parameters that do not fit, groups that do not divide the c
 Source:  the definitions; rsqrt is a square root and a division
 
 >>> x = TensorFact((2, 5), torch.float32)
->>> layer_norm(Scope(), x, (5,)).shape, _layer_norm_cost(x, x, (5,)).flops
+>>> layer_norm(Scope({}), x, (5,)).shape, _layer_norm_cost(x, x, (5,)).flops
 ((2, 5), 56)
 """
 

@@ -1,4 +1,4 @@
-"""Element-wise arithmetic.
+"""Element-wise arithmetic of two operands and more; functions of one operand are in ``functions.py``.
 
 Shapes:  operands broadcast; the dtype is promoted (true division and functions leave the integers); layout of
          TensorIterator
@@ -8,7 +8,7 @@ Raises:  ShapeError: operands do not broadcast, or a dtype has no such operation
 Source:  the definitions in the torch documentation, e.g. remainder(a, b) = a - floor(a/b)*b: 4
 
 >>> x = TensorFact((2, 3), torch.float32)
->>> y = add(Scope(), x, TensorFact((3,), torch.float16), alpha=2)
+>>> y = add(Scope({}), x, TensorFact((3,), torch.float16), alpha=2)
 >>> y.shape, y.dtype, _add_cost(y, x, x, alpha=2).flops
 ((2, 3), torch.float32, 12)
 """
@@ -20,53 +20,17 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops import functions
 from fxcount.ops.common import float_result, promote
-from fxcount.ops.fact import Alias, TensorFact, Work
-from fxcount.ops.iterator import dense_like, elementwise
-from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
-from fxcount.ops.scalars import Scalars, fact_of
+from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.functions import FN, ONE, per_element, table
+from fxcount.ops.iterator import elementwise
+from fxcount.ops.registry import CostRule, Op, ShapeRule, op
+from fxcount.ops.scalars import Scalars, is_arithmetic
 from fxcount.symbolic import Scope, Size
 
-__all__ = ["OPS", "add", "clamp", "div", "per_element", "pow_scalars"]
+__all__ = ["OPS", "add", "clamp", "div", "pow_scalars"]
 
-FN = Scalars(fn=1)
-ONE = Scalars(add=1)
-
-# name(s) -> scalar operations per element; the result is floating.
-FUNCTIONS = {
-    "exp expm1 log log2 log10 log1p sin cos tan sinh cosh tanh lgamma digamma erf erfc erfinv exp2 i0 sigmoid": FN,
-    "asin arcsin": FN,
-    "acos arccos": FN,
-    "atan arctan": FN,
-    "asinh arcsinh": FN,
-    "acosh arccosh": FN,
-    "atanh arctanh": FN,
-    "special.exp2 special.expm1 special.log1p special.erf special.erfc special.erfinv special.erfcx special.expit "
-    "special.gammaln special.digamma special.psi special.ndtri special.i0 special.i0e special.i1 special.i1e "
-    "special.airy_ai special.bessel_j0 special.bessel_j1 special.bessel_y0 special.bessel_y1 "
-    "special.modified_bessel_i0 special.modified_bessel_i1 special.modified_bessel_k0 special.modified_bessel_k1 "
-    "special.scaled_modified_bessel_k0 special.scaled_modified_bessel_k1 special.spherical_bessel_j0": FN,
-    "sqrt": Scalars(root=1),
-    "rsqrt": Scalars(root=1, div=1),
-    "reciprocal": Scalars(div=1),
-    "deg2rad": Scalars(mul=1),
-    "rad2deg": Scalars(mul=1),
-    "sinc special.sinc": Scalars(mul=1, div=1, fn=1),  # sin(pi*x) / (pi*x)
-    "special.entr": Scalars(add=1, mul=1, fn=1),  # -x * log(x)
-    "special.ndtr": Scalars(add=1, mul=2, fn=1),  # (1 + erf(x * c)) * 0.5
-    "special.log_ndtr": Scalars(add=1, mul=2, fn=2),
-}
-# These keep the dtype and do nothing to integers that counts.
-KEEPING = {
-    "neg negative": ONE,
-    "sign": Scalars(add=2),  # (x > 0) - (x < 0) with the subtraction in booleans
-    "floor": ONE,
-    "ceil": ONE,
-    "trunc fix": ONE,
-    "frac": Scalars(add=2),  # x - trunc(x)
-    "round special.round": ONE,
-    "nan_to_num": Scalars(add=3),  # three tests
-}
 BINARY = {
     "maximum fmax": ONE,
     "minimum fmin": ONE,
@@ -94,31 +58,6 @@ BINARY_FLOAT = {
     "special.shifted_chebyshev_polynomial_u special.shifted_chebyshev_polynomial_v "
     "special.shifted_chebyshev_polynomial_w": FN,
 }
-
-
-def per_element(scalars: Scalars) -> CostRule:
-    """Cost rule: these scalar operations for every element of the result."""
-
-    def cost(y: Any, *_: Any, **__: Any) -> Work:
-        fact = fact_of(y)
-        return scalars.work(fact.numel, fact.dtype)
-
-    return cost
-
-
-def function(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
-    return dense_like(x, float_result(x.dtype))
-
-
-def _keeping(name: str) -> ShapeRule:
-    def keeping(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
-        if x.dtype is torch.bool and name in ("neg", "round", "floor", "ceil", "trunc", "frac"):
-            raise ShapeError(f"{name}: not defined for torch.bool", hint="convert the mask to a number first")
-        if x.dtype.is_complex and name not in ("neg", "nan_to_num"):
-            raise ShapeError(f"{name}: not defined for complex numbers")
-        return dense_like(x)
-
-    return keeping
 
 
 def _binary(name: str, floating: bool = False) -> ShapeRule:
@@ -160,6 +99,11 @@ def _div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | None = Non
     return Scalars(div=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
 
 
+def _reflected_div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | None = None) -> Work:
+    """``other / x`` is computed as ``reciprocal(x) * other``: 2 flops."""
+    return Scalars(div=1, mul=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
+
+
 def pow_scalars(exponent: Any) -> Scalars:
     """Operations of ``x ** exponent``; torch computes the exponents 2, 3, 1/2 and their inverses without pow."""
     if not isinstance(exponent, (int, float)):
@@ -179,7 +123,7 @@ def pow_(scope: Scope, x: Any, exponent: Any) -> TensorFact:
     """``x ** exponent``: one pow; 1 multiplication for 2, 2 for 3, sqrt for 0.5, division for -1."""
     negative = isinstance(exponent, (int, float)) and exponent < 0
     y = elementwise(scope, "pow", None, x, exponent)
-    if negative and not (y.dtype.is_floating_point or y.dtype.is_complex):
+    if negative and not is_arithmetic(y.dtype):
         raise ShapeError("pow: integers to negative integer powers are not allowed", hint="convert to float first")
     return y
 
@@ -194,6 +138,12 @@ def float_power(scope: Scope, x: Any, exponent: Any) -> TensorFact:
     return elementwise(scope, "float_power", dtype, x, exponent)
 
 
+def _widened(y: TensorFact, x: Any, exponent: Any) -> Size:
+    """Operands that are converted to double first."""
+    tensors = (o for o in (x, exponent) if isinstance(o, TensorFact) and o.dtype is not y.dtype)
+    return sum((o.numel * y.itemsize for o in tensors), start=0)
+
+
 def _swapped(rule: ShapeRule) -> ShapeRule:
     def reflected(scope: Scope, x: Any, other: Any, *rest: Any, **kwargs: Any) -> Any:
         return rule(scope, other, x, *rest, **kwargs)
@@ -206,26 +156,6 @@ def _swapped_cost(rule: CostRule) -> CostRule:
         return rule(y, other, x, *rest, **kwargs)
 
     return reflected
-
-
-def absolute(scope: Scope, x: TensorFact) -> TensorFact:
-    """``|x|``: 1 flop; of a complex number sqrt(re*re + im*im): 4."""
-    return dense_like(x, x.dtype.to_real() if x.dtype.is_complex else x.dtype)
-
-
-def _abs_cost(y: TensorFact, x: TensorFact) -> Work:
-    return Scalars(add=4 if x.dtype.is_complex else 1).work(y.numel, y.dtype)
-
-
-def _sgn_cost(y: TensorFact, x: TensorFact) -> Work:
-    """z / |z|: 4 for the modulus, 2 divisions; as sign for a real number: 2 comparisons."""
-    real = x.dtype.to_real() if x.dtype.is_complex else x.dtype
-    return Scalars(add=6 if x.dtype.is_complex else 2).work(y.numel, real)
-
-
-def square(scope: Scope, x: TensorFact) -> TensorFact:
-    """``x * x``: 1 flop."""
-    return dense_like(x, promote(x, 2))
 
 
 def clamp(scope: Scope, x: TensorFact, min: Any = None, max: Any = None) -> TensorFact:
@@ -261,7 +191,7 @@ def addc(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, 
 
 def addcdiv(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Any = 1) -> TensorFact:
     dtype = promote(tensor1, tensor2)
-    if not (dtype.is_floating_point or dtype.is_complex):
+    if not is_arithmetic(dtype):
         raise ShapeError("addcdiv: integer division is not supported", hint="convert an operand to float")
     return addc(scope, x, tensor1, tensor2, value)
 
@@ -274,74 +204,31 @@ def _addcdiv_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Any 
     return Scalars(add=1, div=1, mul=0 if value == 1 else 1).work(y.numel, y.dtype)
 
 
-def logit(scope: Scope, x: TensorFact, eps: float | None = None) -> TensorFact:
-    """``log(x / (1 - x))``: 3 flops, 2 comparisons more with ``eps``."""
-    return dense_like(x, float_result(x.dtype))
-
-
-def _logit_cost(y: TensorFact, x: TensorFact, eps: float | None = None) -> Work:
-    return Scalars(add=1 if eps is None else 3, div=1, fn=1).work(y.numel, y.dtype)
-
-
-def polygamma(scope: Scope, n: Any, x: Any) -> TensorFact:
-    """One function; the order comes first, or second in the method."""
-    fact: TensorFact = n if isinstance(n, TensorFact) else x
-    return dense_like(fact, float_result(fact.dtype))
-
-
-def _multigamma_cost(y: TensorFact, x: TensorFact, p: Size) -> Work:
-    """sum of lgamma(x - j/2) for j < p, plus a constant: 3*p flops of which p lgamma."""
-    return Scalars(add=2 * p, fn=p).work(y.numel, y.dtype)
-
-
-def frexp(scope: Scope, x: TensorFact) -> tuple[TensorFact, TensorFact]:
-    """Mantissa and exponent: one function."""
-    return torch.return_types.frexp((dense_like(x), dense_like(x, torch.int32)))
-
-
-def _table(table: dict[str, Scalars], rule: Any) -> list[Op]:
-    ops: list[Op] = []
-    for names, scalars in table.items():
-        cost = per_element(scalars)
-        ops.extend(op(name, shape=rule(name), cost=cost) for name in names.split())
-    return ops
-
-
 _T = torch.Tensor
 _FLOOR = per_element(Scalars(div=1, add=1))
 _REMAINDER = per_element(Scalars(add=2, mul=1, div=1))  # a - floor(a/b)*b
-_ROUNDLESS = ("floor_divide", "remainder")
 
 OPS: tuple[Op, ...] = (
-    *_table(FUNCTIONS, lambda name: function),
-    *_table(KEEPING, _keeping),
-    *_table(BINARY, _binary),
-    *_table(BINARY_FLOAT, lambda name: _binary(name, floating=True)),
+    *functions.OPS,
+    *table(BINARY, _binary),
+    *table(BINARY_FLOAT, lambda name: _binary(name, floating=True)),
     op("add", shape=add, cost=_add_cost),
     op("sub", "subtract", shape=sub, cost=_add_cost),
     op("rsub", shape=_swapped(sub), cost=_add_cost, extra=(_T.__rsub__,)),
     op("mul", "multiply", shape=mul, cost=per_element(Scalars(mul=1))),
     op("div", "divide", "true_divide", shape=div, cost=_div_cost),
-    op("Tensor.__rdiv__", shape=_swapped(div), cost=_div_cost, extra=(_T.__rtruediv__,)),
+    op("Tensor.__rdiv__", shape=_swapped(div), cost=_reflected_div_cost, extra=(_T.__rtruediv__,)),
     op("floor_divide", shape=_binary("floor_divide"), cost=_FLOOR, extra=(_T.__floordiv__,)),
     op("Tensor.__rfloordiv__", shape=_swapped(_binary("floor_divide")), cost=_FLOOR),
     op("remainder", shape=_binary("remainder"), cost=_REMAINDER),
     op("Tensor.__rmod__", shape=_swapped(_binary("remainder")), cost=_REMAINDER),
     op("pow", shape=pow_, cost=_pow_cost),
     op("Tensor.__rpow__", shape=_swapped(pow_), cost=_swapped_cost(_pow_cost)),
-    op("float_power", shape=float_power, cost=per_element(FN)),
-    op("abs", "absolute", shape=absolute, cost=_abs_cost),
-    op("sgn", shape=lambda scope, x: dense_like(x), cost=_sgn_cost),
-    op("positive", shape=lambda scope, x: Alias(x), cost=Zero("returns its operand")),
-    op("square", shape=square, cost=per_element(Scalars(mul=1))),
+    op("float_power", shape=float_power, cost=per_element(FN), temporaries=_widened),
     op("clamp", "clip", shape=clamp, cost=_clamp_cost),
     op("clamp_min", shape=clamp_min, cost=per_element(ONE)),
     op("clamp_max", shape=clamp_max, cost=per_element(ONE)),
     op("lerp", shape=lerp, cost=per_element(Scalars(add=2, mul=1))),
     op("addcmul", shape=addc, cost=_addc_cost),
     op("addcdiv", shape=addcdiv, cost=_addcdiv_cost),
-    op("logit", "special.logit", shape=logit, cost=_logit_cost),
-    op("polygamma", "special.polygamma", shape=polygamma, cost=per_element(FN)),
-    op("mvlgamma", "special.multigammaln", shape=function, cost=_multigamma_cost),
-    op("frexp", shape=frexp, cost=per_element(ONE)),
 )

@@ -4,7 +4,7 @@ Shapes:  the size asked for, or the operand's; default dtype float32 (randint, r
 Counts:  0: generators work on integers, and their number of steps depends on the distribution and the data
 Raises:  ShapeError: an operand of the wrong rank
 
->>> rand(Scope(), (2, 3), dtype=torch.float16).dtype
+>>> rand(Scope({}), (2, 3), dtype=torch.float16).dtype
 torch.float16
 """
 

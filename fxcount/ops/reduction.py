@@ -13,7 +13,7 @@ Raises:  ShapeError: integers where a mean is undefined, reduction of an empty d
 Source:  the definitions
 
 >>> x = TensorFact((2, 3, 5), torch.int32)
->>> y = sum_(Scope(), x, dim=(0, 2))
+>>> y = sum_(Scope({}), x, dim=(0, 2))
 >>> y.shape, y.dtype
 ((3,), torch.int64)
 """
@@ -238,7 +238,7 @@ OPS: tuple[Op, ...] = (
     op(
         "nanmean", shape=mean, cost=_steps_cost(Scalars(add=1), Scalars(add=1), Scalars(add=1)),
         temporaries=_nanmean_held,
-    ),  # fmt: skip
+    ),
     *(op(name, shape=_extreme(name), cost=_COMPARE) for name in ("amax", "amin")),
     *(op(name, shape=_selected(name), cost=_selected_cost) for name in ("max", "min")),
     *(op(name, shape=_selected(name), cost=_SORTED) for name in ("median", "nanmedian", "mode")),

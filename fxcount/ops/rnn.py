@@ -31,13 +31,11 @@ from typing import Any, NoReturn
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import shape_text
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.matmul import contraction, require, require_dtype, require_rank
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars
-from fxcount.symbolic import Size, max_
-from fxcount.symbolic import Scope as Scope
+from fxcount.symbolic import Scope, Size, max_
 
 __all__ = ["OPS", "lstm_shape"]
 
@@ -58,7 +56,7 @@ _CELLS = {
 }
 
 
-# --- one call over a sequence ------------------------------------------------------------------------------------------
+# --- one call over a sequence ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +98,9 @@ class _Call:
 
 
 def _call(x: TensorFact, *args: Any) -> _Call:
-    # the list of weights comes third in the padded overload, fourth in the packed one; an LSTM's hx is a list as well
-    packed = not isinstance(args[0], (list, tuple)) and not isinstance(args[1], (list, tuple)) or len(args) == 8 and isinstance(
-        args[2], (list, tuple)
-    )
+    # where the weights are tells the overloads apart; the hx of an LSTM is a list as well
+    is_list = [isinstance(a, (list, tuple)) for a in args[:3]]
+    packed = not is_list[0] and (is_list[2] or not is_list[1])
     hx, params, has_biases, layers, dropout, train, bidirectional, *rest = args[1:] if packed else args
     states = tuple(hx) if isinstance(hx, (list, tuple)) else (hx,)
     return _Call(
@@ -142,7 +139,7 @@ def _output(call: _Call, width: Size) -> TensorFact:
     y = x.new((*x.shape[:-1], width))
     if not call.batch_first or call.packed:
         return y
-    batch, steps = x.shape[:2]
+    batch = x.shape[0]
     return TensorFact(y.shape, y.dtype, y.device, (width, batch * width, 1))
 
 
@@ -192,11 +189,18 @@ def _layers_temporaries(kind: str, y: Any, x: TensorFact, *args: Any) -> Size:
     return held * one_way - directions * state
 
 
-# --- single cells ------------------------------------------------------------------------------------------------------
+# --- single cells ---------------------------------------------------------------------------------
 
 
 def _cell_shape(
-    kind: str, scope: Scope, x: TensorFact, hx: Any, w_ih: TensorFact, w_hh: TensorFact, b_ih: Any = None, b_hh: Any = None
+    kind: str,
+    scope: Scope,
+    x: TensorFact,
+    hx: Any,
+    w_ih: TensorFact,
+    w_hh: TensorFact,
+    b_ih: Any = None,
+    b_hh: Any = None,
 ) -> Any:
     what = f"{kind}_cell"
     states = tuple(hx) if isinstance(hx, (list, tuple)) else (hx,)
@@ -220,11 +224,11 @@ def _cell_cost(
 
 def _cell_temporaries(kind: str, y: Any, x: TensorFact, *_: Any) -> Size:
     """Units of N*H numbers held when the cell is about to finish."""
-    state = y[0] if isinstance(y, (list, tuple)) else y
-    return {"lstm": 6, "gru": 7, "rnn_tanh": 2, "rnn_relu": 2}[kind] * state.nbytes
+    state: TensorFact = y[0] if isinstance(y, (list, tuple)) else y
+    return {"lstm": 6, "gru": 7}.get(kind, 2) * state.numel * state.itemsize
 
 
-# --- packed sequences ------------------------------------------------------------------------------------------------
+# --- packed sequences -----------------------------------------------------------------------------
 
 
 def _pack_shape(scope: Scope, x: TensorFact, lengths: Any, batch_first: bool = False) -> tuple[TensorFact, TensorFact]:
@@ -258,14 +262,14 @@ def _unknown(what: str, operand: str) -> NoReturn:
     )
 
 
-# --- the table ---------------------------------------------------------------------------------------------------------
+# --- the table ------------------------------------------------------------------------------------
 
 
 def _layered(kind: str) -> Op:
     shape: ShapeRule = lstm_shape if kind == "lstm" else partial(_layers_shape, kind)
     return op(
         kind, shape=shape, cost=partial(_layers_cost, kind), temporaries=partial(_layers_temporaries, kind),
-        extra=(getattr(torch._VF, kind),),  # type: ignore[attr-defined]
+        extra=(getattr(torch._VF, kind),),
     )  # fmt: skip
 
 

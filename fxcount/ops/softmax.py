@@ -12,7 +12,7 @@ Raises:  ShapeError: integer input without dtype, dim out of range
 Source:  the definitions, with the maximum subtracted first
 
 >>> x = TensorFact((2, 5), torch.float32)
->>> y = softmax(Scope(), x, -1)
+>>> y = softmax(Scope({}), x, -1)
 >>> _softmax_cost(y, x, -1)
 Work(macs=0, flops=46, transcendentals=10, read_bytes=None, write_bytes=None)
 """
@@ -108,7 +108,10 @@ def _masked_cost(y: TensorFact, x: TensorFact, mask: TensorFact, dim: int | None
 
 
 OPS: tuple[Op, ...] = (
-    op("softmax", "_softmax", "_safe_softmax", "special.softmax", shape=softmax, cost=_softmax_cost, temporaries=_converted),
+    op(
+        "softmax", "_softmax", "_safe_softmax", "special.softmax",
+        shape=softmax, cost=_softmax_cost, temporaries=_converted,
+    ),
     op(
         "log_softmax", "_log_softmax", "special.log_softmax",
         shape=log_softmax, cost=_log_softmax_cost, temporaries=_converted,

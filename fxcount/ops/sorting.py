@@ -8,7 +8,7 @@ Counts:  sorting 0: the number of comparisons depends on the data; binary search
          minimum and the maximum, 2*(numel - 1)
 Raises:  ShapeError: dim or k out of range; DataDependentError: as many results as there are different values
 
->>> values, indices = topk(Scope(), TensorFact((2, 5), torch.float32), 3)
+>>> values, indices = topk(Scope({}), TensorFact((2, 5), torch.float32), 3)
 >>> values.shape, indices.dtype
 ((2, 3), torch.int64)
 """

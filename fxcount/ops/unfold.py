@@ -1,11 +1,16 @@
-"""Sliding blocks as columns, and back: ``F.unfold`` (im2col) and ``F.fold`` (col2im).
+"""Sliding windows: blocks as columns and back (``F.unfold``, ``F.fold``), short-time Fourier transforms.
 
 Shapes:  im2col  x (N, C, H, W) -> (N, C*prod(K), L), L = prod(O), O = floor((I + 2p - d*(K - 1) - 1)/s) + 1
          col2im  x (N, C*prod(K), L) -> (N, C, *output_size); both also without N
+         stft    x (B, L) -> (B, n_fft/2 + 1, 1 + floor((L - n_fft)/hop)), which ``torch.stft`` has padded before
+         istft   x (B, n_fft/2 + 1, T) -> (B, n_fft + hop*(T - 1)), less n_fft if centred, or ``length``
 Counts:  im2col copies; col2im adds every element of every column once onto an image of zeros: flops = numel(x),
-         elements that fall into the padding included
+         elements that fall into the padding included.
+         stft: a transform per frame (see fft.py), n_fft products with the window, and a product per real number of the
+         result if normalized. istft: a transform per frame and 3*n_fft for scale, window and overlap-add; once
+         n_fft + n_fft*T for the envelope of squared windows; a division for each sample.
 Raises:  ShapeError: rank, columns that do not match the blocks
-Source:  ATen/native/Im2Col.cpp, Col2Im.cpp
+Source:  ATen/native/Im2Col.cpp, Col2Im.cpp, SpectralOps.cpp
 
 >>> import torch
 >>> im2col(Scope({}), TensorFact((2, 3, 9, 9), torch.float32), (3, 3), 1, 0, 2).shape
@@ -19,8 +24,10 @@ from typing import Any
 from fxcount.errors import ShapeError
 from fxcount.ops.common import as_tuple, shape_text
 from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.fft import log2_ceil
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.scalars import Scalars
+from fxcount.ops.views import strided
 from fxcount.symbolic import Scope, Size, floordiv, prod
 
 __all__ = ["OPS"]
@@ -71,7 +78,93 @@ def _fold_cost(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
     return Scalars(add=1).work(x.numel, x.dtype)
 
 
+def _hop(n_fft: int, hop_length: Any) -> Size:
+    hop: Size = floordiv(n_fft, 4) if hop_length is None else hop_length
+    return hop
+
+
+def stft(
+    scope: Scope,
+    x: TensorFact,
+    n_fft: int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: TensorFact | None = None,
+    normalized: bool = False,
+    onesided: bool | None = None,
+    return_complex: bool | None = None,
+    align_to_window: bool | None = None,
+) -> TensorFact:
+    if x.ndim not in (1, 2):
+        raise ShapeError(f"stft: x has shape {shape_text(x.shape)}, expected (L,) or (B, L)")
+    *batch, length = x.shape
+    if not scope.decide(">=", length, n_fft, "stft has a frame"):
+        raise ShapeError(f"stft: {length} samples are fewer than n_fft={n_fft}")
+    frames = floordiv(length - n_fft, _hop(n_fft, hop_length)) + 1
+    rows = floordiv(n_fft, 2) + 1 if onesided is not False and not x.dtype.is_complex else n_fft
+    spectrum = x.dtype if x.dtype.is_complex else x.dtype.to_complex()
+    shape = (*batch, rows, frames)
+    outer: tuple[Size, ...] = (rows * frames,) if batch else ()
+    if return_complex is False:
+        return TensorFact((*shape, 2), spectrum.to_real(), x.device, (*(2 * s for s in outer), 2, 2 * rows, 1))
+    return strided(TensorFact(shape, spectrum, x.device), shape, (*outer, 1, rows))
+
+
+def _line_flops(n: Size, real: bool) -> Size:
+    return floordiv(5 * n * log2_ceil(n), 2) if real else 5 * n * log2_ceil(n)
+
+
+def _stft_cost(
+    y: TensorFact,
+    x: TensorFact,
+    n_fft: int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: TensorFact | None = None,
+    normalized: bool = False,
+    *_: Any,
+    **__: Any,
+) -> Work:
+    frames = (y.shape[-1] if y.dtype.is_complex else y.shape[-2]) * prod(x.shape[:-1])
+    windowed = n_fft * (2 if x.dtype.is_complex else 1) if window is not None else 0
+    scale = y.numel * (2 if y.dtype.is_complex else 1) if normalized else 0
+    return Work(flops=frames * (windowed + _line_flops(n_fft, not x.dtype.is_complex)) + scale)
+
+
+def istft(
+    scope: Scope,
+    x: TensorFact,
+    n_fft: int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: TensorFact | None = None,
+    center: bool = True,
+    normalized: bool = False,
+    onesided: bool | None = None,
+    length: Any = None,
+    return_complex: bool = False,
+) -> TensorFact:
+    if not x.dtype.is_complex or x.ndim not in (2, 3):
+        raise ShapeError(f"istft: x is {x.dtype} of shape {shape_text(x.shape)}, expected complex (B, F, T) or (F, T)")
+    if not scope.same(x.shape[-2], n_fft if onesided is False else floordiv(n_fft, 2) + 1, "istft rows"):
+        raise ShapeError(f"istft: x has {x.shape[-2]} rows, which does not match n_fft={n_fft}")
+    samples = n_fft + _hop(n_fft, hop_length) * (x.shape[-1] - 1) - (2 * floordiv(n_fft, 2) if center else 0)
+    dtype = x.dtype if return_complex else x.dtype.to_real()
+    return x.new((*x.shape[:-2], samples if length is None else length), dtype)
+
+
+def _istft_cost(y: TensorFact, x: TensorFact, n_fft: int, *_: Any, **__: Any) -> Work:
+    per_value = 2 if y.dtype.is_complex else 1
+    frames = x.shape[-1]
+    lines = frames * prod(x.shape[:-2])
+    envelope = n_fft + n_fft * frames
+    per_line = 3 * n_fft * per_value + _line_flops(n_fft, not y.dtype.is_complex)
+    return Work(flops=lines * per_line + envelope + y.numel * per_value)
+
+
 OPS: tuple[Op, ...] = (
     op("im2col", shape=im2col, cost=Zero("copies blocks", moves=True)),
     op("col2im", shape=col2im, cost=_fold_cost),
+    op("stft", shape=stft, cost=_stft_cost),
+    op("istft", shape=istft, cost=_istft_cost),
 )

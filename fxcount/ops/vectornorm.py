@@ -13,7 +13,7 @@ Raises:  ShapeError: integers, orders that do not exist
 Source:  the definitions; Golub and Van Loan, Matrix Computations, for the singular values
 
 >>> x = TensorFact((2, 5), torch.float32)
->>> vector_norm_cost(vector_norm(Scope(), x, dim=1), x, dim=1).flops
+>>> vector_norm_cost(vector_norm(Scope({}), x, dim=1), x, dim=1).flops
 20
 """
 
@@ -24,9 +24,9 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import wrap_dims
+from fxcount.ops.common import promote, wrap_dims
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.iterator import elementwise
+from fxcount.ops.iterator import broadcast_numel, elementwise
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars, is_arithmetic
 from fxcount.ops.softmax import reduced_shape
@@ -182,11 +182,10 @@ def dist(scope: Scope, x: TensorFact, other: TensorFact, p: Any = 2) -> TensorFa
 
 
 def _dist_cost(y: TensorFact, x: TensorFact, other: TensorFact, p: Any = 2) -> Work:
-    difference = elementwise(Scope(), "dist", None, x, other)
-    norms = norm_scalars(difference.numel, 1, p, difference.dtype.is_complex)
+    numel, dtype = broadcast_numel(x, other), promote(x, other)
+    norms = norm_scalars(numel, 1, p, dtype.is_complex)
     return Work(
-        flops=norms.flops + Scalars(add=1).work(difference.numel, difference.dtype).flops,
-        transcendentals=norms.transcendentals,
+        flops=norms.flops + Scalars(add=1).work(numel, dtype).flops, transcendentals=norms.transcendentals
     )
 
 

@@ -79,11 +79,14 @@ def _build(kind: str, sizes: tuple[Size, ...]) -> Size:
 
 
 def _flat(kind: str, size: Size) -> tuple[Size, ...]:
-    """The arguments of a Max inside a Max, also of one times a positive number."""
+    """The arguments of a Max inside a Max, also of one times a positive factor."""
     if isinstance(size, Expr) and len(size.terms) == 1:
         ((m, c),) = size.terms.items()
-        if len(m) == 1 and c > 0 and isinstance(m[0], Atom) and m[0].kind == kind:
-            return tuple(c * a for a in m[0].args)
+        inner = [f for f in m if isinstance(f, Atom) and f.kind == kind]
+        if c > 0 and len(inner) == 1:
+            cofactor = make({tuple(f for f in m if f is not inner[0]): c})
+            if is_positive(cofactor):
+                return tuple(cofactor * a for a in inner[0].args)
     return (size,)
 
 

@@ -220,8 +220,15 @@ def _mirror(atom: Atom) -> Atom:
     """The floor that the atom lacks to the sum of its ``half``."""
     if atom.mirror is None:
         p, q = atom.args
+        assert isinstance(p, Expr)
         assert isinstance(q, int)
-        atom.mirror = _atom(make(dict.fromkeys(atom.half, q)) + (q - 1) - p, q)
+        terms = {m: c if m in atom.half else -c for m, c in p.terms.items()}  # q*half - p: c is q/2 for those in half
+        constant = q - 1 - p.terms.get((), 0)
+        if constant:
+            terms[()] = constant
+        else:
+            terms.pop((), None)
+        atom.mirror = _atom(wrap(terms, p.halves), q)
     return atom.mirror
 
 

@@ -58,8 +58,6 @@ def divide(p: Size, q: Expr) -> tuple[Size, Size]:
                     rest.pop(key, None)
         if m in rest:
             stuck[m] = rest.pop(m)
-    if len(q.terms) > 1 and stuck.keys() - {()} and len(stuck) >= len(terms_of(p)):
-        return 0, p  # with a remainder, dividing by a sum is a matter of taste: only where the numerator gets shorter
     return make(out), make(stuck)
 
 

@@ -106,7 +106,7 @@ def from_rows(rows: Iterable[Sequence[str | int | None]]) -> Size:
     >>> from_rows(to_rows(size)) == size
     True
     """
-    return _run(rows, _symbol, lambda a: int(a), floordiv, max_, min_)
+    return _run(rows, _symbol, int, floordiv, max_, min_)
 
 
 def eval_rows(rows: Iterable[Sequence[str | int | None]], values: Mapping[str, int]) -> int:
@@ -121,11 +121,14 @@ def eval_rows(rows: Iterable[Sequence[str | int | None]], values: Mapping[str, i
             raise SizeError(f"no value for the symbol {name!r}", hint="give one for each symbol")
         return values[name]
 
-    return _run(rows, number, lambda a: int(a), lambda a, b: a // b, max, min)
+    def divide(a: int, b: int) -> int:
+        return a // b
+
+    return _run(rows, number, int, divide, max, min)
 
 
 def _power(base: Value, exponent: int) -> Value:
-    result: Value = base
+    result = base
     for _ in range(exponent - 1):
         result = result * base
     return result

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from fxcount.ops.fact import Alias, TensorFact, contiguous_strides
 from fxcount.ops.registry import Op
@@ -145,16 +144,11 @@ def output_facts(result: Any) -> Iterator[TensorFact]:
     """Facts of all stand-ins in a module's result, whatever container it comes in."""
     if type(result) is StandIn:
         yield result._value.fact
-    elif isinstance(result, (tuple, list)):
-        for item in result:
-            yield from output_facts(item)
-    elif isinstance(result, dict):
-        for item in result.values():
-            yield from output_facts(item)
-    elif not isinstance(result, (int, float, str, torch.Tensor)):
-        for leaf in pytree.tree_leaves(result):
-            if type(leaf) is StandIn:
-                yield leaf._value.fact
+    else:
+        from fxcount.trace.outputs import stand_ins_in
+
+        for found in stand_ins_in(result):
+            yield found._value.fact
 
 
 def named_result(entry: Op, result: tuple[Any, ...]) -> Any:

@@ -12,10 +12,11 @@ from torch.utils import _pytree as pytree
 from fxcount.errors import FxcountError, InputError
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
+from fxcount.trace.outputs import collect
 from fxcount.trace.patches import patched, preserved
 from fxcount.trace.specs import InputSpec, default_hints, parse_inputs
 from fxcount.trace.standin import StandIn
-from fxcount.trace.tape import Declared, Trace, Value
+from fxcount.trace.tape import Declared, Trace
 from fxcount.trace.tracer import Tracer
 
 __all__ = ["trace_model"]
@@ -73,18 +74,12 @@ def trace_model(
             error.add_note(f"while fxcount traced {type(model).__name__}: {_last_place(tracer)}")
             raise
         events = tracer.events()
-        outputs = pytree.tree_map(_value_of, result)
+        outputs = collect(result)
     return Trace(
         model_name=type(model).__name__, scope=scope, inputs=inputs, calls=tracer.calls, modules=tracer.modules,
         states=tracer.states, storages=tracer.storages, events=events, outputs=outputs, module_paths=modules,
         signatures=tracer.signatures, declared=declared, input_tree=(tree, leaves),
     )  # fmt: skip
-
-
-def _value_of(leaf: Any) -> Any:
-    if isinstance(leaf, StandIn):
-        return leaf._value
-    return leaf
 
 
 def _last_place(tracer: Tracer) -> str:
@@ -174,8 +169,3 @@ def _check_call(model: torch.nn.Module, specs: tuple[Any, Any]) -> None:
             f"{type(model).__name__}.forward{signature} cannot be called with these inputs: {error}",
             hint="give one specification per tensor input, keyword inputs by name",
         ) from None
-
-
-def is_value(x: Any) -> bool:
-    """Whether a leaf of ``Trace.outputs`` is a tensor of the trace."""
-    return isinstance(x, Value)

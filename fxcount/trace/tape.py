@@ -155,6 +155,8 @@ def values_in(tree: Any) -> Iterator[Value]:
             yield from values_in(item)
     elif isinstance(tree, slice):
         yield from values_in((tree.start, tree.stop, tree.step))
+    elif hasattr(tree, "values") and isinstance(tree.values, tuple):  # an opaque object among the outputs
+        yield from values_in(tree.values)
 
 
 @dataclass(slots=True)

@@ -59,6 +59,7 @@ class Tracer(TorchFunctionMode):
         self._module_calls: dict[int, int] = {}
         self._counter = 0
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
+        self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
         self.progress: Callable[[int], None] | None = None
 
@@ -124,6 +125,8 @@ class Tracer(TorchFunctionMode):
                 result = constants.named_result(entry, result)
             if entry.writes:
                 self._mark_written(call, args, kwargs)
+        if out is not None:
+            call.kwargs = {**recorded_kwargs, "out": out._value}
         call.result = _values(result)
         self.calls.append(call)
         if self.progress is not None:

@@ -1,0 +1,5 @@
+"""``python -m fxcount``."""
+
+from fxcount.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,116 @@
+"""The command line: ``fxcount MODEL [INPUT ...]``. The only part of fxcount that prints.
+
+MODEL is ``package.module:callable`` (a class or a function that builds the model), ``torchvision:NAME``, ``timm:NAME``,
+``hf:CONFIG`` (a config file, or the name of an architecture such as ``bert``), or ``demo``.
+INPUT is ``"B,3,H,W"``, ``"i64[B,S]"``, or ``name="i64[B,S]"`` for a keyword input; without any, a known model's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fxcount", description="Count a PyTorch model before it runs, as exact formulas.",
+        epilog='examples: fxcount demo | fxcount torchvision:resnet50 "B,3,H,W" --at B=1,H=224,W=224 | '
+        'fxcount timm:vit_base_patch16_224 | fxcount mypackage.nets:build_net "f32[B,3,32*h,32*w]" --json',
+    )  # fmt: skip
+    parser.add_argument("model", metavar="MODEL", help="package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, demo")
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help='"B,3,H,W", "i64[B,S]", or name="i64[B,S]"')
+    parser.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes")
+    parser.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
+    parser.add_argument("--depth", type=int, default=3, metavar="N", help="levels of modules shown (default 3)")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
+    parser.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, or 2 after an error, which is printed as one line."""
+    options = _parser().parse_args(argv)
+    from fxcount.errors import FxcountError
+
+    try:
+        print(_run(options))
+    except FxcountError as error:
+        return _fail(" ".join(str(error).split()))
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # the model's own exception: named, on one line
+        notes = "; ".join(getattr(error, "__notes__", ()))
+        return _fail(f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({notes})" if notes else ""))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"fxcount: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _run(options: argparse.Namespace) -> str:
+    from fxcount.adapters.load import load
+    from fxcount.api import analyze
+
+    model, default_args, default_kwargs = load(options.model)
+    if options.train:
+        model.train()
+    args, kwargs = _inputs(options.inputs)
+    if not args and not kwargs:
+        args, kwargs = default_args, default_kwargs
+    report = analyze(model, *args, hints=_assignments(options.hints), strict=options.strict, progress=True, **kwargs)
+    if options.at:
+        report = report.at(**_assignments(options.at))
+    return report.to_json(indent=1) if options.json else report.table(options.depth)
+
+
+def _inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        if equals and name.isidentifier():
+            kwargs[name] = _literal(rest)
+        else:
+            args.append(text if "," in text or "[" in text else f"{text},")
+    return tuple(args), kwargs
+
+
+def _literal(text: str) -> Any:
+    """A Python literal (``False``, ``3``), or else the text: a shape or a plain string."""
+    import ast
+
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return text if isinstance(value, tuple) else value
+
+
+def _assignments(text: str) -> dict[str, int]:
+    """``B=8,H=224`` as a dict.
+
+    >>> _assignments("B=8, H=224")
+    {'B': 8, 'H': 224}
+    """
+    from fxcount.errors import InputError
+
+    found: dict[str, int] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, _, value = part.partition("=")
+        try:
+            found[name.strip()] = int(value)
+        except ValueError:
+            raise InputError(f"cannot read {part!r} as NAME=INTEGER", hint="write e.g. B=8,H=224") from None
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

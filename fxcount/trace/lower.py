@@ -1,0 +1,188 @@
+"""From the tape to a ``torch.fx.GraphModule`` that runs.
+
+Placeholders are the model's tensor inputs in order, parameters and buffers become ``get_attr`` nodes where they are first
+used, and symbolic sizes become ``sym_size`` nodes of the inputs and integer arithmetic on them. The module computes what
+the model computes, also at sizes other than the hint: the strongest test of a trace there is.
+
+``node.meta`` carries ``fact`` (shape, dtype, device, strides; a tuple of facts for several results), ``call`` (the tape's
+record), ``module`` (path and call number) and ``source`` (file and line).
+"""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.fx
+
+from fxcount.errors import UnsupportedError
+from fxcount.symbolic import Expr, Size, free_symbols, to_rows
+from fxcount.trace.outputs import Opaque
+from fxcount.trace.tape import Call, Trace, Value
+
+__all__ = ["lower"]
+
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv,
+    "mod": operator.mod, "pow": operator.pow, "neg": operator.neg, "max": max, "min": min,
+}  # fmt: skip
+
+
+def lower(trace: Trace) -> torch.fx.GraphModule:
+    """An executable graph module over the tensor inputs of the traced call, in order."""
+    graph = _Lowering(trace).build()
+    root = {_attribute(s.value.name): s.tensor for s in trace.states}
+    return torch.fx.GraphModule(root, graph, class_name=trace.model_name)
+
+
+def _attribute(name: str) -> str:
+    return name
+
+
+class _Lowering:
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.graph = torch.fx.Graph()
+        self.nodes: dict[int, Any] = {}  # index of a value -> node
+        self.places: dict[str, tuple[Value, int, int, int]] = {}  # symbol -> an input size that is scale*symbol + offset
+        self.symbols: dict[str, Any] = {}
+        self.sizes: dict[Expr, Any] = {}
+
+    def build(self) -> torch.fx.Graph:
+        for value in self.trace.inputs:
+            node = self.graph.placeholder(value.name.replace(".", "_").replace("[", "_").replace("]", "") or "x")
+            node.meta["fact"] = value.fact
+            self.nodes[value.index] = node
+        self._find_symbols()
+        for call in self.trace.calls:
+            self._call(call)
+        self.graph.output(self._output(self.trace.outputs))
+        return self.graph
+
+    # -- sizes ------------------------------------------------------------------------------------------------------
+    def _find_symbols(self) -> None:
+        """For every symbol an input size that is ``scale*symbol + offset``."""
+        for value in self.trace.inputs:
+            for dim, size in enumerate(value.fact.shape):
+                names = free_symbols(size)
+                linear = _linear(size, *names) if len(names) == 1 else None
+                if linear is not None:
+                    self.places.setdefault(*names, (value, dim, *linear))
+
+    def _symbol(self, name: str) -> Any:
+        found = self.symbols.get(name)
+        if found is None:
+            place = self.places.get(name)
+            if place is None:
+                raise UnsupportedError(
+                    f"the symbol {name} cannot be computed from the sizes of the inputs alone",
+                    hint="give the inputs with a size that is the symbol itself or a multiple of it",
+                )
+            value, dim, scale, offset = place
+            found = self.graph.call_function(torch.ops.aten.sym_size.int, (self.nodes[value.index], dim))
+            if offset:
+                found = self.graph.call_function(operator.sub, (found, offset))
+            if scale != 1:
+                found = self.graph.call_function(operator.floordiv, (found, scale))
+            self.symbols[name] = found
+        return found
+
+    def _size(self, size: Size) -> Any:
+        if isinstance(size, int):
+            return size
+        found = self.sizes.get(size)
+        if found is not None:
+            return found
+        results: list[Any] = []
+        for op, a, b in to_rows(size):
+            if op == "int":
+                results.append(int(a))
+            elif op == "sym":
+                results.append(self._symbol(a))
+            else:
+                operands = tuple(results[i] for i in (a, b) if i is not None)
+                results.append(self._arithmetic(_ARITHMETIC[op], operands))
+        self.sizes[size] = results[-1]
+        return results[-1]
+
+    def _arithmetic(self, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
+        if all(isinstance(x, int) for x in operands):
+            return function(*operands)
+        return self.graph.call_function(function, operands)
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+    def _argument(self, a: Any) -> Any:
+        if type(a) is Value:
+            return self._value(a)
+        if isinstance(a, Expr):
+            return self._size(a)
+        if isinstance(a, tuple):
+            return tuple(self._argument(x) for x in a)
+        if isinstance(a, list):
+            return [self._argument(x) for x in a]
+        if isinstance(a, dict):
+            return {k: self._argument(v) for k, v in a.items()}
+        if isinstance(a, slice):
+            return slice(self._argument(a.start), self._argument(a.stop), self._argument(a.step))
+        return a
+
+    def _value(self, value: Value) -> Any:
+        node = self.nodes.get(value.index)
+        if node is None:  # a parameter, buffer or constant that is used for the first time
+            node = self.graph.get_attr(_attribute(value.name))
+            node.meta["fact"] = value.fact
+            self.nodes[value.index] = node
+        return node
+
+    def _call(self, call: Call) -> None:
+        args = tuple(self._argument(a) for a in call.args)
+        kwargs = {k: self._argument(v) for k, v in call.kwargs.items()}
+        func = call.func
+        if isinstance(func, types.MethodDescriptorType):
+            node = self.graph.call_method(func.__name__, args, kwargs)
+        elif isinstance(func, types.WrapperDescriptorType):
+            node = self.graph.call_function(getattr(operator, func.__name__.strip("_"), func), args, kwargs)
+        else:
+            node = self.graph.call_function(func, args, kwargs)
+        place = self.trace.modules[call.module] if call.module >= 0 else None
+        node.meta["call"] = call
+        node.meta["module"] = (place.path, place.number) if place is not None else ("", 1)
+        node.meta["source"] = str(call.source or "")
+        node.meta["fact"] = call.outputs[0].fact if len(call.outputs) == 1 else tuple(v.fact for v in call.outputs)
+        if type(call.result) is Value:
+            self.nodes[call.result.index] = node
+        else:
+            self._unpack(node, call.result)
+        if func is torch.Tensor.__setitem__:
+            self.nodes[call.outputs[0].index] = args[0]  # operator.setitem returns nothing
+
+    def _unpack(self, node: Any, result: Any) -> None:
+        if type(result) is Value:
+            node.meta.setdefault("fact", result.fact)
+            self.nodes[result.index] = node
+        elif isinstance(result, tuple):
+            for i, part in enumerate(result):
+                if type(part) is Value or isinstance(part, tuple):
+                    self._unpack(self.graph.call_function(operator.getitem, (node, i)), part)
+
+    def _output(self, tree: Any) -> Any:
+        if isinstance(tree, Opaque):
+            return tuple(self._output(v) for v in tree.values)
+        if isinstance(tree, dict):
+            return {str(k): self._output(v) for k, v in tree.items()}
+        if isinstance(tree, (tuple, list)):
+            return tuple(self._output(t) for t in tree)
+        found = self._argument(tree)
+        plain = isinstance(found, (torch.fx.Node, int, float, bool, str, type(None), torch.dtype, torch.device))
+        return found if plain else None
+
+
+def _linear(size: Size, name: str) -> tuple[int, int] | None:
+    from fxcount.symbolic import evaluate, symbol
+
+    offset = evaluate(size, {name: 0})
+    scale = evaluate(size, {name: 1}) - offset
+    return (scale, offset) if scale != 0 and symbol(name) * scale + offset == size else None
