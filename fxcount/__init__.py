@@ -10,20 +10,38 @@
 
 from __future__ import annotations
 
-from fxcount.api import analyze, rule
-from fxcount.errors import (
-    AssumptionError,
-    DataDependentError,
-    FxcountError,
-    InputError,
-    ShapeError,
-    SizeError,
-    UncountedError,
-    UnsupportedError,
-)
-from fxcount.report import Report
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fxcount.api import analyze, rule
+    from fxcount.errors import (
+        AssumptionError,
+        DataDependentError,
+        FxcountError,
+        InputError,
+        ShapeError,
+        SizeError,
+        UncountedError,
+        UnsupportedError,
+    )
+    from fxcount.report import Report
 
 __version__ = "0.1.0"
+
+# The rules of several hundred ops load on first use: importing fxcount beside torch costs next to nothing.
+_HOMES = {
+    "analyze": "fxcount.api",
+    "rule": "fxcount.api",
+    "Report": "fxcount.report",
+    "AssumptionError": "fxcount.errors",
+    "DataDependentError": "fxcount.errors",
+    "FxcountError": "fxcount.errors",
+    "InputError": "fxcount.errors",
+    "ShapeError": "fxcount.errors",
+    "SizeError": "fxcount.errors",
+    "UncountedError": "fxcount.errors",
+    "UnsupportedError": "fxcount.errors",
+}
 
 __all__ = [
     "AssumptionError",
@@ -38,3 +56,18 @@ __all__ = [
     "analyze",
     "rule",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'fxcount' has no attribute {name!r}")
+    import importlib
+
+    found = getattr(importlib.import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help='"B,3,H,W", "i64[B,S]", or name="i64[B,S]"')
     parser.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes")
     parser.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
-    parser.add_argument("--depth", type=int, default=3, metavar="N", help="levels of modules shown (default 3)")
+    parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of modules shown (default 2)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
     parser.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")

@@ -27,9 +27,9 @@ from fxcount.ops.common import broadcast, shape_text
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.matmul import contraction, matmul_copies, require, require_dtype, require_rank
-from fxcount.ops.registry import Op, ShapeRule, op
+from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
-from fxcount.symbolic import Scope, Size, max_, mod, prod
+from fxcount.symbolic import Scope, Size, ceildiv, max_, mod, prod
 
 __all__ = ["OPS", "attention_cost", "attention_shape"]
 
@@ -60,14 +60,15 @@ def attention_shape(
         batch = (*outer, query.shape[-3])
     else:
         batch = broadcast(scope, what, query.shape[:-2], key.shape[:-2], value.shape[:-2])
+    flash = _takes_flash(query, key, value, dropout_p, enable_gqa)
     if attn_mask is not None:
-        if is_causal:
+        if is_causal and not flash:
             raise ShapeError(f"{what}: attn_mask and is_causal=True exclude each other")
         scores = (*batch, query.shape[-2], key.shape[-2])
         if attn_mask.shape != scores and broadcast(scope, f"{what} mask", scores, attn_mask.shape) != scores:
             raise ShapeError(f"{what}: attn_mask {shape_text(attn_mask.shape)} does not expand to {shape_text(scores)}")
     y = query.new((*batch, query.shape[-2], value.shape[-1]))
-    if _takes_flash(query, key, value, dropout_p, enable_gqa):
+    if flash:
         return TensorFact(y.shape, y.dtype, y.device, dense_like(query).strides)
     return y
 
@@ -93,8 +94,8 @@ def _logsumexp(query: TensorFact) -> TensorFact:
 
 
 def _flash_for_cpu_shape(
-    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float = 0.0, is_causal: bool = False, *,
-    attn_mask: TensorFact | None = None, scale: float | None = None,
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float = 0.0,
+    is_causal: bool = False, *, attn_mask: TensorFact | None = None, scale: float | None = None,
 ) -> tuple[TensorFact, TensorFact]:  # fmt: skip
     require_rank("flash attention", query=(query, 4), key=(key, 4), value=(value, 4))
     y = attention_shape(scope, query, key, value, attn_mask, enable_gqa=True)
@@ -103,29 +104,39 @@ def _flash_for_cpu_shape(
 
 def _math_shape(
     scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, dropout_mask: TensorFact | None = None, *, scale: float | None = None,
-    enable_gqa: bool = False,
+    dropout_p: float = 0.0, is_causal: bool = False, dropout_mask: TensorFact | None = None, *,
+    scale: float | None = None, enable_gqa: bool = False,
 ) -> tuple[TensorFact, TensorFact]:  # fmt: skip
     """Also returns the weights."""
     y = attention_shape(scope, query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
     return y.new(y.shape), y.new((*y.shape[:-1], key.shape[-2]))
 
 
-def _device_shape(results: int) -> ShapeRule:
-    """The kernels of other devices: output, logsumexp, then random state and sequence bookkeeping, which are 0-d."""
+def _efficient_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: Any, compute_log_sumexp: bool,
+    *_: Any, **__: Any,
+) -> tuple[TensorFact, ...]:  # fmt: skip
+    """A kernel for CUDA: output, logsumexp in blocks of 32 queries, and two numbers of random state."""
+    y = _dense_attention(scope, query, key, value)
+    queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
+    state = query.new((), torch.int64)
+    return y, query.new((*query.shape[:2], queries), torch.float32), state, state
 
-    def shape(
-        scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
-    ) -> tuple[Any, ...]:
-        require_rank("attention", query=(query, 4), key=(key, 4), value=(value, 4))
-        y = attention_shape(scope, query, key, value, enable_gqa=True)
-        logsumexp = query.new(query.shape[:3], torch.float32)
-        state = query.new((), torch.int64)
-        if results == 4:
-            return y, logsumexp, state, state
-        return y, logsumexp, None, None, query.shape[-2], key.shape[-2], state, state, query.new((0,))
 
-    return shape
+def _device_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
+) -> tuple[Any, ...]:
+    """Other kernels for CUDA: output, logsumexp, bookkeeping of nested sequences, random state, debug mask."""
+    y = _dense_attention(scope, query, key, value)
+    state = query.new((), torch.int64)
+    logsumexp = query.new(query.shape[:3], torch.float32)
+    return y, logsumexp, None, None, query.shape[2], key.shape[2], state, state, query.new((0,))
+
+
+def _dense_attention(scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact) -> TensorFact:
+    require_rank("attention", query=(query, 4), key=(key, 4), value=(value, 4))
+    y = attention_shape(scope, query, key, value, enable_gqa=True)
+    return y
 
 
 # --- work -----------------------------------------------------------------------------------------
@@ -215,7 +226,7 @@ def _math_temporaries(
     if dropout_p:  # weights, the random numbers and their product
         softmax = max_(softmax, 3 * scores.nbytes)
     out = TensorFact(y.shape, q.dtype)
-    weights = 2 * scores.nbytes if dropout_p or half else scores.nbytes
+    weights = scores.nbytes + (scores.numel * y.itemsize if half else scores.nbytes if dropout_p else 0)
     last = weights + matmul_copies(out, scores, v) + out.nbytes + (y.nbytes if half else 0)
     return kept + max_(first, softmax, last) - y.nbytes
 
@@ -229,8 +240,7 @@ def _flex_shape(
     scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
 ) -> tuple[TensorFact, TensorFact, TensorFact]:
     """The higher-order op: output, logsumexp and largest score of each query."""
-    require_rank("flex_attention", query=(query, 4), key=(key, 4), value=(value, 4))
-    y = attention_shape(scope, query, key, value, enable_gqa=True)
+    y = _dense_attention(scope, query, key, value)
     row = query.new(query.shape[:3], torch.float32)
     return y, row, row
 
@@ -298,9 +308,10 @@ def _encoder_layer_shape(
 
 def _encoder_layer_cost(
     y: TensorFact, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, qkv_bias: TensorFact,
-    proj_weight: TensorFact, proj_bias: TensorFact, use_gelu: bool, norm_first: bool, eps: float, norm_weight_1: TensorFact,
-    norm_bias_1: TensorFact, norm_weight_2: TensorFact, norm_bias_2: TensorFact, ffn_weight_1: TensorFact,
-    ffn_bias_1: TensorFact, ffn_weight_2: TensorFact, ffn_bias_2: TensorFact, mask: Any = None, mask_type: Any = None,
+    proj_weight: TensorFact, proj_bias: TensorFact, use_gelu: bool, norm_first: bool, eps: float,
+    norm_weight_1: TensorFact, norm_bias_1: TensorFact, norm_weight_2: TensorFact, norm_bias_2: TensorFact,
+    ffn_weight_1: TensorFact, ffn_bias_1: TensorFact,
+    ffn_weight_2: TensorFact, ffn_bias_2: TensorFact, mask: Any = None, mask_type: Any = None,
 ) -> Work:  # fmt: skip
     """Attention, two linear layers with gelu or relu between, two sums with the input, two layer norms."""
     tokens, inner = src.shape[0] * src.shape[1], ffn_weight_1.shape[0]
@@ -324,10 +335,10 @@ OPS: tuple[Op, ...] = (
     op("scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries),
     op("_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost),
     op("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
-    op("_scaled_dot_product_efficient_attention", shape=_device_shape(4), cost=_device_cost),
+    op("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
     op(
         "_scaled_dot_product_flash_attention", "_scaled_dot_product_cudnn_attention",
-        "_scaled_dot_product_fused_attention_overrideable", shape=_device_shape(9), cost=_device_cost,
+        "_scaled_dot_product_fused_attention_overrideable", shape=_device_shape, cost=_device_cost,
     ),
     op(
         "flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,)

@@ -1,7 +1,7 @@
 """Losses on classes: cross entropy, negative log likelihood, margins, CTC.
 
 Letters: N samples, C classes, *I positions; r = rows of classes; S target length, T input length.
-Counts:  nll            per row a negation, with weights a multiplication; reduced; a weighted mean also sums the weights
+Counts:  nll            per row a negation, with weights a multiplication; reduced; a weighted mean sums the weights too
          cross_entropy  log_softmax = 5*numel - r, then nll. Label smoothing: C-1 additions and a negation per row
                         (with weights C multiplications), reduced as well, then 3 flops per result to mix. Class
                         probabilities: a multiplication per element, C-1 additions and a negation per row (smoothing:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import promote
+from fxcount.ops.common import broadcast, promote
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
@@ -102,7 +102,7 @@ def masked_fill(scope: Scope, x: TensorFact, mask: TensorFact, value: Any) -> Te
         raise ShapeError(f"masked_fill: expected a boolean mask, got {mask.dtype}", hint="mask.bool()")
     if isinstance(value, TensorFact) and value.shape:
         raise ShapeError(f"masked_fill: value must be 0-dimensional, got {value.ndim} dimensions")
-    return elementwise(scope, "masked_fill", x.dtype, x, mask)
+    return x.new(broadcast(scope, "masked_fill", x.shape, mask.shape))
 
 
 def isin(

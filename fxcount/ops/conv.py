@@ -106,8 +106,8 @@ def _check(
     wanted = w.shape[in_dim] * (groups if in_dim == 1 else 1)
     if channels != wanted and not scope.same(channels, wanted, f"{what}: channels"):
         raise ShapeError(
-            f"{what}: x {shape_text(x.shape)} has {channels} channels, weight {shape_text(w.shape)} with groups={groups} "
-            f"wants {wanted}",
+            f"{what}: x {shape_text(x.shape)} has {channels} channels, weight {shape_text(w.shape)} with "
+            f"groups={groups} wants {wanted}",
             hint="check in_channels, groups, and that channels come before the spatial dimensions",
         )
     if not scope.same(mod(w.shape[0], groups), 0, f"{what}: groups"):
@@ -165,8 +165,8 @@ def _convolved(
 
 
 def _transposed(
-    scope: Scope, what: str, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, output_padding: Any,
-    groups: Any, dilation: Any,
+    scope: Scope, what: str, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any,
+    output_padding: Any, groups: Any, dilation: Any,
 ) -> TensorFact:  # fmt: skip
     spatial = weight.ndim - 2
     _check(scope, what, spatial, x, weight, bias, groups, in_dim=0)
@@ -174,8 +174,8 @@ def _transposed(
     out: list[Size] = []
     for n, k, s, p, extra, d in zip(x.shape[-spatial:], weight.shape[2:], *settings, strict=True):
         size = (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
-        if not scope.decide(">=", size, 1, f"{what}: the result is not empty"):
-            raise ShapeError(f"{what}: x {shape_text(x.shape)} with padding {settings[1]} has no output: size {size}")
+        if not scope.decide(">=", size, 0, f"{what}: the padding leaves something"):
+            raise ShapeError(f"{what}: x {shape_text(x.shape)}, padding {settings[1]}: no output, of size {size}")
         out.append(size)
     return _laid_out(x.new((*x.shape[: -spatial - 1], weight.shape[1] * groups, *out)), x, weight)
 
@@ -184,8 +184,8 @@ def _conv(spatial: int) -> ShapeRule:
     what = f"conv{spatial}d"
 
     def shape(
-        scope: Scope, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-        groups: Any = 1,
+        scope: Scope, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: Any = 1,
     ) -> TensorFact:  # fmt: skip
         require_rank(what, weight=(weight, spatial + 2))
         return _convolved(scope, what, x, weight, bias, stride, padding, dilation, groups)
@@ -207,8 +207,8 @@ def _conv_transpose(spatial: int) -> ShapeRule:
 
 
 def _convolution_shape(
-    scope: Scope, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    output_padding: Any, groups: Any, *_: Any, **__: Any,
+    scope: Scope, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: Any, *_: Any, **__: Any,
 ) -> TensorFact:  # fmt: skip
     """ATen's one convolution, which both kinds come down to."""
     what = "convolution"
@@ -257,8 +257,8 @@ def _transpose_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any 
 
 
 def _convolution_cost(
-    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    *_: Any, **__: Any,
+    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, *_: Any, **__: Any,
 ) -> Work:  # fmt: skip
     return (_transpose_cost if transposed else _conv_cost)(y, x, weight, bias)
 
@@ -268,8 +268,8 @@ def _conv_tbc_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Tenso
 
 
 def _padded_copy(
-    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: Any = 1,
+    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: Any = 1,
 ) -> Size:  # fmt: skip
     """Bytes of x padded by one where 'same' needs an odd number of zeros: the two ends then differ."""
     if padding != "same":

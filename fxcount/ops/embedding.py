@@ -199,6 +199,11 @@ def _take_along_cost(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int
     return _pick(y, indices)
 
 
+def _wrapped_indices(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int | None = None) -> Size:
+    """torch makes the broadcast indices non-negative in a tensor of its own."""
+    return y.numel * indices.itemsize
+
+
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 OPS: tuple[Op, ...] = (
@@ -208,6 +213,6 @@ OPS: tuple[Op, ...] = (
     op("gather", shape=gather, cost=_gather_cost),
     op("index_select", shape=index_select, cost=_index_select_cost),
     op("take", shape=take, cost=_take_cost),
-    op("take_along_dim", shape=take_along_dim, cost=_take_along_cost),
+    op("take_along_dim", shape=take_along_dim, cost=_take_along_cost, temporaries=_wrapped_indices),
     op("one_hot", shape=one_hot, cost=_one_hot_cost, differentiable=False),
 )

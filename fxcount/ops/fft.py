@@ -4,7 +4,7 @@ Shapes:  the complex transform keeps the shape (``n``/``s`` pad or crop it first
          floor(n/2) + 1 of the last dimension; its inverse makes 2*(n - 1), or what is asked for, of it.
 Counts:  the field's convention for the fast transform, 5*n*log2(n) flops of a complex transform of n elements and half
          of it of a real one: exact for the radix-2 algorithm with every twiddle multiplied. log2 is rounded up for n
-         that is no power of two. In several dimensions a real transform halves what the complex ones of the others work on.
+         that is no power of two. In several dimensions a real transform halves what the others work on.
          A factor other than 1 (``ifft``, ``norm="ortho"``) is one product per real number of the result.
 Assumes: log2 of a symbolic n is no polynomial. The shape rule takes k = ceil(log2(n)) at the sample value, records
          2**(k - 1) < n <= 2**k and lets the result carry k (`Spectrum`). Where a result has lost it, the exact
@@ -33,7 +33,7 @@ from fxcount.ops.iterator import dense_like
 from fxcount.ops.pooling import in_format_of
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.views import strided
-from fxcount.symbolic import Scope, Size, floordiv, min_, prod, sum_
+from fxcount.symbolic import Scope, Size, floordiv, is_nonnegative, min_, prod, sum_
 
 __all__ = ["OPS", "Spectrum", "log2_ceil"]
 
@@ -233,6 +233,30 @@ def _cost(name: str) -> CostRule:
     return cost
 
 
+def _copies(name: str) -> Callable[..., Size]:
+    """Bytes of the operand's copies: made complex, padded, conjugated, transformed along the other dimensions."""
+    default, multi = _default_dim(name), name[-1] in "2n"
+
+    def temporaries(
+        y: TensorFact, x: TensorFact, n: Any = None, dim: Any = default, norm: str | None = None, s: Any = None
+    ) -> Size:
+        if name in ("ihfft2", "ihfftn"):
+            return y.nbytes
+        dims, sizes = _call(name, x, s if n is None else n, dim)
+        shape, real = list(x.shape), not x.dtype.is_complex
+        for d, size in zip(dims, sizes or [], strict=False):
+            shape[d] = shape[d] if size is None else size
+        if name.startswith(("irfft", "hfft")) and sizes and sizes[-1] is not None:
+            shape[dims[-1]] = floordiv(sizes[-1], 2) + 1
+        converted = real and (multi or name in ("irfft", "hfft")) and not name.startswith("rfft")
+        copies = int(converted) + (1 + multi if name.startswith("hfft") else 0)
+        if not copies:
+            copies = int(any(not is_nonnegative(old - new) for old, new in zip(x.shape, shape, strict=True)))
+        return copies * prod(shape) * x.itemsize * (2 if converted else 1)
+
+    return temporaries
+
+
 # --- ATen's own transforms -------------------------------------------------------------------------------------------
 
 
@@ -275,7 +299,10 @@ _BODIES = {
 _NAMES = [(base + suffix, body) for base, body in _BODIES.items() for suffix in ("", "2", "n")]
 
 OPS: tuple[Op, ...] = (
-    *(op(f"fft.{name}", shape=_transform(name, body), cost=_cost(name)) for name, body in _NAMES),
+    *(
+        op(f"fft.{name}", shape=_transform(name, body), cost=_cost(name), temporaries=_copies(name))
+        for name, body in _NAMES
+    ),
     op("_fft_c2c", shape=_fft_c2c, cost=_aten_cost("c2c")),
     op("_fft_r2c", shape=_fft_r2c, cost=_aten_cost("r2c")),
     op("_fft_c2r", shape=_fft_c2r, cost=_aten_cost("c2r")),

@@ -51,7 +51,6 @@ FUNCTIONS = {
     "rad2deg": Scalars(mul=1),
     "sinc special.sinc": Scalars(mul=1, div=1, fn=1),  # sin(pi*x) / (pi*x)
     "special.entr": Scalars(add=1, mul=1, fn=1),  # -x * log(x)
-    "special.ndtr": Scalars(add=1, mul=2, fn=1),  # (1 + erf(x * c)) * 0.5
     "special.log_ndtr": Scalars(add=1, mul=2, fn=2),
 }
 # These keep the dtype and do nothing to integers that counts.
@@ -132,6 +131,11 @@ def _multigamma_cost(y: TensorFact, x: TensorFact, p: Size) -> Work:
     return Scalars(add=2 * p, fn=p).work(y.numel, y.dtype)
 
 
+def _ndtr_held(y: TensorFact, x: TensorFact) -> Size:
+    """The three steps before the last of ``(1 + erf(x * c)) * 0.5``."""
+    return 3 * y.nbytes
+
+
 def frexp(scope: Scope, x: TensorFact) -> tuple[TensorFact, TensorFact]:
     """Mantissa and exponent: one function."""
     make: Any = torch.return_types.frexp
@@ -156,6 +160,7 @@ OPS: tuple[Op, ...] = (
     op("logit", "special.logit", shape=logit, cost=_logit_cost),
     op("polygamma", "special.polygamma", shape=polygamma, cost=per_element(FN)),
     op("mvlgamma", "special.multigammaln", shape=function, cost=_multigamma_cost),
+    op("special.ndtr", shape=function, cost=per_element(Scalars(add=1, mul=2, fn=1)), temporaries=_ndtr_held),
     op("frexp", shape=frexp, cost=per_element(ONE)),
     *table(FUNCTIONS, lambda name: function),
     *table(KEEPING, _keeping),

@@ -204,6 +204,7 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
     mat1 and mat2, batch1 and batch2, mat and vec."""
 
     def shape(scope: Scope, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> TensorFact:
+        a: TensorFact
         a, b, *rest = (*args, *factors.values())
         require_rank(name, **{"the first factor": (a, ranks[0]), "the second factor": (b, ranks[1])})
         require_dtype(name, x, a, b)

@@ -104,6 +104,10 @@ def _reflected_div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | 
     return Scalars(div=1, mul=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
 
 
+def _held_reciprocal(y: TensorFact, *_: Any, **__: Any) -> Size:
+    return y.nbytes
+
+
 def pow_scalars(exponent: Any) -> Scalars:
     """Operations of ``x ** exponent``; torch computes the exponents 2, 3, 1/2 and their inverses without pow."""
     if not isinstance(exponent, (int, float)):
@@ -217,7 +221,13 @@ OPS: tuple[Op, ...] = (
     op("rsub", shape=_swapped(sub), cost=_add_cost, extra=(_T.__rsub__,)),
     op("mul", "multiply", shape=mul, cost=per_element(Scalars(mul=1))),
     op("div", "divide", "true_divide", shape=div, cost=_div_cost),
-    op("Tensor.__rdiv__", shape=_swapped(div), cost=_reflected_div_cost, extra=(_T.__rtruediv__,)),
+    op(
+        "Tensor.__rdiv__",
+        shape=_swapped(div),
+        cost=_reflected_div_cost,
+        extra=(_T.__rtruediv__,),
+        temporaries=_held_reciprocal,
+    ),
     op("floor_divide", shape=_binary("floor_divide"), cost=_FLOOR, extra=(_T.__floordiv__,)),
     op("Tensor.__rfloordiv__", shape=_swapped(_binary("floor_divide")), cost=_FLOOR),
     op("remainder", shape=_binary("remainder"), cost=_REMAINDER),

@@ -109,7 +109,7 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
 
 
 def _laid_out(what: str, x: TensorFact, n: int, shape: tuple[Size, ...]) -> TensorFact:
-    if n == 1 and x.ndim == 3 and x.strides is not None and what != "max_pool1d":
+    if n == 1 and x.ndim == 3 and x.strides is not None:
         # torch pools one dimension as (N, C, 1, L), which a transposed (N, L, C) is channels-last for
         (b, c, length), (sb, sc, sl) = x.shape, x.strides
         flat = TensorFact((b, c, 1, length), x.dtype, x.device, (sb, sc, sl * length, sl))
@@ -249,10 +249,9 @@ def _ops_of(n: int) -> list[Op]:
     max_name, avg_name = f"max_pool{n}d", f"avg_pool{n}d"
     max_shape, adaptive_max = _window_shape(max_name, n), _adaptive_shape(f"adaptive_max_pool{n}d", n)
     indexed = f"max_pool{n}d_with_indices"
-    dropped = None if n == 1 else _dropped_indices
     avg_names = (f"adaptive_avg_pool{n}d", *((f"_adaptive_avg_pool{n}d",) if n > 1 else ()))
     ops = [
-        op(max_name, shape=max_shape, cost=_max_cost(n), temporaries=dropped),
+        op(max_name, shape=max_shape, cost=_max_cost(n), temporaries=_dropped_indices),
         op(indexed, shape=_indexed(_window_shape(indexed, n)), cost=_max_cost(n)),
         op(avg_name, shape=_window_shape(avg_name, n, average=True), cost=_avg_cost(n)),
         op(*avg_names, shape=_adaptive_shape(f"adaptive_avg_pool{n}d", n), cost=_adaptive_avg_cost(n)),

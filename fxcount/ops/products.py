@@ -5,8 +5,8 @@ Counts:  outer, kron  numel(y) products; addr a product and a sum, + one for eac
          multi_dot    macs of the cheapest order of its products
          bilinear     x (*B, I) with weight (O, I, J), then with input2 (*B, J): macs = prod(B) * O * (I*J + J)
          vecdot       macs = numel(x)
-         cdist        per pair of vectors of length K: 3*K for p = 2 (difference, square, sum, root), 3*K - 1 for p = 0, 1
-                      and infinity, else 4*K, of which K + 1 powers
+         cdist        per pair of vectors of length K: 3*K for p = 2 (difference, square, sum, root), 3*K - 1 for p = 0,
+                      1 and infinity, else 4*K, of which K + 1 powers
          grouped_mm   every row meets one group only; scaled_mm two products more per element
 Raises:  ShapeError: sizes, ranks or dtypes do not match
 Source:  the definitions
@@ -42,7 +42,7 @@ from fxcount.ops.matmul import (
     scaled_sum,
 )
 from fxcount.ops.registry import Op, op
-from fxcount.ops.scalars import Scalars
+from fxcount.ops.scalars import Scalars, is_arithmetic
 from fxcount.symbolic import Scope, Size, min_, prod
 
 __all__ = ["OPS", "grouped_cost", "grouped_shape"]
@@ -91,18 +91,27 @@ def _addr_cost(y: TensorFact, *_: Any, beta: Any = 1, alpha: Any = 1, **__: Any)
 
 
 def _vecdot_shape(scope: Scope, x: TensorFact, y: TensorFact, *, dim: int = -1) -> TensorFact:
+    if not is_arithmetic(x.dtype):
+        raise ShapeError(f"linalg.vecdot: needs a floating or complex dtype, not {x.dtype}")
+    dtype = require_dtype("linalg.vecdot", x, y)
     shape = broadcast(scope, "linalg.vecdot", x.shape, y.shape)
-    require(scope, x.shape[dim], y.shape[dim], "linalg.vecdot: sizes must match", x.shape, y.shape)
     gone = wrap_dim(dim, len(shape))
-    return x.new((*shape[:gone], *shape[gone + 1 :]), promote(x, y))
+    return x.new((*shape[:gone], *shape[gone + 1 :]), dtype)
 
 
-def _vecdot_cost(y: TensorFact, a: TensorFact, b: TensorFact, *, dim: int = -1) -> Work:
-    return contraction(y.dtype, y.numel * a.shape[dim])
+def _vecdot_cost(result: TensorFact, x: TensorFact, y: TensorFact, *, dim: int = -1) -> Work:
+    return contraction(result.dtype, result.numel * _terms(x, y, dim))
 
 
-def _vecdot_temporaries(y: TensorFact, a: TensorFact, b: TensorFact, *, dim: int = -1) -> Size:
-    return y.nbytes * a.shape[dim] if y.ndim or not y.dtype.is_complex else 0  # the products before they are summed
+def _vecdot_temporaries(result: TensorFact, x: TensorFact, y: TensorFact, *, dim: int = -1) -> Size:
+    if not result.ndim:
+        return 0
+    products = result.nbytes * _terms(x, y, dim)  # before they are summed, from the conjugate of x
+    return products + x.nbytes - result.nbytes if x.dtype.is_complex else products
+
+
+def _terms(x: TensorFact, y: TensorFact, dim: int) -> Size:
+    return y.shape[dim] if x.shape[dim] == 1 else x.shape[dim]
 
 
 def _matrices(first: Any, others: Sequence[Any]) -> list[TensorFact]:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import facts_in
+from fxcount.ops.common import broadcast, facts_in
 from fxcount.ops.fact import TensorFact
-from fxcount.ops.iterator import dense_like, elementwise
+from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.symbolic import Scope, Size
 
@@ -59,8 +59,13 @@ def randint_like(scope: Scope, x: TensorFact, *bounds: Any, dtype: Any = None, d
 
 
 def drawn(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
-    """One draw for each element of the operand."""
-    return dense_like(x)
+    """One draw for each element of the operand, row-major."""
+    return x.new(x.shape)
+
+
+def filled(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    """In place: the operand itself."""
+    return x
 
 
 def normal(scope: Scope, first: Any = None, /, *rest: Any, size: Any = None, **named: Any) -> TensorFact:
@@ -71,7 +76,7 @@ def normal(scope: Scope, first: Any = None, /, *rest: Any, size: Any = None, **n
     tensors = facts_in([first, *rest[:1], named.get("mean"), named.get("std")])
     if not tensors:
         raise ShapeError("normal: neither a tensor nor a size is given", hint="give size=(...)")
-    return elementwise(scope, "normal", tensors[0].dtype, *tensors)
+    return tensors[0].new(broadcast(scope, "normal", *(t.shape for t in tensors)))
 
 
 def multinomial(scope: Scope, x: TensorFact, num_samples: Size, replacement: bool = False, **_: Any) -> TensorFact:
@@ -83,7 +88,7 @@ def multinomial(scope: Scope, x: TensorFact, num_samples: Size, replacement: boo
 
 def binomial(scope: Scope, count: TensorFact, prob: TensorFact, **_: Any) -> TensorFact:
     """Successes among ``count`` trials of probability ``prob``."""
-    return elementwise(scope, "binomial", count.dtype, count, prob)
+    return count.new(broadcast(scope, "binomial", count.shape, prob.shape))
 
 
 _IN_PLACE = ("uniform", "exponential", "cauchy", "log_normal", "geometric", "random")
@@ -98,5 +103,5 @@ OPS: tuple[Op, ...] = (
     op("normal", shape=normal, cost=_RANDOM, differentiable=False),
     op("multinomial", shape=multinomial, cost=_RANDOM, differentiable=False),
     op("binomial", shape=binomial, cost=_RANDOM, differentiable=False),
-    *(op(name, shape=drawn, cost=_RANDOM, differentiable=False) for name in _IN_PLACE),
+    *(op(name, shape=filled, cost=_RANDOM, differentiable=False) for name in _IN_PLACE),
 )

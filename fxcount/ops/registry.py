@@ -100,15 +100,26 @@ def callables_named(name: str) -> Iterator[Callable[..., Any]]:
     """
     if "." in name:
         module_name, _, attribute = name.partition(".")
-        module = getattr(torch, module_name, None)
-        found = getattr(module, attribute, None)
+        owner = _TORCH.get(module_name)
+        if owner is None and "." not in module_name:
+            owner = getattr(torch, module_name, None)
+        found = getattr(owner, attribute, None)
         if found is not None:
             yield found
         return
-    for owner in (torch, torch.Tensor, torch._C._nn, torch._C._VariableFunctions):
-        found = getattr(owner, name, None)
+    # Plain dict look-ups: asking the module ``torch`` for a name it lacks costs a lazy import each time.
+    for namespace in (_TORCH, _NN):
+        found = namespace.get(name)
         if callable(found):
             yield found
+    for kind in (torch.Tensor, torch._C._VariableFunctions):
+        found = getattr(kind, name, None)
+        if callable(found):
+            yield found
+
+
+_TORCH = vars(torch)
+_NN = vars(torch._C._nn)
 
 
 class Registry(Mapping[Callable[..., Any], Op]):
@@ -124,7 +135,7 @@ class Registry(Mapping[Callable[..., Any], Op]):
         self._by_callable: dict[Callable[..., Any], Op] = dict(base._by_callable) if base else {}
         self._by_name: dict[str, Op] = dict(base._by_name) if base else {}
         added = tuple(ops)
-        self._ops = ((*base._ops, *added)) if base else added
+        self._ops: tuple[Op, ...] = (*base._ops, *added) if base is not None else added
         for entry in added:
             self._add(entry)
 

@@ -1,7 +1,7 @@
 """Softmax and its kin.
 
 Letters: n = size of the dimension normalised, r = number of such rows = numel(x) / n.
-Shapes:  as the input, channels-last or dense row-major; logsumexp removes (or keeps as 1) the dimensions
+Shapes:  as the input, dense row-major; logsumexp removes (or keeps as 1) the dimensions
 Counts:  softmax      per row: n-1 comparisons for the maximum, n subtractions, n exp, n-1 additions, n divisions
                       = 5*numel - 2*r, of which numel exp
          log_softmax  per row: n-1 comparisons, n subtractions, n exp, n-1 additions, 1 log, n subtractions
@@ -26,7 +26,7 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.common import float_result, wrap_dim, wrap_dims
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.iterator import channels_last_or_dense, dense_like
+from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars, is_arithmetic, total
 from fxcount.symbolic import Scope, Size, prod
@@ -68,7 +68,7 @@ def _normalised(name: str, x: TensorFact, dim: int, dtype: torch.dtype | bool | 
     out = dtype if isinstance(dtype, torch.dtype) else torch.float32 if dtype else x.dtype
     if not is_arithmetic(out) or out.is_complex:
         raise ShapeError(f"{name}: not defined for {out}", hint="give dtype=torch.float32")
-    return channels_last_or_dense(x, x.shape, out)
+    return x.new(x.shape, out)
 
 
 def _softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: Any, **__: Any) -> Work:

@@ -28,7 +28,7 @@ from fxcount.ops.fft import log2_ceil
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.scalars import Scalars
 from fxcount.ops.views import strided
-from fxcount.symbolic import Scope, Size, floordiv, prod
+from fxcount.symbolic import Scope, Size, floordiv, max_, prod
 
 __all__ = ["OPS"]
 
@@ -162,9 +162,36 @@ def _istft_cost(y: TensorFact, x: TensorFact, n_fft: int, *_: Any, **__: Any) ->
     return Work(flops=lines * per_line + envelope + y.numel * per_value)
 
 
+def _oversized(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+    """torch shrinks a tensor like ``x`` to the image, and the result keeps that storage."""
+    return max_(x.nbytes - y.nbytes, 0)
+
+
+def _windowed(
+    y: TensorFact,
+    x: TensorFact,
+    n_fft: int,
+    hop_length: Any = None,
+    win_length: Any = None,
+    window: TensorFact | None = None,
+    *_: Any,
+    **__: Any,
+) -> Size:
+    """The frames times the window."""
+    frames = y.shape[-1] if y.dtype.is_complex else y.shape[-2]
+    return 0 if window is None else frames * prod(x.shape[:-1]) * n_fft * x.itemsize
+
+
+def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Any = None, *_: Any, **__: Any) -> Size:
+    """Frames before and after the window, their sum, the squared window, its sum, and the test of that for zeros."""
+    batch, frames = prod(x.shape[:-2]), x.shape[-1]
+    samples = n_fft + _hop(n_fft, hop_length) * (frames - 1)
+    return (2 * batch * frames * n_fft + batch * samples + n_fft + samples) * y.itemsize + 1
+
+
 OPS: tuple[Op, ...] = (
     op("im2col", shape=im2col, cost=Zero("copies blocks", moves=True)),
-    op("col2im", shape=col2im, cost=_fold_cost),
-    op("stft", shape=stft, cost=_stft_cost),
-    op("istft", shape=istft, cost=_istft_cost),
+    op("col2im", shape=col2im, cost=_fold_cost, temporaries=_oversized),
+    op("stft", shape=stft, cost=_stft_cost, temporaries=_windowed),
+    op("istft", shape=istft, cost=_istft_cost, temporaries=_overlapped),
 )

@@ -115,8 +115,8 @@ def _undominated(found: list[tuple[Size, int]], trace: Trace) -> tuple[Peak, ...
 
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
     """
-    samples = _samples(trace.scope.hints)
-    ranked = [([evaluate(nbytes, s) for s in samples], nbytes, call) for nbytes, call in found]
+    samples: list[tuple[dict[str, int], dict[str, int]]] = [(s, {}) for s in _samples(trace.scope.hints)]
+    ranked = [([evaluate(nbytes, s, memo) for s, memo in samples], nbytes, call) for nbytes, call in found]
     ranked.sort(key=lambda item: (-item[0][0], item[2]))
     kept: list[tuple[list[int], Peak]] = []
     for values, nbytes, call in ranked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,7 +59,7 @@ class Parameters:
         """One record for each parameter; ``state`` is ``"trainable"``, ``"frozen"``, ``"shared"`` or ``"dead"``."""
         if state is None:
             return list(self.all_rows)
-        tests = {
+        tests: dict[str, Callable[[ParameterRow], bool]] = {
             "trainable": lambda r: r.requires_grad,
             "frozen": lambda r: not r.requires_grad,
             "shared": lambda r: r.shared,

@@ -179,7 +179,7 @@ class Report:
         return Report(self.trace, self.costs, values)
 
     # -- views ------------------------------------------------------------------------------------------------------
-    def table(self, depth: int | None = 3) -> str:
+    def table(self, depth: int | None = 2) -> str:
         """The text table, down to ``depth`` module levels."""
         from fxcount.report.table import render
 

@@ -6,14 +6,14 @@ difference of two prefix sums over the calls, so a table of thousands of rows ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from fxcount.report.rows import module_parameters
-from fxcount.report.units import count_text, bytes_text
+from fxcount.report.units import bytes_text, count_text
 from fxcount.symbolic import Size, evaluate, to_text
-from fxcount.trace.tape import ModuleCall
+from fxcount.trace.tape import ModuleCall, Trace
 
 if TYPE_CHECKING:
     from fxcount.report.report import Report
@@ -24,7 +24,7 @@ _BAR = 10
 _HEADER = ("module", "output shape", "params", "macs", "flops", "share of macs")
 
 
-def render(report: Report, depth: int | None = 3) -> str:
+def render(report: Report, depth: int | None = 2) -> str:
     """The whole table as text."""
     trace = report.trace
     rows = _rows(report, depth)
@@ -63,32 +63,72 @@ def _rows(report: Report, depth: int | None) -> list[tuple[str, ...]]:
     held = module_parameters(trace)
     total = macs[-1]
     seen: set[str] = set()
-    rows = []
-    shown = [m for m in trace.modules if depth is None or m.depth <= depth]
-    stems = _stems(shown)
-    for m, stem in zip(shown, stems, strict=True):
+    entries: list[tuple[int, tuple[str, ...]]] = []  # depth, and the cells without the branches
+
+    def add(level: int, name: str, shape: str, params: str, work: int, all_work: int) -> None:
+        entries.append((level, (name, shape, params, count_text(work), count_text(all_work), _share(work, total))))
+
+    for m, own in _with_own_ops(trace.modules, depth):
+        if own is not None:
+            indices = [i for start, stop in own for i in range(start, stop)]
+            flops_own = sum(each[i][1] for i in indices)
+            if flops_own:
+                work = sum(each[i][0] for i in indices)
+                add(m.depth + 1, _own_name(trace, indices, each), "", "", work, flops_own)
+            continue
         again = m.path in seen
         seen.add(m.path)
-        work = macs[m.stop] - macs[m.start]
         name = f"{m.path.rpartition('.')[2]}: {m.class_name}" if m.path else m.class_name
         if m.number > 1:
             name += f" (call {m.number})"
         params = "shared" if again and held.get(m.path) else _integer(held.get(m.path, 0))
-        rows.append(
-            (
-                stem + name, _shapes(report, m), params, count_text(work), count_text(flops[m.stop] - flops[m.start]),
-                _share(work, total),
-            )
-        )  # fmt: skip
-    return rows
+        add(m.depth, name, _shapes(report, m), params, macs[m.stop] - macs[m.start], flops[m.stop] - flops[m.start])
+    stems = _stems([level for level, _ in entries])
+    return [(stem + cells[0], *cells[1:]) for stem, (_, cells) in zip(stems, entries, strict=True)]
 
 
-def _stems(shown: Sequence[ModuleCall]) -> list[str]:
-    """The branches drawn before each module: one pass from the end, remembering which levels go on below."""
+def _with_own_ops(
+    modules: Sequence[ModuleCall], depth: int | None
+) -> Iterator[tuple[ModuleCall, list[tuple[int, int]] | None]]:
+    """Each module call shown, and after the children of one the ranges of calls that none of them made."""
+    children: dict[int, list[ModuleCall]] = {}
+    for m in modules:
+        children.setdefault(m.parent, []).append(m)
+
+    def walk(m: ModuleCall) -> Iterator[tuple[ModuleCall, list[tuple[int, int]] | None]]:
+        yield m, None
+        inner = children.get(m.index, ())
+        if not inner or (depth is not None and m.depth >= depth):
+            return
+        gaps = []
+        at = m.start
+        for child in inner:
+            yield from walk(child)
+            gaps.append((at, child.start))
+            at = child.stop
+        yield m, [*gaps, (at, m.stop)]
+
+    for root in children.get(-1, ()):
+        yield from walk(root)
+
+
+def _own_name(trace: Trace, indices: Sequence[int], each: Sequence[tuple[int, int]]) -> str:
+    """The ops a module's forward calls itself, the costliest by name."""
+    by_op: dict[str, int] = {}
+    for i in indices:
+        if each[i][1]:
+            name = trace.calls[i].op.name
+            by_op[name] = by_op.get(name, 0) + each[i][1]
+    ranked = sorted(by_op, key=lambda n: -by_op[n])
+    more = len(ranked) - 1
+    return ranked[0] + (f" + {more} op{'s' * (more > 1)}" if more else "")
+
+
+def _stems(levels: Sequence[int]) -> list[str]:
+    """The branches drawn before each row: one pass from the end, remembering which levels go on below."""
     open_levels: set[int] = set()
     stems: list[str] = []
-    for m in reversed(shown):
-        d = m.depth
+    for d in reversed(levels):
         open_levels = {level for level in open_levels if level <= d}
         if d == 0:
             stems.append("")

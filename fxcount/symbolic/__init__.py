@@ -7,7 +7,7 @@ ceil(H/2)
 
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
-from fxcount.symbolic.calc import evaluate, free_symbols, substitute
+from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import Expr, Size, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
@@ -19,6 +19,7 @@ from fxcount.symbolic.symint import SymSize, to_size, to_sym
 from fxcount.symbolic.sympy_ import from_sympy, to_sympy
 from fxcount.symbolic.symratio import SymRatio
 from fxcount.symbolic.text import to_latex, to_text
+from fxcount.symbolic.values import evaluate, free_symbols
 from fxcount.symbolic.zero import is_zero
 
 __all__ = [

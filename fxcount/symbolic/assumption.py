@@ -8,10 +8,10 @@ from math import gcd
 from typing import Literal, TypeAlias
 
 from fxcount.symbolic.atom import Atom, monomial_order
-from fxcount.symbolic.calc import evaluate
 from fxcount.symbolic.expr import Expr, Size, make
 from fxcount.symbolic.extrema import common_part
 from fxcount.symbolic.text import to_text
+from fxcount.symbolic.values import evaluate
 
 __all__ = ["Assumption", "Kind", "Relation"]
 

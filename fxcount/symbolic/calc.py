@@ -1,82 +1,16 @@
-"""The value of a size for given numbers, substitution, and the symbols in it."""
+"""Substitution of symbols and of whole factors by other sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
-from fxcount.errors import SizeError
 from fxcount.symbolic.atom import Atom
-from fxcount.symbolic.expr import MEMO, Expr, Size, make
+from fxcount.symbolic.expr import Size, make
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv
+from fxcount.symbolic.values import free_symbols
 
-__all__ = ["evaluate", "free_symbols", "rewrite", "substitute"]
-
-
-def free_symbols(size: Size) -> frozenset[str]:
-    """The names of the symbols the size depends on.
-
-    >>> from fxcount.symbolic.expr import symbol
-    >>> sorted(free_symbols(symbol("B") * (symbol("H") // 2) + 1))
-    ['B', 'H']
-    """
-    return _free_symbols(size) if isinstance(size, Expr) else frozenset()
-
-
-@lru_cache(MEMO)
-def _free_symbols(size: Expr) -> frozenset[str]:
-    names: set[str] = set()
-    for factor in {f for m in size.terms for f in m}:
-        if isinstance(factor, Atom):
-            for argument in factor.args:
-                names |= free_symbols(argument)
-        else:
-            names.add(factor)
-    return frozenset(names)
-
-
-def evaluate(size: Size, values: Mapping[str, int]) -> int:
-    """The exact value; integers of any length.
-
-    Raises:
-        SizeError: a symbol has no value.
-        ZeroDivisionError: a divisor is 0 for these values.
-
-    >>> from fxcount.symbolic.expr import symbol
-    >>> evaluate(symbol("B") ** 3 * (symbol("H") // 2), {"B": 10**9, "H": 7})
-    3000000000000000000000000000
-    """
-    return int(size) if isinstance(size, int) else _evaluate(size, values, {})
-
-
-def _evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int]) -> int:
-    if isinstance(size, int):
-        return int(size)
-    total = 0
-    for m, c in size.terms.items():
-        for factor in m:
-            value = memo.get(factor)
-            if value is None:
-                value = memo[factor] = _value(factor, values, memo)
-            c *= value
-        total += c
-    return total
-
-
-def _value(factor: str, values: Mapping[str, int], memo: dict[str, int]) -> int:
-    if isinstance(factor, Atom):
-        arguments = [_evaluate(a, values, memo) for a in factor.args]
-        if factor.kind == "floor":
-            return arguments[0] // arguments[1]
-        return max(arguments) if factor.kind == "max" else min(arguments)
-    try:
-        return int(values[factor])
-    except KeyError:
-        known = ", ".join(sorted(values)) or "none"
-        raise SizeError(
-            f"no value for the symbol {factor!r}", hint=f"give one for each symbol; given: {known}"
-        ) from None
+__all__ = ["rewrite", "substitute"]
 
 
 def substitute(size: Size, values: Mapping[str, Size]) -> Size:

@@ -57,9 +57,6 @@ class Expr:
             return False
         return self.terms == other.terms
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
     def __reduce__(self) -> tuple[Callable[[dict[Monomial, int]], Size], tuple[dict[Monomial, int]]]:
         return make, (self.terms,)
 
@@ -150,14 +147,10 @@ class Expr:
     def __bool__(self) -> NoReturn:
         self._refuse("has no truth value")
 
-    def __index__(self) -> NoReturn:
-        self._refuse("is not one integer")
-
     def __int__(self) -> NoReturn:
-        self._refuse("is not one integer")
-
-    def __float__(self) -> NoReturn:
         self._refuse("is not one number")
+
+    __index__ = __float__ = __int__
 
     def __lt__(self, other: object) -> NoReturn:
         self._refuse("has no order")
@@ -175,7 +168,11 @@ _new = object.__new__
 
 
 def wrap(terms: dict[Monomial, int], halves: bool) -> Expr:
-    """An `Expr` of terms as they are: for terms that are known to be canonical and not constant."""
+    """An `Expr` of terms as they are: for terms that are known to be canonical and not constant.
+
+    >>> wrap({("B",): 2}, False)
+    2*B
+    """
     self = _new(Expr)
     _set_terms(self, terms)
     _set_halves(self, halves)
@@ -267,9 +264,7 @@ def symbol(name: str) -> Expr:
     True
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise SizeError(
-            f"{name!r} is not a name for a size: use letters, digits and underscores, such as 'B' or 'seq_len'"
-        )
+        raise SizeError(f"{name!r} is not a name for a size", hint="use letters, digits and underscores: 'seq_len'")
     return wrap({(sys.intern(str(name)),): 1}, False)
 
 

@@ -20,6 +20,7 @@ from fxcount.symbolic.atom import Atom, Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of
 from fxcount.symbolic.poly import common_factors, is_positive, size_key, without
+from fxcount.symbolic.values import evaluate, free_symbols
 
 __all__ = ["max_", "min_"]
 
@@ -98,21 +99,47 @@ def _order(size: Size) -> tuple[tuple[int, Monomial], str]:
 
 def _undominated(sizes: list[Size], largest: bool) -> list[Size]:
     """The sizes without those that another one is provably never worse than."""
-    kept: list[Size] = []
-    for a in sizes:
-        if any(_beats(b, a, largest) for b in kept):
+    kept: list[tuple[Size, list[int]]] = []
+    for a, at in zip(sizes, _samples(sizes), strict=True):
+        if any(_beats(b, bt, a, at, largest) for b, bt in kept):
             continue
-        kept = [b for b in kept if not _beats(a, b, largest)]
-        kept.append(a)
-    return kept
+        kept = [(b, bt) for b, bt in kept if not _beats(a, at, b, bt, largest)]
+        kept.append((a, at))
+    return [a for a, _ in kept]
 
 
-def _beats(a: Size, b: Size, largest: bool) -> bool:
-    return is_nonnegative(a - b if largest else b - a)
+def _beats(a: Size, at: list[int], b: Size, bt: list[int], largest: bool) -> bool:
+    if not largest:
+        a, at, b, bt = b, bt, a, at
+    if any(x < y for x, y in zip(at, bt, strict=True)):
+        return False  # numbers refute nearly every pair, and are much cheaper than a proof
+    return is_nonnegative(a - b)
+
+
+def _samples(sizes: list[Size]) -> list[list[int]]:
+    """The values of each size at some points of the domain."""
+    names = sorted(frozenset().union(*map(free_symbols, sizes)))
+    samples: list[list[int]] = [[] for _ in sizes]
+    for start, step in ((1, 0), (2, 97), (1000, -(900 // max(len(names), 1))), (131, 0)):
+        values = {name: start + step * i for i, name in enumerate(names)}
+        memo: dict[str, int] = {}
+        try:
+            at = [evaluate(size, values, memo) for size in sizes]
+        except ZeroDivisionError:
+            continue
+        for sample, value in zip(samples, at, strict=True):
+            sample.append(value)
+    return samples
 
 
 def common_part(sizes: list[Size]) -> tuple[Size, list[Size]]:
-    """The common positive factor, and the sizes divided by it."""
+    """The common positive factor, and the sizes divided by it.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, H = symbol("B"), symbol("H")
+    >>> common_part([2 * B * H, 4 * B])
+    (2*B, [H, 2])
+    """
     terms = [terms_of(size) for size in sizes]
     content = gcd(*(c for t in terms for c in t.values()))
     if content == 0:

@@ -23,7 +23,7 @@ from functools import lru_cache
 from math import gcd
 
 from fxcount.symbolic.atom import Atom, Hooks, Monomial, monomial_order
-from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of, wrap
 from fxcount.symbolic.poly import cancel, divide, is_positive, leading, size_key
 
@@ -111,8 +111,18 @@ def _by_int(p: Expr, q: int) -> Size:
     numerator = wrap(kept, p.halves)
     merged = _merge(numerator, q)
     if merged is None:
+        merged = _in_one_step(numerator, q)
+    if merged is None:
         merged = _floor_atom(numerator, q)
     return make(out) + merged
+
+
+def _in_one_step(p: Expr, q: int) -> int | None:
+    """``floor(p/q)`` if the bounds of ``p`` leave only one value, as for ``n % 3 // 4``."""
+    if not any(type(f) is Atom for m in p.terms for f in m):
+        return None  # a polynomial has no bounds
+    low, high = lower_bound(p), upper_bound(p)
+    return low // q if low is not None and high is not None and low // q == high // q else None
 
 
 def _floor_atom(p: Size, q: Size) -> Size:

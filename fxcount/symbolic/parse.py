@@ -31,7 +31,8 @@ def parse(text: str) -> Size:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise _error(text.strip(), (error.offset or 1) - 1, "this is not a formula") from None
+        # at the end of the text the offset is 0
+        raise _error(text.strip(), error.offset - 1 if error.offset else len(text), "this is not a formula") from None
     except ValueError:  # a null byte
         raise _error(text, 0, "this is not a formula") from None
     return _size(tree.body, text.strip())

@@ -12,14 +12,24 @@ __all__ = ["cancel", "common_factors", "divide", "is_positive", "leading", "nonc
 
 
 def size_key(size: Size) -> str:
-    """A text that tells sizes apart, the same in every process."""
+    """A text that tells sizes apart, the same in every process.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, H = symbol("B"), symbol("H")
+    >>> size_key(2 * B * H + 1)
+    '2*B*H+1*'
+    """
     if isinstance(size, int):
         return str(size)
     return "+".join(f"{size.terms[m]}*{'*'.join(m)}" for m in sorted(size.terms, key=monomial_order))
 
 
 def nonconstant(terms: dict[Monomial, int]) -> Expr:
-    """The terms as an `Expr`; they are known to hold one that is not constant."""
+    """The terms as an `Expr`; they are known to hold one that is not constant.
+
+    >>> nonconstant({("H",): 2, (): 0})
+    2*H
+    """
     if not terms.get((), 1):
         del terms[()]
     size = make(terms)
@@ -32,12 +42,24 @@ def leading(size: Size) -> int:
 
 
 def is_positive(size: Size) -> bool:
-    """Whether the size is at least 1 for all symbols of at least 1."""
+    """Whether the size is at least 1 for all symbols of at least 1.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, H = symbol("B"), symbol("H")
+    >>> leading(3 - 2 * H), leading(-5)
+    (-2, -5)
+    """
     return size > 0 if isinstance(size, int) else (lower_bound(size) or 0) >= 1
 
 
 def divide(p: Size, q: Expr) -> tuple[Size, Size]:
-    """Polynomial division: ``p == k*q + rest`` with integer coefficients in ``k``."""
+    """Polynomial division: ``p == k*q + rest`` with integer coefficients in ``k``.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, H = symbol("B"), symbol("H")
+    >>> divide(B * H + B + 1, B)
+    (H + 1, 1)
+    """
     lead = min(q.terms, key=monomial_order)
     c = q.terms[lead]
     out: dict[Monomial, int] = {}
@@ -68,7 +90,11 @@ def _nearest(a: int, c: int) -> int:
 
 
 def without(m: Monomial, factors: Monomial) -> Monomial | None:
-    """The monomial divided by these factors, or None."""
+    """The monomial divided by these factors, or None.
+
+    >>> without(("B", "H", "H"), ("H",)), without(("B",), ("H",))
+    (('B', 'H'), None)
+    """
     left = list(m)
     for factor in factors:
         if factor not in left:
@@ -82,6 +108,11 @@ def cancel(p: Size, q: Expr, nonzero: bool, positive: bool) -> tuple[Size, Size]
 
     For ``n >= 1`` an integer ``g`` need not divide the constant: ``floor((g*m + c)/(g*n)) == floor((m +
     floor(c/g))/n)``.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, H = symbol("B"), symbol("H")
+    >>> cancel(2 * B * H + 2 * B, 4 * B, False, True)
+    (H + 1, 2)
     """
     terms = terms_of(p)
     content = gcd(*q.terms.values())
@@ -100,7 +131,11 @@ def cancel(p: Size, q: Expr, nonzero: bool, positive: bool) -> tuple[Size, Size]
 
 
 def common_factors(monomials: list[Monomial]) -> Monomial:
-    """The factors all the monomials have in common."""
+    """The factors all the monomials have in common.
+
+    >>> common_factors([("B", "H", "H"), ("B", "H")])
+    ('B', 'H')
+    """
     shared = monomials[0]
     for m in monomials[1:]:
         left, both = list(m), []

@@ -21,9 +21,10 @@ from fxcount.errors import SizeError
 from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive
 from fxcount.symbolic.atom import Atom
 from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
-from fxcount.symbolic.calc import evaluate, substitute
+from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import Expr, Size, symbol
 from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.values import evaluate
 
 __all__ = ["Assumption", "Comparison", "Scope"]
 
@@ -43,6 +44,7 @@ class Scope:
         self.where = where
         self._facts = Facts({})
         self._values: dict[Size, int] = {}
+        self._factors: dict[str, int] = {}  # values of symbols and floors at the sample values
         self._decided: dict[tuple[str, Size], bool] = {}
         self._unknown: set[Size] = set()  # differences `equal` could not prove to be 0 with the facts so far
         for name, hint in hints.items():
@@ -83,7 +85,7 @@ class Scope:
         """
         value = self._values.get(size)
         if value is None:
-            value = self._values[size] = evaluate(size, self.hints)
+            value = self._values[size] = evaluate(size, self.hints, self._factors)
         return value
 
     def equal(self, a: Size, b: Size) -> bool:

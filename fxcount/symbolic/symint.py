@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -39,6 +40,7 @@ class SymSize(Bits, torch.SymInt):
     """A size that is not one number: ``expr``, its value ``hint`` at the sample values, and its ``scope``."""
 
     __slots__ = ("expr", "hint", "scope")
+    __array_ufunc__ = None  # numpy's numbers leave the arithmetic to this class
     expr: Expr
     hint: int
     scope: Scope
@@ -163,8 +165,8 @@ class SymSize(Bits, torch.SymInt):
         return self._other(lambda a, b: b / a, other)
 
     def _other(self, op: Callable[[Any, Any], Any], other: Any) -> Any:
-        """Arithmetic with bools, floats and fractions."""
-        if isinstance(other, bool):
+        """Arithmetic with bools, numpy's integers, floats and fractions."""
+        if type(other) is not int and isinstance(other, Integral):
             return op(self, int(other))
         if isinstance(other, (int, float, torch.SymInt, torch.SymFloat)):
             return op(self.__sym_float__(), other)
@@ -264,11 +266,17 @@ def _sym(size: Size, hint: int, scope: Scope) -> Any:
 def size_of(value: Any) -> Size | None:
     if type(value) is SymSize:
         return value.expr
-    return int(value) if isinstance(value, int) else None
+    # numpy's integers are Integral; a tensor is not, although it has an __index__
+    return int(value) if isinstance(value, (int, Integral)) else None
 
 
 def nonzero_hint(divisor: Size, scope: Scope, what: str) -> int:
-    """The hint of a divisor, which is then assumed not to be 0, as Python would raise an error otherwise."""
+    """The hint of a divisor, which is then assumed not to be 0, as Python would raise an error otherwise.
+
+    >>> scope = Scope({"H": 14})
+    >>> nonzero_hint(scope.symbols["H"] // 7, scope, "//"), [str(a) for a in scope.assumptions]
+    (2, ['floor(H/7) >= 1'])
+    """
     if not scope.decide("!=", divisor, 0, f"the model divides by the size ({what})"):
         raise ZeroDivisionError(f"division of sizes by zero: {divisor} is 0 here")
     return scope.hint(divisor)

@@ -19,13 +19,14 @@ import math
 import operator
 from collections.abc import Callable
 from fractions import Fraction
+from numbers import Integral
 from typing import Any, NoReturn, TypeAlias
 
 import torch
 
 from fxcount.symbolic.expr import Expr, Size
 from fxcount.symbolic.floor import floordiv
-from fxcount.symbolic.fraction import reduced, simplest
+from fxcount.symbolic.fraction import holds, reduced, simplest
 from fxcount.symbolic.root import exact_root
 from fxcount.symbolic.scope import Comparison, Scope
 from fxcount.symbolic.symint import SymSize, nonzero_hint, to_sym
@@ -42,10 +43,10 @@ class SymRatio(torch.SymFloat):
     """``num / den``, its Python float ``value`` at the sample values, and whether it is ``exact``."""
 
     __slots__ = ("den", "exact", "num", "scope", "value")
+    __array_ufunc__ = None  # numpy's numbers leave the arithmetic to this class
 
     def __init__(self, num: Size, den: Size, value: float, exact: bool, scope: Scope) -> None:
-        self.num, self.den = reduced(num, den)
-        self.value, self.exact, self.scope = value, exact, scope
+        self.num, self.den, self.value, self.exact, self.scope = num, den, value, exact, scope
 
     @property
     def node(self) -> NoReturn:
@@ -75,14 +76,12 @@ class SymRatio(torch.SymFloat):
     def __deepcopy__(self, memo: object) -> SymRatio:
         return self
 
-    # -- arithmetic --------------------------------------------------------------------------------------------------
-
     def _parts(self, other: Any) -> Parts | None:
         if isinstance(other, SymRatio):
             return other.num, other.den, other.value, other.exact
         if isinstance(other, SymSize):
             return other.expr, 1, float(other.hint), True
-        if isinstance(other, int):
+        if isinstance(other, (int, Integral)):
             return int(other), 1, float(other), True
         if isinstance(other, float) and math.isfinite(other):
             fraction = Fraction(other)
@@ -90,6 +89,7 @@ class SymRatio(torch.SymFloat):
         return None
 
     def _make(self, num: Size, den: Size, value: float, exact: bool) -> Any:
+        num, den = reduced(num, den)
         if isinstance(num, int) and isinstance(den, int):
             return value
         return SymRatio(num, den, value, exact, self.scope)
@@ -135,16 +135,25 @@ class SymRatio(torch.SymFloat):
         return self._apply(operator.truediv, other, swapped=True)
 
     def __floordiv__(self, other: Any) -> Any:
-        return _floored(self / other) if self._parts(other) else NotImplemented
+        parts = self._parts(other)
+        return NotImplemented if parts is None else self._floored(self / other, self.value // parts[2])
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return _floored(other / self) if self._parts(other) else NotImplemented
+        parts = self._parts(other)
+        return NotImplemented if parts is None else self._floored(other / self, parts[2] // self.value)
+
+    def _floored(self, ratio: Any, expected: float) -> Any:
+        if isinstance(ratio, SymRatio):
+            return _sym_float(ratio._integer(ratio._floor, int(expected)))
+        return expected
 
     def __mod__(self, other: Any) -> Any:
-        return self - self // other * other if self._parts(other) else NotImplemented
+        parts = self._parts(other)
+        return NotImplemented if parts is None else _with_value(self - self // other * other, self.value % parts[2])
 
     def __rmod__(self, other: Any) -> Any:
-        return other - other // self * self if self._parts(other) else NotImplemented
+        parts = self._parts(other)
+        return NotImplemented if parts is None else _with_value(other - other // self * self, parts[2] % self.value)
 
     def __pow__(self, other: Any) -> Any:
         if isinstance(other, (SymSize, SymRatio)):
@@ -174,8 +183,6 @@ class SymRatio(torch.SymFloat):
     def __abs__(self) -> Any:
         return self if self >= 0 else -self
 
-    # -- to integers -------------------------------------------------------------------------------------------------
-
     def _integer(self, rounded: Callable[[], Size], expected: int) -> Any:
         """The size ``rounded()`` if this is exact and Python's floats come to the same at the sample values."""
         if self.exact:
@@ -185,8 +192,11 @@ class SymRatio(torch.SymFloat):
         self._pin("a rounded float")
         return expected
 
+    def _floor(self) -> Size:
+        return floordiv(self.num, self.den, nonzero=True)
+
     def __floor__(self) -> Any:
-        return self._integer(lambda: floordiv(self.num, self.den, nonzero=True), math.floor(self.value))
+        return self._integer(self._floor, math.floor(self.value))
 
     def __ceil__(self) -> Any:
         return self._integer(lambda: -floordiv(-self.num, self.den, nonzero=True), math.ceil(self.value))
@@ -205,8 +215,6 @@ class SymRatio(torch.SymFloat):
             return round(float(self))  # a half goes to the even neighbour: that needs the number
         return self._integer(lambda: p // q, round(self.value))
 
-    # -- comparisons -------------------------------------------------------------------------------------------------
-
     def _compare(self, relation: Comparison, op: Callable[[Any, Any], bool], other: Any) -> Any:
         parts = self._parts(other)
         if parts is None:
@@ -222,16 +230,12 @@ class SymRatio(torch.SymFloat):
             left, right = a * d, c * b
             if isinstance(right, int) and isinstance(left, Expr):
                 left, right = simplest(left, right, relation)
-            if self._holds(relation, left, right) == expected:
+            if holds(relation, self.scope.hint(left), self.scope.hint(right)) == expected:
                 return self.scope.decide(relation, left, right, f"the model compares {relation}")
         self._pin("a comparison of floats")
         if isinstance(other, SymRatio):
             other._pin("a comparison of floats")
         return expected
-
-    def _holds(self, relation: Comparison, left: Size, right: Size) -> bool:
-        a, b = self.scope.hint(left), self.scope.hint(right)
-        return {"==": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[relation]
 
     def __eq__(self, other: object) -> Any:
         return self._compare("==", operator.eq, other)
@@ -253,8 +257,6 @@ class SymRatio(torch.SymFloat):
 
     def __bool__(self) -> bool:
         return bool(self != 0)
-
-    # -- numbers: these pin ------------------------------------------------------------------------------------------
 
     def _pin(self, reason: str) -> None:
         for size in (self.num, self.den):
@@ -287,8 +289,12 @@ class SymRatio(torch.SymFloat):
         return self**0.5
 
 
-def _floored(ratio: Any) -> Any:
-    return _sym_float(math.floor(ratio))
+def _with_value(result: Any, value: float) -> Any:
+    """The result with the value that Python's own operation has, which rounds only once."""
+    if isinstance(result, SymRatio):
+        result.value = value
+        return result
+    return value
 
 
 def _sym_float(value: Any) -> Any:

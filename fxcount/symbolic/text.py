@@ -58,12 +58,20 @@ def _factored(size: Expr) -> str | None:
 
 
 def in_reading_order(terms: dict[Monomial, int]) -> list[tuple[Monomial, int]]:
-    """Highest degree first, then what is added before what is subtracted, then by name."""
+    """Highest degree first, then what is added before what is subtracted, then by name.
+
+    >>> in_reading_order({(): 1, ("B",): -2, ("h",): 3, ("B", "h"): 1})
+    [(('B', 'h'), 1), (('h',), 3), (('B',), -2), ((), 1)]
+    """
     return sorted(terms.items(), key=lambda term: (-len(term[0]), term[1] < 0, factors_of(term[0])))
 
 
 def factors_of(m: Monomial) -> list[tuple[bool, str]]:
-    """Symbols before atoms, each by name."""
+    """Symbols before atoms, each by name.
+
+    >>> factors_of(("B", "h"))
+    [(False, 'B'), (False, 'h')]
+    """
     return sorted((isinstance(f, Atom), f) for f in m)
 
 

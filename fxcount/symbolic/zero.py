@@ -19,8 +19,9 @@ from itertools import product
 from math import lcm, prod
 
 from fxcount.symbolic.atom import Atom
-from fxcount.symbolic.calc import evaluate, free_symbols, substitute
+from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import MEMO, Expr, Size, symbol
+from fxcount.symbolic.values import evaluate, free_symbols
 
 __all__ = ["is_zero"]
 
@@ -59,7 +60,10 @@ def _is_zero(size: Expr) -> bool:
             name: symbol(name) * periods[name] + (r - periods[name]) if periods[name] > 1 else symbol(name)
             for name, r in zip(names, residues, strict=True)
         }
-        rest = substitute(size, values)
+        try:
+            rest = substitute(size, values)
+        except ZeroDivisionError:  # a divisor is 0 on this class
+            return False
         if isinstance(rest, Expr) or rest:
             return False
     return True

@@ -56,8 +56,8 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
 
 def _stacked(tracer: Any, data: Any, dtype: Any, device: torch.device) -> StandIn:
     if isinstance(data, torch.Tensor):
-        options = {"dtype": dtype} if dtype is not None else {}
-        return tracer.run(torch.Tensor.to, data, **options) if options else data
+        stand_in: StandIn = data if isinstance(data, StandIn) else tracer.state(data)
+        return stand_in if dtype is None else tracer.run(torch.Tensor.to, stand_in, dtype=dtype)
     if not isinstance(data, (list, tuple)):
         return make_literal(tracer, data, dtype, device)
     parts = [_stacked(tracer, d, dtype, device) for d in data]

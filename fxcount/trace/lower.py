@@ -67,10 +67,10 @@ class _Lowering:
         """For every symbol an input size that is ``scale*symbol + offset``."""
         for value in self.trace.inputs:
             for dim, size in enumerate(value.fact.shape):
-                names = free_symbols(size)
-                linear = _linear(size, *names) if len(names) == 1 else None
+                names = sorted(free_symbols(size))
+                linear = _linear(size, names[0]) if len(names) == 1 else None
                 if linear is not None:
-                    self.places.setdefault(*names, (value, dim, *linear))
+                    self.places.setdefault(names[0], (value, dim, *linear))
 
     def _symbol(self, name: str) -> Any:
         found = self.symbols.get(name)
@@ -97,7 +97,8 @@ class _Lowering:
         if found is not None:
             return found
         results: list[Any] = []
-        for op, a, b in to_rows(size):
+        rows: list[list[Any]] = to_rows(size)
+        for op, a, b in rows:
             if op == "int":
                 results.append(int(a))
             elif op == "sym":

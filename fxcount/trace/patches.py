@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import torch.nn.functional
 
 from fxcount.trace.tracer import Tracer
 
-__all__ = ["patched", "preserved"]
+__all__ = ["no_collection", "patched", "preserved"]
 
 _FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.nn.init)
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -58,6 +59,22 @@ def patched(tracer: Tracer) -> Iterator[None]:
     finally:
         for owner, name, value in saved:
             setattr(owner, name, value)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep the cyclic garbage collector out of the block.
+
+    It would walk all of torch's objects several times during a long trace, and a tensor in a reference cycle would die
+    at a moment that has nothing to do with the model.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _FLAGS = ("_is_compiling_flag", "_is_exporting_flag")

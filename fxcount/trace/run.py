@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.utils import _pytree as pytree
 
 from fxcount.errors import FxcountError, InputError
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
 from fxcount.trace.outputs import collect
-from fxcount.trace.patches import patched, preserved
+from fxcount.trace.patches import no_collection, patched, preserved
 from fxcount.trace.specs import InputSpec, default_hints, parse_inputs
 from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Declared, Trace
@@ -62,7 +63,7 @@ def trace_model(
     inputs = [s._value for s in stand_ins if isinstance(s, StandIn)]
     call_args, call_kwargs = pytree.tree_unflatten(stand_ins, tree)
     del stand_ins
-    with preserved(model), patched(tracer):
+    with no_collection(), preserved(model), patched(tracer):
         try:
             with tracer:
                 result = model(*call_args, **call_kwargs)
@@ -108,14 +109,14 @@ def _state_names(model: torch.nn.Module) -> tuple[dict[int, tuple[str, ...]], tu
 
 
 def _declared(tensor: torch.Tensor, names: tuple[str, ...], hidden: set[str]) -> Declared:
-    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
         raise InputError(
             f"the parameter {names[0]} is not initialised (a lazy module)",
             hint="run the model once on real or meta tensors, so that its lazy modules learn their sizes",
         )
     shape = tuple(tensor.shape)
     try:
-        storage, offset = tensor.untyped_storage()._cdata, tensor.storage_offset()
+        storage, offset = tensor.untyped_storage()._cdata, int(tensor.storage_offset())
         span = 1 + sum((n - 1) * s for n, s in zip(shape, tensor.stride(), strict=True)) if tensor.numel() else 0
     except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage
         storage, offset, span = id(tensor), 0, tensor.numel()

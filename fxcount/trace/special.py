@@ -135,9 +135,9 @@ for _name, _answer in {
     "_backward_hooks": lambda x: None,
     "retains_grad": lambda x: False,
 }.items():
-    _descriptor = getattr(torch.Tensor, _name, None)
-    if hasattr(_descriptor, "__get__"):
-        METADATA[_descriptor.__get__] = lambda x, *_rest, _answer=_answer: _answer(x)
+    _getter = getattr(getattr(torch.Tensor, _name, None), "__get__", None)
+    if _getter is not None:
+        METADATA[_getter] = lambda x, *_rest, _answer=_answer: _answer(x)
 
 
 def _no_backward(x: StandIn) -> Any:
@@ -237,14 +237,27 @@ def _data_query(name: str) -> Callable[..., Any]:
 
 
 def vmap(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Stands in for ``torch.vmap`` while tracing."""
-    from fxcount.trace.batching import batched
+    """Stands in for ``torch.vmap`` while tracing: real tensors pass, stand-ins have no batching rules."""
 
-    return batched(func, *args, **kwargs)
+    def mapped(*inputs: Any, **named: Any) -> Any:
+        if _has_stand_in(inputs) or _has_stand_in(named.values()):
+            raise UnsupportedError(
+                "the model uses torch.vmap over tensors of the analysis",
+                hint="write the batch dimension out, e.g. by broadcasting",
+            )
+        with torch._C.DisableTorchFunction():
+            return torch._functorch.apis.vmap(func, *args, **kwargs)(*inputs, **named)
+
+    return mapped
 
 
 def _ignore(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
     return args[0] if args else None
+
+
+def _getter_of(name: str) -> Any:
+    """The ``__get__`` of a tensor property, which is what a ``TorchFunctionMode`` sees."""
+    return vars(torch._C.TensorBase)[name].__get__
 
 
 SPECIAL: dict[Any, Callable[..., Any]] = {
@@ -254,14 +267,14 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.scalar_tensor: _tensor,
     torch.from_numpy: _from_numpy,
     torch.Tensor.new_tensor: _new_tensor,
-    torch.Tensor.T.__get__: _reversed,
-    torch.Tensor.mT.__get__: _matrix_transpose,
-    torch.Tensor.H.__get__: _adjoint,
-    torch.Tensor.mH.__get__: _adjoint,
-    torch.Tensor.data.__get__: _data,
-    torch.Tensor.data.__set__: _set_data,
-    torch.Tensor.real.__get__: _real,
-    torch.Tensor.imag.__get__: _imag,
+    _getter_of("T"): _reversed,
+    _getter_of("mT"): _matrix_transpose,
+    _getter_of("H"): _adjoint,
+    _getter_of("mH"): _adjoint,
+    _getter_of("data"): _data,
+    vars(torch._C.TensorBase)["data"].__set__: _set_data,
+    _getter_of("real"): _real,
+    _getter_of("imag"): _imag,
     torch.result_type: _result_type,
     torch.equal: _data_query("equal"),
     torch.Tensor.equal: _data_query("equal"),

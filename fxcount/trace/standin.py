@@ -47,12 +47,12 @@ class StandIn(torch.Tensor):
     _known: Any
     _symbols: Any  # nested lists of symbolic sizes, for torch.tensor([h, w])
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def make(tracer: Tracer, value: Value, storage: Storage, known: Any = None) -> StandIn:
         fact = value.fact
-        made: StandIn = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: StandIn = torch.Tensor._make_wrapper_subclass(
             StandIn, tracer.layout(fact)[1], dtype=fact.dtype, device=fact.device
         )
         made._value = value
@@ -62,7 +62,9 @@ class StandIn(torch.Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> NoReturn:
         raise UnsupportedError(
             f"{func} reached a stand-in tensor below the level fxcount traces at, or after its analysis ended",
             hint="a tensor of the analysis was kept, or the op is called from compiled code",
@@ -77,7 +79,7 @@ class StandIn(torch.Tensor):
     def shape(self) -> torch.Size:  # type: ignore[override]
         return self._tracer.layout(self._value.fact)[0]
 
-    def size(self, dim: int | None = None) -> Any:  # type: ignore[override]
+    def size(self, dim: int | None = None) -> Any:
         sizes = self._tracer.layout(self._value.fact)[0]
         return sizes if dim is None else sizes[dim]
 
@@ -104,14 +106,14 @@ class StandIn(torch.Tensor):
         return self._value.fact.device
 
     @property
-    def requires_grad(self) -> bool:  # type: ignore[override]
+    def requires_grad(self) -> bool:
         return self._value.requires_grad
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
         self.requires_grad_(flag)
 
-    def requires_grad_(self, requires_grad: bool = True) -> StandIn:  # type: ignore[override]
+    def requires_grad_(self, requires_grad: bool = True) -> StandIn:
         self._tracer.set_requires_grad(self, requires_grad)
         return self
 
@@ -127,7 +129,7 @@ class StandIn(torch.Tensor):
     def is_leaf(self) -> bool:  # type: ignore[override]
         return not (self._value.requires_grad and self._value.origin == "op")
 
-    def stride(self, dim: int | None = None) -> Any:  # type: ignore[override]
+    def stride(self, dim: int | None = None) -> Any:
         strides = tuple(self._tracer.as_int(s) for s in self._value.fact.stride())
         return strides if dim is None else strides[dim]
 
@@ -167,7 +169,7 @@ class StandIn(torch.Tensor):
     def __hash__(self) -> int:
         return id(self)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         fact = self._value.fact
         return f"StandIn({tuple(fact.shape)}, {str(fact.dtype).removeprefix('torch.')}, {fact.device})"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import CodeType
 from typing import Any, NoReturn
 
 import torch
@@ -20,7 +19,7 @@ from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize
 from fxcount.trace import constants
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn, Storage, data_error
-from fxcount.trace.tape import Call, Event, ModuleCall, Origin, Signature, Source, State, StorageInfo, Value
+from fxcount.trace.tape import Call, Event, ModuleCall, Origin, Signature, State, StorageInfo, Value
 
 __all__ = ["Tracer"]
 
@@ -310,7 +309,8 @@ class Tracer(TorchFunctionMode):
     def _storage_of(self, tensor: torch.Tensor, origin: Origin, name: str, fact: TensorFact, known: bool) -> Storage:
         try:
             real = tensor.untyped_storage()
-            key, nbytes = real._cdata, real.nbytes()
+            key = real._cdata
+            nbytes: Size = real.nbytes()
         except (NotImplementedError, RuntimeError):  # sparse, quantised or wrapped tensors have no storage of their own
             key, nbytes = id(tensor), fact.nbytes
         found = self._shared_storages.get(key)
@@ -337,7 +337,7 @@ class Tracer(TorchFunctionMode):
 
     def as_int(self, size: Size) -> Any:
         """What the model holds for a size: an int, or a symbolic integer."""
-        return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
+        return size if isinstance(size, int) else SymSize(size, self.scope.hint(size), self.scope)
 
     def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
         if memory_format in (torch.contiguous_format, torch.preserve_format):

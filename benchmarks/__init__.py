@@ -1,0 +1,1 @@
+"""Benchmarks of fxcount: ``python benchmarks/speed.py`` and ``python benchmarks/readable.py``."""

@@ -1,0 +1,80 @@
+"""The value of a size for given numbers, and the symbols in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from fxcount.errors import SizeError
+from fxcount.symbolic.atom import Atom
+from fxcount.symbolic.expr import MEMO, Expr, Size
+
+__all__ = ["evaluate", "free_symbols"]
+
+
+def free_symbols(size: Size) -> frozenset[str]:
+    """The names of the symbols the size depends on.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> sorted(free_symbols(symbol("B") * (symbol("H") // 2) + 1))
+    ['B', 'H']
+    """
+    return _free_symbols(size) if isinstance(size, Expr) else frozenset()
+
+
+@lru_cache(MEMO)
+def _free_symbols(size: Expr) -> frozenset[str]:
+    names: set[str] = set()
+    for factor in {f for m in size.terms for f in m}:
+        if isinstance(factor, Atom):
+            for argument in factor.args:
+                names |= free_symbols(argument)
+        else:
+            names.add(factor)
+    return frozenset(names)
+
+
+def evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int] | None = None) -> int:
+    """The exact value; integers of any length.
+
+    Many sizes at the same values share their floors: give them one ``memo`` (at first empty), and each is computed
+    once.
+
+    Raises:
+        SizeError: a symbol has no value.
+        ZeroDivisionError: a divisor is 0 for these values.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> evaluate(symbol("B") ** 3 * (symbol("H") // 2), {"B": 10**9, "H": 7})
+    3000000000000000000000000000
+    """
+    return int(size) if isinstance(size, int) else _evaluate(size, values, {} if memo is None else memo)
+
+
+def _evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int]) -> int:
+    if isinstance(size, int):
+        return int(size)
+    total = 0
+    for m, c in size.terms.items():
+        for factor in m:
+            value = memo.get(factor)
+            if value is None:
+                value = memo[factor] = _value(factor, values, memo)
+            c *= value
+        total += c
+    return total
+
+
+def _value(factor: str, values: Mapping[str, int], memo: dict[str, int]) -> int:
+    if isinstance(factor, Atom):
+        arguments = [_evaluate(a, values, memo) for a in factor.args]
+        if factor.kind == "floor":
+            return arguments[0] // arguments[1]
+        return max(arguments) if factor.kind == "max" else min(arguments)
+    try:
+        return int(values[factor])
+    except KeyError:
+        known = ", ".join(sorted(values)) or "none"
+        raise SizeError(
+            f"no value for the symbol {factor!r}", hint=f"give one for each symbol; given: {known}"
+        ) from None

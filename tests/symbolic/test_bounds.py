@@ -1,0 +1,62 @@
+"""Bounds hold for every value in the domain, and are tight where the rest of the package leans on them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given
+
+from fxcount.symbolic import is_nonnegative, lower_bound, max_, min_, symbol, upper_bound
+from tests.symbolic.trees import as_number, as_size, formulas, values
+
+B, H, W = map(symbol, "BHW")
+
+
+@given(formulas, values)
+def test_bounds_hold(text, numbers):
+    size, value = as_size(text), as_number(text, numbers)
+    assume(None not in (size, value))
+    low, high = lower_bound(size), upper_bound(size)
+    assert low is None or low <= value
+    assert high is None or value <= high
+
+
+@given(formulas, values)
+def test_bounds_hold_within_bounds(text, numbers):
+    size, value = as_size(text), as_number(text, numbers)
+    assume(None not in (size, value))
+    bounds = {name: (v - 1 or 1, v + 2) for name, v in numbers.items()}
+    low, high = lower_bound(size, bounds), upper_bound(size, bounds)
+    assert low is None or low <= value
+    assert high is None or value <= high
+
+
+@pytest.mark.parametrize(
+    ("size", "low", "high"),
+    [
+        (H, 1, None),
+        (5 - H, None, 4),
+        (H * W - H, 0, None),
+        (H * W - H - W + 1, 0, None),
+        (H % 7, 0, 6),
+        ((7 - H % 7) % 7, 0, 6),
+        (7 * ((H + 6) // 7) - H, 0, 6),
+        ((H + 6) // 7, 1, None),
+        (H // 7, 0, None),
+        (B * (H // 2) - B, None, None),
+        (max_(H, W) + 3, 4, None),
+        (min_(H, 9), 1, 9),
+        (H - W, None, None),
+    ],
+)
+def test_tight(size, low, high):
+    if low is None and high is None and size == B * (H // 2) - B:
+        assert not is_nonnegative(size)  # H may be 1
+        return
+    assert (lower_bound(size), upper_bound(size)) == (low, high)
+
+
+def test_given_bounds():
+    assert lower_bound(H // 32, {"H": (64, 100)}) == 2
+    assert upper_bound(H // 32, {"H": (64, 100)}) == 3
+    assert is_nonnegative(H - 33, {"H": (33, None)})
+    assert not is_nonnegative(H - 34, {"H": (33, None)})
