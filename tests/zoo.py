@@ -20,11 +20,13 @@ Sizes = Mapping[str, int]
 _DTYPES = {"i64": torch.int64, "f32": torch.float32, "bool": torch.bool}
 
 IMAGES = ({"B": 3, "H": 97, "W": 163}, {"B": 1, "H": 224, "W": 257}, {"B": 5, "H": 193, "W": 131})
-WINDOWS = ({"B": 3, "H": 257, "W": 235}, {"B": 1, "H": 449, "W": 388}, {"B": 5, "H": 239, "W": 353})
+WINDOWS = ({"B": 3, "H": 127, "W": 193}, {"B": 1, "H": 227, "W": 116}, {"B": 5, "H": 181, "W": 149})
 PATCHES = ({"B": 3, "H": 96, "W": 160}, {"B": 1, "H": 352, "W": 96}, {"B": 5, "H": 160, "W": 416})
 BATCHES = ({"B": 3}, {"B": 1}, {"B": 11})
 TEXTS = ({"B": 3, "S": 77}, {"B": 7, "S": 199}, {"B": 5, "S": 11})
 PAIRS = ({"B": 3, "S": 77, "T": 19}, {"B": 1, "S": 199, "T": 31}, {"B": 5, "S": 11, "T": 7})
+
+REPLIES = ({"B": 3, "T": 19}, {"B": 1, "T": 31}, {"B": 5, "T": 7})
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ CASES = {
         Case("bert", _hugging("BertModel", "BertConfig", **_BERT), (), {"input_ids": _IDS}, TEXTS),
         Case("gpt2", _hugging("GPT2LMHeadModel", "GPT2Config", **_GPT2), (), {"input_ids": _IDS}, TEXTS),
         Case("t5", _hugging("T5ForConditionalGeneration", "T5Config", **_T5), (), {"input_ids": _IDS, "decoder_input_ids": "i64[B,T]"}, PAIRS),
-        Case("whisper", _hugging("WhisperForConditionalGeneration", "WhisperConfig", **_WHISPER), (), {"input_features": "f32[B,80,302]", "decoder_input_ids": "i64[B,T]"}, PAIRS),
+        Case("whisper", _hugging("WhisperForConditionalGeneration", "WhisperConfig", **_WHISPER), (), {"input_features": "f32[B,80,302]", "decoder_input_ids": "i64[B,T]"}, REPLIES),
     )
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Scaled dot product attention in torch's spellings, and the fused attention and encoder layers.
+"""Scaled dot product attention in torch's spellings, and ``flex_attention``.
 
 Shapes:  q (*B, H, S, D), k (*B', H', T, D), v (*B', H', T, V) -> y (*B, H, S, V); H' divides H with ``enable_gqa``
 Counts:  per pair of a query and a key, of which there are P = prod(B) * H * S * T (also above a causal diagonal):
@@ -25,8 +25,10 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.common import broadcast, shape_text
 from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.fused import OPS as FUSED
+from fxcount.ops.fused import softmax_scalars
 from fxcount.ops.iterator import dense_like
-from fxcount.ops.matmul import contraction, matmul_copies, require, require_dtype, require_rank
+from fxcount.ops.matmul import contraction, matmul_copies, require_dtype, require_rank
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size, ceildiv, max_, mod, prod
@@ -123,9 +125,7 @@ def _efficient_shape(
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state
 
 
-def _device_shape(
-    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
-) -> tuple[Any, ...]:
+def _device_shape(scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> tuple[Any, ...]:
     """Other kernels for CUDA: output, logsumexp, bookkeeping of nested sequences, random state, debug mask."""
     y = _dense_attention(scope, query, key, value)
     state = query.new((), torch.int64)
@@ -150,12 +150,7 @@ def _attention_work(
     macs = pairs * (query.shape[-1] + value.shape[-1])
     scaled = Scalars(mul=pairs, add=pairs if masked else 0)
     dropped = Scalars(mul=pairs, div=pairs) if dropout_p else Scalars()
-    return contraction(y.dtype, macs, scaled + _softmax(queries, key.shape[-2]) + dropped)
-
-
-def _softmax(rows: Size, length: Size) -> Scalars:
-    n = rows * length
-    return Scalars(add=3 * n - 2 * rows, fn=n, div=n)
+    return contraction(y.dtype, macs, scaled + softmax_scalars(queries, key.shape[-2]) + dropped)
 
 
 def attention_cost(
@@ -187,7 +182,7 @@ def _device_cost(
     **kwargs: Any,
 ) -> Work:
     # (attn_bias, compute_log_sumexp, dropout_p, is_causal) or (dropout_p, is_causal)
-    with_bias = not args or not isinstance(args[0], float)
+    with_bias = not args or not isinstance(args[0], (int, float))
     bias, rest = (args[0] if args else kwargs.get("attn_bias"), args[2:]) if with_bias else (None, args)
     dropout = dropout_p if dropout_p is not None else rest[0] if rest else 0.0
     causal = rest[1] if len(rest) > 1 else kwargs.get("is_causal", False)
@@ -251,98 +246,18 @@ def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_
     return _attention_work(query, key, value, y[0], False, 0.0)
 
 
-# --- fused layers ---------------------------------------------------------------------------------
-
-
-def _multi_head_shape(
-    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Any, num_head: Any,
-    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Any = None,
-    need_weights: bool = True, average_attn_weights: bool = True, mask_type: Any = None,
-) -> tuple[TensorFact, TensorFact | None]:  # fmt: skip
-    """Output (B, S, E) and the weights (B, S, T), or (B, H, S, T), or nothing."""
-    what = "_native_multi_head_attention"
-    require_rank(what, query=(query, 3), key=(key, 3), value=(value, 3))
-    require_dtype(what, query, key, value, qkv_weight, proj_weight)
-    require(scope, query.shape[2], embed_dim, f"{what}: embedding", query.shape)
-    require(scope, qkv_weight.shape[0], 3 * embed_dim, f"{what}: qkv_weight", qkv_weight.shape)
-    if not scope.same(mod(embed_dim, num_head), 0, f"{what}: heads"):
-        raise ShapeError(f"{what}: {num_head} heads do not divide the embedding {embed_dim}")
-    heads = () if average_attn_weights else (num_head,)
-    weights = query.new((query.shape[0], *heads, query.shape[1], key.shape[1])) if need_weights else None
-    return query.new((*query.shape[:2], embed_dim)), weights
-
-
-def _multi_head_work(query: TensorFact, key: TensorFact, embed_dim: Any, num_head: Any, masked: bool) -> Work:
-    """Projections of query, key and value, attention, output projection; a bias for each of the four."""
-    batch, s, t = query.shape[0], query.shape[1], key.shape[1]
-    projected = batch * (2 * s + 2 * t)
-    rows = batch * num_head * s
-    pairs = rows * t
-    scores = Scalars(mul=pairs, add=pairs if masked else 0) + _softmax(rows, t)
-    macs = projected * embed_dim * embed_dim + 2 * batch * s * t * embed_dim
-    return contraction(query.dtype, macs, scores + Scalars(add=projected * embed_dim))
-
-
-def _multi_head_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Any, num_head: Any,
-    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Any = None,
-    need_weights: bool = True, average_attn_weights: bool = True, mask_type: Any = None,
-) -> Work:  # fmt: skip
-    """Also the mean of the weights over the heads, if they are wanted."""
-    work = _multi_head_work(query, key, embed_dim, num_head, mask is not None)
-    if not (need_weights and average_attn_weights):
-        return work
-    pairs = query.shape[0] * query.shape[1] * key.shape[1]
-    return replace(work, flops=work.flops + num_head * pairs)
-
-
-def _encoder_layer_shape(
-    scope: Scope, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, *_: Any, **__: Any
-) -> TensorFact:
-    what = "_transformer_encoder_layer_fwd"
-    require_rank(what, src=(src, 3), qkv_weight=(qkv_weight, 2))
-    require_dtype(what, src, qkv_weight)
-    require(scope, src.shape[2], embed_dim, f"{what}: embedding", src.shape)
-    return src.new(src.shape)
-
-
-def _encoder_layer_cost(
-    y: TensorFact, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, qkv_bias: TensorFact,
-    proj_weight: TensorFact, proj_bias: TensorFact, use_gelu: bool, norm_first: bool, eps: float,
-    norm_weight_1: TensorFact, norm_bias_1: TensorFact, norm_weight_2: TensorFact, norm_bias_2: TensorFact,
-    ffn_weight_1: TensorFact, ffn_bias_1: TensorFact,
-    ffn_weight_2: TensorFact, ffn_bias_2: TensorFact, mask: Any = None, mask_type: Any = None,
-) -> Work:  # fmt: skip
-    """Attention, two linear layers with gelu or relu between, two sums with the input, two layer norms."""
-    tokens, inner = src.shape[0] * src.shape[1], ffn_weight_1.shape[0]
-    attention = _multi_head_work(src, src, embed_dim, num_heads, mask is not None)
-    activation = Scalars(add=1, mul=3, fn=1) if use_gelu else Scalars(add=1)
-    biases_and_sums = Scalars(add=tokens * inner + 3 * src.numel)
-    also = biases_and_sums + activation * (tokens * inner) + _layer_norm(tokens, embed_dim) * 2
-    rest = contraction(src.dtype, 2 * src.numel * inner, also)
-    return Work(
-        attention.macs + rest.macs, attention.flops + rest.flops, attention.transcendentals + rest.transcendentals
-    )
-
-
-def _layer_norm(rows: Size, n: Size) -> Scalars:
-    """Per row: mean (n-1 additions, 1 division), n differences, n squares, n-1 additions, 1 division, + eps, root,
-    1 / root, n products, n times weight, n plus bias."""
-    return Scalars(add=rows * (4 * n - 1), mul=rows * 3 * n, div=rows * 3, root=rows)
-
-
 OPS: tuple[Op, ...] = (
     op("scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries),
     op("_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost),
     op("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
     op("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
     op(
-        "_scaled_dot_product_flash_attention", "_scaled_dot_product_cudnn_attention",
-        "_scaled_dot_product_fused_attention_overrideable", shape=_device_shape, cost=_device_cost,
+        "_scaled_dot_product_flash_attention",
+        "_scaled_dot_product_cudnn_attention",
+        "_scaled_dot_product_fused_attention_overrideable",
+        shape=_device_shape,
+        cost=_device_cost,
     ),
-    op(
-        "flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,)
-    ),
-    op("_native_multi_head_attention", shape=_multi_head_shape, cost=_multi_head_cost),
-    op("_transformer_encoder_layer_fwd", shape=_encoder_layer_shape, cost=_encoder_layer_cost),
-)  # fmt: skip
+    op("flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,)),
+    *FUSED,
+)

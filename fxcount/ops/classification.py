@@ -10,8 +10,8 @@ Counts:  nll            per row a negation, with weights a multiplication; reduc
                         C-2 additions and a division per row
          multilabel_margin  dense: every pair of classes 2 subtractions, a comparison, an addition; a division per row
          ctc            forward variables of the 2*S+1 states, T-1 steps: log of the sum of three exponentials, 13 each
-                        (2 comparisons, 3 subtractions, 3 exp, 2 additions, log, 2 additions); a final logaddexp and a
-                        negation (8); the mean divides by the target lengths
+                        (2 comparisons, 3 subtractions, 3 exp, 2 additions, log, 2 additions); at the end that of two
+                        exponentials and a negation, 9; the mean divides by the target lengths
 Source:  the definitions in the torch.nn documentation; Graves et al. 2006 for ctc
 """
 
@@ -146,7 +146,8 @@ def _cross_entropy_held(
     """Log probabilities and the weights' sum; products with weights or probabilities; smoothed sums."""
     rows = x.new(_per_row(x)).numel
     if _is_probability(x, target):
-        return 2 * x.nbytes + 2 * y.nbytes
+        products = 2 + (weight is not None) + (label_smoothing > 0)
+        return products * x.nbytes + (2 if reducing(reduction) == 1 else 1) * y.nbytes
     if label_smoothing:
         return x.nbytes * (1 if weight is None else 2) + 2 * rows * x.itemsize
     return x.nbytes + x.itemsize
@@ -212,7 +213,7 @@ def _ctc_cost(
 ) -> Work:  # fmt: skip
     samples, states = _ctc_states(log_probs, targets)
     steps = (log_probs.shape[0] - 1) * states
-    forward = Scalars(add=9, fn=4) * steps + Scalars(add=6, fn=2) * samples
+    forward = Scalars(add=9, fn=4) * steps + Scalars(add=6, fn=3) * samples
     lengths = Scalars(div=samples if reducing(reduction) == 1 else 0)
     return combined(log_probs, samples, forward + lengths, reduction)
 

@@ -93,7 +93,7 @@ def _layout_kept(scope: Scope, x: TensorFact) -> TensorFact:
 
 def angle(scope: Scope, x: TensorFact) -> TensorFact:
     if x.dtype.is_complex:
-        return dense_like(x, x.dtype.to_real())
+        return x.new(x.shape, x.dtype.to_real())
     return dense_like(x, x.dtype if x.dtype.is_floating_point else torch.get_default_dtype())
 
 

@@ -93,9 +93,7 @@ def _laid_out(y: TensorFact, x: TensorFact, weight: TensorFact) -> TensorFact:
 # --- shapes ---------------------------------------------------------------------------------------
 
 
-def _check(
-    scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, bias: Any, groups: Any, in_dim: int
-) -> None:
+def _check(scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, bias: Any, groups: Any, in_dim: int) -> None:
     require_dtype(what, x, w, bias)
     if w.ndim != spatial + 2 or x.ndim not in (spatial + 1, spatial + 2) or spatial < 1:
         raise ShapeError(
@@ -111,9 +109,7 @@ def _check(
             hint="check in_channels, groups, and that channels come before the spatial dimensions",
         )
     if not scope.same(mod(w.shape[0], groups), 0, f"{what}: groups"):
-        raise ShapeError(
-            f"{what}: groups={groups} does not divide the {w.shape[0]} channels of weight {shape_text(w.shape)}"
-        )
+        raise ShapeError(f"{what}: groups={groups} does not divide the {w.shape[0]} channels of weight {shape_text(w.shape)}")
     out_channels = w.shape[0] if in_dim == 1 else w.shape[1] * groups
     if bias is not None:
         require_rank(what, bias=(bias, 1))
@@ -231,9 +227,7 @@ def _conv_tbc_shape(scope: Scope, x: TensorFact, weight: TensorFact, bias: Tenso
     require(scope, bias.shape[0], weight.shape[2], "conv_tbc: bias must match", bias.shape, weight.shape)
     steps = x.shape[0] + 2 * pad - weight.shape[0] + 1
     if not scope.decide(">=", steps, 1, "conv_tbc: kernel fits"):
-        raise ShapeError(
-            f"conv_tbc: weight {shape_text(weight.shape)} is longer than x {shape_text(x.shape)} with pad={pad}"
-        )
+        raise ShapeError(f"conv_tbc: weight {shape_text(weight.shape)} is longer than x {shape_text(x.shape)} with pad={pad}")
     return x.new((steps, x.shape[1], weight.shape[2]))
 
 

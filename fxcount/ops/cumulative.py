@@ -96,13 +96,11 @@ def _diff_cost(
 def _diff_held(
     y: TensorFact, x: TensorFact, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
 ) -> Size:
-    """The joined input, or the difference of the order before."""
-    per_row = rows(x, dim) * y.itemsize
-    joined = prepend is not None or append is not None
+    """The joined input; of higher orders the first two differences at once, the second being the result or not."""
     size = _length(prepend, dim) + _length(x, dim) + _length(append, dim)
-    if n > 1:
-        return per_row * (size - n + 1)
-    return per_row * size if joined else 0
+    joined = size if prepend is not None or append is not None else 0
+    differences = 2 * size - 3 - y.shape[wrap_dim(dim, y.ndim)] if n > 1 else 0
+    return rows(x, dim) * y.itemsize * (joined + differences)
 
 
 def _points_dtype(y: TensorFact, x: Any) -> torch.dtype:

@@ -163,9 +163,7 @@ def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], tally: _Tally, by_mat
     right = [d for d in free if d not in both and d not in left]
     if left and right and right[-1] < left[0]:  # then bmm can write the output in order
         a, b, left, right = b, a, right, left
-    copies = sum(
-        _copied(t, runs) for t, runs in ((a, (both, left, [*summed, *right])), (b, (both, summed, [*right, *left])))
-    )
+    copies = sum(_copied(t, runs) for t, runs in ((a, (both, left, [*summed, *right])), (b, (both, summed, [*right, *left]))))
     shape = tuple(1 if d in summed else b.shape[d] if a.shape[d] == 1 else a.shape[d] for d in range(len(a.shape)))
     written = [*both, *left, *summed, *right]
     dense = contiguous_strides(tuple(shape[d] for d in written))

@@ -128,6 +128,22 @@ def _bag_cost(
     return Work(flops=scalars.work(1, weight.dtype).flops, read_bytes=read)
 
 
+def _spare_entries(
+    y: tuple[TensorFact, ...],
+    weight: TensorFact,
+    indices: TensorFact,
+    offsets: TensorFact,
+    scale_grad_by_freq: bool = False,
+    mode: int = _SUM,
+    sparse: bool = False,
+    per_sample_weights: TensorFact | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Size:
+    """The storages of the map from rows to bags and of the bag sizes are one entry longer than the tensors."""
+    return 0 if y[1].numel == 0 else indices.itemsize * (1 + include_last_offset)
+
+
 def one_hot(scope: Scope, x: TensorFact, num_classes: Any = -1) -> TensorFact:
     if x.dtype is not torch.int64:
         raise ShapeError(f"one_hot: x is {x.dtype}", hint="use int64 class numbers: .long()")
@@ -201,7 +217,7 @@ def _take_along_cost(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int
 
 def _wrapped_indices(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int | None = None) -> Size:
     """torch makes the broadcast indices non-negative in a tensor of its own."""
-    return y.numel * indices.itemsize
+    return 0 if dim is None else y.numel * indices.itemsize
 
 
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
@@ -209,7 +225,7 @@ _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 OPS: tuple[Op, ...] = (
     op("embedding", shape=embedding, cost=_embedding_cost),
     op("embedding_renorm", shape=embedding_renorm, cost=_renorm_cost),
-    op(*_BAGS, shape=embedding_bag, cost=_bag_cost),
+    op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries),
     op("gather", shape=gather, cost=_gather_cost),
     op("index_select", shape=index_select, cost=_index_select_cost),
     op("take", shape=take, cost=_take_cost),

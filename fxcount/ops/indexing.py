@@ -35,6 +35,7 @@ __all__ = ["MASKS", "OPS", "basic", "gathered_shape", "selected", "sliced"]
 
 _ENDLESS = 1 << 62  # ATen spells a missing end as the largest int64
 MASKS = (torch.bool, torch.uint8)
+_NESTED = (TensorFact, list, tuple, range, slice)
 
 
 def _data_dependent(what: str) -> DataDependentError:
@@ -123,6 +124,13 @@ def _as_tensor(index: Any, x: TensorFact) -> TensorFact | None:
     return TensorFact(tuple(shape), torch.int64, x.device)
 
 
+def _entries(key: Any) -> tuple[Any, ...]:
+    """The entries of a key; torch still takes a list that holds more than numbers for a tuple."""
+    if isinstance(key, list) and any(e is None or e is Ellipsis or isinstance(e, _NESTED) for e in key):
+        return tuple(key)
+    return key if isinstance(key, tuple) else (key,)
+
+
 def _consumed(index: Any) -> int:
     """Dimensions of ``x`` an entry uses up."""
     if index is None or index is Ellipsis or isinstance(index, bool):
@@ -137,7 +145,7 @@ def _check_mask(scope: Scope, covered: tuple[Size, ...], mask: tuple[Size, ...])
 
 def basic(scope: Scope | None, x: TensorFact, key: Any) -> tuple[TensorFact, list[TensorFact | None]]:
     """``x`` after ints, slices, ``None`` and ``...``; for each dimension left the tensor that indexes it, or ``None``."""
-    entries = key if isinstance(key, tuple) else (key,)
+    entries = _entries(key)
     used = sum(map(_consumed, entries))
     if used > x.ndim:
         raise ShapeError(
@@ -216,8 +224,7 @@ def index(scope: Scope, x: TensorFact, indices: Sequence[Any]) -> TensorFact:
 
 
 def _picked_cost(y: TensorFact, x: TensorFact, key: Any, *_: Any, **__: Any) -> Work:
-    entries = key if isinstance(key, (tuple, list)) else (key,)
-    if not any(isinstance(e, (bool, list, range)) or (isinstance(e, TensorFact) and e.shape) for e in entries):
+    if not any(isinstance(e, (bool, list, range)) or (isinstance(e, TensorFact) and e.shape) for e in _entries(key)):
         return Work(read_bytes=0, write_bytes=0)  # a view
     return Work(read_bytes=sum_(i.nbytes for i in facts_in([key])) + y.nbytes)
 

@@ -197,9 +197,7 @@ def _svd_shape(
     return _columns(a, m, m if full_matrices else k), _singular(a), _columns(a, n if full_matrices else k, n)
 
 
-def _svd_cost(
-    y: Any, a: TensorFact, full_matrices: bool = True, compute_uv: bool = True, driver: str | None = None
-) -> Work:
+def _svd_cost(y: Any, a: TensorFact, full_matrices: bool = True, compute_uv: bool = True, driver: str | None = None) -> Work:
     m, n = a.shape[-2:]
     large, small = max_(m, n), min_(m, n)
     if not compute_uv:
@@ -211,9 +209,7 @@ def _svd_cost(
 # --- solvers --------------------------------------------------------------------------------------
 
 
-def _solve_shape(
-    scope: Scope, a: TensorFact, b: TensorFact, *, left: bool = True, check_errors: bool = False
-) -> TensorFact:
+def _solve_shape(scope: Scope, a: TensorFact, b: TensorFact, *, left: bool = True, check_errors: bool = False) -> TensorFact:
     """X of A X = B, or of X A = B; b may be one vector for each matrix."""
     _check_matrix(scope, a, True)
     require_dtype("linalg.solve", a, b)

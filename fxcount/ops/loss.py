@@ -43,7 +43,7 @@ LOSSES = {
 }
 _POINTWISE_HELD = {"mse_loss", "smooth_l1_loss", "soft_margin_loss"}
 _SIGMOID = Scalars(add=4, fn=2)  # min(x, 0) - log1p(exp(-|x|))
-_CROSS = Scalars(add=5, mul=2, fn=2)  # 1-t, 1-x, t*log(x) + (1-t)*log(1-x), two clamps of the logs, negation
+_CROSS = Scalars(add=6, mul=2, fn=2)  # 1-t, 1-x, t*log(x) + (1-t)*log(1-x), two clamps of the logs, negation
 
 
 def _elementwise_loss(name: str) -> ShapeRule:
@@ -85,7 +85,7 @@ def _code(args: tuple[Any, ...], named: Any) -> int:
 def binary_cross_entropy(
     scope: Scope, x: TensorFact, target: TensorFact, weight: TensorFact | None = None, reduction: Any = 1
 ) -> TensorFact:
-    """``-(t*max(log x, -100) + (1-t)*max(log(1-x), -100))``: 9 flops, 2 logs."""
+    """``-(t*max(log x, -100) + (1-t)*max(log(1-x), -100))``: 10 flops, 2 logs."""
     _same_shapes(scope, "binary_cross_entropy", x, target)
     return reduced(elementwise(scope, "binary_cross_entropy", x.dtype, x), reduction)
 
@@ -168,7 +168,7 @@ def _poisson_cost(
 def _poisson_held(
     y: TensorFact, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Any
 ) -> Size:
-    live = 8 if full else 3
+    live = 8 if full else 3 if log_input else 4
     return live * broadcast_numel(x, target) * y.itemsize - y.nbytes
 
 

@@ -35,11 +35,16 @@ __all__ = [
     "contraction",
     "linear_cost",
     "linear_shape",
+    "matmul_copies",
     "matmul_shape",
     "merges",
+    "out_dtype",
+    "product_cost",
     "require",
     "require_dtype",
+    "require_expands",
     "require_rank",
+    "scaled_sum",
 ]
 
 NOTHING = Scalars()

@@ -147,15 +147,11 @@ def _kron_shape(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact:
     return x.new(tuple(a * b for a, b in zip(*padded, strict=True)), promote(x, other))
 
 
-def _bilinear_shape(
-    scope: Scope, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None
-) -> TensorFact:
+def _bilinear_shape(scope: Scope, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None) -> TensorFact:
     """x (*B, I), input2 (*B, J), weight (O, I, J) -> (*B, O)."""
     dtype = require_dtype("bilinear", x, input2, weight, bias)
     if x.ndim != input2.ndim or weight.ndim != 3:
-        raise ShapeError(
-            f"bilinear: ranks of {shape_text(x.shape)}, {shape_text(input2.shape)}, {shape_text(weight.shape)}"
-        )
+        raise ShapeError(f"bilinear: ranks of {shape_text(x.shape)}, {shape_text(input2.shape)}, {shape_text(weight.shape)}")
     wanted = (*x.shape[:-1], weight.shape[1], weight.shape[2])
     for got, size in zip((*input2.shape[:-1], x.shape[-1], input2.shape[-1]), wanted, strict=True):
         require(scope, got, size, "bilinear", x.shape, input2.shape, weight.shape)
@@ -169,9 +165,7 @@ def _bilinear_cost(y: TensorFact, x: TensorFact, input2: TensorFact, weight: Ten
     return contraction(y.dtype, y.numel * (x.shape[-1] + 1) * input2.shape[-1], added(y, bias))
 
 
-def _bilinear_temporaries(
-    y: TensorFact, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None
-) -> Size:
+def _bilinear_temporaries(y: TensorFact, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None) -> Size:
     return 0 if bias is None else y.nbytes
 
 
@@ -222,9 +216,7 @@ def _expanded(t: TensorFact, expand: Sequence[int]) -> tuple[Size, ...]:
 # --- grouped, scaled, integer ---------------------------------------------------------------------
 
 
-def grouped_shape(
-    scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = None, *args: Any, **kwargs: Any
-) -> TensorFact:
+def grouped_shape(scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = None, *args: Any, **kwargs: Any) -> TensorFact:
     """Products of groups: rows of x (2-d by 3-d), columns of mat2 (3-d by 2-d), inner slices (2-d by 2-d) end at
     ``offs``; 3-d by 3-d is bmm."""
     what = "grouped_mm"

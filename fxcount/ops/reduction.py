@@ -27,12 +27,12 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops import vectornorm
 from fxcount.ops.common import wrap_dim
-from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.fact import TensorFact, Work, contiguous_strides
 from fxcount.ops.iterator import elementwise
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, fact_of, is_arithmetic, total
 from fxcount.ops.softmax import reduced_shape
-from fxcount.symbolic import Scope, Size, min_
+from fxcount.symbolic import Scope, Size, max_, min_
 
 __all__ = ["OPS", "accumulated", "mean", "named", "sum_", "var"]
 
@@ -208,8 +208,11 @@ def quantile(
         raise ShapeError(f"quantile: input must be float or double, got {x.dtype}")
     if isinstance(q, TensorFact) and q.dtype is not x.dtype:
         raise ShapeError(f"quantile: q must be {x.dtype} as the input, got {q.dtype}")
-    lead = q.shape if isinstance(q, TensorFact) else ()
-    return x.new((*lead, *reduced_shape(x, dim, keepdim)))
+    shape = reduced_shape(x, dim, keepdim)
+    if not (isinstance(q, TensorFact) and q.shape):
+        return x.new(shape)
+    *outer, inner = contiguous_strides((*shape, *q.shape))  # computed with the quantiles last, then moved in front
+    return TensorFact((*q.shape, *shape), x.dtype, x.device, (inner, *outer) if shape else None)
 
 
 def _quantile_cost(y: TensorFact, x: TensorFact, q: Any, *_: Any, **__: Any) -> Work:
@@ -218,13 +221,16 @@ def _quantile_cost(y: TensorFact, x: TensorFact, q: Any, *_: Any, **__: Any) -> 
 
 
 def _quantile_sorted(y: TensorFact, x: TensorFact, q: Any, *_: Any, **__: Any) -> Size:
-    """The sorted values and their indices, while no result exists yet; a number q becomes a tensor."""
-    return x.numel * (x.itemsize + 8) - y.nbytes + (0 if isinstance(q, TensorFact) else x.itemsize)
+    """The sorted values and their indices, while no result exists yet; or the sorted values with the ranks, their
+    fractions, the upper neighbours and both positions. A number q becomes a tensor."""
+    sorting = x.numel * (x.itemsize + 8) - y.nbytes
+    interpolating = x.nbytes + (3 * x.itemsize + 16) * y.numel
+    return max_(sorting, interpolating) + (0 if isinstance(q, TensorFact) else x.itemsize)
 
 
 def _nanmean_held(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
-    """The mask and the counts, while no result exists yet."""
-    return x.numel + (8 - y.itemsize) * y.numel
+    """The mask and the counts, while no result exists yet; or the counts and the sums."""
+    return max_(x.numel + 8 * y.numel - y.nbytes, (8 + y.itemsize) * y.numel)
 
 
 _COMPARE = _steps_cost(Scalars(add=1))

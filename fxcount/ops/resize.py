@@ -1,8 +1,8 @@
 """Resampling: interpolation to a size or by a factor, sampling at a grid, and shuffles between channels and space.
 
-Shapes:  interpolation x (N, C, *I) -> (N, C, *O), O given or floor(I * factor). A factor is taken for the simplest
-         fraction that is the same float: exact for 2, 0.5, 1.25; torch multiplies floats, and 0.29 * 100 is 28.99...
-         for it, so that a size the fraction gives exactly can be one less.
+Shapes:  interpolation x (N, C, *I) -> (N, C, *O), O given or floor(I * factor), which torch computes in doubles: for
+         it 100 * 0.29 is 28.99..., 28. A formula is given for factors that no size makes round so; for others the
+         size is pinned, and recorded.
          grid_sampler  x (N, C, *I), grid (N, *O, n) -> (N, C, *O);  pixel_shuffle (*, C*r*r, H, W) -> (*, C, H*r, W*r)
 Counts:  linear (t = 2 taps) and cubic (t = 4) interpolation weigh t values per dimension, one dimension after the
          other: f(n) = t*f(n - 1) + 2t - 1 flops per element, so 3, 9, 21 for linear in 1, 2, 3 dimensions and 35 for
@@ -41,24 +41,34 @@ __all__ = ["OPS", "scaled"]
 # --- interpolation ---------------------------------------------------------------------------------------------------
 
 
-def scaled(scope: Scope, n: Size, factor: float) -> Size:
-    """``int(n * factor)`` as torch computes it for a number, as an exact fraction for a symbolic size.
+def scaled(scope: Scope, n: Size, factor: Any) -> Size:
+    """``int(n * factor)`` in torch's double arithmetic; a symbolic size is pinned where no formula gives that.
 
     >>> from fxcount.symbolic import symbol
     >>> scaled(Scope({"H": 10}), symbol("H"), 1.5), scaled(Scope({}), 100, 0.29)
     (H + floor(H/2), 28)
     """
-    if isinstance(n, int):
-        return int(n * float(factor))
-    num, den = getattr(factor, "num", None), getattr(factor, "den", None)  # a quotient of sizes
-    if num is None or den is None:
-        exact = Fraction(factor)
-        simple = exact.limit_denominator(1 << 10)
-        num, den = (simple if float(simple) == factor else exact).as_integer_ratio()
-    size = floordiv(n * num, den)
-    if scope.hint(size) != int(scope.hint(n) * float(getattr(factor, "value", factor))):
-        return int(scope.pin(n, f"interpolation by {factor}") * float(factor))
-    return size
+    if not isinstance(n, int):
+        if hasattr(factor, "num"):  # a quotient of sizes; not exact if the double it is in torch may round down
+            size = floordiv(n * factor.num, factor.den)
+            if factor.exact and scope.hint(size) == int(scope.hint(n) * factor.value):
+                return size
+        else:
+            fraction = _never_rounded_down(float(factor))
+            if fraction is not None:
+                return floordiv(n * fraction.numerator, fraction.denominator)
+    return int(scope.pin(n, f"interpolation by {factor}") * float(factor))
+
+
+def _never_rounded_down(factor: float) -> Fraction | None:
+    """The fraction p/q with ``int(n * factor) == floor(n*p/q)`` for every size n, if there is a short one.
+
+    They can only differ where q divides n*p =: q*k, and the double product falls below k. It does not if the double is
+    at least p/q, or short of it by a relative 2**-54 at most: half the distance of k to the double below it.
+    """
+    exact = Fraction(factor)
+    simple = exact.limit_denominator(1 << 10)
+    return simple if float(simple) == factor and simple - exact <= simple / (1 << 54) else None
 
 
 def _factors(n: int, scales: Sequence[Any]) -> list[float | None]:

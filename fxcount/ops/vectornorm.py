@@ -102,14 +102,14 @@ def _sides(x: TensorFact, dim: Any) -> tuple[Size, Size]:
 
 
 def _matrix_norm_held(y: TensorFact, x: TensorFact, ord: Any = "fro", dim: Any = (-2, -1), *_: Any, **__: Any) -> Size:
-    """The norms of the rows or columns; the singular value decomposition."""
+    """The norms of the rows or columns; the singular value decomposition, while no result exists yet."""
     if ord == "fro":
         return 0
     row, column = _matrix_dims(x, dim)
     if ord not in ("nuc", 2, -2):
         return y.numel * y.itemsize * x.shape[column if ord in (1, -1) else row]
     k, longer = _sides(x, dim)
-    return y.numel * ((k * k + k * longer) * x.itemsize + k * y.itemsize)
+    return y.numel * ((k * k + k * longer) * x.itemsize + (k - 1) * y.itemsize)
 
 
 def _is_matrix_norm(x: TensorFact, ord: Any, dim: Any) -> bool:

@@ -102,9 +102,7 @@ def _interval(factor: str, bounds: Bounds) -> Interval:
         return bounds.get(factor, (1, None))
     if factor.kind == "floor":
         p, q = factor.args
-        return _quotient(
-            (lower_bound(p, bounds), upper_bound(p, bounds)), (lower_bound(q, bounds), upper_bound(q, bounds))
-        )
+        return _quotient((lower_bound(p, bounds), upper_bound(p, bounds)), (lower_bound(q, bounds), upper_bound(q, bounds)))
     lows = [lower_bound(a, bounds) for a in factor.args]
     highs = [upper_bound(a, bounds) for a in factor.args]
     if factor.kind == "max":

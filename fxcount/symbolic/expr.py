@@ -140,9 +140,7 @@ class Expr:
         return result
 
     def _refuse(self, what: str) -> NoReturn:
-        raise TypeError(
-            f"the size {self} is symbolic and {what}; use Scope.decide(...), Scope.same(...) or Scope.pin(...)"
-        )
+        raise TypeError(f"the size {self} is symbolic and {what}; use Scope.decide(...), Scope.same(...) or Scope.pin(...)")
 
     def __bool__(self) -> NoReturn:
         self._refuse("has no truth value")

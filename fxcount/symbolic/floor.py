@@ -113,13 +113,15 @@ def _by_int(p: Expr, q: int) -> Size:
     if merged is None:
         merged = _in_one_step(numerator, q)
     if merged is None:
-        merged = _floor_atom(numerator, q)
+        atom = _atom(numerator, q)
+        known = _in_one_step(_mirror(atom).args[0], q) if atom.half else None
+        merged = make({(atom,): 1}) if known is None else make(dict.fromkeys(atom.half, 1)) - known
     return make(out) + merged
 
 
-def _in_one_step(p: Expr, q: int) -> int | None:
+def _in_one_step(p: Size, q: int) -> int | None:
     """``floor(p/q)`` if the bounds of ``p`` leave only one value, as for ``n % 3 // 4``."""
-    if not any(type(f) is Atom for m in p.terms for f in m):
+    if isinstance(p, int) or not any(type(f) is Atom for m in p.terms for f in m):
         return None  # a polynomial has no bounds
     low, high = lower_bound(p), upper_bound(p)
     return low // q if low is not None and high is not None and low // q == high // q else None
@@ -141,9 +143,7 @@ def _merge(p: Size, q: Size) -> Size | None:
     """``floor(p/q)`` for ``q >= 1`` with a floor of coefficient 1 or -1 in ``p`` merged into it, or None."""
     if isinstance(p, int):
         return None
-    inner = [
-        m for m, c in p.terms.items() if len(m) == 1 and c in (1, -1) and type(m[0]) is Atom and m[0].kind == "floor"
-    ]
+    inner = [m for m, c in p.terms.items() if len(m) == 1 and c in (1, -1) and type(m[0]) is Atom and m[0].kind == "floor"]
     for m in sorted(inner):
         atom, sign = m[0], p.terms[m]
         assert isinstance(atom, Atom)

@@ -76,9 +76,7 @@ def _operation(node: ast.BinOp, text: str) -> Size:
             raise _error(text, _column(node.right, text), "division by zero")
         return floordiv(a, b) if isinstance(node.op, ast.FloorDiv) else mod(a, b)
     if isinstance(node.op, ast.Div):
-        raise _error(
-            text, _column(node.right, text), "a size is an integer: write // (rounding down), floor(a/b) or ceil(a/b)"
-        )
+        raise _error(text, _column(node.right, text), "a size is an integer: write // (rounding down), floor(a/b) or ceil(a/b)")
     raise _error(text, _column(node.right, text), "a size cannot hold this operation")
 
 

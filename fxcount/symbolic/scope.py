@@ -34,9 +34,7 @@ Comparison: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 class Scope:
     """One per analysis. ``where`` says which line of the model runs; it is asked only when something is recorded."""
 
-    def __init__(
-        self, hints: Mapping[str, int], bounds: Bounds = NO_BOUNDS, where: Callable[[], str] | None = None
-    ) -> None:
+    def __init__(self, hints: Mapping[str, int], bounds: Bounds = NO_BOUNDS, where: Callable[[], str] | None = None) -> None:
         self.symbols: dict[str, Expr] = {}
         self.hints: dict[str, int] = {}
         self.bounds: dict[str, tuple[int | None, int | None]] = {}

@@ -33,9 +33,7 @@ from fxcount.symbolic.symint import SymSize, nonzero_hint, to_sym
 
 __all__ = ["SymRatio"]
 
-SHORT = (
-    1 << 10
-)  # largest denominator of a float that is kept exact: then float arithmetic is exact for sizes below 2**43
+SHORT = 1 << 10  # largest denominator of a float that is kept exact: then float arithmetic is exact for sizes below 2**43
 Parts: TypeAlias = tuple[Size, Size, float, bool]  # numerator, denominator, value at the hints, exact?
 
 
@@ -50,9 +48,7 @@ class SymRatio(torch.SymFloat):
 
     @property
     def node(self) -> NoReturn:
-        raise AttributeError(
-            f"the symbolic quotient {self} has no SymNode; use float(quotient) to pin it to its sample value"
-        )
+        raise AttributeError(f"the symbolic quotient {self} has no SymNode; use float(quotient) to pin it to its sample value")
 
     def __repr__(self) -> str:
         if isinstance(self.den, int) and self.den == 1:

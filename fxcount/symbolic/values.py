@@ -75,6 +75,4 @@ def _value(factor: str, values: Mapping[str, int], memo: dict[str, int]) -> int:
         return int(values[factor])
     except KeyError:
         known = ", ".join(sorted(values)) or "none"
-        raise SizeError(
-            f"no value for the symbol {factor!r}", hint=f"give one for each symbol; given: {known}"
-        ) from None
+        raise SizeError(f"no value for the symbol {factor!r}", hint=f"give one for each symbol; given: {known}") from None

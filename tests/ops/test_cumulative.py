@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
@@ -69,8 +70,8 @@ def _trapezoid(row: list[Counted]) -> None:
 
 def _areas(row: list[Counted], points: list[Counted] | None) -> list[Counted]:
     if points is None:
-        return [(a + b) * 0.125 for a, b in zip(row, row[1:], strict=False)]
-    steps = zip(points, points[1:], strict=False)
+        return [(a + b) * 0.125 for a, b in pairwise(row)]
+    steps = pairwise(points)
     return [(a + b) * (q - p) for a, b, (p, q) in zip(row, row[1:], steps, strict=False)]
 
 
@@ -102,7 +103,7 @@ def test_work_by_definition(func, definition) -> None:
 def test_differences_of_differences(order: int) -> None:
     def definition(row: list[Counted]) -> None:
         for _ in range(order):
-            row = [b - a for a, b in zip(row, row[1:], strict=False)]
+            row = [b - a for a, b in pairwise(row)]
 
     assert work(torch.diff, BN, order) == _wanted(definition, 3, 11)
 
@@ -118,7 +119,7 @@ def test_differences_of_joined_tensors() -> None:
 def test_integrals_between_points() -> None:
     tally: Counter[str] = Counter()
     points = counted(tally, 11)
-    steps = [b - a for a, b in zip(points, points[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(points)]
     for row in counted(tally, 3, 11):
         _ = _fold([(a + b) * s for a, b, s in zip(row, row[1:], steps, strict=False)]) / 2
     assert work(torch.trapezoid, BN, T("N"))["flops"] == tally["flops"]
@@ -131,7 +132,8 @@ def test_integrals_between_points() -> None:
 
 HELD = [
     call(torch.cumsum, X, 1), call(torch.cummax, X, 1), call(torch.logcumsumexp, X, 1), call(torch.diff, X),
-    call(torch.diff, X, 2), call(torch.diff, X, 4), call(torch.diff, X, prepend=T("B,C,K")), call(torch.trapezoid, X),
+    call(torch.diff, X, 2), call(torch.diff, X, 4), call(torch.diff, X, prepend=T("B,C,K")),
+    call(torch.diff, X, 2, append=T("B,C,K")), call(torch.trapezoid, X),
     call(torch.trapezoid, X, T("H")), call(torch.trapezoid, X, T("B,C,H")), call(torch.cumulative_trapezoid, X),
     call(torch.cumulative_trapezoid, X, T("H")),
 ]  # fmt: skip
@@ -144,7 +146,12 @@ def test_temporaries_as_eager(case) -> None:
 
 @pytest.mark.parametrize(
     ("func", "args"),
-    [(torch.cumsum, (X, 3)), (torch.diff, (T(""),)), (torch.trapezoid, (X, T("5"))), (torch.logcumsumexp, (T("B", I64), 0))],
+    [
+        (torch.cumsum, (X, 3)),
+        (torch.diff, (T(""),)),
+        (torch.trapezoid, (X, T("5"))),
+        (torch.logcumsumexp, (T("B", I64), 0)),
+    ],
 )
 def test_refuses_as_torch(func, args) -> None:
     with pytest.raises((RuntimeError, NotImplementedError, IndexError)):

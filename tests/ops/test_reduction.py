@@ -87,6 +87,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:at..(frobenius|nuclear)_norm is deprecated")
 @pytest.mark.parametrize("case", CASES)
 def test_as_torch(case) -> None:
     case.check()

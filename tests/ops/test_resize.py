@@ -12,7 +12,7 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
 from fxcount.ops.resize import OPS
-from fxcount.symbolic import Scope, evaluate
+from fxcount.symbolic import evaluate
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import N, T, check, counted, rule_result, work
 
@@ -65,19 +65,20 @@ def test_what_torch_holds(case: Case) -> None:
     case.assert_held()
 
 
-@pytest.mark.parametrize("factor", [2.0, 0.5, 1.5, 0.25, 1.3, 0.7, 1 / 3, 0.1, 2.7])
+@pytest.mark.parametrize("factor", [2.0, 0.5, 1.5, 0.25, 1.3, 0.3, 1 / 3, 0.1, 2.7, 3 / 7, 1.1])
 def test_a_factor_gives_torchs_size(factor: float) -> None:
-    entry = REGISTRY[nn.upsample_nearest1d]
-    y: Any = entry.shape(Scope({"B": 2, "C": 6, "L": 40}), X1.fact(), None, [factor])
-    for n in range(10, 200):
+    y, scope = rule_result(nn.upsample_nearest1d, T("B,C,L+20"), None, [factor])
+    assert not scope.assumptions
+    for n in (*range(21, 400), *range(1990, 2010)):
         wanted = nn.upsample_nearest1d(torch.empty(1, 1, n, device="meta"), None, [factor])
-        assert evaluate(y.shape[2], {"L": n}) == wanted.shape[2], n
+        assert evaluate(y.shape[2], {"L": n - 20}) == wanted.shape[2], n
 
 
-def test_a_size_where_float_and_fraction_disagree_is_pinned() -> None:
-    y, scope = rule_result(nn.upsample_nearest1d, X1, None, [0.29], hint={"B": 2, "C": 6, "L": 100})
-    assert y.shape[2] == nn.upsample_nearest1d(torch.empty(1, 1, 100), None, [0.29]).shape[2] == 28
-    assert [str(a) for a in scope.assumptions] == ["L == 100 (pinned)"]
+@pytest.mark.parametrize(("factor", "n", "size"), [(0.29, 100, 28), (0.7, 90, 62), (0.7, 10, 7)])
+def test_a_factor_that_floats_round_down_pins_the_size(factor: float, n: int, size: int) -> None:
+    y, scope = rule_result(nn.upsample_nearest1d, X1, None, [factor], hint={"B": 2, "C": 6, "L": n})
+    assert y.shape[2] == nn.upsample_nearest1d(torch.empty(1, 1, n), None, [factor]).shape[2] == size
+    assert [str(a) for a in scope.assumptions] == [f"L == {n} (pinned)"]
 
 
 def _weighed(values: Any, taps: int, dims: int) -> Any:
@@ -140,7 +141,7 @@ def _position(x: Any, n: int, aligned: bool) -> Any:
 def _into_range(x: Any, padding: int) -> Any:
     if padding == 2:  # reflect: |x - low| modulo the span, then back or forth
         away = abs(x - 0.5)
-        extra = away.call("fmod")
+        extra = away.call("wrapped")
         flips = (away / 3.0).call("floor")
         x = (3.0 - extra) + flips
     if padding:

@@ -1,0 +1,130 @@
+"""fxcount and the tools it is compared with: each a function of a model and a case that does one whole analysis."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.cases import Case
+
+__all__ = ["FXCOUNT", "PEERS", "REFERENCE", "Tool", "analyse"]
+
+Analysis = Callable[[torch.nn.Module, Case], object]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """``run`` does the analysis; ``devices`` says where, the first that works is taken; ``slow`` ones run once."""
+
+    name: str
+    run: Analysis
+    devices: tuple[str, ...] = ("meta",)
+    slow: bool = False
+
+
+def analyse(model: torch.nn.Module, case: Case, spec: str | None = None) -> object:
+    """fxcount: trace, cost, memory, parameters and the report object; the table is not printed."""
+    import fxcount
+
+    report = fxcount.analyze(model, spec or case.spec, **case.options)
+    return report.costs.total, report.peaks, report.params
+
+
+def _flop_counter(model: torch.nn.Module, case: Case) -> object:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(_example(model, case), **case.options)
+    return counter.get_total_flops()
+
+
+def _torchinfo(model: torch.nn.Module, case: Case) -> object:
+    import torchinfo
+
+    x = _example(model, case)
+    return torchinfo.summary(model, input_data=[x], device=x.device, verbose=0, **case.options).total_mult_adds
+
+
+def _fvcore(model: torch.nn.Module, case: Case) -> object:
+    from fvcore.nn import FlopCountAnalysis
+
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    counter = FlopCountAnalysis(model, (_example(model, case),))
+    counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    with torch.no_grad():
+        return counter.total()
+
+
+def _thop(model: torch.nn.Module, case: Case) -> object:
+    import thop
+
+    return thop.profile(model, inputs=(_example(model, case),), verbose=False)
+
+
+def _ptflops(model: torch.nn.Module, case: Case) -> object:
+    import ptflops
+
+    return ptflops.get_model_complexity_info(
+        model, (1,), input_constructor=lambda _: {_first_argument(model): _example(model, case), **case.options},
+        as_strings=False, print_per_layer_stat=False, verbose=False,
+    )  # fmt: skip
+
+
+def _fx(model: torch.nn.Module, case: Case) -> object:
+    from torch.fx.passes.shape_prop import ShapeProp
+
+    graph_module = torch.fx.symbolic_trace(model, concrete_args=dict(case.options) or None)
+    with torch.no_grad():
+        ShapeProp(graph_module).propagate(_example(model, case))
+    return graph_module
+
+
+def _export(model: torch.nn.Module, case: Case) -> object:
+    free = {dim: torch.export.Dim.AUTO for dim in case.free}
+    shapes = {_first_argument(model): free, **dict.fromkeys(case.options)}
+    return torch.export.export(model, (_example(model, case),), dict(case.options), dynamic_shapes=shapes)
+
+
+def _fake_tensors(model: torch.nn.Module, case: Case) -> object:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+    environment = ShapeEnv()
+    mode = FakeTensorMode(shape_env=environment, allow_non_fake_inputs=True)
+    state = {
+        name: mode.from_tensor(tensor, static_shapes=True)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+    }
+    sizes = [DimDynamic.DYNAMIC if i in case.free else DimDynamic.STATIC for i in range(len(case.shape))]
+    context = StatelessSymbolicContext(dynamic_sizes=sizes)  # type: ignore[var-annotated]
+    x = mode.from_tensor(_example(model, case), symbolic_context=context)
+    with mode, torch.no_grad():
+        torch.func.functional_call(model, state, (x,), dict(case.options))
+    return environment
+
+
+def _example(model: torch.nn.Module, case: Case) -> torch.Tensor:
+    return case.example(next(model.parameters()).device.type)
+
+
+def _first_argument(model: torch.nn.Module) -> str:
+    import inspect
+
+    return next(iter(inspect.signature(model.forward).parameters))
+
+
+FXCOUNT = Tool("fxcount", analyse)
+REFERENCE = Tool("FlopCounterMode", _flop_counter)
+PEERS: tuple[Tool, ...] = (
+    REFERENCE,
+    Tool("torchinfo", _torchinfo, ("meta", "cpu")),
+    Tool("thop", _thop, ("meta", "cpu")),
+    Tool("ptflops", _ptflops, ("meta", "cpu")),
+    Tool("fvcore", _fvcore, ("meta", "cpu"), slow=True),
+    Tool("fx + ShapeProp", _fx, ("meta", "cpu")),
+    Tool("torch.export, dynamic", _export, slow=True),
+    Tool("FakeTensor + ShapeEnv", _fake_tensors, slow=True),
+)

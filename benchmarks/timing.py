@@ -1,0 +1,133 @@
+"""Wall-clock times of several tools on one model, taken in turns so that a drift of the machine hits all alike."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import signal
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from benchmarks.cases import Case
+from benchmarks.peers import Tool
+
+__all__ = ["Timing", "empty_memos", "interleaved", "seconds"]
+
+
+@dataclass
+class Timing:
+    """Seconds of each run of one tool on one model, or the reason why there are none."""
+
+    tool: str
+    model: str
+    device: str = "meta"
+    runs: list[float] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.runs) if self.runs else None
+
+
+class TimeLimit(Exception):
+    """The tool ran longer than allowed."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock seconds of one run; garbage of earlier runs is collected before, and what the run returns, after."""
+    gc.collect()
+    with _quiet():
+        start = time.perf_counter()
+        result = work()
+        elapsed = time.perf_counter() - start
+    del result
+    return elapsed
+
+
+def empty_memos() -> None:
+    """Forget every size fxcount has ever computed: its algebra's memo tables are emptied."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "fxcount":
+            for value in list(vars(module).values()):
+                clear = getattr(value, "cache_clear", None)
+                if clear is not None:
+                    clear()
+
+
+def interleaved(case: Case, tools: list[Tool], repeat: int, limit: float) -> dict[str, Timing]:
+    """Time the tools on the case: once each to warm up, then in turns. Slow tools run once, cold and after the others."""
+    timings: dict[str, Timing] = {}
+    ready: list[tuple[Timing, Callable[[], object]]] = []
+    meta = case.on_meta()
+    for tool in sorted(tools, key=lambda t: t.slow):
+        timing = timings[tool.name] = Timing(tool.name, case.name)
+        work = _first_run(tool, case, meta, timing, limit)
+        if work is not None and not tool.slow:
+            ready.append((timing, work))
+    for _ in range(repeat):
+        for timing, work in ready:
+            timing.runs.append(seconds(work))
+    return timings
+
+
+def _first_run(
+    tool: Tool, case: Case, meta: torch.nn.Module, timing: Timing, limit: float
+) -> Callable[[], object] | None:
+    """Run the tool on the first of its devices that works; the run counts only if the tool is slow."""
+    for device in tool.devices:
+        model = meta if device == "meta" else case.on_cpu()
+
+        def work(model: torch.nn.Module = model) -> object:
+            return tool.run(model, case)
+
+        timing.device = device
+        try:
+            with _time_limit(limit):
+                elapsed = seconds(work)
+        except Exception as error:
+            timing.error = timing.error or type(error).__name__
+            continue
+        if device != tool.devices[0]:
+            timing.error = f"{timing.error} on {tool.devices[0]}"
+        if tool.slow:
+            timing.runs.append(elapsed)
+        return work
+    return None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the tools print and warn."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _time_limit(limit: float) -> Iterator[None]:
+    """Raise TimeLimit after ``limit`` seconds, where the system has alarms."""
+
+    def ring(*_: object) -> None:
+        raise TimeLimit
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,162 @@
+"""The inference peak against a tracker of storages on a real eager run: to the byte, at sizes that were never hinted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import fxcount
+from fxcount.symbolic import evaluate
+from tests.oracles import tracked_peak
+from tests.zoo import CASES, analysed, inputs
+
+# Small images; inside the domain of the formulas (see tests/test_models.py).
+SIZES = {
+    "resnet50": {"B": 3, "H": 61, "W": 97},
+    "densenet121": {"B": 2, "H": 59, "W": 83},
+    "convnext_tiny": {"B": 3, "H": 67, "W": 101},
+    "efficientnet_b0": {"B": 3, "H": 67, "W": 71},
+    "swin_t": {"B": 1, "H": 127, "W": 118},
+    "vit_b_16": {"B": 1},
+    "googlenet": {"B": 3, "H": 61, "W": 89},
+    "mobilenet_v3_small": {"B": 3, "H": 67, "W": 101},
+    "shufflenet_v2_x0_5": {"B": 3, "H": 61, "W": 97},
+    "timm_vit": {"B": 3},
+    "timm_mixer": {"B": 3},
+    "timm_pit": {"B": 3},
+    "timm_regnet": {"B": 3, "H": 67, "W": 101},
+    "timm_mobilevit": {"B": 3, "H": 96, "W": 160},
+    "timm_ghostnet": {"B": 3, "H": 67, "W": 101},
+    "timm_poolformer": {"B": 3, "H": 67, "W": 101},
+    "llama": {"B": 3, "S": 77},
+    "llama_cached": {"B": 3, "S": 77},
+    "bert": {"B": 3, "S": 77},
+    "gpt2": {"B": 3, "S": 77},
+    "t5": {"B": 3, "S": 77, "T": 19},
+    "whisper": {"B": 3, "T": 19},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_peak_of_a_real_run(name: str) -> None:
+    case, values = CASES[name], SIZES[name]
+    tracked = tracked_peak(case.on("cpu"), inputs(case.args, values), inputs(case.kwargs, values))
+    assert analysed(name).at(**values).memory.peak == tracked
+
+
+class Held(nn.Module):
+    """Keeps an early result until the end of the function, as Python frames do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(5, 700), nn.Linear(700, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        early = self.wide(x)
+        y = self.narrow(early)
+        for _ in range(3):
+            y = torch.cat([y, y], -1)
+        return y
+
+
+class Dropped(Held):
+    """The same, but lets go of the early result."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.narrow(self.wide(x))
+        for _ in range(3):
+            y = torch.cat([y, y], -1)
+        return y
+
+
+class Written(nn.Module):
+    """In-place writes and views share one storage."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.new_zeros(x.shape[0], 7, 11)
+        y[:, 1:3] = x.unsqueeze(1)
+        y.add_(1).transpose(1, 2)[:, 0].mul_(2)
+        return y.view(x.shape[0], -1)[:, ::2]
+
+
+class Cyclic(nn.Module):
+    """A result in a reference cycle outlives the call that made it until Python collects it; here never."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = [x * 2, x * 3]
+        del parts[0]
+        return torch.relu(parts[0]) + x
+
+
+SMALL = [(Held, "B,5"), (Dropped, "B,5"), (Written, "B,11"), (Cyclic, "B,11")]
+
+
+@pytest.mark.parametrize(("build", "spec"), SMALL, ids=[b.__name__ for b, _ in SMALL])
+def test_memory_follows_python(build: type[nn.Module], spec: str) -> None:
+    model = build().eval()
+    report = fxcount.analyze(model, spec)
+    for B in (1, 13):
+        assert report.at(B=B).memory.peak == tracked_peak(model, inputs((spec,), {"B": B}))
+
+
+def test_a_held_result_costs_what_a_dropped_one_does_not() -> None:
+    """Both compute the same: 700 floats a sample more stay alive through the concatenations."""
+    held, dropped = (fxcount.analyze(b(), "B,5").at(B=13).memory for b in (Held, Dropped))
+    assert held.activations == dropped.activations
+    # the last concatenation joins 12 and 12 to 24 elements; x (5) and, if held, the 700 are there besides
+    assert held.peak == 13 * 4 * (5 + 700 + 12 + 24)
+    assert dropped.peak == 13 * 4 * (5 + 700 + 3)  # the narrow layer's operands and result
+
+
+def test_the_peak_moves_to_another_op_as_sizes_change() -> None:
+    """A wide layer makes 97 floats of each sample, a table 12 rows of 1000 whatever the batch."""
+
+    class Moves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.down = nn.Linear(3, 97), nn.Linear(97, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.down(self.up(x))
+            return y + torch.zeros(12, 1000, dtype=x.dtype).sum()
+
+    model = Moves().eval()
+    report = fxcount.analyze(model, "B,3")
+    few, many = report.at(B=2).memory, report.at(B=1009).memory
+    assert few.peak_op != many.peak_op
+    assert "up" in many.peak_op or "down" in many.peak_op
+    for B in (2, 1009):
+        assert report.at(B=B).memory.peak == tracked_peak(model, inputs(("B,3",), {"B": B}))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "llama", "swin_t"])
+def test_peaks_hold_every_maximum(name: str) -> None:
+    """The kept moments against all moments of the trace, at sizes far from the hint."""
+    report = analysed(name)
+    for values in CASES[name].sizes:
+        live = best = 0
+        for event in report.trace.events:
+            storage = report.trace.storages[event.storage]
+            if storage.origin not in ("input", "op"):
+                continue
+            nbytes = evaluate(storage.nbytes, values)
+            live += nbytes if event.birth else -nbytes
+            best = max(best, live)
+        assert report.at(**values).memory.peak >= best
+
+
+def test_totals() -> None:
+    """A linear layer: 15 weights and 5 biases, 3 inputs and 5 results a sample, buffers apart."""
+    model = nn.Linear(3, 5)
+    model.register_buffer("table", torch.zeros(7, dtype=torch.int16))
+    m = fxcount.analyze(model, "B,3").at(B=11).memory
+    assert (m.parameters, m.buffers, m.inputs, m.outputs, m.activations, m.peak) == (80, 14, 132, 220, 220, 352)
+
+
+def test_memory_symbolic_peak_is_a_formula() -> None:
+    """At a symbol the peak evaluates to what ``at`` says."""
+    report = analysed("resnet50")
+    values = {"B": 3, "H": 97, "W": 163}
+    peak = report.memory.peak.subs({s: values[s.name] for s in report.memory.peak.free_symbols})
+    assert peak == report.at(**values).memory.peak
