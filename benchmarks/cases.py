@@ -25,7 +25,11 @@ _LLAMA_SMALL: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A model, its input for fxcount (``spec``), and the same input at numbers: ``shape``, of which ``free`` dims vary."""
+    """A model, its input for fxcount (``spec``), and the same input at numbers: ``shape``, of which ``free`` dims vary.
+
+    ``options`` are keyword arguments of the call for the symbolic tools. The tools that run the model on meta tensors get
+    ``static_options`` instead: without a cache, transformers looks at the position ids' values, which meta tensors lack.
+    """
 
     name: str
     build: Callable[[], torch.nn.Module]
@@ -34,6 +38,7 @@ class Case:
     free: tuple[int, ...]
     dtype: torch.dtype = torch.float32
     options: dict[str, Any] = field(default_factory=dict)
+    static_options: dict[str, Any] = field(default_factory=dict)
 
     def on_meta(self) -> torch.nn.Module:
         """The model in eval mode, without weights."""

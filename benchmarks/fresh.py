@@ -78,8 +78,8 @@ def _first(tool_name: str, case_name: str) -> dict[str, Any]:
 def _layers(count: str, repeat: str) -> dict[str, Any]:
     """The 405B Llama shape with so many layers: seconds of the first analysis, and the median of more."""
     from benchmarks.cases import LLAMA_405B, Case, llama
-    from benchmarks.peers import analyse
-    from benchmarks.timing import empty_memos, seconds
+    from benchmarks.peers import analyse, empty_memos
+    from benchmarks.timing import seconds
 
     case = Case(
         "llama_405b", lambda: llama(**{**LLAMA_405B, "num_hidden_layers": int(count)}), "i64[B,S]", (2, 128), (0, 1),
@@ -90,10 +90,7 @@ def _layers(count: str, repeat: str) -> dict[str, Any]:
 
     first = seconds(lambda: analyse(model, case))
     again = [seconds(lambda: analyse(model, case)) for _ in range(int(repeat))]
-    emptied = []
-    for _ in range(int(repeat)):
-        empty_memos()
-        emptied.append(seconds(lambda: analyse(model, case)))
+    emptied = [seconds(lambda: analyse(model, case), empty_memos) for _ in range(int(repeat))]
     return {"first": first, "median": statistics.median(again), "emptied": statistics.median(emptied)}
 
 

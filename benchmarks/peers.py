@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,19 +11,21 @@ import torch
 
 from benchmarks.cases import Case
 
-__all__ = ["FXCOUNT", "PEERS", "REFERENCE", "Tool", "analyse"]
+__all__ = ["EMPTIED", "FXCOUNT", "PEERS", "REFERENCE", "Tool", "analyse", "empty_memos"]
 
 Analysis = Callable[[torch.nn.Module, Case], object]
 
 
 @dataclass(frozen=True)
 class Tool:
-    """``run`` does the analysis; ``devices`` says where, the first that works is taken; ``slow`` ones run once."""
+    """``run`` does the analysis; ``devices`` says where, the first that works is taken; ``slow`` ones run once;
+    ``prepare`` comes before each run, untimed."""
 
     name: str
     run: Analysis
     devices: tuple[str, ...] = ("meta",)
     slow: bool = False
+    prepare: Callable[[], None] | None = None
 
 
 def analyse(model: torch.nn.Module, case: Case, spec: str | None = None) -> object:
@@ -33,11 +36,21 @@ def analyse(model: torch.nn.Module, case: Case, spec: str | None = None) -> obje
     return report.costs.total, report.peaks, report.params
 
 
+def empty_memos() -> None:
+    """Forget every size fxcount has ever computed: its algebra's memo tables are emptied."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "fxcount":
+            for value in list(vars(module).values()):
+                clear = getattr(value, "cache_clear", None)
+                if clear is not None:
+                    clear()
+
+
 def _flop_counter(model: torch.nn.Module, case: Case) -> object:
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(_example(model, case), **case.options)
+        model(_example(model, case), **case.static_options)
     return counter.get_total_flops()
 
 
@@ -45,7 +58,7 @@ def _torchinfo(model: torch.nn.Module, case: Case) -> object:
     import torchinfo
 
     x = _example(model, case)
-    return torchinfo.summary(model, input_data=[x], device=x.device, verbose=0, **case.options).total_mult_adds
+    return torchinfo.summary(model, input_data=[x], device=x.device, verbose=0, **case.static_options).total_mult_adds
 
 
 def _fvcore(model: torch.nn.Module, case: Case) -> object:
@@ -67,10 +80,13 @@ def _thop(model: torch.nn.Module, case: Case) -> object:
 def _ptflops(model: torch.nn.Module, case: Case) -> object:
     import ptflops
 
-    return ptflops.get_model_complexity_info(
-        model, (1,), input_constructor=lambda _: {_first_argument(model): _example(model, case), **case.options},
+    macs, parameters = ptflops.get_model_complexity_info(
+        model, (1,), input_constructor=lambda _: {_first_argument(model): _example(model, case), **case.static_options},
         as_strings=False, print_per_layer_stat=False, verbose=False,
     )  # fmt: skip
+    if macs is None:
+        raise RuntimeError("ptflops printed an error and returned None")
+    return macs, parameters
 
 
 def _fx(model: torch.nn.Module, case: Case) -> object:
@@ -83,7 +99,7 @@ def _fx(model: torch.nn.Module, case: Case) -> object:
 
 
 def _export(model: torch.nn.Module, case: Case) -> object:
-    free = {dim: torch.export.Dim.AUTO for dim in case.free}
+    free = dict.fromkeys(case.free, torch.export.Dim.AUTO)
     shapes = {_first_argument(model): free, **dict.fromkeys(case.options)}
     return torch.export.export(model, (_example(model, case),), dict(case.options), dynamic_shapes=shapes)
 
@@ -99,7 +115,7 @@ def _fake_tensors(model: torch.nn.Module, case: Case) -> object:
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }
     sizes = [DimDynamic.DYNAMIC if i in case.free else DimDynamic.STATIC for i in range(len(case.shape))]
-    context = StatelessSymbolicContext(dynamic_sizes=sizes)  # type: ignore[var-annotated]
+    context = StatelessSymbolicContext(dynamic_sizes=sizes)
     x = mode.from_tensor(_example(model, case), symbolic_context=context)
     with mode, torch.no_grad():
         torch.func.functional_call(model, state, (x,), dict(case.options))
@@ -117,6 +133,7 @@ def _first_argument(model: torch.nn.Module) -> str:
 
 
 FXCOUNT = Tool("fxcount", analyse)
+EMPTIED = Tool("fxcount, memos emptied", analyse, prepare=empty_memos)
 REFERENCE = Tool("FlopCounterMode", _flop_counter)
 PEERS: tuple[Tool, ...] = (
     REFERENCE,

@@ -7,7 +7,6 @@ import gc
 import io
 import signal
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import torch
 from benchmarks.cases import Case
 from benchmarks.peers import Tool
 
-__all__ = ["Timing", "empty_memos", "interleaved", "seconds"]
+__all__ = ["Timing", "interleaved", "seconds"]
 
 
 @dataclass
@@ -40,8 +39,10 @@ class TimeLimit(Exception):
     """The tool ran longer than allowed."""
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock seconds of one run; garbage of earlier runs is collected before, and what the run returns, after."""
+def seconds(work: Callable[[], object], prepare: Callable[[], None] | None = None) -> float:
+    """Wall-clock seconds of one run; untimed: ``prepare``, collecting earlier garbage, dropping what the run returns."""
+    if prepare is not None:
+        prepare()
     gc.collect()
     with _quiet():
         start = time.perf_counter()
@@ -51,29 +52,19 @@ def seconds(work: Callable[[], object]) -> float:
     return elapsed
 
 
-def empty_memos() -> None:
-    """Forget every size fxcount has ever computed: its algebra's memo tables are emptied."""
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "fxcount":
-            for value in list(vars(module).values()):
-                clear = getattr(value, "cache_clear", None)
-                if clear is not None:
-                    clear()
-
-
 def interleaved(case: Case, tools: list[Tool], repeat: int, limit: float) -> dict[str, Timing]:
     """Time the tools on the case: once each to warm up, then in turns. Slow tools run once, cold and after the others."""
     timings: dict[str, Timing] = {}
-    ready: list[tuple[Timing, Callable[[], object]]] = []
+    ready: list[tuple[Timing, Callable[[], object], Tool]] = []
     meta = case.on_meta()
     for tool in sorted(tools, key=lambda t: t.slow):
         timing = timings[tool.name] = Timing(tool.name, case.name)
         work = _first_run(tool, case, meta, timing, limit)
         if work is not None and not tool.slow:
-            ready.append((timing, work))
+            ready.append((timing, work, tool))
     for _ in range(repeat):
-        for timing, work in ready:
-            timing.runs.append(seconds(work))
+        for timing, work, tool in ready:
+            timing.runs.append(seconds(work, tool.prepare))
     return timings
 
 
@@ -90,7 +81,7 @@ def _first_run(
         timing.device = device
         try:
             with _time_limit(limit):
-                elapsed = seconds(work)
+                elapsed = seconds(work, tool.prepare)
         except Exception as error:
             timing.error = timing.error or type(error).__name__
             continue

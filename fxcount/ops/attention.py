@@ -67,12 +67,18 @@ def attention_shape(
         if is_causal and not flash:
             raise ShapeError(f"{what}: attn_mask and is_causal=True exclude each other")
         scores = (*batch, query.shape[-2], key.shape[-2])
-        if attn_mask.shape != scores and broadcast(scope, f"{what} mask", scores, attn_mask.shape) != scores:
+        if attn_mask.shape != scores and not _expands(scope, attn_mask.shape, scores):
             raise ShapeError(f"{what}: attn_mask {shape_text(attn_mask.shape)} does not expand to {shape_text(scores)}")
     y = query.new((*batch, query.shape[-2], value.shape[-1]))
     if flash:
         return TensorFact(y.shape, y.dtype, y.device, dense_like(query).strides)
     return y
+
+
+def _expands(scope: Scope, shape: tuple[Size, ...], wanted: tuple[Size, ...]) -> bool:
+    """Whether a tensor of that shape broadcasts to exactly the wanted one."""
+    found = broadcast(scope, "scaled_dot_product_attention: attn_mask", wanted, shape)
+    return len(found) == len(wanted) and all(scope.same(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 def _takes_flash(query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float, gqa: bool) -> bool:

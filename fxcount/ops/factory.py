@@ -41,10 +41,14 @@ _CHANNELS_LAST = (torch.channels_last, torch.channels_last_3d)
 
 
 def made(scope: Scope, what: str, shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
-    """A row-major tensor, with torch's default dtype and device."""
+    """A row-major tensor of sizes that the model gives, with torch's default dtype and device."""
     for n in shape:
         if not scope.decide(">=", n, 0, f"{what} size"):
             raise ShapeError(f"{what}: negative size {n} in {shape_text(shape)}")
+    return _sized(shape, dtype, device)
+
+
+def _sized(shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
     return TensorFact(tuple(shape), dtype or torch.get_default_dtype(), torch.device(device or "cpu"))
 
 
@@ -183,13 +187,13 @@ def arange(
     first, last, by = _bounds(bounds, start, end, step)
     count = _count(scope, "arange", first, last, by, closed=False)
     whole = not any(isinstance(v, float) for v in (first, last, by))
-    return made(scope, "arange", (count,), dtype or (torch.int64 if whole else None), device)
+    return _sized((count,), dtype or (torch.int64 if whole else None), device)
 
 
 def range_(
     scope: Scope, start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
 ) -> TensorFact:
-    return made(scope, "range", (_count(scope, "range", start, end, step, closed=True),), dtype, device)
+    return _sized((_count(scope, "range", start, end, step, closed=True),), dtype, device)
 
 
 def _spaced(what: str) -> ShapeRule:
@@ -242,7 +246,7 @@ def _triangle_indices(lower: bool) -> ShapeRule:
         count = _lower_elements(scope, row, col, offset if lower else offset - 1)
         if not lower:
             count = row * col - count
-        return made(scope, "tril_indices", (2, count), dtype or torch.int64, device)
+        return _sized((2, count), dtype or torch.int64, device)
 
     return indices
 

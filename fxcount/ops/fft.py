@@ -6,9 +6,8 @@ Counts:  the field's convention for the fast transform, 5*n*log2(n) flops of a c
          of it of a real one: exact for the radix-2 algorithm with every twiddle multiplied. log2 is rounded up for n
          that is no power of two. In several dimensions a real transform halves what the others work on.
          A factor other than 1 (``ifft``, ``norm="ortho"``) is one product per real number of the result.
-Assumes: log2 of a symbolic n is no polynomial. The shape rule takes k = ceil(log2(n)) at the sample value, records
-         2**(k - 1) < n <= 2**k and lets the result carry k (`Spectrum`). Where a result has lost it, the exact
-         ``sum(Min(1, floor((n - 1)/2**j)))`` stands for k.
+Assumes: ceil(log2(n)) of a symbolic n is ``sum(Min(1, floor((n - 1)/2**j)) for j < 24)``: a long formula, but exact
+         for every n up to 2**24, which is recorded.
 Raises:  ShapeError: a real transform of complex numbers, a transform of no elements
 Source:  Cooley and Tukey 1965; benchFFT's convention for counting; ATen/native/SpectralOps.cpp, mkl/SpectralOps.cpp
 
@@ -21,12 +20,11 @@ Source:  Cooley and Tukey 1965; benchFFT's convention for counting; ATen/native/
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from fxcount.errors import ShapeError
+from fxcount.errors import ShapeError, UnsupportedError
 from fxcount.ops.common import wrap_dim
 from fxcount.ops.fact import TensorFact, Work, stride_order
 from fxcount.ops.iterator import dense_like
@@ -35,25 +33,13 @@ from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.views import strided
 from fxcount.symbolic import Scope, Size, floordiv, is_nonnegative, min_, prod, sum_
 
-__all__ = ["OPS", "Spectrum", "log2_ceil"]
+__all__ = ["OPS", "log2_ceil"]
 
-_MOST_BITS = 63  # sizes are 64-bit integers
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectrum(TensorFact):
-    """A transform's result that remembers ``ceil(log2(n))`` of the transformed sizes, in their order."""
-
-    depths: tuple[int, ...] = ()
-
-    __hash__ = TensorFact.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spectrum) and self.depths == other.depths and TensorFact.__eq__(self, other)
+MOST_BITS = 24  # of a symbolic transform's size
 
 
 def log2_ceil(n: Size) -> Size:
-    """``ceil(log2(n))``, exactly.
+    """``ceil(log2(n))``, for a symbolic n up to ``2**MOST_BITS``.
 
     >>> from fxcount.symbolic import evaluate, symbol
     >>> log2_ceil(64), log2_ceil(65), evaluate(log2_ceil(symbol("n")), {"n": 1000})
@@ -61,27 +47,19 @@ def log2_ceil(n: Size) -> Size:
     """
     if isinstance(n, int):
         return (n - 1).bit_length()
-    return sum_(min_(1, floordiv(n - 1, 2**j)) for j in range(_MOST_BITS))
+    return sum_(min_(1, floordiv(n - 1, 2**j)) for j in range(MOST_BITS))
 
 
-def _settled_depth(scope: Scope, n: Size) -> int:
-    """``ceil(log2(n))`` at the sample value, with the assumption that it stays."""
-    depth = (scope.hint(n) - 1).bit_length()
-    scope.decide("<=", n, 2**depth, "log2 of a transform's size")
-    if depth:
-        scope.decide(">", n, 2 ** (depth - 1), "log2 of a transform's size")
-    return depth
-
-
-def _with_depths(scope: Scope, y: TensorFact, transformed: Sequence[Size]) -> TensorFact:
-    if all(isinstance(n, int) for n in transformed):
-        return y
-    depths = tuple(_settled_depth(scope, n) for n in transformed)
-    return Spectrum(y.shape, y.dtype, y.device, y.strides, depths=depths)
-
-
-def _depths(y: TensorFact, transformed: Sequence[Size]) -> Sequence[Size]:
-    return y.depths if isinstance(y, Spectrum) else [log2_ceil(n) for n in transformed]
+def _bounded(scope: Scope, name: str, sizes: Sequence[Size]) -> None:
+    """Every transformed size has elements, and no more than the formula of its logarithm holds for."""
+    for n in sizes:
+        if not scope.decide(">", n, 0, f"{name} has elements"):
+            raise ShapeError(f"{name}: a transform of {n} elements", hint="transform at least one element")
+        if not isinstance(n, int) and not scope.decide("<=", n, 2**MOST_BITS, f"{name}: log2 of its size"):
+            raise UnsupportedError(
+                f"{name}: the work of a transform of {n} elements has no formula beyond 2**{MOST_BITS}",
+                hint="give this size as a number",
+            )
 
 
 # --- operands --------------------------------------------------------------------------------------------------------
@@ -195,10 +173,8 @@ def _transform(name: str, body: Callable[..., Transformed]) -> ShapeRule:
     ) -> TensorFact:
         dims, sizes = _call(name, x, s if n is None else n, dim)
         y, transformed = body(scope, name, x, dims, sizes)
-        for size in transformed:
-            if not scope.decide(">", size, 0, f"{name} has elements"):
-                raise ShapeError(f"{name}: a transform of {size} elements", hint="transform at least one element")
-        return _with_depths(scope, y, transformed)
+        _bounded(scope, name, transformed)
+        return y
 
     return transform
 
@@ -208,8 +184,8 @@ def _flops(y: TensorFact, dims: Sequence[int], last: Size | None, scaled: bool) 
     transformed = [y.shape[d] for d in dims]
     scale = (2 if y.dtype.is_complex else 1) * y.numel if scaled else 0
     if last is None:
-        return Work(flops=5 * y.numel * sum_(_depths(y, transformed)) + scale)
-    *depths, depth = _depths(y, [*transformed[:-1], last])
+        return Work(flops=5 * y.numel * sum_(map(log2_ceil, transformed)) + scale)
+    *depths, depth = map(log2_ceil, [*transformed[:-1], last])
     lines = prod(n for d, n in enumerate(y.shape) if d != dims[-1])
     half = lines * (floordiv(last, 2) + 1)
     return Work(flops=5 * half * sum_(depths) + floordiv(5 * lines * last * depth, 2) + scale)
@@ -243,16 +219,18 @@ def _copies(name: str) -> Callable[..., Size]:
         if name in ("ihfft2", "ihfftn"):
             return y.nbytes
         dims, sizes = _call(name, x, s if n is None else n, dim)
-        shape, real = list(x.shape), not x.dtype.is_complex
+        shape = list(x.shape)
         for d, size in zip(dims, sizes or [], strict=False):
             shape[d] = shape[d] if size is None else size
         if name.startswith(("irfft", "hfft")) and sizes and sizes[-1] is not None:
             shape[dims[-1]] = floordiv(sizes[-1], 2) + 1
-        converted = real and (multi or name in ("irfft", "hfft")) and not name.startswith("rfft")
-        copies = int(converted) + (1 + multi if name.startswith("hfft") else 0)
-        if not copies:
-            copies = int(any(not is_nonnegative(old - new) for old, new in zip(x.shape, shape, strict=True)))
-        return copies * prod(shape) * x.itemsize * (2 if converted else 1)
+        complex_first = (multi or name in ("irfft", "hfft")) and not name.startswith("rfft")
+        dtype = _as_complex(x).dtype if complex_first else _float(x.dtype) if not x.dtype.is_complex else x.dtype
+        converted = x.numel if dtype is not x.dtype else 0
+        copies = int(any(not is_nonnegative(old - new) for old, new in zip(x.shape, shape, strict=True)))
+        if name.startswith("hfft"):
+            copies = 1 + multi
+        return (converted + copies * prod(shape)) * dtype.itemsize
 
     return temporaries
 
@@ -262,17 +240,20 @@ def _copies(name: str) -> Callable[..., Size]:
 
 def _fft_c2c(scope: Scope, x: TensorFact, dim: Sequence[int], normalization: int, forward: bool) -> TensorFact:
     dims = [wrap_dim(d, x.ndim) for d in dim]
-    return _with_depths(scope, _c2c(x, dims), [x.shape[d] for d in dims])
+    _bounded(scope, "_fft_c2c", [x.shape[d] for d in dims])
+    return _c2c(x, dims)
 
 
 def _fft_r2c(scope: Scope, x: TensorFact, dim: Sequence[int], normalization: int, onesided: bool) -> TensorFact:
     dims = [wrap_dim(d, x.ndim) for d in dim]
-    return _with_depths(scope, _r2c(x, dims, onesided), [x.shape[d] for d in dims])
+    _bounded(scope, "_fft_r2c", [x.shape[d] for d in dims])
+    return _r2c(x, dims, onesided)
 
 
 def _fft_c2r(scope: Scope, x: TensorFact, dim: Sequence[int], normalization: int, last_dim_size: Size) -> TensorFact:
     dims = [wrap_dim(d, x.ndim) for d in dim]
-    return _with_depths(scope, _c2r(x, dims, last_dim_size), [*(x.shape[d] for d in dims[:-1]), last_dim_size])
+    _bounded(scope, "_fft_c2r", [*(x.shape[d] for d in dims[:-1]), last_dim_size])
+    return _c2r(x, dims, last_dim_size)
 
 
 def _aten_cost(kind: str) -> CostRule:

@@ -19,9 +19,9 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.common import float_result, promote
-from fxcount.ops.fact import Alias, TensorFact, Work
+from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
-from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
+from fxcount.ops.registry import CostRule, Op, ShapeRule, op
 from fxcount.ops.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size
 
@@ -155,7 +155,6 @@ def table(formulas: dict[str, Scalars], rule: Callable[[str], ShapeRule]) -> lis
 OPS: tuple[Op, ...] = (
     op("abs", "absolute", shape=absolute, cost=_abs_cost),
     op("sgn", shape=lambda scope, x: dense_like(x), cost=_sgn_cost),
-    op("positive", shape=lambda scope, x: Alias(x), cost=Zero("returns its operand")),
     op("square", shape=square, cost=per_element(Scalars(mul=1))),
     op("logit", "special.logit", shape=logit, cost=_logit_cost),
     op("polygamma", "special.polygamma", shape=polygamma, cost=per_element(FN)),

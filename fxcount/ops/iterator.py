@@ -44,8 +44,11 @@ def elementwise(scope: Scope, what: str, dtype: torch.dtype | None, *operands: A
     if len(tensors) == 1:
         return dense_like(first, out_dtype)
     shape = broadcast(scope, what, *(t.shape for t in tensors))
+    strides = iterator_strides(shape, tensors)
+    if first.shape == shape and first.dtype is out_dtype and first.strides == strides and shape:
+        return first
     device = next((t.device for t in tensors if t.shape), first.device)
-    return TensorFact(shape, out_dtype, device, iterator_strides(shape, tensors))
+    return TensorFact(shape, out_dtype, device, strides)
 
 
 def dense_like(x: TensorFact, dtype: torch.dtype | None = None) -> TensorFact:

@@ -48,15 +48,14 @@ def scaled(scope: Scope, n: Size, factor: Any) -> Size:
     >>> scaled(Scope({"H": 10}), symbol("H"), 1.5), scaled(Scope({}), 100, 0.29)
     (H + floor(H/2), 28)
     """
-    if not isinstance(n, int):
-        if hasattr(factor, "num"):  # a quotient of sizes; not exact if the double it is in torch may round down
-            size = floordiv(n * factor.num, factor.den)
-            if factor.exact and scope.hint(size) == int(scope.hint(n) * factor.value):
-                return size
-        else:
-            fraction = _never_rounded_down(float(factor))
-            if fraction is not None:
-                return floordiv(n * fraction.numerator, fraction.denominator)
+    if hasattr(factor, "num"):  # a quotient of sizes: doubles are exact if only halved
+        halved = isinstance(factor.den, int) and factor.den & (factor.den - 1) == 0
+        if factor.exact and halved:
+            return floordiv(n * factor.num, factor.den)
+    elif not isinstance(n, int):
+        fraction = _never_rounded_down(float(factor))
+        if fraction is not None:
+            return floordiv(n * fraction.numerator, fraction.denominator)
     return int(scope.pin(n, f"interpolation by {factor}") * float(factor))
 
 

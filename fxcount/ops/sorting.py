@@ -106,6 +106,19 @@ def _histc_cost(y: TensorFact, x: TensorFact, bins: Size = 100, min: Any = 0, ma
     return Scalars(add=5 * x.numel + ranging).work(1, x.dtype)
 
 
+def histogram(scope: Scope, x: TensorFact, bins: Any, **_: Any) -> tuple[TensorFact, TensorFact]:
+    """Elements per bin, and the edges: one more than bins, which may be given as a tensor."""
+    edges = bins.shape[0] if isinstance(bins, TensorFact) else bins + 1
+    return x.new((edges - 1,)), x.new((edges,))
+
+
+def _histogram_cost(y: Any, x: TensorFact, bins: Any, *, range: Any = None, **_: Any) -> Work:
+    """Equal bins as histc; given edges are searched, which counts 0."""
+    if isinstance(bins, TensorFact):
+        return Work()
+    return _histc_cost(y, x, bins, *((0, 0) if range is None else range))
+
+
 _SORTING = Zero("sorting: the number of comparisons depends on the data", moves=True)
 _SEARCH = Zero("binary search: its log2(n) comparisons are no polynomial of the sizes", moves=True)
 _DISTINCT = "the number of different values depends on the data; pass a fixed number of bins or classes instead"
@@ -128,6 +141,7 @@ OPS: tuple[Op, ...] = (
     op("searchsorted", shape=searchsorted, cost=_SEARCH, differentiable=False),
     op("bucketize", shape=bucketize, cost=_SEARCH, differentiable=False),
     op("histc", shape=histc, cost=_histc_cost, differentiable=False),
+    op("histogram", shape=histogram, cost=_histogram_cost, differentiable=False),
     *(
         op(name, shape=data_dependent(name, _DISTINCT), cost=_SORTING, differentiable=False)
         for name in ("unique", "unique_consecutive", "unique_dim", "_unique", "_unique2", "bincount")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fxcount.symbolic import Size, evaluate, is_nonnegative, max_, sum_
+from fxcount.symbolic import Scope, Size, evaluate, is_nonnegative, max_, sum_
 from fxcount.trace.tape import Trace
 
 __all__ = ["Memory", "Peak", "memory"]
@@ -115,7 +115,7 @@ def _undominated(found: list[tuple[Size, int]], trace: Trace) -> tuple[Peak, ...
 
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
     """
-    samples: list[tuple[dict[str, int], dict[str, int]]] = [(s, {}) for s in _samples(trace.scope.hints)]
+    samples: list[tuple[dict[str, int], dict[str, int]]] = [(s, {}) for s in _samples(trace.scope)]
     ranked = [([evaluate(nbytes, s, memo) for s, memo in samples], nbytes, call) for nbytes, call in found]
     ranked.sort(key=lambda item: (-item[0][0], item[2]))
     kept: list[tuple[list[int], Peak]] = []
@@ -132,10 +132,11 @@ def _at_least(a: Size, b: Size) -> bool:
     return a == b or is_nonnegative(a - b)
 
 
-def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:
-    """The hint first, then each symbol large and small on its own, then all small."""
-    points = [dict(hints)]
+def _samples(scope: Scope) -> list[dict[str, int]]:
+    """The hint first, then each symbol large and small on its own, then all small: those the assumptions allow."""
+    hints = scope.hints
+    points: list[dict[str, int]] = []
     for name, value in hints.items():
         points += [{**hints, name: 16 * value}, {**hints, name: max(1, value // 8)}]
     points.append({name: max(1, value // 8) for name, value in hints.items()})
-    return points
+    return [dict(hints), *(p for p in points if scope.check(p) is None)]

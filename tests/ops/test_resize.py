@@ -11,10 +11,10 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.resize import OPS
-from fxcount.symbolic import evaluate
+from fxcount.ops.resize import OPS, scaled
+from fxcount.symbolic import Scope, evaluate, to_sym
 from tests.ops.cases import Case, call, uncovered
-from tests.ops.harness import N, T, check, counted, rule_result, work
+from tests.ops.harness import Counted, N, T, check, counted, rule_result, work
 
 nn = torch._C._nn
 aten = torch.ops.aten
@@ -81,6 +81,16 @@ def test_a_factor_that_floats_round_down_pins_the_size(factor: float, n: int, si
     assert [str(a) for a in scope.assumptions] == [f"L == {n} (pinned)"]
 
 
+def test_a_quotient_of_sizes_as_factor() -> None:
+    scope = Scope({"H": 28, "W": 20})
+    H, W = scope.symbols["H"], scope.symbols["W"]
+    assert scaled(scope, 16, to_sym(H, scope) / 16) == H
+    assert scaled(scope, 2 * W, to_sym(H, scope) / 4) == H * W // 2
+    assert not scope.assumptions
+    assert scaled(scope, 7, to_sym(H, scope) / 7) == int(7 * (28 / 7))  # a seventh is rounded: no formula
+    assert [str(a) for a in scope.assumptions] == ["H == 28 (pinned)"]
+
+
 def _weighed(values: Any, taps: int, dims: int) -> Any:
     """A nested list of taps in each dimension, weighed one dimension after the other."""
     parts = [_weighed(v, taps, dims - 1) for v in values] if dims > 1 else values
@@ -145,8 +155,8 @@ def _into_range(x: Any, padding: int) -> Any:
         flips = (away / 3.0).call("floor")
         x = (3.0 - extra) + flips
     if padding:
-        x = x if x < 3.0 else x
-        x = x if x > 0.0 else x
+        for bound in (0.0, 3.0):
+            x = Counted(bound, x.tally) if x > 1e6 else x
     return x
 
 

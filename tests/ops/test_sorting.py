@@ -35,6 +35,8 @@ CASES = [
     call(torch.bucketize, X, T("K")),
     call(torch.bucketize, X, T("K"), out_int32=True),
     call(torch.histc, X, 10, on="cpu"),
+    call(torch.histogram, X, 10, on="cpu"),
+    call(torch.histogram, X, T("K"), on="cpu"),
     call(torch.histc, T("B", F64), bins=N("K"), min=0, max=3, on="cpu"),
 ]
 
@@ -74,6 +76,8 @@ def test_histogram_work() -> None:
         binned(v, 0.0, 3.0)
     fixed = tally["flops"]
     assert work(torch.histc, T("B,N"), 10, 0, 3)["flops"] == fixed
+    assert work(torch.histogram, T("B,N"), 10, range=(0.0, 3.0))["flops"] == fixed
+    assert work(torch.histogram, T("B,N"), T("K"))["flops"] == 0
     for v in row[1:]:
         _ = (v < 0, v > 0)  # the running minimum and maximum
     assert work(torch.histc, T("B,N"), 10)["flops"] == tally["flops"]

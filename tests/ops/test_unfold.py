@@ -60,7 +60,7 @@ def test_istft(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     assert not scope.assumptions
     for values in SIZES:
         x = args[0].real(values, "cpu")
-        wanted = torch.istft(x, *args[1:], window=torch.ones(64), **_map(kwargs, lambda v: real(v, values)))
+        wanted = torch.istft(x, *args[1:], window=torch.ones(64), **_map(kwargs, lambda v, at=values: real(v, at)))
         assert tuple(evaluate(n, values) for n in y.shape) == wanted.shape
         assert y.dtype is wanted.dtype
 

@@ -1,0 +1,197 @@
+"""How long an analysis takes: fxcount and its peers, side by side in one process.
+
+``python benchmarks/speed.py [--quick] [--models NAME ...] [--repeat N] [--json FILE] [--write]``. See README.md for what
+is timed. ``--write`` puts the tables into SPEED.md, which is never edited by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+
+from benchmarks.cases import CASES, TARGETED
+from benchmarks.fresh import import_seconds, measure, median_of
+from benchmarks.peers import EMPTIED, FXCOUNT, PEERS, REFERENCE
+from benchmarks.tables import cell, milliseconds, ratio, table, verdict
+from benchmarks.timing import Timing, interleaved
+
+__all__ = ["main"]
+
+TARGET = 0.33  # of FlopCounterMode's time
+VARIANTS = {"resnet50": ("B,3,32*h,32*w",), "swin_t": ("B,3,224*h,224*w", "B,3,224,224")}
+LAYERS = (8, 32, 126)
+
+
+@dataclass
+class Results:
+    """All that was measured, in seconds and bytes."""
+
+    models: dict[str, dict[str, Timing]] = field(default_factory=dict)
+    variants: dict[str, dict[str, Timing]] = field(default_factory=dict)
+    first: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    layers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    imports: dict[str, float | None] = field(default_factory=dict)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print the tables, and write them where asked."""
+    options = _parser().parse_args(argv)
+    results = _measure(options)
+    text = _text(results, options)
+    print(text)
+    if options.json:
+        Path(options.json).write_text(json.dumps(asdict(results), indent=1))
+    if options.write:
+        (Path(__file__).parent / "SPEED.md").write_text(text + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="speed.py", description="fxcount and its peers: seconds for one analysis")
+    parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES), metavar="NAME", help=", ".join(CASES))
+    parser.add_argument("--repeat", type=int, default=11, help="interleaved runs of each tool (default 11)")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds a slow tool may take (default 120)")
+    parser.add_argument("--quick", action="store_true", help="3 runs, only fxcount and FlopCounterMode, no new processes")
+    parser.add_argument("--json", metavar="FILE", help="also write every single time as JSON")
+    parser.add_argument("--write", action="store_true", help="write the tables to benchmarks/SPEED.md")
+    return parser
+
+
+def _measure(options: argparse.Namespace) -> Results:
+    results = Results()
+    tools = [FXCOUNT, EMPTIED, *([REFERENCE] if options.quick else PEERS)]
+    repeat = 3 if options.quick else options.repeat
+    for name in options.models:
+        _progress(name)
+        results.models[name] = interleaved(CASES[name], tools, repeat, options.limit)
+        for spec in VARIANTS.get(name, ()):
+            case = replace(CASES[name], spec=spec)
+            timings = interleaved(case, [FXCOUNT, EMPTIED, REFERENCE], repeat, options.limit)
+            results.variants[f"{name} {spec}"] = timings
+    if not options.quick:
+        _measure_fresh(results, options)
+    return results
+
+
+def _measure_fresh(results: Results, options: argparse.Namespace) -> None:
+    for name in options.models:
+        _progress(f"{name}, first analysis of a process")
+        results.first[name] = {
+            tool.name: median_of(3, "seconds", "first", tool.name, name) for tool in (FXCOUNT, REFERENCE)
+        }
+    for count in LAYERS:
+        _progress(f"405B shape, {count} layers")
+        results.layers[count] = measure("layers", str(count), "5")
+    _progress("405B shape, memory")
+    results.memory = {how: measure("memory", how) for how in ("resident", "python")}
+    _progress("imports")
+    results.imports = import_seconds(7)
+
+
+def _progress(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+# -- text ---------------------------------------------------------------------------------------------------------------
+def _text(results: Results, options: argparse.Namespace) -> str:
+    parts = [
+        "# Seconds for one analysis",
+        "Written by `python benchmarks/speed.py --write`; [README.md](README.md) says what is timed.\n\n" + _machine(options),
+        "## All tools\n\nMedian ms, and in brackets the multiple of FlopCounterMode. *failed*: the tool cannot analyse the "
+        "model; the error's class is given.\n\n" + _models(results),
+        f"## The target: at most {TARGET}x of FlopCounterMode on meta, the fastest static peer\n\n"
+        "*warm*: the same model again. *memos emptied*: fxcount's algebra has to work out every size again. *first*: the "
+        "first analysis of a new process, for both tools.\n\n" + _targets(results),
+    ]
+    if results.variants:
+        parts.append("## The same with other symbols\n\n" + _variants(results))
+    if results.layers:
+        parts.append("## The Llama of 405B parameters, symbolic in B and S\n\n" + _llama(results))
+    if results.imports:
+        parts.append("## Importing, in a process that has torch\n\n" + _imports(results))
+    return "\n\n".join(parts)
+
+
+def _machine(options: argparse.Namespace) -> str:
+    return (
+        f"torch {torch.__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads; "
+        f"{3 if options.quick else options.repeat} interleaved runs after one to warm up."
+    )
+
+
+def _models(results: Results) -> str:
+    tools = list(dict.fromkeys(tool for timings in results.models.values() for tool in timings))
+    rows = [
+        [tool, *(cell(timings[tool], timings[REFERENCE.name].median) for timings in results.models.values())]
+        for tool in tools
+    ]
+    return table(["ms", *(f"{name} {CASES[name].spec}" for name in results.models)], rows)
+
+
+def _targets(results: Results) -> str:
+    rows = []
+    for name, timings in results.models.items():
+        mine, emptied, other = (timings[tool.name].median for tool in (FXCOUNT, EMPTIED, REFERENCE))
+        first = results.first.get(name, {})
+        cold, cold_other = first.get(FXCOUNT.name), first.get(REFERENCE.name)
+        asked = "" if name in TARGETED else " (no target)"
+        rows.append([
+            name, milliseconds(mine), milliseconds(other), ratio(mine, other),
+            verdict(mine, other and TARGET * other) + asked, ratio(emptied, other), milliseconds(cold),
+            milliseconds(cold_other), ratio(cold, cold_other),
+        ])  # fmt: skip
+    head = ["model", "fxcount ms", "FlopCounterMode ms", "warm", f"<= {TARGET}x", "memos emptied", "first ms",
+            "first, FlopCounterMode ms", "first"]  # fmt: skip
+    return table(head, rows)
+
+
+def _variants(results: Results) -> str:
+    rows = []
+    for name, timings in results.variants.items():
+        mine, emptied, other = (timings[tool.name].median for tool in (FXCOUNT, EMPTIED, REFERENCE))
+        rows.append([name, milliseconds(mine), milliseconds(other), ratio(mine, other), ratio(emptied, other)])
+    return table(["model and input", "fxcount ms", "FlopCounterMode ms", "warm", "memos emptied"], rows)
+
+
+def _llama(results: Results) -> str:
+    rows = [[str(count), *_layer_cells(count, found)] for count, found in results.layers.items()]
+    lines = [table(["layers", "first ms", "memos emptied ms", "warm ms", "warm ms per layer", "error"], rows)]
+    largest = results.layers[max(results.layers)]
+    if "first" in largest:
+        lines.append(f"At most 1 s: {largest['first']:.3f} s, {verdict(largest['first'], 1.0)} (first analysis).")
+    limit = 300e6
+    lines += [
+        f"At most 300 MB over the built model, {what}: "
+        + (f"{found['peak'] / 1e6:.0f} MB, {verdict(found['peak'], limit)}." if "peak" in found else found["error"])
+        for what, found in zip(("peak of resident memory", "peak of Python's allocations"), results.memory.values())
+    ]
+    return "\n\n".join(lines)
+
+
+def _layer_cells(count: int, found: dict[str, Any]) -> list[str]:
+    if "error" in found:
+        return ["-", "-", "-", "-", found["error"]]
+    times = [milliseconds(found[key]) for key in ("first", "emptied", "median")]
+    return [*times, milliseconds(found["median"] / count), ""]
+
+
+def _imports(results: Results) -> str:
+    rows = [[f"`{text}`", milliseconds(found), verdict(found, 0.060)] for text, found in results.imports.items()]
+    return table(["statement", "ms", "<= 60 ms"], rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
