@@ -71,7 +71,8 @@ def main() -> int:
     for f in formulas():
         kept &= f.kept or "*" not in f.spec
         verdict = "yes" if f.kept else "NO"
-        print(f"{f.model} {f.spec}: {len(f.text)} characters, floors nested {f.depth} deep, readable: {verdict}\n    {f.text}\n")
+        print(f"{f.model} {f.spec}: {len(f.text)} characters, floors nested {f.depth} deep, readable: {verdict}")
+        print(f"    {f.text}\n")
     return 0 if kept else 1
 
 

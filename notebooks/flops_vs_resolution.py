@@ -1,3 +1,4 @@
+# ruff: noqa: E402, I001
 # %% [markdown]
 # # FLOPs against resolution
 #
@@ -13,7 +14,10 @@ from pathlib import Path
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "benchmarks").is_dir())
 sys.path.insert(0, str(root))
 
-import fxcount
+# %%
+from benchmarks.torchvision_ops import torchvision  # plain torchvision, also beside a torch of another build
+
+# %%
 import matplotlib.pyplot as plt
 import numpy as np
 import sympy
@@ -21,7 +25,7 @@ import timm
 import torch
 from IPython.display import Math, display
 
-from benchmarks.torchvision_ops import torchvision  # plain torchvision, also beside a torch of another build
+import fxcount
 from fxcount.symbolic import to_sympy
 
 plt.rcParams.update({"figure.dpi": 80, "font.size": 11, "axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 2})
@@ -83,7 +87,7 @@ for name, report in reports.items():
     sides, macs = curve(report.macs, 2240, steps[name])
     left.loglog(sides, macs / 1e9, label=name, marker="o" if name == "Swin-T" else None)
     right.plot(sides, macs / sides**2 / 1e3, label=name, marker="o" if name == "Swin-T" else None)
-left.set(xlabel="image side (pixels)", ylabel="GMACs for one image", title="Cost of an image", xlim=(64, 2400), ylim=(0.3, None))
+left.set(xlabel="image side (pixels)", ylabel="GMACs for one image", title="Cost of an image", xlim=(64, 2400))
 right.set(xlabel="image side (pixels)", ylabel="kMACs per pixel", title="Cost of a pixel", ylim=(0, 1200))
 left.legend()
 right.legend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
@@ -13,6 +14,12 @@ import pytest
 import torch
 
 from tests import torchvision_ops as torchvision_ops
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Ids without memory addresses, so that every worker of a parallel run collects the same tests."""
+    text = repr(val)
+    return re.sub(r" (of type object )?at 0x[0-9a-f]+", "", text) if " at 0x" in text else None
 
 
 @pytest.fixture(autouse=True)

@@ -6,27 +6,53 @@
 
 from __future__ import annotations
 
-import importlib
-
+from fxcount.ops import (
+    activation,
+    attention,
+    bitwise,
+    comparison,
+    complex,
+    conv,
+    copies,
+    creation,
+    cumulative,
+    dropout,
+    einsum,
+    embedding,
+    factory,
+    fft,
+    indexing,
+    joining,
+    linalg,
+    loss,
+    matmul,
+    norm,
+    padding,
+    pointwise,
+    pooling,
+    random,
+    reduction,
+    resize,
+    rnn,
+    scatter,
+    softmax,
+    sorting,
+    unfold,
+    views,
+    vision,
+)
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.registry import Op, Registry, Zero, op
 
 __all__ = ["REGISTRY", "Alias", "Op", "Registry", "TensorFact", "Work", "Zero", "op"]
 
 FAMILIES = (
-    "views", "joining", "copies", "layout", "factory", "pointwise", "activation", "comparison", "reduction", "softmax", "norm", "cumulative",
-    "sorting", "loss", "conv", "matmul", "einsum", "attention", "rnn", "pooling", "resize", "padding", "embedding",
-    "indexing", "scatter", "fft", "complex", "dropout", "creation", "vision", "linalg", "bitwise", "random", "unfold",
+    views, joining, copies, factory, creation, random,
+    pointwise, activation, comparison, bitwise, complex, dropout,
+    reduction, softmax, norm, cumulative, sorting, loss,
+    conv, matmul, einsum, attention, rnn, linalg,
+    pooling, resize, padding, unfold, vision,
+    embedding, indexing, scatter, fft,
 )  # fmt: skip
 
-def _collect() -> Registry:
-    import importlib.util
-    ops: list[Op] = []
-    for family in FAMILIES:  # during the building of the package families may be missing; replaced before landing
-        if importlib.util.find_spec(f"fxcount.ops.{family}") is None:
-            continue
-        ops.extend(importlib.import_module(f"fxcount.ops.{family}").OPS)
-    return Registry(ops)
-
-
-REGISTRY = _collect()
+REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)

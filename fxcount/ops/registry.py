@@ -185,7 +185,9 @@ def _aten_name(key: Callable[..., Any]) -> str | None:
     schema = getattr(key, "_schema", None)
     if schema is not None:
         namespace, _, name = str(schema.name).partition("::")
-        return name if namespace in ("aten", "prims") else None
+        if namespace in ("aten", "prims"):
+            return name
+        return f"torchvision_{name}" if namespace == "torchvision" else None
     qualified = getattr(key, "_qualified_op_name", None)  # an overload packet
     if isinstance(qualified, str) and qualified.startswith("aten::"):
         return qualified[len("aten::") :]

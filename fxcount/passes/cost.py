@@ -74,8 +74,15 @@ def cost(trace: Trace, *, strict: bool = False) -> Costs:
     With ``strict``, raises :class:`~fxcount.errors.UncountedError` if some op has no cost rule; otherwise such calls are
     listed in ``uncounted`` and the totals are lower bounds.
     """
-    by_signature = {id(s): signature_cost(s) for s in trace.signatures}
-    uncounted = tuple(c for c in trace.calls if isinstance(c.op.cost, Unknown))
+    by_signature: dict[int, CallCost] = {}
+    unknown: set[int] = set()
+    for s in trace.signatures:
+        try:
+            by_signature[id(s)] = signature_cost(s)
+        except UncountedError:
+            by_signature[id(s)] = _traffic(s, Work())
+            unknown.add(id(s))
+    uncounted = tuple(c for c in trace.calls if id(c.signature) in unknown) if unknown else ()
     if uncounted and strict:
         first = uncounted[0]
         raise UncountedError(
@@ -88,24 +95,32 @@ def cost(trace: Trace, *, strict: bool = False) -> Costs:
 
 
 def signature_cost(signature: Signature) -> CallCost:
-    """Cost of one call of this signature: its rule, and the general rule for bytes where it states none."""
+    """Cost of one call of this signature: its rule, and the general rule for bytes where it states none.
+
+    Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
+    """
     op = signature.op
-    results = list(_results(signature.result))
     if isinstance(op.cost, Zero):
         if not op.cost.moves or (not op.inplace and isinstance(signature.result, Alias)):
             return CallCost()
         work = Work()
     elif isinstance(op.cost, Unknown):
-        work = Work()
+        raise UncountedError(f"{op.name} has no cost rule", hint=op.cost.hint)
     else:
         facts = _facts(signature.result)
         work = op.cost(facts, *signature.args, **signature.kwargs)
+    return _traffic(signature, work)
+
+
+def _traffic(signature: Signature, work: Work) -> CallCost:
+    """The work with its bytes: each operand and each result once, unless the rule says otherwise."""
     signature.work = work
+    results = list(_results(signature.result))
     read, write = work.read_bytes, work.write_bytes
     if read is None:
         read = sum_([f.nbytes for f in facts_in((signature.args, signature.kwargs))])
     if write is None:
-        write = sum_([f.nbytes for f, alias in results if not alias or op.inplace])
+        write = sum_([f.nbytes for f, alias in results if not alias or signature.op.inplace])
     return CallCost(work.macs, work.flops, work.transcendentals, read, write)
 
 

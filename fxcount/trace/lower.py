@@ -144,10 +144,12 @@ class _Lowering:
         func = call.func
         if isinstance(func, types.MethodDescriptorType):
             node = self.graph.call_method(func.__name__, args, kwargs)
+        elif isinstance(func, types.MethodWrapperType):  # a property of a tensor
+            node = self.graph.call_function(getattr, (args[0], getattr(func.__self__, "__name__")))  # noqa: B009
         elif isinstance(func, types.WrapperDescriptorType):
             node = self.graph.call_function(getattr(operator, func.__name__.strip("_"), func), args, kwargs)
         else:
-            node = self.graph.call_function(func, args, kwargs)
+            node = self.graph.call_function(_named(func), args, kwargs)
         place = self.trace.modules[call.module] if call.module >= 0 else None
         node.meta["call"] = call
         node.meta["module"] = (place.path, place.number) if place is not None else ("", 1)
@@ -179,6 +181,19 @@ class _Lowering:
         found = self._argument(tree)
         plain = isinstance(found, (torch.fx.Node, int, float, bool, str, type(None), torch.dtype, torch.device))
         return found if plain else None
+
+
+def _named(func: Callable[..., Any]) -> Callable[..., Any]:
+    """``func``, or a wrapper if the name fx would write for it leads to something else (``torch._VF.stft``)."""
+    name = getattr(func, "__name__", "")
+    if not isinstance(func, types.BuiltinFunctionType) or getattr(torch, name, func) == func:
+        return func
+
+    def builtin(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    builtin.__name__ = builtin.__qualname__ = f"builtin_{name}"
+    return builtin
 
 
 def _linear(size: Size, name: str) -> tuple[int, int] | None:

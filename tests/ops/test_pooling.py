@@ -43,7 +43,11 @@ WINDOWS: list[tuple[Any, ...]] = [
 ]
 
 
-@pytest.mark.parametrize("case", WINDOWS, ids=str)
+def _name(case: tuple[Any, ...]) -> str:
+    return str(case[0].__name__)
+
+
+@pytest.mark.parametrize("case", WINDOWS, ids=_name)
 def test_windows(case: tuple[Any, ...]) -> None:
     check(*case, assumes=None, device="cpu")
 
@@ -84,7 +88,7 @@ ADAPTIVE: list[tuple[Any, ...]] = [
 ]
 
 
-@pytest.mark.parametrize("case", ADAPTIVE, ids=str)
+@pytest.mark.parametrize("case", ADAPTIVE, ids=_name)
 def test_adaptive(case: tuple[Any, ...]) -> None:
     func, x, size = case
     if isinstance(size, tuple) and None in size:  # ATen itself wants sizes; torch.nn.functional fills them in
@@ -200,7 +204,7 @@ def test_integers_are_not_flops() -> None:
     assert work(torch.max_pool2d, T(NCHW, torch.int64), 2)["flops"] == 0
 
 
-@pytest.mark.parametrize("case", [c for c in (*WINDOWS, *ADAPTIVE) if "None" not in str(c[2])], ids=str)
+@pytest.mark.parametrize("case", [c for c in (*WINDOWS, *ADAPTIVE) if "None" not in str(c[2])], ids=_name)
 def test_what_torch_holds(case: tuple[Any, ...]) -> None:
     assert_held(*case)
 
