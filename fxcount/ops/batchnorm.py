@@ -229,11 +229,15 @@ def _instance_norm_held(
 
 # Operands the training modes write; the native forms have the same order.
 _STATS = (3, 4, "running_mean", "running_var")
+_TRAINING = (5, "training")
 
 OPS: tuple[Op, ...] = (
-    op("batch_norm", shape=batch_norm, cost=batch_norm_cost, writes=_STATS, temporaries=_batch_norm_saved),
-    op("native_batch_norm", shape=native_batch_norm, cost=batch_norm_cost, writes=_STATS),
-    op("_native_batch_norm_legit", shape=_legit, cost=_legit_cost, writes=_STATS),
+    op("batch_norm", shape=batch_norm, cost=batch_norm_cost, writes=_STATS, writes_if=_TRAINING, temporaries=_batch_norm_saved),
+    op("native_batch_norm", shape=native_batch_norm, cost=batch_norm_cost, writes=_STATS, writes_if=_TRAINING),
+    op("_native_batch_norm_legit", shape=_legit, cost=_legit_cost, writes=_STATS, writes_if=_TRAINING),
     op("_native_batch_norm_legit_no_training", shape=_no_training, cost=_no_training_cost),
-    op("instance_norm", shape=instance_norm, cost=_instance_norm_cost, writes=_STATS, temporaries=_instance_norm_held),
+    op(
+        "instance_norm", shape=instance_norm, cost=_instance_norm_cost, writes=_STATS, writes_if=(5, "use_input_stats"),
+        temporaries=_instance_norm_held,
+    ),
 )

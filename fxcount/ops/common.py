@@ -1,4 +1,4 @@
-"""What several op families need: type promotion, broadcasting, dimension wrapping, element-wise layout.
+"""What several op families need: type promotion, broadcasting, dimension wrapping.
 
 Dimension letters used throughout the families: N batch, C channels, *I spatial input, *O spatial output, *K kernel,
 S query length, T key length, E embedding, D head dimension.
@@ -12,13 +12,12 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.fact import TensorFact, Work, dense_strides
+from fxcount.ops.fact import TensorFact
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
-    "broadcast",
     "as_tuple",
-    "elementwise",
+    "broadcast",
     "facts_in",
     "float_result",
     "promote",
@@ -27,7 +26,6 @@ __all__ = [
     "wrap_dims",
 ]
 
-_CATEGORY = {bool: 0, int: 1, float: 2, complex: 3}
 
 
 def shape_text(shape: Iterable[Size]) -> str:
@@ -93,7 +91,7 @@ def broadcast(scope: Scope, what: str, *shapes: Sequence[Size]) -> tuple[Size, .
         size: Size = 1
         for s in shapes:
             other = s[d - ndim + len(s)] if d - ndim + len(s) >= 0 else 1
-            if type(other) is int and other == 1 or other == size:
+            if (type(other) is int and other == 1) or other == size:
                 continue
             if type(size) is int and size == 1:
                 size = other
@@ -166,32 +164,3 @@ def _raise_kind(low: torch.dtype, high: torch.dtype) -> torch.dtype:
 def float_result(dtype: torch.dtype) -> torch.dtype:
     """Result dtype of a function that leaves the integers (exp, sqrt, mean, true division)."""
     return dtype if dtype.is_floating_point or dtype.is_complex else torch.get_default_dtype()
-
-
-def elementwise(scope: Scope, what: str, dtype: torch.dtype | None, *operands: Any) -> TensorFact:
-    """Result of an element-wise op on tensors and scalars: broadcast shape, promoted dtype, TensorIterator's layout."""
-    tensors = [o for o in operands if isinstance(o, TensorFact)]
-    out_dtype = dtype or promote(*operands)
-    first = tensors[0]
-    if len(tensors) == 1:
-        return first.like(out_dtype)
-    shape = broadcast(scope, what, *(t.shape for t in tensors))
-    device = next((t.device for t in tensors if t.shape), first.device)
-    strides = None
-    if any(t.strides is not None for t in tensors):
-        strides = _iterator_strides(shape, tensors)
-    return TensorFact(shape, out_dtype, device, strides)
-
-
-def _iterator_strides(shape: tuple[Size, ...], tensors: list[TensorFact]) -> tuple[Size, ...] | None:
-    # TensorIterator orders the dimensions by the first operand that has an opinion; the common case is that the first
-    # full-shaped operand decides.
-    full = [t for t in tensors if t.shape == shape]
-    if any(t.strides is None for t in full[:1]) or not full:
-        return None
-    return dense_strides(shape, full[0].stride())
-
-
-def no_work(*_: Any, **__: Any) -> Work:
-    """Cost rule of an op that only moves data."""
-    return Work()

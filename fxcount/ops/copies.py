@@ -9,6 +9,7 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.common import broadcast, shape_text
 from fxcount.ops.fact import Alias, TensorFact
+from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.views import channels_last_strides
 from fxcount.symbolic import Scope
@@ -28,7 +29,7 @@ _DTYPE_METHODS = {
 def formatted(x: TensorFact, memory_format: torch.memory_format | None) -> TensorFact:
     """A fresh tensor of that memory format; ``None`` and ``preserve_format`` keep the order of the strides."""
     if memory_format is None or memory_format is torch.preserve_format:
-        return x.like()
+        return dense_like(x)
     if memory_format is torch.contiguous_format:
         return x.new(x.shape)
     if x.ndim not in (4, 5):

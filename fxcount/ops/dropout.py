@@ -3,7 +3,7 @@
 Shapes:  as the input; in evaluation and for p = 0 the input itself
 Counts:  training only, per element: the 0/1 mask is scaled (1 division) and multiplied in (1): 2; drawing random
          numbers counts 0. feature_dropout draws and scales one number per channel. alpha_dropout: a*x*mask + b with
-         b = (mask - 1)*alpha*a + alpha*a*p: 6
+         b = (mask - 1)*alpha*a + alpha*a*p: 6. For p = 1 the input is multiplied with 0: 1
 Raises:  ShapeError: a probability outside [0, 1]
 Source:  ATen/native/Dropout.cpp
 
@@ -15,6 +15,7 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.iterator import dense_like
-from fxcount.ops.registry import Op, op
+from fxcount.ops.registry import CostRule, Op, TemporaryRule, op
 from fxcount.ops.scalars import Scalars, total
 from fxcount.symbolic import Scope, Size
 
@@ -36,14 +37,6 @@ def dropout(scope: Scope, x: TensorFact, p: float = 0.5, train: bool = True) -> 
     return dense_like(x) if train and p else Alias(x)
 
 
-def _cost(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
-    return Scalars(mul=1, div=1).work(x.numel if train and p else 0, x.dtype)
-
-
-def _noise(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
-    return x.nbytes if train and 0 < p < 1 else 0
-
-
 def _channels(x: TensorFact) -> Size:
     return x.shape[0] * x.shape[1]
 
@@ -55,32 +48,28 @@ def feature_dropout(scope: Scope, x: TensorFact, p: float = 0.5, train: bool = T
     return dropout(scope, x, p, train)
 
 
-def _feature_cost(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
-    if not (train and p):
-        return Work()
-    return total([(x.numel, Scalars(mul=1)), (_channels(x), Scalars(div=1))], x.dtype)
+def _cost(per_element: Scalars, per_draw: Scalars, draws: Callable[[TensorFact], Size]) -> CostRule:
+    """``draws(x)`` random numbers, each made into a factor, and the elements multiplied with them."""
+
+    def cost(y: Any, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
+        if not train or p == 0:
+            return Work()
+        if p == 1:
+            return Scalars(mul=1).work(x.numel, x.dtype)
+        return total([(x.numel, per_element), (draws(x), per_draw)], x.dtype)
+
+    return cost
 
 
-def _feature_noise(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
-    return _channels(x) * x.itemsize if train and 0 < p < 1 else 0
+def _noise(buffers: int, draws: Callable[[TensorFact], Size]) -> TemporaryRule:
+    """The buffers of random numbers; for p = 1 a single zero."""
 
+    def held(y: Any, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
+        if not train or p == 0:
+            return 0
+        return x.itemsize if p == 1 else buffers * draws(x) * x.itemsize
 
-def _alpha_cost(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
-    return Scalars(add=3, mul=3).work(x.numel if train and p else 0, x.dtype)
-
-
-def _alpha_noise(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
-    return 2 * x.nbytes if train and 0 < p < 1 else 0
-
-
-def _feature_alpha_cost(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
-    if not (train and p):
-        return Work()
-    return total([(x.numel, Scalars(add=1, mul=1)), (_channels(x), Scalars(add=2, mul=2))], x.dtype)
-
-
-def _feature_alpha_noise(y: TensorFact, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
-    return 2 * _feature_noise(y, x, p, train)
+    return held
 
 
 def native_dropout(scope: Scope, x: TensorFact, p: float, train: bool | None) -> tuple[TensorFact, TensorFact]:
@@ -89,15 +78,35 @@ def native_dropout(scope: Scope, x: TensorFact, p: float, train: bool | None) ->
 
 
 def _native_cost(y: Any, x: TensorFact, p: float, train: bool | None) -> Work:
-    return _cost(x, x, p, train is not False)
+    return _MASKED(x, x, p, train is not False)
 
+
+def _elements(x: TensorFact) -> Size:
+    return x.numel
+
+
+_MASKED = _cost(Scalars(mul=1), Scalars(div=1), _elements)
+_ALPHA, _SHIFT = Scalars(add=1, mul=1), Scalars(add=2, mul=2)
 
 OPS: tuple[Op, ...] = (
-    op("dropout", shape=dropout, cost=_cost, temporaries=_noise),
-    op("feature_dropout", shape=feature_dropout, cost=_feature_cost, temporaries=_feature_noise),
-    op("alpha_dropout", shape=dropout, cost=_alpha_cost, temporaries=_alpha_noise),
+    op("dropout", shape=dropout, cost=_MASKED, temporaries=_noise(1, _elements)),
     op(
-        "feature_alpha_dropout", shape=feature_dropout, cost=_feature_alpha_cost, temporaries=_feature_alpha_noise
+        "feature_dropout",
+        shape=feature_dropout,
+        cost=_cost(Scalars(mul=1), Scalars(div=1), _channels),
+        temporaries=_noise(1, _channels),
+    ),
+    op(
+        "alpha_dropout",
+        shape=dropout,
+        cost=_cost(_ALPHA, _SHIFT, _elements),
+        temporaries=_noise(2, _elements),
+    ),
+    op(
+        "feature_alpha_dropout",
+        shape=feature_dropout,
+        cost=_cost(_ALPHA, _SHIFT, _channels),
+        temporaries=_noise(2, _channels),
     ),
     op("native_dropout", shape=native_dropout, cost=_native_cost),
 )

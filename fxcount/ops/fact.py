@@ -12,7 +12,10 @@ import torch
 
 from fxcount.symbolic import Size, prod
 
-__all__ = ["Alias", "TensorFact", "Work", "contiguous_strides", "dense_strides"]
+__all__ = ["Alias", "TensorFact", "Work", "contiguous_strides", "stride_order"]
+
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +28,7 @@ class TensorFact:
 
     shape: tuple[Size, ...]
     dtype: torch.dtype
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
     strides: tuple[Size, ...] | None = None
     numel: Size = field(init=False, repr=False)
     _hash: int = field(init=False, repr=False)
@@ -76,12 +79,6 @@ class TensorFact:
         """A dense row-major tensor on the same device."""
         return TensorFact(tuple(shape), dtype or self.dtype, self.device)
 
-    def like(self, dtype: torch.dtype | None = None) -> TensorFact:
-        """``torch.empty_like`` with preserved memory format: the same dense layout, else the order of the strides."""
-        if self.strides is None:
-            return self if dtype is None or dtype is self.dtype else TensorFact(self.shape, dtype, self.device)
-        return TensorFact(self.shape, dtype or self.dtype, self.device, dense_strides(self.shape, self.strides))
-
 
 @dataclass(frozen=True, slots=True)
 class Alias:
@@ -118,27 +115,6 @@ def contiguous_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
         strides.append(running)
         running = running * size if size != 0 else running
     return tuple(reversed(strides))
-
-
-def dense_strides(shape: tuple[Size, ...], strides: tuple[Size, ...]) -> tuple[Size, ...] | None:
-    """Strides of a dense tensor whose dimensions are ordered as ``strides`` orders them; ``None`` if row-major.
-
-    The order is decided structurally: a stride that has another as a factor lies further out.
-
-    >>> dense_strides((2, 3, 5), (15, 1, 3))
-    (15, 1, 3)
-    """
-    order = stride_order(shape, strides)
-    if order == list(range(len(shape))):
-        return None
-    result: list[Size] = [0] * len(shape)
-    running: Size = 1
-    for dim in reversed(order):
-        result[dim] = running
-        running = running * shape[dim]
-    row_major = contiguous_strides(shape)
-    same = all(a == b or n == 1 for a, b, n in zip(result, row_major, shape, strict=True))
-    return None if same else tuple(result)
 
 
 def stride_order(shape: tuple[Size, ...], strides: tuple[Size, ...]) -> list[int]:

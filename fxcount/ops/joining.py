@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
-
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.common import promote, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact
+from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.views import VIEW, channels_last_strides, strided
 from fxcount.symbolic import Scope, Size, ceildiv, sum_
@@ -139,7 +140,7 @@ def tensor_split(scope: Scope, x: TensorFact, indices_or_sections: Any = None, d
     if isinstance(indices_or_sections, TensorFact):
         raise DataDependentError("tensor_split: the places to split at are data", hint="give them as a list of ints")
     bounds = [0, *indices_or_sections, size]
-    return _pieces(x, [b - a for a, b in zip(bounds, bounds[1:], strict=False)], d)
+    return _pieces(x, [b - a for a, b in pairwise(bounds)], d)
 
 
 def hsplit(scope: Scope, x: TensorFact, indices_or_sections: Any) -> Any:
@@ -194,7 +195,7 @@ def repeat_interleave(
 def flip(scope: Scope, x: TensorFact, dims: Any) -> TensorFact:
     for d in dims if isinstance(dims, (list, tuple)) else (dims,):
         wrap_dim(d, x.ndim)
-    return x.like()
+    return dense_like(x)
 
 
 def fliplr(scope: Scope, x: TensorFact) -> TensorFact:

@@ -16,6 +16,7 @@ It is pure arithmetic and sees no scope: it can assume nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,8 @@ class Op:
 
     ``sizes_at``: position from which a run of integers is one size argument (``x.view(2, 3)``), or ``None``.
     ``differentiable``: whether a gradient can pass from a floating result to a floating operand.
-    ``writes``: positions of the operands written in place besides ``self`` of an in-place variant (e.g. running
-    statistics); ``autocast``: "lower" (runs in the autocast dtype), "fp32", "promote" or "" on ``(cpu, cuda)``.
+    ``writes``: positions and names of operands written in place besides ``self`` of an in-place variant (running
+    statistics), ``writes_if``: position and name of the flag that must be on for it.
     ``temporaries``: bytes of storages that eager torch holds besides the results while the op runs, seen by a
     dispatcher-level storage tracker (e.g. saved statistics of a norm).
     """
@@ -68,6 +69,7 @@ class Op:
     differentiable: bool = True
     inplace: bool = False
     writes: tuple[int | str, ...] = ()
+    writes_if: tuple[int, str] | None = None
     temporaries: TemporaryRule | None = None
 
     def __repr__(self) -> str:
@@ -82,6 +84,7 @@ def op(
     sizes_at: int | None = None,
     differentiable: bool = True,
     writes: tuple[int | str, ...] = (),
+    writes_if: tuple[int, str] | None = None,
     temporaries: TemporaryRule | None = None,
 ) -> Op:
     """Describe an op under its ATen name(s); every Python callable of those names is then this op.
@@ -89,14 +92,16 @@ def op(
     ``names`` may be qualified (``"linalg.vector_norm"``, ``"fft.rfft"``, ``"special.erf"``); the in-place variant
     ``name_`` is derived. ``extra`` lists callables that carry another name.
     """
-    return Op(names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, temporaries)
+    return Op(
+        names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, writes_if, temporaries
+    )  # fmt: skip
 
 
 def callables_named(name: str) -> Iterator[Callable[..., Any]]:
     """Every Python callable through which torch code reaches the ATen op ``name``.
 
-    >>> sum(1 for _ in callables_named("relu"))
-    2
+    >>> torch.relu in callables_named("relu"), torch.Tensor.relu in callables_named("relu")
+    (True, True)
     """
     if "." in name:
         module_name, _, attribute = name.partition(".")
@@ -147,10 +152,7 @@ class Registry(Mapping[Callable[..., Any], Op]):
                 self._by_callable[found] = entry
             if base.startswith("__"):
                 continue
-            in_place = Op(
-                entry.name + "_", entry.shape, entry.cost, (), (), entry.sizes_at, entry.differentiable, True,
-                entry.writes, None,
-            )  # fmt: skip
+            in_place = dataclasses.replace(entry, name=entry.name + "_", names=(), extra=(), inplace=True)
             for found in callables_named(name + "_"):
                 self._by_callable.setdefault(found, in_place)
                 self._by_name.setdefault(name.replace(".", "_") + "_", in_place)

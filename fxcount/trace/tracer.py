@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 from torch.overrides import TorchFunctionMode
 
-from fxcount.errors import FxcountError, UnsupportedError
+from fxcount.errors import FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, Alias, Op, Registry, TensorFact
 from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize
 from fxcount.trace import constants
@@ -205,9 +205,23 @@ class Tracer(TorchFunctionMode):
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call did not bind
                 raise UnsupportedError(f"{entry.name}: {error}", where=self.where()) from error
             raise
+        if entry.inplace and isinstance(result, TensorFact):
+            self._check_in_place(entry, fact_args[0], result)
         signature = Signature(entry, fact_args, fact_kwargs, result)
         self.signatures.append(signature)
         return signature
+
+    def _check_in_place(self, entry: Op, target: TensorFact, result: TensorFact) -> None:
+        same = result.ndim == target.ndim and all(
+            [self.scope.same(a, b, entry.name) for a, b in zip(result.shape, target.shape)]
+        )
+        if not same and entry.name not in constants.RESHAPES_IN_PLACE:
+            raise ShapeError(
+                f"{entry.name}: the result of shape {tuple(result.shape)} does not fit into the tensor of shape "
+                f"{tuple(target.shape)} it is to be written to",
+                where=self.where(),
+                hint="use the op that makes a new tensor",
+            )
 
     def _wrap(
         self, r: Any, call: Call, operands: list[StandIn], outputs: list[Value], requires_grad: bool, known: Any
@@ -256,6 +270,9 @@ class Tracer(TorchFunctionMode):
         return target
 
     def _mark_written(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        flag = call.op.writes_if
+        if flag is not None and not (kwargs or {}).get(flag[1], args[flag[0]] if len(args) > flag[0] else False):
+            return
         written = []
         for position in call.op.writes:
             a = (kwargs or {}).get(position) if isinstance(position, str) else None
@@ -425,9 +442,8 @@ def _normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[An
     out = kwargs.get("out")
     clean: dict[str, Any] = {}
     for name, value in kwargs.items():
-        if name in ("input", "self") and not (name == "input" and args and isinstance(args[0], torch.Tensor)):
-            args = (value, *args)
-        elif name == "tensors":
+        taken = name == "input" and args and isinstance(args[0], torch.Tensor)
+        if name in ("self", "tensors", "input") and not taken:
             args = (value, *args)
         elif name not in _DROPPED:
             clean[_RENAMED.get(name, name)] = value

@@ -65,9 +65,14 @@ def test_work_by_definition(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_certain_dropout_multiplies_with_zero(name: str) -> None:
+    assert work(named(name), T("B,N"), 1.0, True)["flops"] == 33
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_temporaries_as_eager(name: str) -> None:
-    for case in (call(named(name), X, 0.5, True), call(named(name), T("B,C,N", torch.float16), 0.5, True)):
-        case.values[0].assert_held()
+    for x, p in ((X, 0.5), (X, 1.0), (X, 0.0), (T("B,C,N", torch.float16), 0.5)):
+        call(named(name), x, p, True).values[0].assert_held()
 
 
 @pytest.mark.parametrize(("name", "args"), [("dropout", (X, 1.5, True)), ("feature_dropout", (T("B"), 0.5, True))])

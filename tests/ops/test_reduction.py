@@ -255,7 +255,8 @@ HELD = [
     call(torch.var, X, 1), call(torch.std, X), call(torch.nanmean, X, 1), call(torch.nanmean, T("B,C,H", F64)),
     call(torch.quantile, X, 0.5), call(torch.quantile, X, 0.5, 1), call(torch.quantile, X, T("K"), -1),
     call(torch.median, X, 1), call(torch.any, X, 1), call(torch.norm, X, 2, 1), call(linalg.matrix_norm, X),
-    call(linalg.matrix_norm, X, 1), call(linalg.matrix_norm, X, inf), call(linalg.norm, BN, 2),
+    call(linalg.matrix_norm, X, 1), call(linalg.matrix_norm, X, inf), call(linalg.matrix_norm, X, -1),
+    call(linalg.matrix_norm, X, -inf), call(linalg.norm, BN, 2),
     call(linalg.matrix_norm, BN, "nuc"), call(torch.dist, X, X), call(torch.renorm, X, 2, 1, 1.0),
     call(torch.count_nonzero, X), call(torch.aminmax, X), call(torch.trace, BN),
 ]  # fmt: skip
