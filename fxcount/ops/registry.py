@@ -55,7 +55,8 @@ class Op:
     ``sizes_at``: position from which a run of integers is one size argument (``x.view(2, 3)``), or ``None``.
     ``differentiable``: whether a gradient can pass from a floating result to a floating operand.
     ``writes``: positions and names of operands written in place besides ``self`` of an in-place variant (running
-    statistics), ``writes_if``: position and name of the flag that must be on for it.
+    statistics), ``writes_if``: position and name of the flag that must be on for it. ``reads_data``: the shape rule takes real
+    tensors for operands that are known constants (lengths of packed sequences).
     ``temporaries``: bytes of storages that eager torch holds besides the results while the op runs, seen by a
     dispatcher-level storage tracker (e.g. saved statistics of a norm).
     """
@@ -70,6 +71,7 @@ class Op:
     inplace: bool = False
     writes: tuple[int | str, ...] = ()
     writes_if: tuple[int, str] | None = None
+    reads_data: bool = False
     temporaries: TemporaryRule | None = None
 
     def __repr__(self) -> str:
@@ -85,6 +87,7 @@ def op(
     differentiable: bool = True,
     writes: tuple[int | str, ...] = (),
     writes_if: tuple[int, str] | None = None,
+    reads_data: bool = False,
     temporaries: TemporaryRule | None = None,
 ) -> Op:
     """Describe an op under its ATen name(s); every Python callable of those names is then this op.
@@ -93,7 +96,8 @@ def op(
     ``name_`` is derived. ``extra`` lists callables that carry another name.
     """
     return Op(
-        names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, writes_if, temporaries
+        names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, writes_if, reads_data,
+        temporaries,
     )  # fmt: skip
 
 

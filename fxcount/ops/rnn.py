@@ -231,24 +231,25 @@ def _cell_temporaries(kind: str, y: Any, x: TensorFact, *_: Any) -> Size:
 # --- packed sequences -----------------------------------------------------------------------------
 
 
-def _pack_shape(scope: Scope, x: TensorFact, lengths: Any, batch_first: bool = False) -> tuple[TensorFact, TensorFact]:
-    """The steps of all sequences in one dimension, and how many sequences reach each step."""
+def _pack_shape(scope: Scope, x: TensorFact, lengths: Any, batch_first: bool = False) -> tuple[TensorFact, torch.Tensor]:
+    """The steps of all sequences in one dimension, and how many sequences reach each step: known, as the lengths are."""
     if not isinstance(lengths, torch.Tensor):
         _unknown("_pack_padded_sequence", "lengths")
     steps = [int(n) for n in lengths.tolist()]
     require(scope, x.shape[0 if batch_first else 1], len(steps), "_pack_padded_sequence: one length each", x.shape)
-    return x.new((sum(steps), *x.shape[2:])), TensorFact((max(steps),), torch.int64)
+    reaching = [sum(n > step for n in steps) for step in range(max(steps))]
+    return x.new((sum(steps), *x.shape[2:])), torch.tensor(reaching, dtype=torch.int64, device="cpu")
 
 
 def _pad_shape(
     scope: Scope, data: TensorFact, batch_sizes: Any, batch_first: bool, padding_value: Any, total_length: Any
-) -> tuple[TensorFact, TensorFact]:
+) -> tuple[TensorFact, torch.Tensor]:
     if not isinstance(batch_sizes, torch.Tensor):
         _unknown("_pad_packed_sequence", "batch_sizes")
     sizes = batch_sizes.tolist()
     steps, batch, rest = max(len(sizes), total_length), int(sizes[0]), data.shape[1:]
     y = data.new((steps, batch, *rest))
-    lengths = TensorFact((batch,), torch.int64)
+    lengths = torch.tensor([sum(n > i for n in sizes) for i in range(batch)], dtype=torch.int64, device="cpu")
     if not batch_first:
         return y, lengths
     step, sequence, *inner = y.stride()
@@ -281,6 +282,6 @@ def _single(kind: str) -> Op:
 OPS: tuple[Op, ...] = (
     *map(_layered, _CELLS),
     *map(_single, _CELLS),
-    op("_pack_padded_sequence", shape=_pack_shape, cost=Zero("copy", moves=True)),
-    op("_pad_packed_sequence", shape=_pad_shape, cost=Zero("copy", moves=True)),
+    op("_pack_padded_sequence", shape=_pack_shape, cost=Zero("copy", moves=True), reads_data=True),
+    op("_pad_packed_sequence", shape=_pad_shape, cost=Zero("copy", moves=True), reads_data=True),
 )

@@ -6,7 +6,7 @@ Ops on them are recorded like any other and also run for real, on small data, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,9 +15,18 @@ from fxcount.ops.fact import Alias, TensorFact, contiguous_strides
 from fxcount.ops.registry import Op
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.standin import StandIn
-from fxcount.trace.tape import Call
+from fxcount.trace.tape import Call, Value
 
-__all__ = ["compute", "fact_of", "known_data", "named_result", "output_facts", "update"]
+__all__ = [
+    "compute",
+    "fact_of",
+    "facts_of",
+    "known_data",
+    "named_result",
+    "output_facts",
+    "update",
+    "with_data",
+]
 
 MAX_KNOWN_NUMEL = 1 << 16
 """Data of more elements than this are not kept: they would cost more than the analysis."""
@@ -41,6 +50,32 @@ def fact_of(tensor: torch.Tensor) -> TensorFact:
         if strides == contiguous_strides(shape):
             strides = None
     return TensorFact(shape, tensor.dtype, tensor.device, strides)
+
+
+def facts_of(known: Any) -> Any:
+    """Facts in the place of real tensors."""
+    if isinstance(known, torch.Tensor):
+        return fact_of(known)
+    if isinstance(known, (tuple, list)):
+        return type(known)(facts_of(k) for k in known) if type(known) in (tuple, list) else tuple(map(facts_of, known))
+    return known
+
+
+def with_data(args: Any, data: Mapping[Value, torch.Tensor], real: bool) -> Any:
+    """The arguments with what is known of the data of values: ``real`` tensors in their place if the rule reads them.
+
+    A boolean mask in an index becomes the index tensors it stands for, so that its number of elements is known.
+    """
+    if isinstance(args, (tuple, list)):
+        parts: list[Any] = []
+        for a in args:
+            known = data.get(a) if type(a) is Value else None
+            if known is not None and known.dtype is torch.bool:
+                parts.extend(fact_of(i) for i in known.nonzero(as_tuple=True))
+            else:
+                parts.append(with_data(a, data, real))
+        return tuple(parts) if isinstance(args, tuple) else parts
+    return data.get(args, args) if real and type(args) is Value else args
 
 
 def known_data(tensor: torch.Tensor) -> torch.Tensor | None:
@@ -124,8 +159,6 @@ def _real(a: Any) -> Any:
 
 
 def _real_recorded(a: Any, known: Iterator[Any]) -> Any:
-    from fxcount.trace.tape import Value
-
     if type(a) is Value:
         data = next(known)
         if data is None:

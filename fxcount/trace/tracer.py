@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 from torch.overrides import TorchFunctionMode
 
-from fxcount.errors import FxcountError, ShapeError, UnsupportedError
+from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, Alias, Op, Registry, TensorFact
 from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize
 from fxcount.trace import constants
@@ -79,7 +79,7 @@ class Tracer(TorchFunctionMode):
         if kwargs:
             args, kwargs, out = _normalised(args, kwargs)
         at = entry.sizes_at
-        if at is not None and len(args) > at and not isinstance(args[at], (tuple, list)):
+        if at is not None and len(args) > at:
             args = _collapsed(args, at)
         if torch._C._is_any_autocast_enabled():
             from fxcount.trace.autocast import cast_operands
@@ -98,7 +98,10 @@ class Tracer(TorchFunctionMode):
         hashed = tuple(key)
         signature = self._memo.get(hashed)
         if signature is None:
-            signature = self._memo[hashed] = self._infer(entry, recorded, recorded_kwargs)
+            try:
+                signature = self._memo[hashed] = self._infer(entry, recorded, recorded_kwargs)
+            except DataDependentError:
+                signature = self._infer_from_data(entry, func, args, kwargs, recorded, recorded_kwargs, operands)
 
         index = len(self.calls)
         grad = torch.is_grad_enabled()
@@ -211,6 +214,24 @@ class Tracer(TorchFunctionMode):
         self.signatures.append(signature)
         return signature
 
+    def _infer_from_data(
+        self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
+        recorded: tuple[Any, ...], recorded_kwargs: dict[str, Any], operands: list[StandIn],
+    ) -> Signature:  # fmt: skip
+        """The signature of a call whose sizes depend on data, where the data that matter are known constants.
+
+        Raises the rule's own :class:`~fxcount.errors.DataDependentError` where they are not. Never memoised.
+        """
+        if all([o._storage.constant for o in operands]):
+            known = constants.compute(entry, func, args, kwargs, None)
+            if known is not None:
+                facts = tuple([_facts(a) for a in recorded])
+                signature = Signature(entry, facts, {}, constants.facts_of(known))
+                self.signatures.append(signature)
+                return signature
+        data = {o._value: o._known for o in operands if o._storage.constant and o._known is not None}
+        return self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
+
     def _check_in_place(self, entry: Op, target: TensorFact, result: TensorFact) -> None:
         same = result.ndim == target.ndim and all(
             [self.scope.same(a, b, entry.name) for a, b in zip(result.shape, target.shape)]
@@ -239,6 +260,9 @@ class Tracer(TorchFunctionMode):
             return parts if isinstance(r, list) else tuple(parts)
         elif isinstance(r, Expr):
             return self.as_int(r)
+        elif isinstance(r, torch.Tensor):  # a rule that read data knows the data of this result
+            known, r = r, constants.fact_of(r)
+            storage = self.new_storage(r.nbytes, "op", constant=True)
         else:
             return r
         floating = r.dtype.is_floating_point or r.dtype.is_complex
@@ -408,7 +432,8 @@ class Tracer(TorchFunctionMode):
     def where(self) -> str:
         """``file:line (module path)`` of the user's code that runs now."""
         source = find_source(sys._getframe(1))
-        path = self.modules[self._module].path if self._module >= 0 else ""
+        module = self.modules[self._module] if self._module >= 0 else None
+        path = (module.path or module.class_name) if module is not None else ""
         place = str(source) if source is not None else "unknown place"
         return f"{place} ({path})" if path else place
 
@@ -452,9 +477,13 @@ def _normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[An
 
 def _collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
     """``x.view(2, 3)`` as ``x.view((2, 3))``."""
-    run = args[at:]
-    if isinstance(run[0], (int, torch.SymInt)) or (isinstance(run[0], torch.Tensor) and run[0].ndim == 0):
-        return (*args[:at], run)
+    first = args[at]
+    if isinstance(first, (tuple, list)):
+        if StandIn in [type(s) for s in first]:  # a size read off an index table
+            return (*args[:at], tuple([int(s) if type(s) is StandIn else s for s in first]), *args[at + 1 :])
+        return args
+    if isinstance(first, (int, torch.SymInt)) or (type(first) is StandIn and first.ndim == 0):
+        return (*args[:at], tuple([int(s) if type(s) is StandIn else s for s in args[at:]]))
     return args
 
 
