@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fxcount.symbolic import Scope, Size, evaluate, is_nonnegative, max_, sum_
+from fxcount.symbolic import Scope, Size, dominates, evaluate, max_, sum_
 from fxcount.trace.tape import Trace
 
 __all__ = ["Memory", "Peak", "memory"]
@@ -121,15 +121,11 @@ def _undominated(found: list[tuple[Size, int]], trace: Trace) -> tuple[Peak, ...
     kept: list[tuple[list[int], Peak]] = []
     for values, nbytes, call in ranked:
         for above, peak in kept:
-            if all([a >= b for a, b in zip(above, values, strict=True)]) and _at_least(peak.nbytes, nbytes):
+            if all([a >= b for a, b in zip(above, values, strict=True)]) and dominates(peak.nbytes, nbytes):
                 break
         else:
             kept.append((values, Peak(nbytes, call)))
     return tuple(peak for _, peak in kept)
-
-
-def _at_least(a: Size, b: Size) -> bool:
-    return a == b or is_nonnegative(a - b)
 
 
 def _samples(scope: Scope) -> list[dict[str, int]]:

@@ -8,6 +8,7 @@ ceil(H/2)
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.calc import substitute
+from fxcount.symbolic.dominance import dominates
 from fxcount.symbolic.expr import Expr, Size, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
@@ -33,6 +34,7 @@ __all__ = [
     "SymRatio",
     "SymSize",
     "ceildiv",
+    "dominates",
     "eval_rows",
     "evaluate",
     "floordiv",

@@ -16,23 +16,22 @@ Monomial: TypeAlias = tuple[str, ...]
 class Atom(str):
     """An integer-valued factor that is not a symbol: ``kind`` is "floor", "max" or "min".
 
-    A floor has the two arguments ``(numerator, denominator)``. Its ``half`` are the monomials whose coefficient is half
-    the denominator: their sum is the floor plus its ``mirror`` image (see floor.py).
+    A floor has the two arguments ``(numerator, denominator)``; it is ``paired`` if the denominator is an even number, so
+    that it adds up with other floors to a simpler size (see pairs.py).
     """
 
-    __slots__ = ("args", "half", "kind", "mirror")
+    __slots__ = ("args", "kind", "paired")
     kind: str
     args: tuple[Size, ...]
-    half: tuple[Monomial, ...]
-    mirror: Atom | None
+    paired: bool
 
-    def __new__(cls, text: str, kind: str = "", args: tuple[Size, ...] = (), half: tuple[Monomial, ...] = ()) -> Atom:
+    def __new__(cls, text: str, kind: str = "", args: tuple[Size, ...] = (), paired: bool = False) -> Atom:
         self = super().__new__(cls, text)
-        self.kind, self.args, self.half, self.mirror = kind, args, half, None
+        self.kind, self.args, self.paired = kind, args, paired
         return self
 
-    def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Size, ...], tuple[Monomial, ...]]]:
-        return Atom, (str(self), self.kind, self.args, self.half)
+    def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Size, ...], bool]]:
+        return Atom, (str(self), self.kind, self.args, self.paired)
 
     def __str__(self) -> str:  # a plain str, so that it cannot be taken for an atom
         return "".join(self)

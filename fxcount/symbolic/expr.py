@@ -34,7 +34,7 @@ class Expr:
 
     __slots__ = ("__weakref__", "_hash", "halves", "terms")
     terms: dict[Monomial, int]
-    halves: bool  # whether a sum must be checked for `n - floor(n/2)`, see floor.py
+    halves: bool  # whether a sum must be checked for `n - floor(n/2)`, see pairs.py
     _hash: int | None
 
     def __init__(self, *args: object) -> None:
@@ -186,7 +186,7 @@ def make(terms: dict[Monomial, int]) -> Size:
     >>> make({})
     0
     """
-    return _sum(terms, any(type(f) is Atom and f.half != () for m in terms for f in m))
+    return _sum(terms, any(type(f) is Atom and f.paired for m in terms for f in m))
 
 
 def _sum(terms: dict[Monomial, int], halves: bool) -> Size:

@@ -25,6 +25,7 @@ from math import gcd
 from fxcount.symbolic.atom import Atom, Hooks, Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of, wrap
+from fxcount.symbolic.pairs import floor_atom, of_partners, to_one_form, write_residues
 from fxcount.symbolic.poly import cancel, divide, is_positive, leading, size_key
 
 __all__ = ["ceildiv", "floordiv", "mod"]
@@ -79,20 +80,9 @@ def _by_int(p: Expr, q: int) -> Size:
     merged = _merge(p, q)
     if merged is not None:
         return merged
-    out: dict[Monomial, int] = {}
-    kept: dict[Monomial, int] = {}
-    terms = p.terms
-    if p.halves:  # the residues below must not depend on how the floors in them are written
-        terms = dict(terms)
-        _to_one_form(terms)
-    for m, c in terms.items():
-        whole, rest = divmod(c, q)
-        if m and 2 * rest > q:  # symmetric residue: 3*n/4 is n - n/4, and -n/4 is as good as 3*n/4
-            whole, rest = whole + 1, rest - q
-        if whole:
-            out[m] = whole
-        if rest:
-            kept[m] = rest
+    out, kept = _split(p.terms, q)
+    if p.halves and out and len(p.terms) > 1:  # what leaves the floor must not depend on how the floors in it are written
+        out, kept = _split_in_one_form(p.terms, q)
     constant = kept.pop((), 0)
     if not kept:
         return make(out)
@@ -113,10 +103,49 @@ def _by_int(p: Expr, q: int) -> Size:
     if merged is None:
         merged = _in_one_step(numerator, q)
     if merged is None:
-        atom = _atom(numerator, q)
-        known = _in_one_step(_mirror(atom).args[0], q) if atom.half else None
-        merged = make({(atom,): 1}) if known is None else make(dict.fromkeys(atom.half, 1)) - known
+        merged = _new_atom(numerator, q)
     return make(out) + merged
+
+
+def _new_atom(p: Expr, q: int) -> Size:
+    """``floor(p/q)`` as it stands, or by a partner with only one value."""
+    atom = floor_atom(p, q)
+    if atom.paired and any(type(f) is Atom for m in p.terms for f in m):
+        for partner, total in of_partners(atom):
+            known = _in_one_step(partner.args[0], q)
+            if known is not None:
+                return total - known
+    return make({(atom,): 1})
+
+
+def _split(terms: dict[Monomial, int], q: int) -> tuple[dict[Monomial, int], dict[Monomial, int]]:
+    """What leaves the floor over ``q``, and what stays."""
+    out: dict[Monomial, int] = {}
+    kept: dict[Monomial, int] = {}
+    for m, c in terms.items():
+        whole, rest = divmod(c, q)
+        if m and 2 * rest > q:  # symmetric residue: 3*n/4 is n - n/4, and -n/4 is as good as 3*n/4
+            whole, rest = whole + 1, rest - q
+        if whole:
+            out[m] = whole
+        if rest:
+            kept[m] = rest
+    return out, kept
+
+
+def _split_in_one_form(terms: dict[Monomial, int], q: int) -> tuple[dict[Monomial, int], dict[Monomial, int]]:
+    plain = dict(terms)
+    to_one_form(plain)
+    _, kept = _split(plain, q)
+    constant = kept.pop((), 0)
+    write_residues(kept, to_one_form(kept), q)
+    constant += kept.pop((), 0)
+    if constant % q:
+        kept[()] = constant % q
+    rest = dict(kept)
+    to_one_form(rest)
+    out = {m: whole for m in plain.keys() | rest.keys() if (whole := (plain.get(m, 0) - rest.get(m, 0)) // q)}
+    return out, kept
 
 
 def _in_one_step(p: Size, q: int) -> int | None:
@@ -129,14 +158,7 @@ def _in_one_step(p: Size, q: int) -> int | None:
 
 def _floor_atom(p: Size, q: Size) -> Size:
     """``floor(p/q)`` as it stands."""
-    return make({(_atom(p, q),): 1})
-
-
-def _atom(p: Size, q: Size) -> Atom:
-    half: tuple[Monomial, ...] = ()
-    if isinstance(q, int) and q % 2 == 0:
-        half = tuple(sorted(m for m, c in terms_of(p).items() if 2 * c == q and m))
-    return Atom(f"floor(({size_key(p)})/({size_key(q)}))", "floor", (p, q), half)
+    return make({(floor_atom(p, q),): 1})
 
 
 def _merge(p: Size, q: Size) -> Size | None:
@@ -188,60 +210,5 @@ def _inside(p: Size, q: Size) -> bool:
     return is_nonnegative(p) and is_nonnegative(q - 1 - p)
 
 
-def _settle_halves(terms: dict[Monomial, int]) -> None:
-    """Bring the floors of a sum, such as ``floor(n/2)``, to one form, in place: ``n - floor(n/2)`` is ``ceil(n/2)``.
-
-    The mirror image of ``F = floor(n/2)`` is ``G = floor((n + 1)/2)``, and ``F + G == n``. First each ``G`` is written
-    as ``n - F``, which leaves one way to write the sum; then ``a*F + c*n`` becomes ``(c + a)*n - a*G`` where that has
-    less of ``n``. Only floors that stand alone are looked at, not products with them.
-    """
-    for atom in _to_one_form(terms):
-        a = terms.get((atom,), 0)
-        if sum(abs(terms.get(n, 0) + a) - abs(terms.get(n, 0)) for n in atom.half) < 0:
-            _replace(terms, atom, _mirror(atom))
-
-
-def _to_one_form(terms: dict[Monomial, int]) -> list[Atom]:
-    """Write each ``G`` as ``n - F``, in place; returns the ``F``."""
-    found: set[Atom] = set()
-    todo = list(terms)
-    for m in todo:
-        if m in terms and len(m) == 1 and isinstance(atom := m[0], Atom) and atom.half:
-            mirror = _mirror(atom)
-            if mirror < atom:
-                _replace(terms, atom, mirror)
-                todo += atom.half  # which may be floors of this kind themselves
-            found.add(min(atom, mirror))
-    return sorted(found)
-
-
-def _replace(terms: dict[Monomial, int], atom: Atom, mirror: Atom) -> None:
-    """Write ``a*atom`` as ``a*(half - mirror)``."""
-    a = terms.pop((atom,))
-    for m, change in ((mirror,), -a), *((n, a) for n in atom.half):
-        value = terms.get(m, 0) + change
-        if value:
-            terms[m] = value
-        else:
-            del terms[m]
-
-
-def _mirror(atom: Atom) -> Atom:
-    """The floor that the atom lacks to the sum of its ``half``."""
-    if atom.mirror is None:
-        p, q = atom.args
-        assert isinstance(p, Expr)
-        assert isinstance(q, int)
-        terms = {m: c if m in atom.half else -c for m, c in p.terms.items()}  # q*half - p: c is q/2 for those in half
-        constant = q - 1 - p.terms.get((), 0)
-        if constant:
-            terms[()] = constant
-        else:
-            terms.pop((), None)
-        atom.mirror = _atom(wrap(terms, p.halves), q)
-    return atom.mirror
-
-
 Hooks.floordiv = floordiv
 Hooks.floordiv_int = _by_int
-Hooks.settle_halves = _settle_halves
