@@ -8,12 +8,13 @@ from math import gcd
 from typing import Literal, TypeAlias
 
 from fxcount.symbolic.atom import Atom, monomial_order
+from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.expr import Expr, Size, make
 from fxcount.symbolic.extrema import common_part
 from fxcount.symbolic.text import to_text
 from fxcount.symbolic.values import evaluate
 
-__all__ = ["Assumption", "Kind", "Relation"]
+__all__ = ["Assumption", "Kind", "Relation", "modular_form", "primitive", "simple_claims"]
 
 Relation: TypeAlias = Literal["==", "!=", ">=", "%"]
 Kind: TypeAlias = Literal["guard", "pin", "declared"]
@@ -128,3 +129,29 @@ def primitive(relation: Relation, d: Expr) -> Expr:
         return shrunk if isinstance(shrunk, Expr) else d
     first = min(rest.terms, key=monomial_order)
     return -rest if rest.terms[first] < 0 else rest
+
+
+def simple_claims(claim: Expr) -> list[Expr]:
+    """Sizes that are all at least 0 exactly if this one is, with fewer floors and products where possible.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> H, W = symbol("H"), symbol("W")
+    >>> simple_claims((H + 3) // 16 - 2), simple_claims((H // 32) * (W // 32) - 1), simple_claims(1 - H // 8)
+    ([H - 29], [H - 32, W - 32], [-H + 15])
+    """
+    claim = primitive(">=", claim)
+    (m, *others) = [m for m in claim.terms if m]
+    c, k = claim.terms[m], claim.terms.get((), 0)
+    if others or c not in (1, -1):
+        return [claim]
+    if len(m) > 1:  # a product of sizes of at least 0 is at least 1 if each of them is
+        factors = [make({(f,): 1}) for f in dict.fromkeys(m)]
+        if c != 1 or k != -1 or not all(map(is_nonnegative, factors)):
+            return [claim]
+        return [s for f in factors if isinstance(f - 1, Expr) for s in simple_claims(f - 1)]  # type: ignore[arg-type]
+    atom = m[0]
+    if not isinstance(atom, Atom) or atom.kind != "floor" or not isinstance(atom.args[1], int):
+        return [claim]
+    p, q = atom.args[0], atom.args[1]
+    inner = p + q * k if c == 1 else q * k + q - 1 - p  # floor(p/q) >= -k, or floor(p/q) <= k; q >= 2
+    return simple_claims(inner) if isinstance(inner, Expr) else [claim]

@@ -24,9 +24,9 @@ from math import gcd
 
 from fxcount.symbolic.atom import Atom, Hooks, Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
-from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of, wrap
+from fxcount.symbolic.expr import MEMO, Expr, Size, make, wrap
 from fxcount.symbolic.pairs import floor_atom, of_partners, to_one_form, write_residues
-from fxcount.symbolic.poly import cancel, divide, is_positive, leading, size_key
+from fxcount.symbolic.poly import cancel, divide, is_positive, leading
 
 __all__ = ["ceildiv", "floordiv", "mod"]
 

@@ -32,6 +32,8 @@ class Family:
     """The members of a family, each as ``sign*first + offset`` of its first member."""
 
     __slots__ = ("first", "level", "members", "touched")
+    level: int
+    touched: frozenset[Monomial]
 
     def __init__(self, first: Atom, members: list[tuple[Atom, int, Size]]) -> None:
         self.first = first

@@ -83,7 +83,7 @@ class _Program:
     def factors(self, m: Monomial, c: int) -> Iterator[int]:
         if c != 1 or not m:
             yield self.row("int", str(c))
-        for (_, factor), group in groupby(factors_of(m)):
+        for factor, group in groupby(factors_of(m)):
             power = len(list(group))
             base = self.atom(factor) if isinstance(factor, Atom) else self.row("sym", factor)
             yield base if power == 1 else self.row("pow", base, power)

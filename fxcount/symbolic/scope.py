@@ -18,7 +18,7 @@ from itertools import chain
 from typing import Literal, TypeAlias
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive
+from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive, simple_claims
 from fxcount.symbolic.atom import Atom
 from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import substitute
@@ -199,7 +199,7 @@ class Scope:
                 if facts.proves_nonnegative(side):  # then != 0 means >= 1
                     below = side - 1
                     if isinstance(below, Expr) and modular_form(d) is None:
-                        self._record(">=", primitive(">=", below), 0, "guard", reason)
+                        self._assume_nonnegative(below, reason)
                         return False
             self._record("!=", primitive("!=", d), 0, "guard", reason)
         return False
@@ -234,8 +234,13 @@ class Scope:
             known = self._decided[key] = self.hint(d) >= 0
             claim = d if known else -1 - d
             if isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
-                self._record(">=", primitive(">=", claim), 0, "guard", reason)
+                self._assume_nonnegative(claim, reason)
         return known
+
+    def _assume_nonnegative(self, claim: Expr, reason: str) -> None:
+        for simple in simple_claims(claim):
+            if not self._facts.proves_nonnegative(simple):
+                self._record(">=", simple, 0, "guard", reason)
 
     def _record(self, relation: Relation, expr: Expr, modulus: int, kind: Kind, reason: str) -> None:
         where = self.where() if self.where is not None else ""
@@ -264,6 +269,9 @@ def _floors(size: Size) -> Iterator[tuple[Size, int]]:
             if atom.kind == "floor" and isinstance(q, int):
                 yield p, q
                 yield p + 1, q  # of a ceil: ceil(H/7) is floor((H + 6)/7), exact if 7 divides H
+                offset = p.terms.get((), 0) if isinstance(p, Expr) else 0
+                if 0 < offset < q - 1:
+                    yield p - offset, q  # floor((H + 4)/8) is exact half of floor(H/4) if 8 divides H
 
 
 def _implies(new: Assumption, old: Assumption) -> bool:

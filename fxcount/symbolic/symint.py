@@ -275,7 +275,7 @@ def nonzero_hint(divisor: Size, scope: Scope, what: str) -> int:
 
     >>> scope = Scope({"H": 14})
     >>> nonzero_hint(scope.symbols["H"] // 7, scope, "//"), [str(a) for a in scope.assumptions]
-    (2, ['floor(H/7) >= 1'])
+    (2, ['H >= 7'])
     """
     if not scope.decide("!=", divisor, 0, f"the model divides by the size ({what})"):
         raise ZeroDivisionError(f"division of sizes by zero: {divisor} is 0 here")

@@ -1,8 +1,8 @@
 """Sizes as sympy expressions, and back. sympy is imported on use.
 
 >>> from fxcount.symbolic.expr import symbol
->>> to_sympy(symbol("B") * (symbol("H") // 2))
-B*floor(H/2)
+>>> to_sympy(symbol("B") * (symbol("H") // 2)), to_sympy((symbol("H") + 31) // 32)
+(B*floor(H/2), ceiling(H/32))
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fxcount.symbolic.atom import Atom
 from fxcount.symbolic.expr import Size, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv, mod
+from fxcount.symbolic.text import as_ceil
 
 __all__ = ["from_sympy", "to_sympy"]
 
@@ -44,9 +45,10 @@ def _factor(factor: str) -> Any:
 
     if not isinstance(factor, Atom):
         return sympy.Symbol(factor, integer=True, positive=True)
-    arguments = [to_sympy(a) for a in factor.args]
     if factor.kind == "floor":
-        return sympy.floor(arguments[0] / arguments[1])
+        name, p, q = as_ceil(factor)
+        return (sympy.ceiling if name == "ceil" else sympy.floor)(to_sympy(p) / to_sympy(q))
+    arguments = [to_sympy(a) for a in factor.args]
     return (sympy.Max if factor.kind == "max" else sympy.Min)(*arguments)
 
 

@@ -1,7 +1,7 @@
 """Sizes as text and LaTeX.
 
-Terms come highest degree first, then by name. ``floor((p + q - 1)/q)`` is written ``ceil(p/q)``, and a common factor is
-pulled out where that makes the text clearly shorter.
+Terms come highest degree first, then by name and divisor. ``floor((p + q - 1)/q)`` is written ``ceil(p/q)``, and a
+common factor is pulled out where that makes the text clearly shorter.
 
 >>> from fxcount.symbolic.expr import symbol
 >>> B, H = symbol("B"), symbol("H")
@@ -12,14 +12,16 @@ pulled out where that makes the text clearly shorter.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import groupby
 from math import gcd
 
 from fxcount.symbolic.atom import Atom, Hooks, Monomial
-from fxcount.symbolic.expr import Expr, Size, make, terms_of
+from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of
 from fxcount.symbolic.poly import common_factors, without
+from fxcount.symbolic.values import free_symbols
 
-__all__ = ["to_latex", "to_text"]
+__all__ = ["as_ceil", "to_latex", "to_text"]
 
 
 def to_text(size: Size) -> str:
@@ -63,21 +65,30 @@ def in_reading_order(terms: dict[Monomial, int]) -> list[tuple[Monomial, int]]:
     >>> in_reading_order({(): 1, ("B",): -2, ("h",): 3, ("B", "h"): 1})
     [(('B', 'h'), 1), (('h',), 3), (('B',), -2), ((), 1)]
     """
-    return sorted(terms.items(), key=lambda term: (-len(term[0]), term[1] < 0, factors_of(term[0])))
+    return sorted(terms.items(), key=lambda term: (-len(term[0]), term[1] < 0, [_place(f) for f in factors_of(term[0])]))
 
 
-def factors_of(m: Monomial) -> list[tuple[bool, str]]:
-    """Symbols before atoms, each by name.
+def factors_of(m: Monomial) -> list[str]:
+    """Symbols before atoms; symbols by name, atoms by the names in them and then by divisor.
 
-    >>> factors_of(("B", "h"))
-    [(False, 'B'), (False, 'h')]
+    >>> factors_of(("h", "B"))
+    ['B', 'h']
     """
-    return sorted((isinstance(f, Atom), f) for f in m)
+    return sorted(m, key=_place)
+
+
+@lru_cache(MEMO)
+def _place(factor: str) -> tuple[bool, str, int, str]:
+    if not isinstance(factor, Atom):
+        return False, factor, 0, ""
+    names = ",".join(sorted(free_symbols(make({(factor,): 1}))))
+    q = factor.args[-1]
+    return True, names, q if isinstance(q, int) else 0, factor
 
 
 def _product(c: int, m: Monomial) -> str:
     parts = [str(c)] if c != 1 or not m else []
-    for (_, factor), group in groupby(factors_of(m)):
+    for factor, group in groupby(factors_of(m)):
         power = len(list(group))
         text = _atom(factor) if isinstance(factor, Atom) else factor
         parts.append(text if power == 1 else f"{text}**{power}")
@@ -87,11 +98,12 @@ def _product(c: int, m: Monomial) -> str:
 def _atom(atom: Atom) -> str:
     if atom.kind != "floor":
         return f"{atom.kind.capitalize()}({', '.join(map(to_text, atom.args))})"
-    name, p, q = _ceil(atom)
+    name, p, q = as_ceil(atom)
     return f"{name}({_operand(p)}/{_operand(q, divisor=True)})"
 
 
-def _ceil(atom: Atom) -> tuple[str, Size, Size]:
+def as_ceil(atom: Atom) -> tuple[str, Size, Size]:
+    """A floor as it is written: "ceil" or "floor", numerator and denominator."""
     p, q = atom.args
     if isinstance(p, Expr) and isinstance(q, int) and p.terms.get((), 0) == q - 1:
         return "ceil", p - (q - 1), q
@@ -123,7 +135,7 @@ def to_latex(size: Size) -> str:
 
 def _latex_product(c: int, m: Monomial) -> str:
     parts = [str(c)] if c != 1 or not m else []
-    for (_, factor), group in groupby(factors_of(m)):
+    for factor, group in groupby(factors_of(m)):
         power = len(list(group))
         text = _latex_atom(factor) if isinstance(factor, Atom) else _latex_name(factor)
         parts.append(text if power == 1 else f"{text}^{{{power}}}")
@@ -137,7 +149,7 @@ def _latex_name(name: str) -> str:
 def _latex_atom(atom: Atom) -> str:
     if atom.kind != "floor":
         return rf"\{atom.kind}\left({_comma(map(to_latex, atom.args))}\right)"
-    name, p, q = _ceil(atom)
+    name, p, q = as_ceil(atom)
     return rf"\left\l{name} \frac{{{to_latex(p)}}}{{{to_latex(q)}}} \right\r{name}"
 
 

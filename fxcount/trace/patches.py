@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional
 
@@ -78,31 +79,39 @@ def no_collection() -> Iterator[None]:
 
 
 _FLAGS = ("_is_compiling_flag", "_is_exporting_flag")
-_SLOTS = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
-def preserved(model: torch.nn.Module) -> Iterator[None]:
-    """Attributes, buffers, parameters and submodules of every module, and the random states, survive the block."""
-    before = [
-        (m, dict(m.__dict__), [dict(m.__dict__.get(slot, ())) for slot in _SLOTS]) for m in model.modules()
-    ]  # fmt: skip
+def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    """Attributes, buffers, parameters and submodules of these modules, and the random states, survive the block.
+
+    Lists and dicts among the attributes are restored too, one level deep.
+    """
+    before = [(m.__dict__, m.__dict__.copy(), _containers(m)) for m in modules]
     python_state, torch_state = random.getstate(), torch.get_rng_state()
+    numpy_state = np.random.get_state()
     try:
         yield
     finally:
         random.setstate(python_state)
         torch.set_rng_state(torch_state)
-        for module, attributes, slots in before:
-            current = module.__dict__
+        np.random.set_state(numpy_state)
+        for current, attributes, containers in before:
             if not _same(current, attributes):
                 current.clear()
                 current.update(attributes)
-            for slot, content in zip(_SLOTS, slots, strict=True):
-                held = current.get(slot)
-                if held is not None and not _same(held, content):
+            for held, content in containers:
+                if type(held) is list:
+                    if len(held) != len(content) or not all([a is b for a, b in zip(held, content)]):
+                        held[:] = content
+                elif not _same(held, content):
                     held.clear()
                     held.update(content)
+
+
+def _containers(module: torch.nn.Module) -> list[tuple[Any, Any]]:
+    """The plain dicts and lists a module holds, with copies: its parameters, buffers and submodules among them."""
+    return [(held, held.copy()) for held in module.__dict__.values() if type(held) in (dict, list)]
 
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:

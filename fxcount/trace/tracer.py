@@ -14,9 +14,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
-from fxcount.ops import REGISTRY, Alias, Op, Registry, TensorFact
+from fxcount.ops import Alias, Op, Registry, TensorFact
 from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize
 from fxcount.trace import constants
+from fxcount.trace.inventory import Inventory
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn, Storage, data_error
 from fxcount.trace.tape import Call, Event, ModuleCall, Origin, Signature, State, StorageInfo, Value
@@ -33,7 +34,9 @@ _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 class Tracer(TorchFunctionMode):
     """Records what a model does. Use through :func:`fxcount.trace.trace_model`."""
 
-    def __init__(self, scope: Scope, registry: Registry = REGISTRY, names: dict[int, tuple[str, ...]] | None = None):
+    def __init__(
+        self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None
+    ) -> None:
         super().__init__()
         self.scope = scope
         self.registry = registry
@@ -42,9 +45,9 @@ class Tracer(TorchFunctionMode):
         self.storages: list[StorageInfo] = []
         self.states: list[State] = []
         self.signatures: list[Signature] = []
-        self.module_names: dict[int, str] = {}
-        self._state_names = names or {}  # id of a parameter or buffer -> its names
-        self._non_persistent: frozenset[str] = frozenset()
+        self.module_names = {id(m): path for path, m in reversed(held.modules)}
+        self._state_names = held.names  # id of a parameter or buffer -> its names
+        self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
@@ -60,7 +63,7 @@ class Tracer(TorchFunctionMode):
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
-        self.progress: Callable[[int], None] | None = None
+        self.progress = progress
 
     # -- the hot path -------------------------------------------------------------------------------------------------
     def __torch_function__(

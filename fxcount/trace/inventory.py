@@ -1,0 +1,75 @@
+"""What a model holds, collected in one walk over its modules: paths, parameters, buffers, device and dtype."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from fxcount.errors import InputError
+from fxcount.trace.tape import Declared
+
+__all__ = ["Inventory", "take_inventory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """``modules``: every path with its module, a shared module under each of its paths; ``names``: all names of a
+    parameter or buffer by the identity of the tensor; ``device`` and ``dtype`` are what inputs get by default."""
+
+    modules: tuple[tuple[str, torch.nn.Module], ...]
+    names: dict[int, tuple[str, ...]]
+    declared: tuple[Declared, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+    def unique_modules(self) -> list[torch.nn.Module]:
+        """Each module once."""
+        return list({id(m): m for _, m in self.modules}.values())
+
+
+def take_inventory(model: torch.nn.Module) -> Inventory:
+    """Walk the model once."""
+    modules = tuple(model.named_modules(remove_duplicate=False))
+    names: dict[int, list[str]] = {}
+    parameters: dict[int, torch.Tensor] = {}
+    buffers: dict[int, torch.Tensor] = {}
+    hidden: set[str] = set()
+    for path, module in modules:
+        prefix = f"{path}." if path else ""
+        for slot, found in ((module._parameters, parameters), (module._buffers, buffers)):
+            for name, tensor in slot.items():
+                if tensor is not None:
+                    names.setdefault(id(tensor), []).append(prefix + name)
+                    found[id(tensor)] = tensor
+        for name in module._non_persistent_buffers_set:
+            hidden.add(prefix + name)
+    known = {key: tuple(listed) for key, listed in names.items()}
+    declared = tuple(_declared(t, known[key], hidden) for key, t in (*parameters.items(), *buffers.items()))
+    return Inventory(modules, known, declared, *_home([*parameters.values()], [*buffers.values()]))
+
+
+def _declared(tensor: torch.Tensor, names: tuple[str, ...], hidden: set[str]) -> Declared:
+    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+        raise InputError(
+            f"the parameter {names[0]} is not initialised (a lazy module)",
+            hint="run the model once on real or meta tensors, so that its lazy modules learn their sizes",
+        )
+    shape = tuple(tensor.shape)
+    try:
+        storage, offset = tensor.untyped_storage()._cdata, int(tensor.storage_offset())
+        span = 1 + sum([(n - 1) * s for n, s in zip(shape, tensor.stride())]) if tensor.numel() else 0
+    except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage
+        storage, offset, span = id(tensor), 0, tensor.numel()
+    kind: Literal["parameter", "buffer"] = "parameter" if isinstance(tensor, torch.nn.Parameter) else "buffer"
+    return Declared(kind, names, shape, tensor.dtype, tensor.requires_grad, storage, offset, span, names[0] not in hidden)
+
+
+def _home(parameters: list[torch.Tensor], buffers: list[torch.Tensor]) -> tuple[torch.device, torch.dtype]:
+    """Device of the model, and the dtype of its floating parameters if they agree."""
+    first = next(iter((*parameters, *buffers)), None)
+    dtypes = {p.dtype for p in parameters if p.dtype.is_floating_point}
+    device = first.device if first is not None else torch.get_default_device()
+    return device, dtypes.pop() if len(dtypes) == 1 else torch.get_default_dtype()

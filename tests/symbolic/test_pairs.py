@@ -1,0 +1,122 @@
+"""Floors that add up to a simpler one: agreement with Python, one form, and the sizes real models have."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fxcount.symbolic import Scope, Size, ceildiv, evaluate, sum_, symbol, to_text
+
+B, H, W = map(symbol, ["B", "H", "W"])
+
+numerators = st.tuples(st.integers(-8, 8), st.integers(-8, 8), st.integers(-20, 20))
+parts = st.lists(st.tuples(st.integers(-3, 3), numerators, st.sampled_from([1, 2, 4, 6, 8, 12, 16, 3])), min_size=2, max_size=5)
+
+
+@given(parts, st.integers(1, 200), st.integers(1, 200))
+def test_sums_of_floors_agree_with_python(parts, height, width):
+    size = sum_(c * ((a * H + b * W + k) // q) for c, (a, b, k), q in parts)
+    assert evaluate(size, {"H": height, "W": width}) == sum(c * ((a * height + b * width + k) // q) for c, (a, b, k), q in parts)
+
+
+@given(parts)
+def test_the_form_does_not_depend_on_the_order(parts):
+    sizes = [c * ((a * H + b * W + k) // q) for c, (a, b, k), q in parts]
+    total = sum_(sizes)
+    for order in list(permutations(sizes))[:24]:
+        step: Size = 0
+        for size in order:
+            step = step + size
+        assert step == total
+
+
+@given(numerators, st.integers(1, 12))
+def test_the_identity(numerator, m):
+    a, b, k = numerator
+    p = a * H + b * W + k
+    assert p // (2 * m) + (p + m) // (2 * m) == p // m
+    assert p // m - p // (2 * m) == (p + m) // (2 * m)
+
+
+@given(numerators, st.sampled_from([2, 4, 8]), st.integers(-3, 3), st.integers(1, 4))
+def test_division_does_not_depend_on_how_floors_are_written(numerator, q, c, k):
+    a, b, r = numerator
+    x = c * ((a * H + b * W + r) // q)
+    y = (H + 3) // 4
+    assert (x + k * y) // k == x // k + y
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (H // 4 - H // 8, "floor((H + 4)/8)"),
+        (H // 8 + (H + 4) // 8, "floor(H/4)"),
+        (2 * (H // 4) - 2 * (H // 8), "2*floor((H + 4)/8)"),
+        (H // 4 + H // 4 % 2, "2*floor((H + 4)/8)"),
+        (H // 2 - H // 4, "floor((H + 2)/4)"),
+        (H - H // 2, "ceil(H/2)"),
+        ((H + 3) // 4 - (H + 3) // 8, "ceil(H/8)"),
+        (H // 4 + W // 8 - H // 8 + 1, "floor((H + 4)/8) + floor(W/8) + 1"),
+        (3 * ((H + 3) // 4) // 2, "ceil(H/4) + floor((H + 3)/8)"),
+        (H % 8, "H - 8*floor(H/8)"),
+        (B * (H // 4 - H // 8), "B*floor((H + 4)/8)"),
+    ],
+)
+def test_examples(size, text):
+    assert to_text(size) == text
+
+
+def test_stages_of_a_swin_transformer():
+    n = H // 4
+    texts = []
+    for _ in range(4):
+        padded = n + (7 - n % 7) % 7
+        assert padded == 7 * ceildiv(n, 7)
+        assert Scope({"H": 224}).decide(">=", padded, n)
+        texts.append(to_text(padded))
+        even = n + n % 2
+        n = even - even // 2
+    assert texts == [f"7*floor((H + {k})/{q})" for k, q in [(24, 28), (52, 56), (108, 112), (220, 224)]]
+
+
+def test_a_guard_that_floors_are_exact_halves():
+    scope = Scope({"H": 224})
+    assert scope.same(H // 8, H // 4 - H // 8)
+    assert [str(a) for a in scope.assumptions] == ["H % 8 == 0"]
+
+
+def test_assumptions_about_floors_are_recorded_about_symbols():
+    scope = Scope({"H": 224, "W": 224})
+    assert scope.decide(">=", (H + 3) // 16, 2)
+    assert scope.decide(">=", H // 32 * (W // 32), 1)
+    assert scope.decide("<=", W // 16, 15)
+    assert scope.decide("!=", H // 64, 0)
+    assert scope.decide(">=", H // 16 * (W // 16), 196)
+    assert [str(a) for a in scope.assumptions] == [
+        "W >= 32",
+        "W <= 255",
+        "H >= 64",
+        "floor(H/16)*floor(W/16) >= 196",
+    ]
+
+
+def test_terms_in_order_of_their_divisors():
+    size = sum_((H + q - 1) // q for q in (16, 2, 32, 4, 8)) + W
+    assert to_text(size) == "W + ceil(H/2) + ceil(H/4) + ceil(H/8) + ceil(H/16) + ceil(H/32)"
+
+
+def test_sympy_ceiling():
+    import sympy
+
+    from fxcount.symbolic import from_sympy, to_sympy
+
+    for size, text in [((H + 31) // 32, "ceiling(H/32)"), ((H + 12) // 16, "floor(H/16 + 3/4)"), ((H + W + 6) // 7, "ceiling(H/7 + W/7)")]:
+        there = to_sympy(size)
+        assert str(there) == text
+        assert from_sympy(there) == size
+        for height in (1, 31, 32, 33, 500):
+            numbers = {s: {"H": height, "W": 5}[s.name] for s in there.free_symbols}
+            assert there.subs(numbers) == sympy.Integer(evaluate(size, {"H": height, "W": 5}))
