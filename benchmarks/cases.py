@@ -27,8 +27,8 @@ _LLAMA_SMALL: dict[str, int] = {
 class Case:
     """A model, its input for fxcount (``spec``), and the same input at numbers: ``shape``, of which ``free`` dims vary.
 
-    ``options`` are keyword arguments of the call for the symbolic tools. The tools that run the model on meta tensors get
-    ``static_options`` instead: without a cache, transformers looks at the position ids' values, which meta tensors lack.
+    ``options`` are keyword arguments of the call for the symbolic tools. Tools that run the model on meta tensors get
+    ``static_options`` instead: without a cache, transformers looks at the position ids' values, which these lack.
     """
 
     name: str

@@ -105,6 +105,7 @@ def _export(model: torch.nn.Module, case: Case) -> object:
 
 
 def _fake_tensors(model: torch.nn.Module, case: Case) -> object:
+    from torch._dispatch.python import enable_python_dispatcher
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
@@ -117,7 +118,7 @@ def _fake_tensors(model: torch.nn.Module, case: Case) -> object:
     sizes = [DimDynamic.DYNAMIC if i in case.free else DimDynamic.STATIC for i in range(len(case.shape))]
     context = StatelessSymbolicContext(dynamic_sizes=sizes)
     x = mode.from_tensor(_example(model, case), symbolic_context=context)
-    with mode, torch.no_grad():
+    with mode, enable_python_dispatcher(), torch.no_grad():
         torch.func.functional_call(model, state, (x,), dict(case.options))
     return environment
 

@@ -1,6 +1,7 @@
 """How readable the totals are: the MACs of ResNet-50 and Swin-T as text, and its length.
 
-``python benchmarks/readable.py``; the exit status is 1 if a formula of a resolution in steps is longer than 200 characters.
+``python benchmarks/readable.py``; the exit status is 1 if a formula of a resolution in steps is longer than 200
+characters.
 """
 
 from __future__ import annotations

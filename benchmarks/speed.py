@@ -1,7 +1,7 @@
 """How long an analysis takes: fxcount and its peers, side by side in one process.
 
-``python benchmarks/speed.py [--quick] [--models NAME ...] [--repeat N] [--json FILE] [--write]``. See README.md for what
-is timed. ``--write`` puts the tables into SPEED.md, which is never edited by hand.
+``python benchmarks/speed.py [--quick] [--models NAME ...] [--repeat N] [--json FILE] [--write]``. See README.md for
+what is timed. ``--write`` puts the tables into SPEED.md, which is never edited by hand.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="speed.py", description="fxcount and its peers: seconds for one analysis")
-    parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES), metavar="NAME", help=", ".join(CASES))
+    names = list(CASES)
+    parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--repeat", type=int, default=11, help="interleaved runs of each tool (default 11)")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds a slow tool may take (default 120)")
-    parser.add_argument("--quick", action="store_true", help="3 runs, only fxcount and FlopCounterMode, no new processes")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds a slow tool may take (default 300)")
+    parser.add_argument("--quick", action="store_true", help="3 runs, fxcount and FlopCounterMode only, one process")
     parser.add_argument("--json", metavar="FILE", help="also write every single time as JSON")
     parser.add_argument("--write", action="store_true", help="write the tables to benchmarks/SPEED.md")
     return parser
@@ -104,16 +105,20 @@ def _progress(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
 
 
-# -- text ---------------------------------------------------------------------------------------------------------------
+# -- text ---------------------------------------------------------------------------------------------------
 def _text(results: Results, options: argparse.Namespace) -> str:
     parts = [
         "# Seconds for one analysis",
-        "Written by `python benchmarks/speed.py --write`; [README.md](README.md) says what is timed.\n\n" + _machine(options),
-        "## All tools\n\nMedian ms, and in brackets the multiple of FlopCounterMode. *failed*: the tool cannot analyse the "
-        "model; the error's class is given.\n\n" + _models(results),
-        f"## The target: at most {TARGET}x of FlopCounterMode on meta, the fastest static peer\n\n"
-        "*warm*: the same model again. *memos emptied*: fxcount's algebra has to work out every size again. *first*: the "
-        "first analysis of a new process, for both tools.\n\n" + _targets(results),
+        "Written by `python benchmarks/speed.py --write`; [README.md](README.md) says what is timed.",
+        _machine(options),
+        "## All tools",
+        "Median ms, and in brackets the multiple of FlopCounterMode. *failed*: the tool cannot analyse the model; the "
+        "error's class is given.",
+        _models(results),
+        f"## The target: at most {TARGET}x of FlopCounterMode on meta",
+        "*warm*: the same model again. *memos emptied*: fxcount's algebra has to work out every size again. *first*: "
+        "the first analysis of a new process, for both tools.",
+        _targets(results),
     ]
     if results.variants:
         parts.append("## The same with other symbols\n\n" + _variants(results))

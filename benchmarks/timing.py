@@ -40,7 +40,7 @@ class TimeLimit(Exception):
 
 
 def seconds(work: Callable[[], object], prepare: Callable[[], None] | None = None) -> float:
-    """Wall-clock seconds of one run; untimed: ``prepare``, collecting earlier garbage, dropping what the run returns."""
+    """Wall-clock seconds of one run. Not timed: ``prepare``, and collecting the garbage of earlier runs."""
     if prepare is not None:
         prepare()
     gc.collect()
@@ -53,7 +53,7 @@ def seconds(work: Callable[[], object], prepare: Callable[[], None] | None = Non
 
 
 def interleaved(case: Case, tools: list[Tool], repeat: int, limit: float) -> dict[str, Timing]:
-    """Time the tools on the case: once each to warm up, then in turns. Slow tools run once, cold and after the others."""
+    """Time the tools on the case: once each to warm up, then in turns. Slow tools run once, cold."""
     timings: dict[str, Timing] = {}
     ready: list[tuple[Timing, Callable[[], object], Tool]] = []
     meta = case.on_meta()

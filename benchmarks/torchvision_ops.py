@@ -1,8 +1,8 @@
 """torchvision, also where its wheel was built for another device than torch's.
 
-torchvision's compiled operators do not load beside a torch of another build, and its Python part then stops at the first
-operator it looks for. Analysis needs the operators' signatures only, so these are declared here, without kernels, and
-only if the plain import fails.
+torchvision's compiled operators do not load beside a torch of another build, and its Python part then stops at the
+first operator it looks for. Analysis needs the operators' signatures only, so these are declared here, without kernels,
+and only if the plain import fails.
 
 >>> from benchmarks.torchvision_ops import torchvision
 """

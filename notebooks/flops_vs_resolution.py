@@ -9,10 +9,12 @@
 
 # %%
 import sys
+import warnings
 from pathlib import Path
 
 root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "benchmarks").is_dir())
 sys.path.insert(0, str(root))
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 # %%
 from benchmarks.torchvision_ops import torchvision  # plain torchvision, also beside a torch of another build
@@ -33,9 +35,9 @@ plt.rcParams.update({"figure.dpi": 80, "font.size": 11, "axes.grid": True, "grid
 # %% [markdown]
 # ## The formulas
 #
-# ResNet-50 halves its image five times, ViT cuts it into patches of 16 pixels, Swin halves patches of 4 pixels three times
-# and cuts the results into windows of 7. Sizes given in the matching steps (32, 16 and 224 pixels) make the formulas
-# polynomials. `B` is the batch.
+# ResNet-50 halves its image five times, ViT cuts it into patches of 16 pixels, Swin merges patches of 4 pixels three
+# times and cuts the results into windows of 7. Sizes given in the matching steps (32, 16 and 224 pixels) make the
+# formulas polynomials. `B` is the batch.
 
 # %%
 with torch.device("meta"):
@@ -56,9 +58,9 @@ for name, report in reports.items():
 # %% [markdown]
 # The CNN and Swin are linear in the number of pixels; ViT has a term in $n^4$, the square of its number of patches.
 #
-# A formula rests on the decisions the model took on its sizes, and the report lists them. Swin does not shift its windows
-# in a stage that is one window wide, so the formula above is for at least two windows at the last stage. Outside of its
-# domain a report refuses to give a number; the case `n = 1`, which is 224 pixels, is analysed on its own.
+# A formula rests on the decisions the model took on its sizes, and the report lists them. Swin does not shift its
+# windows in a stage that is one window wide, so the formula above is for at least two windows at the last stage.
+# Outside of its domain a report refuses to give a number; the case `n = 1`, which is 224 pixels, is analysed on its own.
 
 # %%
 for assumption in reports["Swin-T"].assumptions:
@@ -87,7 +89,8 @@ for name, report in reports.items():
     sides, macs = curve(report.macs, 2240, steps[name])
     left.loglog(sides, macs / 1e9, label=name, marker="o" if name == "Swin-T" else None)
     right.plot(sides, macs / sides**2 / 1e3, label=name, marker="o" if name == "Swin-T" else None)
-left.set(xlabel="image side (pixels)", ylabel="GMACs for one image", title="Cost of an image", xlim=(64, 2400))
+left.set(xlabel="image side (pixels)", ylabel="GMACs for one image", title="Cost of an image")
+left.set(xlim=(64, 2400), ylim=(0.2, 2e4))
 right.set(xlabel="image side (pixels)", ylabel="kMACs per pixel", title="Cost of a pixel", ylim=(0, 1200))
 left.legend()
 right.legend()
@@ -100,8 +103,9 @@ plt.show()
 #
 # ## Between the steps
 #
-# With free `H` and `W` the formula of the CNN keeps its roundings: one `ceil` for each halving. The cost is a staircase,
-# and its largest steps come every 32 pixels: an image of 225 pixels costs more than one of 224, by exactly this much.
+# With free `H` and `W` the formula of the CNN keeps its roundings: one `ceil` for each halving. The cost is a
+# staircase, and its largest steps come every 32 pixels: an image of 225 pixels costs more than one of 224, by exactly
+# this much.
 
 # %%
 free = fxcount.analyze(resnet, "B,3,H,W")
@@ -122,8 +126,9 @@ plt.show()
 # %% [markdown]
 # ## Where attention overtakes
 #
-# The MACs of ViT by kind of op: the linear layers grow with the number of tokens, $n^2 + 1$, attention (scores, and their
-# product with the values) with its square. Where do they meet? sympy solves the equation of the two formulas exactly.
+# The MACs of ViT by kind of op: the linear layers grow with the number of tokens, $n^2 + 1$, attention (scores, and
+# their product with the values) with its square. Where do they meet? sympy solves the equation of the two formulas
+# exactly.
 
 # %%
 kinds = {row.op: to_sympy(row.cost.macs).subs(B, 1) for row in reports["ViT-B/16"].by_op()}
@@ -139,8 +144,9 @@ print(f"attention overtakes the linear layers at a side of {crossing:.1f} pixels
 
 # %% [markdown]
 # The number has a simple reason. A block of width $d$ has $12d^2$ MACs of linear layers for each of its $s$ tokens, and
-# $2ds$ of attention: they are equal at $s = 6d = 4608$ tokens. (The root is off that by a hair because the classifier's head
-# is a linear layer, too.) In Swin both grow with the number of windows, and attention stays behind for ever.
+# $2ds$ of attention: they are equal at $s = 6d = 4608$ tokens. (The root is off that by a hair because the
+# classifier's head is a linear layer, too.) In Swin both grow with the number of windows, and attention stays behind
+# for ever.
 
 # %%
 width, tokens = 768, sympy.Symbol("s", positive=True)
@@ -157,16 +163,18 @@ for label, part, total, step in (
     sides, shares = curve(100 * part / total.subs(B, 1), 2240, step)
     ax.plot(sides, shares, label=label, marker="o" if step == 224 else None)
 ax.axvline(crossing, color="grey", linestyle=":", label=f"attention = linear: {crossing:.0f} pixels")
-ax.set(xlabel="image side (pixels)", ylabel="attention, % of all MACs", title="Where attention overtakes", ylim=(0, 100))
+ax.set(xlabel="image side (pixels)", ylabel="attention, % of all MACs", ylim=(0, 100))
+ax.set_title("Where attention overtakes")
 ax.legend()
 plt.show()
 
 # %% [markdown]
 # ## Memory: the peak moves
 #
-# The largest number of bytes alive at one moment of inference is a `Max` over moments, as the peak sits at different ops for
-# different sizes. ViT with fused attention never holds a matrix of scores. Without the fused kernel, small images peak in the
-# MLP and large ones at the softmax of the scores, and the crossing is again the root of a polynomial.
+# The largest number of bytes alive at one moment of inference is a `Max` over moments, as the peak sits at different
+# ops for different sizes. ViT with fused attention never holds a matrix of scores and peaks in the MLP. Without the
+# fused kernel, small images still peak there, and large ones at the softmax of the scores. The crossing is again the
+# root of a polynomial.
 
 # %%
 fused = reports["ViT-B/16"]
@@ -177,22 +185,24 @@ display(Math(r"\text{fused: } " + sympy.latex(fused.memory.peak) + r"\text{ byte
 display(Math(r"\text{not fused: } " + sympy.latex(plain.memory.peak) + r"\text{ bytes}"))
 moments = {plain.memory_place(peak.call): to_sympy(peak.nbytes).subs(B, 1) for peak in plain.peaks.peaks}
 mlp, softmax = (next(f for place, f in moments.items() if place.startswith(op)) for op in ("gelu", "softmax"))
-(root_n,) = [r for r in sympy.solve(sympy.expand(mlp - softmax).subs({n**4: patches**2, n**2: patches}), patches) if r > 0]
+difference = sympy.expand(mlp - softmax).subs({n**4: patches**2, n**2: patches})
+(root_n,) = [root for root in sympy.solve(difference, patches) if root > 0]
 print(f"the peak moves at n**2 = {root_n}, a side of {16 * float(sympy.sqrt(root_n)):.1f} pixels")
 for size in (12, 13):
     print(f"{16 * size} pixels: {plain.at(B=1, n=size).memory.peak_op}")
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
-for ax, largest in ((left, 352), (right, 1088)):
+for ax, smallest, largest in ((left, 128, 288), (right, 16, 1088)):
+    sides, nbytes = curve(fused.memory.peak, largest, 16)
+    ax.plot(sides, nbytes / 2**20, color="black", alpha=0.3, linewidth=5, label="peak, fused attention")
+    nbytes = [plain.at(B=1, n=int(side) // 16).memory.peak / 2**20 for side in sides]
+    ax.plot(sides, nbytes, color="crimson", alpha=0.4, linewidth=5, label="peak, not fused")
     for place, formula in moments.items():
         sides, nbytes = curve(formula, largest, 16)
-        ax.plot(sides, nbytes / 2**20, "--", linewidth=1.2, label=place)
-    sides, nbytes = curve(fused.memory.peak, largest, 16)
-    ax.plot(sides, nbytes / 2**20, color="black", label="peak, fused attention")
-    nbytes = [plain.at(B=1, n=int(side) // 16).memory.peak / 2**20 for side in sides]
-    ax.plot(sides, nbytes, color="crimson", alpha=0.5, linewidth=4, label="peak, not fused", zorder=0)
-    ax.set(xlabel="image side (pixels)", ylabel="MiB for one image, weights not included")
+        ax.plot(sides, nbytes / 2**20, "--", linewidth=1.3, label=f"not fused, at {place}")
+    ax.set(xlabel="image side (pixels)", ylabel="MiB for one image, weights not included", xlim=(smallest, largest))
+left.set_ylim(0, 22)
 left.set_title("Small images: the peak moves")
 right.set_title("Large images: the scores take over")
 left.legend(fontsize=9)

@@ -8,12 +8,10 @@ import re
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
-from tests import torchvision_ops as torchvision_ops
+from fxcount.adapters import torchvision_ops as torchvision_ops
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -23,7 +21,6 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 @pytest.fixture(autouse=True)
-def same_randomness() -> Iterator[None]:
+def same_randomness() -> None:
     """Every test draws the same random numbers, alone or in company."""
     torch.manual_seed(2)
-    yield

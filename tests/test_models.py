@@ -37,7 +37,8 @@ def test_all_is_counted_and_every_symbol_stays(name: str) -> None:
 # densenet: the last pooling has a map of ceil(H/16) (two strided convolutions, one pooling, two halvings) to halve.
 # convnext: its stem and three halvings have kernels as large as their strides. googlenet: its last average pooling.
 # swin: its four stages have maps of H/4, H/8, H/16 (rounded up) and H/32; those larger than a window of 7 are shifted:
-# at the hint of 224 the first three are. bert: 512 positions. A length of 1 makes attention not causal; a batch of 1 makes Llama expand its positions.
+# at the hint of 224 the first three are. bert: 512 positions. A length of 1 makes attention not causal; a batch of 1 makes
+# Llama expand its positions.
 DOMAINS = {
     "resnet50": {"B": (1, None), "H": (1, None), "W": (1, None)},
     "efficientnet_b0": {"B": (1, None), "H": (1, None), "W": (1, None)},

@@ -67,6 +67,8 @@ def _on_meta(build: Callable[[], Any]) -> Any:
 
 
 def _library(name: str) -> Any:
+    from fxcount.adapters import torchvision_ops  # noqa: F401  (timm and transformers import torchvision too)
+
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -97,7 +97,7 @@ def parameters(trace: Trace) -> Parameters:
         else:
             frozen += fresh
         if len(p.names) > 1:
-            shared += fresh
+            shared += p.numel
         if not used:
             dead += fresh
     buffers = [p for p in trace.declared if p.kind == "buffer"]

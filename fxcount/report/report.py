@@ -164,10 +164,16 @@ class Report:
             )
         unknown = [name for name in values if name not in symbols]
         if unknown:
-            raise SizeError(f"at() got {', '.join(unknown)}; the symbols are {', '.join(symbols) or 'none: all is known'}")
+            raise SizeError(
+                f"at() got {', '.join(unknown)}; the symbols are {', '.join(symbols) or 'none: all is known'}",
+                hint="give a value for each symbol and for nothing else",
+            )
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SizeError(f"at({name}={value!r}): a size must be an integer of at least 1")
+                raise SizeError(
+                    f"at({name}={value!r}): a size must be an integer of at least 1",
+                    hint=f"e.g. at({', '.join(f'{n}={h}' for n, h in symbols.items())})",
+                )
         failed = self.trace.scope.check(values)
         if failed is not None:
             raise AssumptionError(

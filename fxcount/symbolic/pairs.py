@@ -70,6 +70,7 @@ def family(atom: Atom) -> Family:
             members.append((partner, -sign, total - offset))
     first, by, off = min(members, key=lambda member: _plainness(member[0]))
     # first == by*atom + off, so atom == by*(first - off)
+    members.sort(key=lambda member: _plainness(member[0]))  # the same order whichever member was asked for
     return Family(first, [(a, sign * by, offset - sign * by * off) for a, sign, offset in members])
 
 

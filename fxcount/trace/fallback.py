@@ -16,7 +16,8 @@ from fxcount.errors import FxcountError, UnsupportedError
 from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.common import facts_in
 from fxcount.ops.registry import Unknown
-from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, from_sympy
+from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
+from fxcount.trace.arithmetic import ARITHMETIC
 
 __all__ = ["fake_call", "record_unknown"]
 
@@ -120,7 +121,18 @@ def _fake(leaf: Any, symbols: dict[str, Any]) -> Any:
 
 
 def _as_symint(size: Size, symbols: dict[str, Any]) -> Any:
-    return size if isinstance(size, int) else evaluate(size, symbols)
+    if isinstance(size, int):
+        return size
+    results: list[Any] = []
+    rows: list[list[Any]] = to_rows(size)
+    for op, a, b in rows:
+        if op == "sym":
+            results.append(symbols[a])
+        elif op == "int":
+            results.append(int(a))
+        else:
+            results.append(ARITHMETIC[op](*[results[i] for i in (a, b) if i is not None]))
+    return results[-1]
 
 
 def _translated(size: Any, back: dict[Any, str]) -> Size:

@@ -20,16 +20,11 @@ import torch.fx
 
 from fxcount.errors import UnsupportedError
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
+from fxcount.trace.arithmetic import ARITHMETIC
 from fxcount.trace.outputs import Opaque
 from fxcount.trace.tape import Call, Trace, Value
 
 __all__ = ["lower"]
-
-_ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv,
-    "mod": operator.mod, "pow": operator.pow, "neg": operator.neg, "max": max, "min": min,
-}  # fmt: skip
-
 
 def lower(trace: Trace) -> torch.fx.GraphModule:
     """An executable graph module over the tensor inputs of the traced call, in order."""
@@ -105,7 +100,7 @@ class _Lowering:
                 results.append(self._symbol(a))
             else:
                 operands = tuple(results[i] for i in (a, b) if i is not None)
-                results.append(self._arithmetic(_ARITHMETIC[op], operands))
+                results.append(self._arithmetic(ARITHMETIC[op], operands))
         self.sizes[size] = results[-1]
         return results[-1]
 

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 import torch.nn.functional
 
+from fxcount.trace.sources import raising_source
 from fxcount.trace.tracer import Tracer
 
-__all__ = ["no_collection", "patched", "preserved"]
+__all__ = ["no_collection", "patched", "place_raised", "preserved"]
 
 _FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.nn.init)
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -76,6 +77,19 @@ def no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def place_raised(error: BaseException) -> str:
+    """``file:line (module path)`` of the model where the error was raised, from its traceback."""
+    path = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code.co_filename == __file__ and "record" in frame.f_locals:  # a module that was running
+            path = frame.f_locals["record"].path or frame.f_locals["record"].class_name
+        traceback = traceback.tb_next
+    place = str(raising_source(error.__traceback__) or "a line outside of the model")
+    return f"{place} ({path})" if path else place
 
 
 _FLAGS = ("_is_compiling_flag", "_is_exporting_flag")

@@ -14,7 +14,7 @@ from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
 from fxcount.trace.inventory import take_inventory
 from fxcount.trace.outputs import collect
-from fxcount.trace.patches import no_collection, patched, preserved
+from fxcount.trace.patches import no_collection, patched, place_raised, preserved
 from fxcount.trace.specs import InputSpec, default_hints, parse_inputs
 from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Trace
@@ -36,7 +36,7 @@ def trace_model(
 
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
-    specs = (parse_inputs(tuple(args)) if args else (), parse_inputs(dict(kwargs or {})))
+    specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
     leaves, tree = pytree.tree_flatten(specs)
     tensors = [leaf for leaf in leaves if isinstance(leaf, InputSpec)]
     _check_call(model, specs)
@@ -47,7 +47,7 @@ def trace_model(
     labels = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(specs)[0]]
     stand_ins = [
         tracer.input(
-            TensorFact(leaf.shape, leaf.dtype or held.dtype, leaf.device or held.device),
+            TensorFact(leaf.shape, leaf.dtype or held.dtype, leaf.device or held.device, leaf.strides),
             _label(label, model),
             leaf.requires_grad,
         )
@@ -64,26 +64,19 @@ def trace_model(
                 result = model(*call_args, **call_kwargs)
         except FxcountError as error:
             if not error.where:
-                error.where = tracer.where()
+                error.where = place_raised(error)
             raise
         except Exception as error:
-            error.add_note(f"while fxcount traced {type(model).__name__}: {_last_place(tracer)}")
+            error.add_note(f"while fxcount traced {type(model).__name__}, at {place_raised(error)}")
             raise
         events = tracer.events()
         outputs = collect(result)
     return Trace(
         model_name=type(model).__name__, scope=scope, inputs=inputs, calls=tracer.calls, modules=tracer.modules,
-        states=tracer.states, storages=tracer.storages, events=events, outputs=outputs, module_paths={path: type(m).__name__ for path, m in held.modules},
-        signatures=tracer.signatures, declared=held.declared, input_tree=(tree, leaves),
+        states=tracer.states, storages=tracer.storages, events=events, outputs=outputs,
+        module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=tracer.signatures,
+        declared=held.declared, input_tree=(tree, leaves),
     )  # fmt: skip
-
-
-def _last_place(tracer: Tracer) -> str:
-    if not tracer.calls:
-        return "before its first op"
-    last = tracer.calls[-1]
-    path = tracer.modules[last.module].path if last.module >= 0 else ""
-    return f"after {last.op.name} at {last.source}" + (f" ({path})" if path else "")
 
 
 def _label(keystr: str, model: torch.nn.Module) -> str:

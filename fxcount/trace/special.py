@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -109,7 +109,6 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.is_same_size: lambda x, other: x.shape == other.shape,
     torch.Tensor.register_hook: lambda x, hook: None,
     torch.Tensor.retain_grad: lambda x: None,
-    torch.Tensor.backward: lambda x, *a, **k: _no_backward(x),
 }
 for _name, _answer in {
     "is_cuda": lambda x: x.device.type == "cuda",
@@ -140,9 +139,9 @@ for _name, _answer in {
         METADATA[_getter] = lambda x, *_rest, _answer=_answer: _answer(x)
 
 
-def _no_backward(x: StandIn) -> Any:
+def _no_backward(tracer: Tracer, *args: Any, **kwargs: Any) -> NoReturn:
     raise UnsupportedError(
-        "the model calls backward() in its forward", where=x._tracer.where(),
+        "the model calls backward() or autograd.grad() in its forward", where=tracer.where(),
         hint="analyse the forward alone; gradients are derived from it",
     )  # fmt: skip
 
@@ -285,5 +284,8 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.Tensor.pin_memory: _ignore,
     torch.Tensor.share_memory_: _ignore,
     torch.Tensor.record_stream: _ignore,
+    torch.Tensor.backward: _no_backward,
+    torch.autograd.backward: _no_backward,
+    torch.autograd.grad: _no_backward,
     torch._assert_async: lambda tracer, *a, **k: None,
 }

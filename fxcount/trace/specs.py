@@ -49,6 +49,7 @@ class InputSpec:
     dtype: torch.dtype | None = None
     device: torch.device | None = None
     requires_grad: bool = False
+    strides: tuple[Size, ...] | None = None
 
 
 def parse_inputs(given: Any) -> Any:
@@ -59,7 +60,8 @@ def parse_inputs(given: Any) -> Any:
     """
     if isinstance(given, torch.Tensor):
         shape = tuple(int(s) for s in given.shape)
-        return InputSpec(shape, given.dtype, given.device, given.requires_grad)
+        strides = tuple(int(s) for s in given.stride()) if given.layout is torch.strided and not given.is_contiguous() else None
+        return InputSpec(shape, given.dtype, given.device, given.requires_grad, strides)
     if isinstance(given, InputSpec):
         return given
     if isinstance(given, str):
@@ -138,11 +140,14 @@ def default_hints(specs: Iterable[InputSpec], given: Mapping[str, int]) -> dict[
     unknown = set(given) - set(names)
     if unknown:
         raise InputError(
-            f"hints given for {', '.join(sorted(unknown))}, but the inputs have the symbols {', '.join(names) or 'none'}"
+            f"hints given for {', '.join(sorted(unknown))}, but the inputs have the symbols {', '.join(names) or 'none'}",
+            hint="give hints only for names that occur in the input shapes",
         )
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"the hint {name}={value!r} is not a positive integer")
+            raise InputError(
+                f"the hint {name}={value!r} is not a positive integer", hint="a hint is a size at which the model runs"
+            )
     hints: dict[str, int] = {}
     primes = iter(p for p in _PRIMES)
     for name in names:

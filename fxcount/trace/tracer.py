@@ -206,6 +206,8 @@ class Tracer(TorchFunctionMode):
         except FxcountError as error:
             if not error.where:
                 error.where = self.where()
+            if not error.hint:
+                error.hint = "compare these shapes with what the line expects, and the input sizes given to analyze()"
             raise
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call did not bind

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -125,7 +126,8 @@ def check(
     for values in sizes:
         if scope.check(values) is not None:
             continue
-        expected = _tensors(func(*_map(args, lambda x: real(x, values, device)), **_map(kwargs, lambda x: real(x, values, device))))
+        made = partial(real, values=values, device=device)
+        expected = _tensors(func(*_map(args, made), **_map(kwargs, made)))
         assert len(expected) == len(facts), f"{len(facts)} results, torch gives {len(expected)}"
         for fact, t in zip(facts, expected, strict=True):
             got = tuple(evaluate(s, values) for s in fact.shape)

@@ -266,7 +266,7 @@ def test_division_by_a_size_that_may_be_zero(sizes, scope):
     windows = H // 7
     assert (B * windows) // windows is not None
     assert str((B * windows) // windows) == "B"
-    assert texts(scope) == ["floor(H/7) >= 1"]
+    assert texts(scope) == ["H >= 7"]
     with pytest.raises(ZeroDivisionError):
         B // (H // 300)
     with pytest.raises(ZeroDivisionError):

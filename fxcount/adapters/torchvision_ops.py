@@ -1,7 +1,7 @@
 """Lets ``import torchvision`` succeed where its compiled part does not load (a CUDA wheel beside a CPU build of torch).
 
 torchvision registers shape functions for its ops when it is imported, so the ops must be declared by then. Only the
-schemas are declared here: the models under test never run these ops.
+schemas are declared here, without kernels: an analysis never runs an op. Import this module before torchvision.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["declare"]
+__all__ = ["LIBRARY", "declare"]
 
 _POOLED = "Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width"
 _INPUT = "SymInt batch_size, SymInt channels, SymInt height, SymInt width"
@@ -45,7 +45,7 @@ def _compiled_part_loads() -> bool:
         return True  # no torchvision, nothing to declare
     for library in Path(spec.origin).parent.glob("_C.*"):
         try:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
         except OSError:
             continue
         return True
@@ -56,9 +56,9 @@ def declare() -> torch.library.Library | None:
     """Declare the schemas, unless torchvision's own are there. The result must be kept: the schemas go with it."""
     if _compiled_part_loads():
         return None
-    library = torch.library.Library("torchvision", "DEF")
+    library: torch.library.Library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for schema in SCHEMAS:
-        library.define(schema)
+        library.define(schema)  # type: ignore[no-untyped-call]
     return library
 
 

@@ -1,0 +1,85 @@
+"""The command line: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fxcount.cli import main
+
+MODULE = '''
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
+
+class Pair(nn.Module):
+    def forward(self, ids, scale=1):
+        return ids * scale
+
+number = 3
+'''
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_nets.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--at", "B=3,H=32,W=40", "--depth", "0"]) == 0
+    out = capsys.readouterr()
+    assert "Demo(x: float32[3, 3, 32, 40])" in out.out
+    assert "unused.weight" in out.out
+    assert out.err == ""
+
+
+@pytest.mark.usefixtures("here")
+def test_own_module(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["some_nets:build", "B,3"]) == 0
+    assert "25*B" in capsys.readouterr().out  # 3*5 + 5*2 macs
+
+
+@pytest.mark.usefixtures("here")
+def test_json_and_keyword_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["some_nets:Pair", "ids=f32[B,7]", "scale=2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["totals"]["flops"] == "7*B"
+    assert found["inputs"] == [{"name": "ids", "shape": ["B", 7], "dtype": "float32"}]
+
+
+def test_known_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["torchvision:resnet18", "--at", "B=1,H=224,W=224", "--depth", "1"]) == 0
+    assert "1,814,073,344" in capsys.readouterr().out  # torchvision's own weights meta says 1.814 GMACs
+    assert main(["timm:resnet18", "B,3,224,224", "--at", "B=1", "--depth", "1"]) == 0
+    assert "1,814,073,344" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "cannot read the model 'nothing'"),
+        (["no_such_module:x"], "no module named 'no_such_module'"),
+        (["some_nets:missing"], "has no 'missing'"),
+        (["some_nets:number"], "neither a module nor something that builds one"),
+        (["torchvision:resnet9000"], "torchvision has no model 'resnet9000'"),
+        (["timm:no_such_net"], "timm has no model"),
+        (["hf:no_such_kind"], "transformers has no architecture"),
+        (["some_nets:build"], "cannot be called with these inputs"),
+        (["some_nets:build", "B,4"], "linear: x (B, 4) has 4 features"),
+        (["some_nets:build", "B,3", "--at", "H=3"], "needs a value for B"),
+        (["some_nets:build", "B,3", "--at", "B=three"], "cannot read 'B=three'"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert out.err.startswith("fxcount: error: ")
+    assert out.err.count("\n") == 1
+    assert message in out.err

@@ -1,0 +1,149 @@
+"""The rooms of the package: who imports whom, how long a file is, what importing costs, who prints."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fxcount
+
+PACKAGE = Path(fxcount.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = ("symbolic", "ops", "trace", "passes", "report", "adapters")
+# a room may import itself and the rooms before it; api stands on report, the command line on everything
+ORDER = {
+    "errors": set(), "symbolic": {"errors"}, "ops": {"errors", "symbolic"}, "trace": {"errors", "symbolic", "ops"},
+    "passes": {"errors", "symbolic", "ops", "trace"}, "report": {"errors", "symbolic", "ops", "trace", "passes"},
+}  # fmt: skip
+ORDER["api"] = ORDER["report"] | {"report"}
+ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
+ORDER["demo"] = set()
+ORDER["cli"] = ORDER["adapters"] | {"adapters"}
+ORDER["__init__"] = ORDER["api"] | {"api"}
+ORDER["__main__"] = {"cli"}
+
+
+def _room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _name(file: Path) -> str:
+    return str(file.relative_to(PACKAGE))
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every module imported anywhere in the file, inside functions too; relative ones spelled out."""
+    package = ["fxcount", *file.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names if origin == "fxcount")
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_rooms_import_only_rooms_below(file: Path) -> None:
+    room = _room(file)
+    for module in _imports(file):
+        parts = module.split(".")
+        if parts[0] == "fxcount" and len(parts) > 1:
+            assert parts[1] == room or parts[1] in ORDER[room], f"{_name(file)} imports {module}"
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if _room(f) in ("symbolic", "ops")], ids=_name)
+def test_rules_are_pure_arithmetic(file: Path) -> None:
+    """Nothing above them, no graph library, no tables."""
+    names = {m.split(".")[0] for m in _imports(file)}
+    assert not names & {"networkx", "pandas", "matplotlib", "rich", "torchvision", "timm", "transformers", "logging"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_files_are_short(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 320
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_only_the_command_line_prints(file: Path) -> None:
+    if _room(file) in ("cli", "__main__"):
+        return
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert not [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "input", "breakpoint")
+    ]  # fmt: skip
+
+
+_GROWING = {"append", "extend", "insert", "update", "setdefault", "add", "pop", "clear", "popitem", "remove", "discard"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_no_module_level_container_changes_at_run_time(file: Path) -> None:
+    """Functions write to no dict, list or set of their module: what one analysis leaves behind changes no other."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    containers = {
+        target.id
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, (ast.Dict, ast.List, ast.Set, ast.Call))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }  # fmt: skip
+    written = []
+    for function in [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.Lambda))]:
+        own = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        own |= {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+                name = node.value
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _GROWING:
+                name = node.func.value
+            else:
+                continue
+            if isinstance(name, ast.Name) and name.id in containers - own:
+                written.append((name.id, node.lineno))
+    assert not written
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_every_file_says_what_it_is_and_what_it_offers(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "no docstring"
+    if file.name != "__main__.py" and len(tree.body) > 2:
+        assigned = {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+        assert "__all__" in assigned
+
+
+def test_importing_is_light() -> None:
+    """Importing fxcount loads nothing beyond torch that only some results need."""
+    heavy = "sympy networkx pandas matplotlib rich torchvision timm transformers torch._dynamo torch.export".split()
+    code = (
+        "import sys, torch; before = set(sys.modules); import fxcount; "
+        f"print(*[m for m in {heavy!r} if m in sys.modules and m not in before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_analysing_needs_no_sympy() -> None:
+    """Formulas are sympy's only once they are asked for."""
+    code = (
+        "import sys, torch; before = set(sys.modules); import fxcount; "
+        "r = fxcount.analyze(torch.nn.Conv2d(3, 5, 3), 'B,3,H,W'); str(r); r.at(B=2, H=7, W=11).memory; "
+        "print('sympy' in sys.modules and 'sympy' not in before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+
+
+def test_public_names() -> None:
+    assert sorted(fxcount.__all__) == sorted(set(fxcount.__all__))
+    for name in fxcount.__all__:
+        assert getattr(fxcount, name).__doc__

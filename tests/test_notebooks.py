@@ -1,0 +1,125 @@
+"""What ships beside the package runs: the notebooks from first cell to last, and the benchmarks on something small."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SCRIPTS = sorted(path for room in ("benchmarks", "notebooks") for path in (ROOT / room).glob("*.py"))
+
+
+def _installed(*names: str) -> None:
+    """Skip the test unless these are installed; they are not imported, which a test's process may not survive."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+
+
+@pytest.fixture
+def build() -> ModuleType:
+    """notebooks/build.py, a script in no package."""
+    _installed("nbclient", "nbformat", "ipykernel")
+    spec = importlib.util.spec_from_file_location("build_notebooks", ROOT / "notebooks" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _results(book: Any) -> list[str]:
+    """What the cells print and the formulas they show; no plots."""
+    outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
+    return [
+        output["text"] if output["output_type"] == "stream" else output["data"].get("text/latex", "")
+        for output in outputs
+    ]
+
+
+def test_there_are_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["flops_vs_resolution"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_and_shows_what_was_saved(path: Path, build: ModuleType) -> None:
+    _installed("torchvision", "timm", "matplotlib")
+    import nbformat
+
+    saved = nbformat.read(path, 4)
+    fresh = build.notebook(path.with_suffix(".py"))
+    assert [cell.source for cell in saved.cells] == [cell.source for cell in fresh.cells], "run notebooks/build.py"
+    assert _results(build.execute(fresh)) == _results(saved), "run notebooks/build.py and look at what changed"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_scripts_compile(path: Path) -> None:
+    compile(path.read_text("utf-8"), str(path), "exec")
+
+
+class _Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 5, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(x))
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """benchmarks/speed.py, imported."""
+    _installed("torchvision")
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module("benchmarks.speed")
+
+
+def test_the_tools_take_turns_and_failures_are_shown(benchmarks: ModuleType) -> None:
+    from benchmarks.cases import Case
+    from benchmarks.peers import EMPTIED, FXCOUNT, REFERENCE, Tool
+    from benchmarks.tables import cell
+
+    def fail(model: torch.nn.Module, case: Case) -> object:
+        raise LookupError
+
+    def endless(model: torch.nn.Module, case: Case) -> object:
+        while True:
+            pass
+
+    case = Case("net", _Net, "B,3,H,W", (2, 3, 7, 11), (0, 2, 3))
+    tools = [FXCOUNT, EMPTIED, REFERENCE, Tool("broken", fail, ("meta", "cpu")), Tool("endless", endless, slow=True)]
+    timings = benchmarks.interleaved(case, tools, repeat=3, limit=0.5)
+    assert {name: len(timing.runs) for name, timing in timings.items()} == {
+        "fxcount": 3, "fxcount, memos emptied": 3, "FlopCounterMode": 3, "broken": 0, "endless": 0,
+    }  # fmt: skip
+    assert cell(timings["broken"], 1.0) == "failed: LookupError"
+    assert cell(timings["endless"], 1.0) == "failed: TimeLimit"
+
+
+def test_fxcount_and_the_reference_count_the_same(benchmarks: ModuleType) -> None:
+    from benchmarks.cases import Case
+    from benchmarks.peers import FXCOUNT, REFERENCE
+
+    case = Case("net", _Net, "2,3,7,11", (2, 3, 7, 11), ())
+    model = case.on_meta()
+    total, _peaks, parameters = FXCOUNT.run(model, case)
+    assert 2 * total.macs == REFERENCE.run(model, case) == 2 * 2 * 5 * 7 * 11 * 3 * 9  # N C_out H W, C_in K
+    assert parameters.total == 5 * 3 * 9 + 5
+
+
+def test_memos_are_found_and_emptied(benchmarks: ModuleType) -> None:
+    from benchmarks.peers import empty_memos
+    from fxcount.symbolic import symbol
+    from fxcount.symbolic.values import _free_symbols, free_symbols
+
+    free_symbols(symbol("H") // 7)
+    assert _free_symbols.cache_info().currsize > 0
+    empty_memos()
+    assert _free_symbols.cache_info().currsize == 0
