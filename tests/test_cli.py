@@ -83,3 +83,87 @@ def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.
     assert out.err.startswith("fxcount: error: ")
     assert out.err.count("\n") == 1
     assert message in out.err
+
+
+FAILING = '''
+import torch
+from torch import nn
+
+class Raises(nn.Module):
+    def forward(self, x):
+        y = x * 2
+        raise RuntimeError("of two\\nlines")
+
+class Looks(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+class Wide(nn.Module):
+    def forward(self, x):
+        return x.relu() if x.shape[0] > 32 else x
+
+class Broken(nn.Module):
+    def __init__(self):
+        raise OSError("no such file")
+'''
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["failing_nets:Raises", "B,3"], ["RuntimeError: of two lines", "failing_nets.py:8 (Raises)"]),
+        (["failing_nets:Looks", "B,3"], ["a bool of a tensor", "failing_nets.py:12 (Looks)", "to fix: "]),
+        (["failing_nets:Wide", "B,3", "--hints", "B=37", "--at", "B=32"], ["B >= 33", "failing_nets.py:16", "to fix: "]),
+        (["failing_nets:Wide", "B,3", "--hints", "Q=37"], ["hints given for Q"]),
+        (["failing_nets:Wide", "B,3+"], ["'3+'"]),
+        (["failing_nets:Wide", "0,3"], ["size of 0"]),
+        (["failing_nets:Broken", "B,3"], ["OSError: no such file"]),
+        (["hf:no/such/config.json"], ["config.json"]),
+    ],
+)
+def test_errors_of_the_model_name_its_line(
+    arguments: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "failing_nets.py").write_text(FAILING, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(arguments) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert out.err.startswith("fxcount: error: ")
+    assert out.err.count("\n") == 1
+    for part in parts:
+        assert part in out.err
+
+
+def test_decisions_follow_the_hints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "failing_nets.py").write_text(FAILING, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["failing_nets:Wide", "B,3", "--hints", "B=37", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["symbols"] == {"B": 37}
+    assert [a["text"] for a in found["assumptions"]] == ["B >= 33"]
+
+
+def test_a_configuration_file_is_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """GPT-2 of one layer of width 12: per token 12 width**2 and the head's, per pair of tokens 2 widths."""
+    settings = {
+        "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 1, "n_embd": 12, "n_head": 3,
+        "vocab_size": 131, "n_positions": 64, "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    assert main([f"hf:{path}", "--json", "--at", "B=3,S=7", "--hints", "S=11"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["macs"] == 3 * (7 * (12 * 144 + 131 * 12) + 2 * 7 * 7 * 12)
+
+
+def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["demo", "--depth", "x"], ["demo", "--no-such-option"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+    assert "usage: fxcount" in capsys.readouterr().err

@@ -19,6 +19,7 @@ Source:  ATen/native/TensorAdvancedIndexing.cpp, SegmentReduce.cpp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -289,7 +290,7 @@ _COPY = Zero("copies elements", moves=True)
 _T: Any = torch.Tensor
 
 OPS: tuple[Op, ...] = (
-    op("setitem", shape=setitem, cost=_assign_cost, extra=(_T.__setitem__,)),
+    replace(op("setitem", shape=setitem, cost=_assign_cost, extra=(_T.__setitem__,)), inplace=True),
     op("index_put", "_unsafe_index_put", "_index_put_impl", shape=index_put, cost=_index_put_cost),
     op("index_fill", shape=index_fill, cost=_COPY),
     op("index_copy", shape=_along("index_copy"), cost=_COPY),

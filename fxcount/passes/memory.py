@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Scope, Size, dominates, evaluate, max_, sum_
 from fxcount.trace.tape import Trace
 
@@ -86,8 +87,8 @@ def memory(trace: Trace) -> Memory:
     peaks = _undominated([(sum_([n * k for n, k in key]), call) for key, call in candidates.items()], trace)
     out = {v.storage for v in trace.values_out()}
     return Memory(
-        parameters=trace.state_bytes("parameter"),
-        buffers=trace.state_bytes("buffer"),
+        parameters=state_bytes(trace, "parameter"),
+        buffers=state_bytes(trace, "buffer"),
         inputs=sum_(inputs),
         outputs=sum_([storages[i].nbytes for i in sorted(out)]),
         activations=sum_(results),

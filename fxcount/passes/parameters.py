@@ -10,7 +10,7 @@ import torch
 
 from fxcount.trace.tape import Declared, Trace
 
-__all__ = ["ParameterRow", "Parameters", "parameters"]
+__all__ = ["ParameterRow", "Parameters", "parameters", "state_bytes"]
 
 Liveness = Literal["trainable", "frozen", "dead"]
 
@@ -77,6 +77,9 @@ def parameters(trace: Trace) -> Parameters:
         for value in call.operands():
             if value.origin == "parameter":
                 uses[value.name] = uses.get(value.name, 0) + 1
+    for value in trace.values_out():
+        if value.origin == "parameter":
+            uses[value.name] = uses.get(value.name, 0) + 1
     called = {m.path for m in trace.modules}
     rows = []
     counted: dict[int, list[tuple[int, int]]] = {}  # storage -> element ranges already counted
@@ -107,6 +110,12 @@ def parameters(trace: Trace) -> Parameters:
         total, trainable, frozen, shared, dead, sum(by_dtype.values()), by_dtype,
         sum(n for _, n in buffer_elements), sum(n * p.dtype.itemsize for p, n in buffer_elements), tuple(rows),
     )  # fmt: skip
+
+
+def state_bytes(trace: Trace, kind: Literal["parameter", "buffer"]) -> int:
+    """Bytes of the model's parameters or buffers, each element counted once."""
+    seen: dict[int, list[tuple[int, int]]] = {}
+    return sum(_fresh_elements(p, seen) * p.dtype.itemsize for p in trace.declared if p.kind == kind)
 
 
 def _reason(p: Declared, used: int, called: set[str]) -> str:

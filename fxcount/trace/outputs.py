@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -23,18 +23,21 @@ class Opaque:
     values: tuple[Value, ...]
 
 
-def collect(result: Any) -> Any:
-    """Nested tuples, lists, dicts and :class:`Opaque` with values in the place of stand-ins."""
+def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
+    """Nested tuples, lists, dicts and :class:`Opaque` with values in the place of stand-ins; ``state`` gives the
+    stand-in of a parameter, buffer or constant that the model returns as it is."""
     if isinstance(result, StandIn):
         return result._value
+    if isinstance(result, torch.Tensor):
+        return state(result)._value
     if isinstance(result, dict):
-        return {k: collect(v) for k, v in result.items()}
+        return {k: collect(v, state) for k, v in result.items()}
     if isinstance(result, (tuple, list)):
-        parts = [collect(r) for r in result]
+        parts = [collect(r, state) for r in result]
         return parts if isinstance(result, list) else tuple(parts)
     if isinstance(result, SymSize):
         return result.expr
-    if isinstance(result, SymRatio) or result is None or isinstance(result, (int, float, str, torch.Tensor)):
+    if isinstance(result, SymRatio) or result is None or isinstance(result, (int, float, str)):
         return result
     found = tuple(s._value for s in stand_ins_in(result))
     return Opaque(type(result).__name__, found) if found else result

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import random
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -99,7 +100,7 @@ _FLAGS = ("_is_compiling_flag", "_is_exporting_flag")
 def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
     """Attributes, buffers, parameters and submodules of these modules, and the random states, survive the block.
 
-    Lists and dicts among the attributes are restored too, one level deep.
+    Lists, dicts and sets among the attributes are restored too, one level deep: hooks are kept in such dicts.
     """
     before = [(m.__dict__, m.__dict__.copy(), _containers(m)) for m in modules]
     python_state, torch_state = random.getstate(), torch.get_rng_state()
@@ -115,17 +116,22 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
                 current.clear()
                 current.update(attributes)
             for held, content in containers:
-                if type(held) is list:
+                if not content:
+                    held.clear()
+                elif type(held) is list:
                     if len(held) != len(content) or not all([a is b for a, b in zip(held, content)]):
                         held[:] = content
-                elif not _same(held, content):
+                elif type(held) is set or not _same(held, content):
                     held.clear()
                     held.update(content)
 
 
 def _containers(module: torch.nn.Module) -> list[tuple[Any, Any]]:
-    """The plain dicts and lists a module holds, with copies: its parameters, buffers and submodules among them."""
-    return [(held, held.copy()) for held in module.__dict__.values() if type(held) in (dict, list)]
+    """The containers a module holds, with copies: its parameters, buffers, submodules and hooks among them."""
+    return [(held, held.copy() if held else ()) for held in module.__dict__.values() if type(held) in _CONTAINERS]
+
+
+_CONTAINERS = frozenset({dict, list, set, OrderedDict})
 
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:

@@ -70,7 +70,8 @@ def trace_model(
             error.add_note(f"while fxcount traced {type(model).__name__}, at {place_raised(error)}")
             raise
         events = tracer.events()
-        outputs = collect(result)
+        scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
+        outputs = collect(result, tracer.state)
     return Trace(
         model_name=type(model).__name__, scope=scope, inputs=inputs, calls=tracer.calls, modules=tracer.modules,
         states=tracer.states, storages=tracer.storages, events=events, outputs=outputs,

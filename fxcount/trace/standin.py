@@ -45,6 +45,7 @@ class StandIn(torch.Tensor):
     _storage: Storage
     _tracer: Tracer
     _known: Any
+    _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
     _symbols: Any  # nested lists of symbolic sizes, for torch.tensor([h, w])
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -114,6 +115,7 @@ class StandIn(torch.Tensor):
         self.requires_grad_(flag)
 
     def requires_grad_(self, requires_grad: bool = True) -> StandIn:
+        self._asked = requires_grad and self.is_leaf
         self._tracer.set_requires_grad(self, requires_grad)
         return self
 
@@ -123,11 +125,11 @@ class StandIn(torch.Tensor):
 
     @property
     def grad_fn(self) -> Any:  # type: ignore[override]
-        return object() if self._value.requires_grad and self._value.origin == "op" else None
+        return None if self.is_leaf else object()
 
     @property
     def is_leaf(self) -> bool:  # type: ignore[override]
-        return not (self._value.requires_grad and self._value.origin == "op")
+        return self._asked or not (self._value.requires_grad and self._value.origin == "op")
 
     def stride(self, dim: int | None = None) -> Any:
         strides = tuple(self._tracer.as_int(s) for s in self._value.fact.stride())

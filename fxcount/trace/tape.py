@@ -228,11 +228,6 @@ class Trace:
     input_tree: Any = None
     notes: list[str] = field(default_factory=list)
 
-    def state_bytes(self, kind: Literal["parameter", "buffer"]) -> int:
-        """Bytes of the model's parameters or buffers, a shared one counted once."""
-        seen = {(d.storage, d.offset, d.shape): d.numel * d.dtype.itemsize for d in self.declared if d.kind == kind}
-        return sum(seen.values())
-
     def values_out(self) -> tuple[Value, ...]:
         """The values that leave the model."""
         return tuple(values_in(self.outputs))

@@ -160,3 +160,85 @@ def test_memory_symbolic_peak_is_a_formula() -> None:
     values = {"B": 3, "H": 97, "W": 163}
     peak = report.memory.peak.subs({s: values[s.name] for s in report.memory.peak.free_symbols})
     assert peak == report.at(**values).memory.peak
+
+
+class Casting(nn.Module):
+    """Layers under autocast, whose converted weights live in autocast's cache until its region ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(61, 67), nn.Linear(67, 61)
+        self.conv = nn.Conv1d(7, 7, 3, padding=1)
+
+    def layers(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2):
+            x = self.conv(self.b(self.a(x)).relu())
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+class Regions(Casting):
+    """Two regions of its own, then full precision with large results."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2):
+            with torch.autocast("cpu", torch.bfloat16):
+                y = self.layers(x)
+        return torch.cat([y.float()] * 11, -1)
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("build", [Casting, Regions], ids=lambda b: b.__name__)
+def test_memory_under_autocast(build: type[nn.Module], requires_grad: bool) -> None:
+    """Only weights that require a gradient are cached; those of a frozen model are converted at each use."""
+    model = build().eval().requires_grad_(requires_grad)
+    with torch.autocast("cpu", torch.bfloat16, enabled=build is Casting):
+        report = fxcount.analyze(model, "B,7,61")
+    for B in (1, 13):
+        # a region of its own: the cache holds nothing of an earlier run
+        with torch.autocast("cpu", torch.bfloat16, enabled=build is Casting):
+            tracked = tracked_peak(model, inputs(("B,7,61",), {"B": B}))
+        assert report.at(B=B).memory.peak == tracked
+
+
+class Loop(nn.Module):
+    """A list of results, an accumulator in place, a generator, a slice that keeps its whole storage alive."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = [x * k for k in range(5)]
+        total = torch.zeros_like(x)
+        for row in rows:
+            total += row
+        rows.clear()
+        first = torch.cat([x, x, x])[:1]
+        wide = x.repeat(1, 5)
+        del wide
+        return total.sum(0) + sum(x[i].exp() for i in range(2)) + first[0]
+
+
+def test_loops_and_lists() -> None:
+    model = Loop().eval()
+    report = fxcount.analyze(model, "B,11")
+    for B in (2, 13):
+        assert report.at(B=B).memory.peak == tracked_peak(model, inputs(("B,11",), {"B": B}))
+
+
+@pytest.mark.parametrize("name", ["encoder", "attention", "unet"])
+def test_torchs_own_modules(name: str) -> None:
+    encoder = nn.TransformerEncoderLayer(16, 4, 48, batch_first=True)
+    builds: dict[str, tuple[nn.Module, tuple[str, ...]]] = {
+        "encoder": (nn.TransformerEncoder(encoder, 2, enable_nested_tensor=False), ("B,7,16",)),
+        "attention": (nn.MultiheadAttention(16, 4, batch_first=True), ("B,7,16",) * 3),
+        "unet": (
+            nn.Sequential(
+                nn.Conv2d(3, 8, 3, 2, 1), nn.InstanceNorm2d(8), nn.LeakyReLU(), nn.ConvTranspose2d(8, 5, 2, 2),
+                nn.Upsample(scale_factor=2), nn.PixelShuffle(1), nn.AvgPool2d(2), nn.Softmax(1),
+            ), ("B,3,10,14",),
+        ),
+    }  # fmt: skip
+    model, given = builds[name]
+    model.eval()
+    report = fxcount.analyze(model, *given)
+    assert report.at(B=13).memory.peak == tracked_peak(model, inputs(given, {"B": 13}))
