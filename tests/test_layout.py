@@ -67,7 +67,7 @@ def test_rules_are_pure_arithmetic(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=_name)
 def test_files_are_short(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 320
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 325
 
 
 @pytest.mark.parametrize("file", FILES, ids=_name)

@@ -25,7 +25,7 @@ from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
 from fxcount.ops.registry import Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars
-from fxcount.ops.views import strided
+from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, floordiv
 
 __all__ = ["OPS"]

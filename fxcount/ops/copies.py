@@ -11,7 +11,7 @@ from fxcount.ops.common import broadcast, shape_text
 from fxcount.ops.fact import Alias, TensorFact
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Op, Zero, op
-from fxcount.ops.views import channels_last_strides
+from fxcount.ops.striding import channels_last_strides
 from fxcount.symbolic import Scope
 
 __all__ = ["OPS"]

@@ -21,7 +21,8 @@ from fxcount.ops.common import promote, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.scalars import Scalars
-from fxcount.ops.views import diagonal, strided
+from fxcount.ops.striding import strided
+from fxcount.ops.views import diagonal
 from fxcount.symbolic import Scope, Size, floordiv, max_, prod, sum_
 
 __all__ = ["OPS"]

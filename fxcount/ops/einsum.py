@@ -316,11 +316,7 @@ def _inner_temporaries(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
 
 OPS: tuple[Op, ...] = (
     op(
-        "einsum",
-        shape=einsum_shape,
-        cost=einsum_cost,
-        temporaries=_einsum_temporaries,
-        extra=(torch.functional.einsum,),
+        "einsum", shape=einsum_shape, cost=einsum_cost, temporaries=_einsum_temporaries, extra=(torch.functional.einsum,)
     ),
     op("tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries),
     op("inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries),

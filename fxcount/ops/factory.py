@@ -32,7 +32,7 @@ from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars
-from fxcount.ops.views import strided
+from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, prod
 
 __all__ = ["OPS", "made"]

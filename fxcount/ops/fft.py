@@ -30,7 +30,7 @@ from fxcount.ops.fact import TensorFact, Work, stride_order
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.pooling import in_format_of
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
-from fxcount.ops.views import strided
+from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, floordiv, is_nonnegative, min_, prod, sum_
 
 __all__ = ["OPS", "log2_ceil"]

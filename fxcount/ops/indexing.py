@@ -28,7 +28,7 @@ from fxcount.ops.common import broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.iterator import dense_like, iterator_strides
 from fxcount.ops.registry import Op, ShapeRule, Zero, op
-from fxcount.ops.views import strided
+from fxcount.ops.striding import strided
 from fxcount.symbolic import Expr, Scope, Size, ceildiv, is_nonnegative, max_, min_, sum_
 
 __all__ = ["MASKS", "OPS", "basic", "gathered_shape", "selected", "sliced"]

@@ -10,7 +10,8 @@ from fxcount.ops.common import promote, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Op, Zero, op
-from fxcount.ops.views import VIEW, channels_last_strides, strided
+from fxcount.ops.striding import channels_last_strides, strided
+from fxcount.ops.views import VIEW
 from fxcount.symbolic import Scope, Size, ceildiv, sum_
 
 __all__ = ["OPS"]

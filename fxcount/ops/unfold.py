@@ -27,7 +27,7 @@ from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.fft import log2_ceil
 from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.scalars import Scalars
-from fxcount.ops.views import strided
+from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, floordiv, max_, prod
 
 __all__ = ["OPS"]

@@ -150,7 +150,7 @@ def _translated(size: Any, back: dict[Any, str]) -> Size:
 def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
     if not isinstance(leaf, torch.Tensor):
         return _translated(leaf, back) if isinstance(leaf, torch.SymInt) else leaf
-    from fxcount.ops.views import strided
+    from fxcount.ops.striding import strided
 
     shape = tuple(_translated(s, back) for s in leaf.shape)
     strides = tuple(_translated(s, back) for s in leaf.stride())

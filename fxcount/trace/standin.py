@@ -17,7 +17,7 @@ from fxcount.ops.fact import TensorFact
 from fxcount.trace.tape import Value
 
 if TYPE_CHECKING:
-    from fxcount.trace.tracer import Tracer
+    from fxcount.trace.ledger import Ledger
 
 __all__ = ["StandIn", "Storage"]
 
@@ -43,7 +43,7 @@ class StandIn(torch.Tensor):
 
     _value: Value
     _storage: Storage
-    _tracer: Tracer
+    _tracer: Ledger
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
     _symbols: Any  # nested lists of symbolic sizes, for torch.tensor([h, w])
@@ -51,7 +51,7 @@ class StandIn(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def make(tracer: Tracer, value: Value, storage: Storage, known: Any = None) -> StandIn:
+    def make(tracer: Ledger, value: Value, storage: Storage, known: Any = None) -> StandIn:
         fact = value.fact
         made: StandIn = torch.Tensor._make_wrapper_subclass(
             StandIn, tracer.layout(fact)[1], dtype=fact.dtype, device=fact.device

@@ -8,58 +8,41 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import Alias, Op, Registry, TensorFact
-from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize
+from fxcount.symbolic import Expr, Scope, SymRatio, SymSize
 from fxcount.trace import constants
+from fxcount.trace.arguments import collapsed, facts_of_arguments, normalised, values_of_result
 from fxcount.trace.inventory import Inventory
+from fxcount.trace.ledger import Ledger
 from fxcount.trace.sources import find_source
-from fxcount.trace.standin import StandIn, Storage, data_error
-from fxcount.trace.tape import Call, Event, ModuleCall, Origin, Signature, State, StorageInfo, Value
+from fxcount.trace.standin import StandIn
+from fxcount.trace.tape import Call, Signature, Value
 
 __all__ = ["Tracer"]
 
-_RENAMED = {"axis": "dim", "keepdims": "keepdim", "axes": "dim"}
-_DROPPED = frozenset({"out", "layout", "pin_memory", "requires_grad", "generator", "non_blocking"})
 _PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
 _NUMBERS = frozenset({bool, float, complex})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
 
-class Tracer(TorchFunctionMode):
+class Tracer(Ledger, TorchFunctionMode):
     """Records what a model does. Use through :func:`fxcount.trace.trace_model`."""
 
     def __init__(
         self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None
     ) -> None:
-        super().__init__()
-        self.scope = scope
+        TorchFunctionMode.__init__(self)
+        Ledger.__init__(self, scope, held)
         self.registry = registry
-        self.calls: list[Call] = []
-        self.modules: list[ModuleCall] = []
-        self.storages: list[StorageInfo] = []
-        self.states: list[State] = []
         self.signatures: list[Signature] = []
-        self.module_names = {id(m): path for path, m in reversed(held.modules)}
-        self._state_names = held.names  # id of a parameter or buffer -> its names
-        self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
-        self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
-        self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
-        self._shared_storages: dict[int, Storage] = {}  # real untyped storage -> ours, for states that share memory
-        self._kept: list[Any] = []  # real tensors whose id is a key above
-        self._log: list[int] = []  # storage numbers; ~number for a death
-        self._marks: list[int] = []  # length of the log when call i began
-        self._stack: list[int] = []
-        self._module = -1
-        self._module_calls: dict[int, int] = {}
-        self._counter = 0
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
@@ -80,10 +63,10 @@ class Tracer(TorchFunctionMode):
         """Record one call of ``entry`` and return its stand-in result."""
         out = None
         if kwargs:
-            args, kwargs, out = _normalised(args, kwargs)
+            args, kwargs, out = normalised(args, kwargs)
         at = entry.sizes_at
         if at is not None and len(args) > at:
-            args = _collapsed(args, at)
+            args = collapsed(args, at)
         if torch._C._is_any_autocast_enabled():
             from fxcount.trace.autocast import cast_operands
 
@@ -132,7 +115,7 @@ class Tracer(TorchFunctionMode):
                 self._mark_written(call, args, kwargs)
         if out is not None:
             call.kwargs = {**recorded_kwargs, "out": out._value}
-        call.result = _values(result)
+        call.result = values_of_result(result)
         self.calls.append(call)
         if self.progress is not None:
             self.progress(index)
@@ -199,8 +182,8 @@ class Tracer(TorchFunctionMode):
         return a
 
     def _infer(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
-        fact_args = tuple([_facts(a) for a in args])
-        fact_kwargs = {k: _facts(v) for k, v in kwargs.items()}
+        fact_args = tuple([facts_of_arguments(a) for a in args])
+        fact_kwargs = {k: facts_of_arguments(v) for k, v in kwargs.items()}
         try:
             result = entry.shape(self.scope, *fact_args, **fact_kwargs)
         except FxcountError as error:
@@ -230,7 +213,7 @@ class Tracer(TorchFunctionMode):
         if all([o._storage.constant for o in operands]):
             known = constants.compute(entry, func, args, kwargs, None)
             if known is not None:
-                facts = tuple([_facts(a) for a in recorded])
+                facts = tuple([facts_of_arguments(a) for a in recorded])
                 signature = Signature(entry, facts, {}, constants.facts_of(known))
                 self.signatures.append(signature)
                 return signature
@@ -313,149 +296,6 @@ class Tracer(TorchFunctionMode):
                 written.append(storage.index)
         call.mutated = tuple(written)
 
-    # -- values -------------------------------------------------------------------------------------------------------
-    def new_storage(self, nbytes: Size, origin: Origin, name: str = "", constant: bool = False) -> Storage:
-        index = len(self.storages)
-        self.storages.append(StorageInfo(nbytes, origin, name, len(self.calls) if origin == "op" else -1))
-        return Storage(index, self._log, constant)
-
-    def input(self, fact: TensorFact, name: str, requires_grad: bool = False) -> StandIn:
-        """A stand-in for an input of the model."""
-        storage = self.new_storage(fact.nbytes, "input", name)
-        value = Value(self._counter, fact, storage.index, "input", name, requires_grad=requires_grad)
-        self._counter += 1
-        return StandIn.make(self, value, storage)
-
-    def state(self, tensor: torch.Tensor) -> StandIn:
-        """The stand-in of a real tensor: a parameter, a buffer or, if the model does not own it, a constant."""
-        found = self._by_id.get(id(tensor))
-        if found is not None:
-            return found
-        if isinstance(tensor, StandIn):
-            return tensor
-        names = self._state_names.get(id(tensor))
-        origin: Origin = "constant"
-        if names is not None:
-            origin = "parameter" if isinstance(tensor, torch.nn.Parameter) else "buffer"
-        else:
-            names = (f"constant_{sum(s.value.origin == 'constant' for s in self.states)}",)
-        fact = constants.fact_of(tensor)
-        known = constants.known_data(tensor) if origin != "parameter" else None
-        storage = self._storage_of(tensor, origin, names[0], fact, known is not None)
-        value = Value(
-            self._counter, fact, storage.index, origin, names[0], requires_grad=tensor.requires_grad
-        )  # fmt: skip
-        self._counter += 1
-        made = StandIn.make(self, value, storage, known)
-        self._by_id[id(tensor)] = made
-        self._kept.append(tensor)
-        self.states.append(State(value, names, tensor, names[0] not in self._non_persistent))
-        return made
-
-    def _storage_of(self, tensor: torch.Tensor, origin: Origin, name: str, fact: TensorFact, known: bool) -> Storage:
-        try:
-            real = tensor.untyped_storage()
-            key = real._cdata
-            nbytes: Size = real.nbytes()
-        except (NotImplementedError, RuntimeError):  # sparse, quantised or wrapped tensors have no storage of their own
-            key, nbytes = id(tensor), fact.nbytes
-        found = self._shared_storages.get(key)
-        if found is None:
-            found = self._shared_storages[key] = self.new_storage(nbytes, origin, name, constant=known)
-        elif not known:
-            found.constant = False
-        return found
-
-    def set_requires_grad(self, x: StandIn, flag: bool) -> None:
-        value = x._value
-        x._value = Value(
-            value.index, value.fact, value.storage, value.origin, value.name, value.call, value.position, flag
-        )  # fmt: skip
-
-    def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
-        """The ``torch.Size`` a model sees (symbolic sizes included) and the sizes at the hint."""
-        found = self._layouts.get(fact)
-        if found is None:
-            scope = self.scope
-            size = torch.Size([self.as_int(s) for s in fact.shape])
-            found = self._layouts[fact] = (size, tuple([s if type(s) is int else scope.hint(s) for s in fact.shape]))
-        return found
-
-    def as_int(self, size: Size) -> Any:
-        """What the model holds for a size: an int, or a symbolic integer."""
-        return size if isinstance(size, int) else SymSize(size, self.scope.hint(size), self.scope)
-
-    def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
-        if memory_format in (torch.contiguous_format, torch.preserve_format):
-            return fact.strides is None
-        from fxcount.ops.views import channels_last_strides
-
-        return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
-
-    def scalar(self, x: StandIn, what: str) -> Any:
-        symbols = x.__dict__.get("_symbols")
-        if symbols is not None:
-            while isinstance(symbols, (list, tuple)) and len(symbols) == 1:
-                symbols = symbols[0]
-            return symbols
-        if x._known is not None and x._storage.constant:
-            return x._known.item()
-        self.fail_on_data(x, what)
-
-    def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
-        raise data_error(what, self.where(), x._value.origin == "input")
-
-    # -- modules --------------------------------------------------------------------------------------------------
-    def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> ModuleCall:
-        key = id(module)
-        number = self._module_calls.get(key, 0) + 1
-        self._module_calls[key] = number
-        path = self.module_names.get(key)
-        if path is None:
-            path = f"{self.modules[self._module].path if self._module >= 0 else ''}<{type(module).__name__}>"
-            self.module_names[key] = path
-            self._kept.append(module)
-        index = len(self.modules)
-        made = ModuleCall(
-            index, key, path, type(module).__name__, number, self._module, len(self._stack), len(self.calls)
-        )
-        made.inputs = tuple(s._value.fact for s in args if type(s) is StandIn)
-        self.modules.append(made)
-        self._stack.append(self._module)
-        self._module = index
-        return made
-
-    def leave(self, made: ModuleCall, result: Any) -> None:
-        made.stop = len(self.calls)
-        if type(result) is StandIn:
-            made.outputs = (result._value.fact,)
-        elif result is not None:
-            made.outputs = tuple(constants.output_facts(result))
-        self._module = self._stack.pop()
-
-    # -- places -----------------------------------------------------------------------------------------------------
-    def where(self) -> str:
-        """``file:line (module path)`` of the user's code that runs now."""
-        source = find_source(sys._getframe(1))
-        module = self.modules[self._module] if self._module >= 0 else None
-        path = (module.path or module.class_name) if module is not None else ""
-        place = str(source) if source is not None else "unknown place"
-        return f"{place} ({path})" if path else place
-
-    def events(self) -> list[Event]:
-        """Births and deaths so far, each with the call it belongs to."""
-        found: list[Event] = []
-        marks = self._marks
-        call = -1
-        following = iter([*marks, 1 << 62])
-        limit = next(following)
-        for position, entry in enumerate(self._log):
-            while position >= limit:
-                call += 1
-                limit = next(following)
-            found.append(Event(entry if entry >= 0 else ~entry, entry >= 0, call))
-        return found
-
     def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Record ``func(*args, **kwargs)`` as if the model had called it."""
         return self.record(self.registry[func], func, args, kwargs)
@@ -465,52 +305,3 @@ class Tracer(TorchFunctionMode):
         from fxcount.trace.special import handle
 
         return handle(self, func, args, kwargs)
-
-
-def _normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-    """Positional ``input``/``self``, numpy's names replaced by torch's, arguments without meaning here removed."""
-    out = kwargs.get("out")
-    clean: dict[str, Any] = {}
-    for name, value in kwargs.items():
-        taken = name == "input" and args and isinstance(args[0], torch.Tensor)
-        if name in ("self", "tensors", "input") and not taken:
-            args = (value, *args)
-        elif name not in _DROPPED:
-            clean[_RENAMED.get(name, name)] = value
-    return args, clean, out
-
-
-def _collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
-    """``x.view(2, 3)`` as ``x.view((2, 3))``."""
-    first = args[at]
-    if isinstance(first, (tuple, list)):
-        if StandIn in [type(s) for s in first]:  # a size read off an index table
-            return (*args[:at], tuple([int(s) if type(s) is StandIn else s for s in first]), *args[at + 1 :])
-        return args
-    if isinstance(first, (int, torch.SymInt)) or (type(first) is StandIn and first.ndim == 0):
-        return (*args[:at], tuple([int(s) if type(s) is StandIn else s for s in args[at:]]))
-    return args
-
-
-def _facts(a: Any) -> Any:
-    if type(a) is Value:
-        return a.fact
-    if type(a) is tuple:
-        return tuple([_facts(x) for x in a])
-    if type(a) is list:
-        return [_facts(x) for x in a]
-    if type(a) is slice:
-        return slice(_facts(a.start), _facts(a.stop), _facts(a.step))
-    if type(a) is dict:
-        return {k: _facts(v) for k, v in a.items()}
-    return a
-
-
-def _values(result: Any) -> Any:
-    if type(result) is StandIn:
-        return result._value
-    if isinstance(result, (tuple, list)):
-        return tuple([_values(r) for r in result])
-    if isinstance(result, SymSize):
-        return result.expr
-    return result
