@@ -116,8 +116,9 @@ def _text(results: Results, options: argparse.Namespace) -> str:
         "error's class is given.",
         _models(results),
         f"## The target: at most {TARGET}x of FlopCounterMode on meta",
-        "*warm*: the same model again. *memos emptied*: fxcount's algebra has to work out every size again. *first*: "
-        "the first analysis of a new process, for both tools.",
+        "*warm*: the same model again, medians. *best runs*: the same, but the fastest run of each, which a busy machine "
+        "disturbs less. *of fastest peer*: warm, as a multiple of whichever peer was the fastest. *memos emptied*: "
+        "fxcount's algebra has to work out every size again. *first*: the first analysis of a new process, both tools.",
         _targets(results),
     ]
     if results.variants:
@@ -153,14 +154,21 @@ def _targets(results: Results) -> str:
         first = results.first.get(name, {})
         cold, cold_other = first.get(FXCOUNT.name), first.get(REFERENCE.name)
         asked = "" if name in TARGETED else " (no target)"
+        best = ratio(timings[FXCOUNT.name].best, timings[REFERENCE.name].best)
         rows.append([
             name, milliseconds(mine), milliseconds(other), ratio(mine, other),
-            verdict(mine, other and TARGET * other) + asked, ratio(emptied, other), milliseconds(cold),
-            milliseconds(cold_other), ratio(cold, cold_other),
+            verdict(mine, other and TARGET * other) + asked, best, ratio(mine, _fastest_peer(timings)),
+            ratio(emptied, other), milliseconds(cold), milliseconds(cold_other), ratio(cold, cold_other),
         ])  # fmt: skip
-    head = ["model", "fxcount ms", "FlopCounterMode ms", "warm", f"<= {TARGET}x", "memos emptied", "first ms",
-            "first, FlopCounterMode ms", "first"]  # fmt: skip
+    head = ["model", "fxcount ms", "FlopCounterMode ms", "warm", f"<= {TARGET}x", "best runs",
+            "of fastest peer", "memos emptied", "first ms", "first, FlopCounterMode ms", "first"]  # fmt: skip
     return table(head, rows)
+
+
+def _fastest_peer(timings: dict[str, Timing]) -> float | None:
+    """The median of the fastest tool other than fxcount."""
+    mine = (FXCOUNT.name, EMPTIED.name)
+    return min((t.median for t in timings.values() if t.median is not None and t.tool not in mine), default=None)
 
 
 def _variants(results: Results) -> str:

@@ -34,6 +34,10 @@ class Timing:
     def median(self) -> float | None:
         return statistics.median(self.runs) if self.runs else None
 
+    @property
+    def best(self) -> float | None:
+        return min(self.runs, default=None)
+
 
 class TimeLimit(Exception):
     """The tool ran longer than allowed."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxcount.api import analyze, rule
+    from fxcount.api import analyze, find_unused_parameters, rule
     from fxcount.errors import (
         AssumptionError,
         DataDependentError,
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 # The rules of several hundred ops load on first use: importing fxcount beside torch costs next to nothing.
 _HOMES = {
     "analyze": "fxcount.api",
+    "find_unused_parameters": "fxcount.api",
     "rule": "fxcount.api",
     "Report": "fxcount.report",
     "AssumptionError": "fxcount.errors",
@@ -54,6 +55,7 @@ __all__ = [
     "UncountedError",
     "UnsupportedError",
     "analyze",
+    "find_unused_parameters",
     "rule",
 ]
 

@@ -10,10 +10,11 @@ import torch
 from fxcount.errors import InputError
 from fxcount.ops import REGISTRY, Op, Registry, Work, Zero
 from fxcount.passes import cost
+from fxcount.passes.gradients import chosen_outputs, reach
 from fxcount.report import Report
 from fxcount.trace import trace_model
 
-__all__ = ["analyze", "rule"]
+__all__ = ["analyze", "find_unused_parameters", "rule"]
 
 
 def analyze(
@@ -57,6 +58,33 @@ def analyze(
     if reporter is not None and hasattr(reporter, "close"):
         reporter.close()
     return Report(trace, cost(trace, strict=strict))
+
+
+def find_unused_parameters(
+    model: torch.nn.Module, /, *inputs: Any, outputs: str | Iterable[str] | None = None, **named_inputs: Any
+) -> list[str]:
+    """Names of the parameters that ask for a gradient and get none, without running the model.
+
+    These are what ``DistributedDataParallel`` complains about ("Expected to have finished reduction"). ``outputs`` are
+    the outputs the loss is made of, by key or position (default: all). The reasons are in
+    ``analyze(...).params.rows("dead")``.
+
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.used, self.idle = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    ...     def forward(self, x):
+    ...         return self.used(x), self.idle(x).detach()
+    >>> find_unused_parameters(Net(), "B,3")
+    ['idle.weight', 'idle.bias']
+    >>> find_unused_parameters(Net(), "B,3", outputs="1")
+    ['used.weight', 'used.bias', 'idle.weight', 'idle.bias']
+    """
+    trace = trace_model(model, inputs, named_inputs)
+    reached = reach(trace, chosen_outputs(trace, outputs)).gradient
+    return [
+        d.names[0] for d in trace.declared if d.kind == "parameter" and d.requires_grad and d.names[0] not in reached
+    ]
 
 
 def _progress(wanted: bool | Callable[[int], None] | None) -> Callable[[int], None] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from fxcount.passes.gradients import Reach, chosen_outputs, reach
 from fxcount.trace.tape import Declared, Trace
 
 __all__ = ["ParameterRow", "Parameters", "parameters", "state_bytes"]
@@ -17,7 +18,8 @@ Liveness = Literal["trainable", "frozen", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class ParameterRow:
-    """One parameter: all its names, elements, dtype, whether it asks for a gradient, how often it is used and where."""
+    """One parameter: all its names, elements, dtype, whether it asks for a gradient, how many ops use it, whether it
+    ``gets_gradient`` from the outputs, whether it is ``dead``, and the ``reason`` for that."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
@@ -25,15 +27,13 @@ class ParameterRow:
     dtype: torch.dtype
     requires_grad: bool
     uses: int
+    gets_gradient: bool
+    dead: bool
     reason: str
 
     @property
     def name(self) -> str:
         return self.names[0]
-
-    @property
-    def dead(self) -> bool:
-        return self.uses == 0
 
     @property
     def shared(self) -> bool:
@@ -42,7 +42,8 @@ class ParameterRow:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Elements of unique parameters, each counted once. ``dead``: used by no call; ``bytes``: over all dtypes."""
+    """Elements of unique parameters, each counted once. ``dead``: of no effect on the outputs, or asking for a gradient
+    that no output gives it; ``bytes``: over all dtypes."""
 
     total: int
     trainable: int
@@ -70,8 +71,12 @@ class Parameters:
         return [r for r in self.all_rows if tests[state](r)]
 
 
-def parameters(trace: Trace) -> Parameters:
-    """Totals over the model's parameters and buffers, and who uses them."""
+def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Parameters:
+    """Totals over the model's parameters and buffers, who uses them, and which are dead for these ``outputs``.
+
+    A model none of whose outputs gives a gradient (all under ``no_grad``, or integers) is judged by its data alone.
+    """
+    reached = reach(trace, chosen_outputs(trace, outputs))
     uses: dict[str, int] = {}
     for call in trace.calls:
         for value in call.operands():
@@ -89,8 +94,11 @@ def parameters(trace: Trace) -> Parameters:
         if p.kind != "parameter":
             continue
         used = uses.get(p.names[0], 0)
+        reason = _reason(p, used, called, reached)
         rows.append(
-            ParameterRow(p.names, p.shape, p.numel, p.dtype, p.requires_grad, used, _reason(p, used, called))
+            ParameterRow(
+                p.names, p.shape, p.numel, p.dtype, p.requires_grad, used, p.names[0] in reached.gradient, bool(reason), reason
+            )
         )  # fmt: skip
         fresh = _fresh_elements(p, counted)
         total += fresh
@@ -101,7 +109,7 @@ def parameters(trace: Trace) -> Parameters:
             frozen += fresh
         if len(p.names) > 1:
             shared += p.numel
-        if not used:
+        if reason:
             dead += fresh
     buffers = [p for p in trace.declared if p.kind == "buffer"]
     seen: dict[int, list[tuple[int, int]]] = {}
@@ -118,13 +126,23 @@ def state_bytes(trace: Trace, kind: Literal["parameter", "buffer"]) -> int:
     return sum(_fresh_elements(p, seen) * p.dtype.itemsize for p in trace.declared if p.kind == kind)
 
 
-def _reason(p: Declared, used: int, called: set[str]) -> str:
-    if used:
+def _reason(p: Declared, used: int, called: set[str], reached: Reach) -> str:
+    """Why the parameter is dead; empty if it is not."""
+    name = p.names[0]
+    if not used:
+        owners = {n.rpartition(".")[0] for n in p.names}
+        if not owners & called:
+            return f"module {sorted(owners)[0] or '<model>'} is never called"
+        return "no op uses it"
+    if name not in reached.data:
+        return "what is computed from it does not reach an output"
+    if not p.requires_grad or name in reached.gradient or not reached.gradient:
         return ""
-    owners = {name.rpartition(".")[0] for name in p.names}
-    if not owners & called:
-        return f"module {sorted(owners)[0] or '<model>'} is never called"
-    return "no op uses it"
+    call = reached.stopped.get(name)
+    if call is None:
+        return "it reaches the outputs without a gradient"
+    why = "under no_grad" if not call.grad_enabled else f"{call.op.name} passes none on"
+    return f"it reaches the outputs without a gradient: {why}" + (f" at {call.source}" if call.source else "")
 
 
 def _fresh_elements(p: Declared, counted: dict[int, list[tuple[int, int]]]) -> int:

@@ -44,7 +44,8 @@ def to_dict(report: Report) -> dict[str, Any]:
             "rows": [
                 {
                     "names": list(r.names), "shape": list(r.shape), "dtype": _dtype(r.dtype), "numel": r.numel,
-                    "requires_grad": r.requires_grad, "uses": r.uses, "reason": r.reason,
+                    "requires_grad": r.requires_grad, "uses": r.uses, "gets_gradient": r.gets_gradient, "dead": r.dead,
+                    "reason": r.reason,
                 }
                 for r in p.rows()
             ],

@@ -146,7 +146,7 @@ def test_a_layer_under_an_alias_is_alive() -> None:
                 self.register_parameter(name, nn.Parameter(torch.zeros(5, 5)))
 
         def forward(self, x: torch.Tensor) -> Any:
-            y = x @ self.a.T + self.b[0] + self.c.data.sum()
+            y = x @ self.a.T + self.b[0] + self.c.clone().sum()
             return y + torch.stack([self.d, self.d]).sum(), {"returned": self.e}
 
     assert fxcount.analyze(Uses(), "B,5").params.rows("dead") == []
