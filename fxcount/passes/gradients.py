@@ -63,11 +63,11 @@ def _walk(trace: Trace, targets: list[Value], gradient: bool) -> dict[str, Call 
         blocked = not call.grad_enabled or not call.op.differentiable or not _floating(call)
         if gradient:
             if not blocked:
-                for operand in call.operands():
+                for operand in call.operands:
                     if operand.requires_grad:
                         need(operand, None)
             continue
-        for operand in call.operands():
+        for operand in call.operands:
             need(operand, (stop or call) if blocked else stop)
     return found
 

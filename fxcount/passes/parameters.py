@@ -79,7 +79,7 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     reached = reach(trace, chosen_outputs(trace, outputs))
     uses: dict[str, int] = {}
     for call in trace.calls:
-        for value in call.operands():
+        for value in call.operands:
             if value.origin == "parameter":
                 uses[value.name] = uses.get(value.name, 0) + 1
     for value in trace.values_out():

@@ -106,22 +106,24 @@ class ModuleCall:
 
 class Call:
     """One executed op. ``args``/``kwargs`` are as the model wrote them, with :class:`Value` for tensors and
-    :class:`~fxcount.symbolic.Expr` for symbolic sizes; ``mutated`` are the storages it wrote in place."""
+    :class:`~fxcount.symbolic.Expr` for symbolic sizes; ``operands`` are all its tensors, in order; ``mutated`` are the
+    storages it wrote in place."""
 
     __slots__ = (
-        "args", "func", "grad_enabled", "index", "kwargs", "module", "mutated", "outputs", "result", "signature",
+        "args", "func", "grad_enabled", "index", "kwargs", "module", "mutated", "operands", "outputs", "result", "signature",
         "source",
     )  # fmt: skip
 
     def __init__(
         self, index: int, func: Callable[..., Any], signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any],
-        module: int, source: Source | None, grad_enabled: bool,
+        operands: tuple[Value, ...], module: int, source: Source | None, grad_enabled: bool,
     ) -> None:  # fmt: skip
         self.index = index
         self.func = func
         self.signature = signature
         self.args = args
         self.kwargs = kwargs
+        self.operands = operands
         self.module = module
         self.source = source
         self.grad_enabled = grad_enabled
@@ -132,12 +134,6 @@ class Call:
     @property
     def op(self) -> Op:
         return self.signature.op
-
-    def operands(self) -> Iterator[Value]:
-        """Every tensor operand, in order."""
-        yield from values_in(self.args)
-        if self.kwargs:
-            yield from values_in(self.kwargs)
 
     def __repr__(self) -> str:
         return f"{list(self.outputs)} = {self.op.name}{self.args}"

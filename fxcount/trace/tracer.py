@@ -91,12 +91,14 @@ class Tracer(Ledger, TorchFunctionMode):
 
         index = len(self.calls)
         grad = torch.is_grad_enabled()
-        call = Call(index, func, signature, recorded, recorded_kwargs, self._module, find_source(sys._getframe(2)), grad)
+        values = tuple([o._value for o in operands])
+        source = find_source(sys._getframe(2))
+        call = Call(index, func, signature, recorded, recorded_kwargs, values, self._module, source, grad)
         self._marks.append(len(self._log))
         requires_grad = False
         if grad and entry.differentiable:
-            for operand in operands:
-                if operand._value.requires_grad:
+            for value in values:
+                if value.requires_grad:
                     requires_grad = True
                     break
         known = None
