@@ -116,9 +116,10 @@ def _text(results: Results, options: argparse.Namespace) -> str:
         "error's class is given.",
         _models(results),
         f"## The target: at most {TARGET}x of FlopCounterMode on meta",
-        "*warm*: the same model again, medians. *best runs*: the same, but the fastest run of each, which a busy machine "
-        "disturbs less. *of fastest peer*: warm, as a multiple of whichever peer was the fastest. *memos emptied*: "
-        "fxcount's algebra has to work out every size again. *first*: the first analysis of a new process, both tools.",
+        "*warm*: the same model again, medians. *best runs*: the same, but the fastest run of each, which a busy "
+        "machine disturbs less. *of fastest peer*: warm, as a multiple of whichever peer was the fastest. *memos "
+        "emptied*: fxcount's algebra has to work out every size again. *first*: the first analysis of a new process, "
+        "both tools.",
         _targets(results),
     ]
     if results.variants:

@@ -64,9 +64,17 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'fxcount' has no attribute {name!r}")
+    import gc
     import importlib
 
-    found = getattr(importlib.import_module(home), name)
+    # Loading this many code objects sets off full collections over all of torch's, which cost more than the loading.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        found = getattr(importlib.import_module(home), name)
+    finally:
+        if enabled:
+            gc.enable()
     globals()[name] = found
     return found
 

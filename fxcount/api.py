@@ -80,7 +80,8 @@ def find_unused_parameters(
     >>> find_unused_parameters(Net(), "B,3", outputs="1")
     ['used.weight', 'used.bias', 'idle.weight', 'idle.bias']
     """
-    trace = trace_model(model, inputs, named_inputs)
+    with torch.enable_grad():  # the question is about training, whatever the caller's mode
+        trace = trace_model(model, inputs, named_inputs)
     reached = reach(trace, chosen_outputs(trace, outputs)).gradient
     return [
         d.names[0] for d in trace.declared if d.kind == "parameter" and d.requires_grad and d.names[0] not in reached

@@ -102,7 +102,10 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
 
     Lists, dicts and sets among the attributes are restored too, one level deep: hooks are kept in such dicts.
     """
-    before = [(m.__dict__, m.__dict__.copy(), _containers(m)) for m in modules]
+    before = [(m.__dict__, m.__dict__.copy()) for m in modules]
+    held = [c for attributes, _ in before for c in attributes.values() if type(c) in _CONTAINERS]
+    empty = [c for c in held if not c]  # most of them: every module has a dozen dicts for hooks
+    filled = [(c, c.copy()) for c in held if c]
     python_state, torch_state = random.getstate(), torch.get_rng_state()
     numpy_state = np.random.get_state()
     try:
@@ -111,28 +114,25 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
         random.setstate(python_state)
         torch.set_rng_state(torch_state)
         np.random.set_state(numpy_state)
-        for current, attributes, containers in before:
+        for current, attributes in before:
             if not _same(current, attributes):
                 current.clear()
                 current.update(attributes)
-            for held, content in containers:
-                if not content:
-                    held.clear()
-                elif type(held) is list:
-                    if len(held) != len(content) or not all([a is b for a, b in zip(held, content)]):
-                        held[:] = content
-                elif type(held) is set or not _same(held, content):
-                    held.clear()
-                    held.update(content)
-
-
-def _containers(module: torch.nn.Module) -> list[tuple[Any, Any]]:
-    """The containers a module holds, with copies: its parameters, buffers, submodules and hooks among them."""
-    return [(held, held.copy() if held else ()) for held in module.__dict__.values() if type(held) in _CONTAINERS]
+        for container in empty:
+            if container:
+                container.clear()
+        for container, content in filled:
+            if type(container) is list:
+                if list(map(id, container)) != list(map(id, content)):
+                    container[:] = content
+            elif type(container) is set or not _same(container, content):
+                container.clear()
+                container.update(content)
 
 
 _CONTAINERS = frozenset({dict, list, set, OrderedDict})
 
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return len(a) == len(b) and all([a[k] is v if k in a else False for k, v in b.items()])
+    """The same keys in the same order with the very same values."""
+    return list(a) == list(b) and list(map(id, a.values())) == list(map(id, b.values()))

@@ -58,7 +58,7 @@ def trace_model(
     inputs = [s._value for s in stand_ins if isinstance(s, StandIn)]
     call_args, call_kwargs = pytree.tree_unflatten(stand_ins, tree)
     del stand_ins
-    with torch.enable_grad(), no_collection(), preserved(held.unique_modules()), patched(tracer):
+    with no_collection(), preserved(held.unique_modules()), patched(tracer):
         try:
             with tracer:
                 result = model(*call_args, **call_kwargs)

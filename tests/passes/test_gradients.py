@@ -151,6 +151,13 @@ def test_reasons(body: Callable[..., Any], name: str, reason: str) -> None:
         assert body.__code__.co_firstlineno < int(line) <= body.__code__.co_firstlineno + 6
 
 
+def test_the_callers_no_grad_does_not_make_all_unused() -> None:
+    model = Net(detached)
+    with torch.no_grad():
+        assert fxcount.find_unused_parameters(model, "B,5") == ["b", "c", "d", "e"]
+        assert [r.name for r in fxcount.analyze(model, "B,5").params.rows("dead")] == ["d", "e", "cold"]
+
+
 def test_outputs_can_be_chosen() -> None:
     class Heads(nn.Module):
         def __init__(self) -> None:

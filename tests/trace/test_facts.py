@@ -283,7 +283,7 @@ def test_decisions_follow_the_hints() -> None:
 
 @pytest.mark.parametrize("grad", [False, True])
 def test_gradients_are_followed(grad: bool) -> None:
-    """Results require one if a parameter or an input of theirs does, whatever the caller's own grad mode is."""
+    """Results require one if a parameter or an input of theirs does, and if the caller left gradients on."""
 
     class Splits(nn.Module):
         def __init__(self) -> None:
@@ -297,7 +297,7 @@ def test_gradients_are_followed(grad: bool) -> None:
 
     with torch.set_grad_enabled(grad):
         outputs = fxcount.analyze(Splits(), "B,5").trace.values_out()
-    real = Splits()(torch.zeros(3, 5))
+        real = Splits()(torch.zeros(3, 5))
     assert [v.requires_grad for v in outputs] == [t.requires_grad for t in real]
 
 
