@@ -62,7 +62,8 @@ class Facts:
 
     def proves_nonnegative(self, size: Size) -> bool:
         e = self.reduce(size)
-        if is_nonnegative(e, self.bounds):
+        # without any bounds the answer is remembered from one analysis to the next, and mostly enough
+        if is_nonnegative(e) or (self.bounds and is_nonnegative(e, self.bounds)):
             return True
         return any(is_nonnegative(e - self.reduce(f), self.bounds) for f in self.nonnegative)
 
