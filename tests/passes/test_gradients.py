@@ -35,7 +35,8 @@ SIZES = {
 
 def with_gradient(model: nn.Module, result: Any) -> set[str]:
     """Names of the parameters whose grad is not None after a backward from the sum of the floating outputs."""
-    loss = sum(t.sum() for t in tree_leaves(result) if isinstance(t, torch.Tensor) and t.is_floating_point() and t.requires_grad)
+    leaves = [t for t in tree_leaves(result) if isinstance(t, torch.Tensor) and t.is_floating_point()]
+    loss = sum(t.sum() for t in leaves if t.requires_grad)
     if isinstance(loss, torch.Tensor):
         loss.backward()
     return {n for n, p in model.named_parameters() if p.grad is not None}
@@ -105,7 +106,7 @@ def overwritten(n: Any, x: torch.Tensor) -> Any:
 
 
 def through_views(n: Any, x: torch.Tensor) -> Any:
-    first, second = (x @ n.a).chunk(2, -1)
+    first, _ = (x @ n.a).chunk(2, -1)
     base = torch.zeros(5, 5)
     row = base[2]
     row.add_(n.b[0])
