@@ -21,10 +21,10 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.common import as_tuple, shape_text
-from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.fact import TensorFact, Work, probe
 from fxcount.ops.matmul import added, contraction, require, require_dtype, require_rank
 from fxcount.ops.registry import Op, ShapeRule, op
-from fxcount.symbolic import Scope, Size, evaluate, floordiv, free_symbols, mod, prod
+from fxcount.symbolic import Scope, Size, floordiv, mod, prod
 
 __all__ = ["OPS", "channels_last_strides", "is_channels_last"]
 
@@ -55,7 +55,7 @@ def is_channels_last(t: TensorFact) -> bool:
 
 
 def _numbers(sizes: tuple[Size, ...]) -> list[int]:
-    return [n if isinstance(n, int) else evaluate(n, dict.fromkeys(free_symbols(n), 9240)) for n in sizes]
+    return [probe(n) for n in sizes]
 
 
 def _channels_last_order(ndim: int) -> tuple[int, ...]:

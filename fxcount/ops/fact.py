@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fxcount.symbolic import Size, prod
+from fxcount.symbolic import Size, evaluate, free_symbols, prod
 
-__all__ = ["Alias", "TensorFact", "Work", "contiguous_strides", "stride_order"]
+__all__ = ["Alias", "TensorFact", "Work", "contiguous_strides", "probe", "stride_order"]
 
 
 _CPU = torch.device("cpu")
@@ -119,14 +119,12 @@ def contiguous_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
 
 def stride_order(shape: tuple[Size, ...], strides: tuple[Size, ...]) -> list[int]:
     """Dimensions from outermost to innermost, by stride; ties keep their order, sizes of 1 stay where they are."""
-    return sorted(range(len(shape)), key=lambda d: (-_magnitude(strides[d]), d))
+    return sorted(range(len(shape)), key=lambda d: (-probe(strides[d]), d))
 
 
-def _magnitude(stride: Size) -> int:
-    # A layout question must not install a guard: strides are compared at one fixed large assignment of the symbols,
-    # where a product of sizes is larger than any of its factors.
-    from fxcount.symbolic import evaluate, free_symbols
+def probe(size: Size) -> int:
+    """The size at one fixed large assignment of its symbols, where a product is larger than any of its factors.
 
-    if isinstance(stride, int):
-        return stride
-    return evaluate(stride, dict.fromkeys(free_symbols(stride), 9240))
+    For questions of layout, which must not install a guard.
+    """
+    return size if isinstance(size, int) else evaluate(size, dict.fromkeys(free_symbols(size), 9240))

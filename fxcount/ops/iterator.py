@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from fxcount.ops.common import broadcast, promote
-from fxcount.ops.fact import TensorFact, contiguous_strides
-from fxcount.symbolic import Scope, Size, evaluate, free_symbols
+from fxcount.ops.fact import TensorFact, contiguous_strides, probe
+from fxcount.symbolic import Scope, Size
 
 __all__ = [
     "broadcast_numel",
@@ -26,9 +26,6 @@ __all__ = [
     "is_channels_last",
     "iterator_strides",
 ]
-
-# A layout question must not install a guard, so strides are compared at one large assignment of the symbols.
-_PROBE = 9240
 
 
 def elementwise(scope: Scope, what: str, dtype: torch.dtype | None, *operands: Any) -> TensorFact:
@@ -86,8 +83,8 @@ def is_channels_last(x: TensorFact) -> bool:
         return False
     floor = 0
     for dim in (1, *range(x.ndim - 1, 1, -1), 0):
-        stride, size = _probe(x.strides[dim]), _probe(x.shape[dim])
-        if size == 0 or stride < floor or (dim == 0 and floor == _probe(x.strides[1])):
+        stride, size = probe(x.strides[dim]), probe(x.shape[dim])
+        if size == 0 or stride < floor or (dim == 0 and floor == probe(x.strides[1])):
             return False
         floor = stride * size
     return True
@@ -114,7 +111,7 @@ def iterator_strides(shape: tuple[Size, ...], tensors: Sequence[TensorFact]) -> 
     """
     if all(t.strides is None for t in tensors):
         return None
-    order = _order([_probed_strides(shape, t) for t in tensors if t.shape], [_probe(n) for n in shape])
+    order = _order([_probed_strides(shape, t) for t in tensors if t.shape], [probe(n) for n in shape])
     if order == list(range(len(shape) - 1, -1, -1)):
         return None
     result: list[Size] = [1] * len(shape)
@@ -127,14 +124,10 @@ def iterator_strides(shape: tuple[Size, ...], tensors: Sequence[TensorFact]) -> 
     return None if all(meant) else tuple(result)
 
 
-def _probe(size: Size) -> int:
-    return size if isinstance(size, int) else evaluate(size, dict.fromkeys(free_symbols(size), _PROBE))
-
-
 def _probed_strides(shape: tuple[Size, ...], x: TensorFact) -> list[int]:
     lead = len(shape) - len(x.shape)
     own = [
-        0 if n == 1 and shape[lead + d] != 1 else _probe(s)
+        0 if n == 1 and shape[lead + d] != 1 else probe(s)
         for d, (n, s) in enumerate(zip(x.shape, x.stride(), strict=True))
     ]
     return [0] * lead + own

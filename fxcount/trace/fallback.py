@@ -56,12 +56,8 @@ def _flop_formula(func: Any) -> Callable[..., Any] | None:
 
 
 def _generic_hints(tree: Any) -> dict[str, int]:
-    names = sorted({n for f in facts_in(_flat(tree)) for s in f.shape for n in free_symbols(s)})
+    names = sorted({n for f in facts_in(tree) for s in f.shape for n in free_symbols(s)})
     return {name: 9240 + 2 * i for i, name in enumerate(names)}
-
-
-def _flat(tree: Any) -> list[Any]:
-    return pytree.tree_leaves(tree)
 
 
 def fake_call(
