@@ -111,7 +111,11 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _time_limit(limit: float) -> Iterator[None]:
-    """Raise TimeLimit after ``limit`` seconds, where the system has alarms."""
+    """Raise TimeLimit after ``limit`` seconds, where the system has alarms.
+
+    The alarm rings on every second: Python swallows an exception raised inside a callback of the garbage collector (some
+    libraries install one), and a single alarm that falls there would be lost.
+    """
 
     def ring(*_: object) -> None:
         raise TimeLimit
@@ -120,7 +124,7 @@ def _time_limit(limit: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.setitimer(signal.ITIMER_REAL, limit, 1.0)
     try:
         yield
     finally:

@@ -1,4 +1,6 @@
-"""The command line: ``fxcount MODEL [INPUT ...]``. The only part of fxcount that prints.
+"""The command line. The only part of fxcount that prints.
+
+``fxcount MODEL [INPUT ...]`` counts; ``fxcount params|graph|conventions MODEL [INPUT ...]`` ask one question of the same trace.
 
 MODEL is ``package.module:callable`` (a class or a function that builds the model), ``torchvision:NAME``, ``timm:NAME``,
 ``hf:CONFIG`` (a config file, or the name of an architecture such as ``bert``), or ``demo``.
@@ -9,36 +11,49 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fxcount.report import Report
 
 __all__ = ["main"]
 
+EPILOG = """commands (the default counts):
+  fxcount params MODEL [INPUT ...]        parameters by state, dtype, module and sharing group; --fail-on for CI
+  fxcount graph MODEL [INPUT ...] -o FILE the graph as .json, .dot, .graphml or .gexf
+  fxcount conventions MODEL [INPUT ...]   what other tools would say, and why
 
-def _parser() -> argparse.ArgumentParser:
+examples:
+  fxcount demo
+  fxcount torchvision:resnet50 "B,3,H,W" --at B=1,H=224,W=224
+  fxcount params timm:vit_base_patch16_224 --fail-on dead
+  fxcount mypackage.nets:build_net "f32[B,3,32*h,32*w]" --json"""
+
+
+def _parser(command: str = "") -> argparse.ArgumentParser:
+    """The options every command has; the commands add their own."""
     parser = argparse.ArgumentParser(
-        prog="fxcount", description="Count a PyTorch model before it runs, as exact formulas.",
-        epilog='examples: fxcount demo | fxcount torchvision:resnet50 "B,3,H,W" --at B=1,H=224,W=224 | '
-        'fxcount timm:vit_base_patch16_224 | fxcount mypackage.nets:build_net "f32[B,3,32*h,32*w]" --json',
+        prog=f"fxcount {command}".rstrip(), description="Count a PyTorch model before it runs, as exact formulas.",
+        epilog="" if command else EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("model", metavar="MODEL", help="package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, demo")
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help='"B,3,H,W", "i64[B,S]", or name="i64[B,S]"')
     parser.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes")
     parser.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
-    parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of modules shown (default 2)")
-    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
     parser.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, or 2 after an error, which is printed as one line."""
-    options = _parser().parse_args(argv)
+    """Run the command line. The exit status is 0; 1 if ``--fail-on`` found something; 2 after an error, printed as one line."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = _COMMANDS[words.pop(0)] if words and words[0] in _COMMANDS else _count
     from fxcount.errors import FxcountError
 
     try:
-        print(_run(options))
+        return command(words)
     except FxcountError as error:
         return _fail(" ".join(str(error).split()))
     except BrokenPipeError:
@@ -47,7 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the model's own exception: named, on one line
         notes = "; ".join(getattr(error, "__notes__", ()))
         return _fail(f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({notes})" if notes else ""))
-    return 0
 
 
 def _fail(message: str) -> int:
@@ -55,7 +69,20 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _run(options: argparse.Namespace) -> str:
+def _count(words: Sequence[str]) -> int:
+    parser = _parser()
+    parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of modules shown (default 2)")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    options = parser.parse_args(words)
+    report = _analyze(options)
+    print(report.to_json(indent=1) if options.json else report.table(options.depth))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {}
+
+
+def _analyze(options: argparse.Namespace) -> Report:
     from fxcount.adapters.load import load
     from fxcount.api import analyze
 
@@ -66,9 +93,7 @@ def _run(options: argparse.Namespace) -> str:
     if not args and not kwargs:
         args, kwargs = default_args, default_kwargs
     report = analyze(model, *args, hints=_assignments(options.hints), strict=options.strict, progress=True, **kwargs)
-    if options.at:
-        report = report.at(**_assignments(options.at))
-    return report.to_json(indent=1) if options.json else report.table(options.depth)
+    return report.at(**_assignments(options.at)) if options.at else report
 
 
 def _inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,6 +103,32 @@ def test_the_tools_take_turns_and_failures_are_shown(benchmarks: ModuleType) -> 
     }  # fmt: skip
     assert cell(timings["broken"], 1.0) == "failed: LookupError"
     assert cell(timings["endless"], 1.0) == "failed: TimeLimit"
+
+
+def test_a_time_limit_survives_an_alarm_that_python_swallows(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gc
+    import time
+
+    from benchmarks.timing import TimeLimit, _time_limit
+
+    def endless() -> None:
+        gc.collect()
+        while True:
+            pass
+
+    def slow(phase: str, _: object) -> None:
+        if phase == "start":
+            time.sleep(0.2)  # the alarm falls here, and what its handler raises is ignored
+
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: swallowed.append(event.exc_type))
+    gc.callbacks.append(slow)
+    try:
+        with pytest.raises(TimeLimit), _time_limit(0.1):
+            endless()
+    finally:
+        gc.callbacks.remove(slow)
+    assert swallowed == [TimeLimit]
 
 
 def test_fxcount_and_the_reference_count_the_same(benchmarks: ModuleType) -> None:
