@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxcount.api import analyze, find_unused_parameters, rule
+    from fxcount.api import analyze, compare_modes, find_unused_parameters, rule
+    from fxcount.compat.torchinfo import summary
     from fxcount.errors import (
         AssumptionError,
         DataDependentError,
@@ -24,16 +25,24 @@ if TYPE_CHECKING:
         UncountedError,
         UnsupportedError,
     )
+    from fxcount.measurement import measure
     from fxcount.report import Report
+    from fxcount.report.graphs import load_report
 
 __version__ = "0.1.0"
 
 # The rules of several hundred ops load on first use: importing fxcount beside torch costs next to nothing.
 _HOMES = {
     "analyze": "fxcount.api",
+    "compare_modes": "fxcount.api",
     "find_unused_parameters": "fxcount.api",
+    "measure": "fxcount.measurement",
     "rule": "fxcount.api",
+    "CompileReports": "fxcount.compile_backend",
+    "backend": "fxcount.compile_backend",
+    "summary": "fxcount.compat.torchinfo",
     "Report": "fxcount.report",
+    "load_report": "fxcount.report.graphs",
     "AssumptionError": "fxcount.errors",
     "DataDependentError": "fxcount.errors",
     "FxcountError": "fxcount.errors",
@@ -46,6 +55,7 @@ _HOMES = {
 
 __all__ = [
     "AssumptionError",
+    "CompileReports",
     "DataDependentError",
     "FxcountError",
     "InputError",
@@ -55,8 +65,13 @@ __all__ = [
     "UncountedError",
     "UnsupportedError",
     "analyze",
+    "backend",
+    "compare_modes",
     "find_unused_parameters",
+    "load_report",
+    "measure",
     "rule",
+    "summary",
 ]
 
 

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from fxcount.errors import InputError
 from fxcount.ops import REGISTRY, Op, Registry, Work, Zero
-from fxcount.passes import cost
+from fxcount.passes import cost, parameters
 from fxcount.passes.gradients import chosen_outputs, reach
+from fxcount.passes.modes import ModeRow, compared, in_mode
 from fxcount.report import Report
-from fxcount.trace import trace_model
+from fxcount.trace.frontends import Frontend, trace_any
 
-__all__ = ["analyze", "find_unused_parameters", "rule"]
+__all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule"]
 
 
 def analyze(
-    model: torch.nn.Module,
+    model: Any,
     /,
     *inputs: Any,
     hints: Mapping[str, int] | None = None,
     strict: bool = False,
     rules: Iterable[Op] = (),
     progress: bool | Callable[[int], None] | None = None,
+    frontend: Frontend = "auto",
     **named_inputs: Any,
 ) -> Report:
     """Analyse one call of ``model`` on inputs given by shape; symbols in a shape stay symbols in the result.
 
+    ``model`` is an ``nn.Module``, a ``torch.export.ExportedProgram`` or the path of its ``.pt2`` file, a
+    ``torch.fx.GraphModule`` or a TorchScript module. A graph that knows its input shapes needs no inputs.
+
     An input is a shape (``"B,3,H,W"``, ``"i64[B,S]"``, ``("B", 3, 224, 224)``), a tensor (its data are never read),
     or lists, tuples and dicts of these; anything else is passed to the model as it is. ``hints`` are the sizes at which
     the model's decisions on shapes are taken (each decision is listed in ``report.assumptions``). ``strict`` makes an
-    op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`.
+    op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`. ``frontend`` chooses between
+    following the model's Python code (``"trace"``) and ``torch.export`` (``"export"``); ``"auto"`` does the second where
+    the first cannot.
 
     The model is left as it was found: mode, attributes, buffers, gradients, random state. No weights are allocated.
 
@@ -46,15 +54,12 @@ def analyze(
     >>> report.macs, report.params.total
     (35*B, 42)
     """
-    if not isinstance(model, torch.nn.Module):
-        raise InputError(
-            f"analyze() wants an nn.Module, got {type(model).__name__}",
-            hint="wrap a function in an nn.Module whose forward calls it",
-        )
     own = tuple(rules)
     registry = Registry(own, base=REGISTRY) if own else REGISTRY
     reporter = _progress(progress)
-    trace = trace_model(model, inputs, named_inputs, hints=hints, registry=registry, progress=reporter)
+    trace = trace_any(
+        model, inputs, named_inputs, hints=hints, registry=registry, progress=reporter, frontend=frontend
+    )
     if reporter is not None and hasattr(reporter, "close"):
         reporter.close()
     return Report(trace, cost(trace, strict=strict))
@@ -66,8 +71,11 @@ def find_unused_parameters(
     """Names of the parameters that ask for a gradient and get none, without running the model.
 
     These are what ``DistributedDataParallel`` complains about ("Expected to have finished reduction"). ``outputs`` are
-    the outputs the loss is made of, by key or position (default: all). The reasons are in
-    ``analyze(...).params.rows("dead")``.
+    the outputs the loss is made of, by key or position, ``"aux.0"`` for what is inside (default: all). A model in eval mode
+    is looked at as in training, and left as it was. The reasons are in ``analyze(...).params_for(outputs).rows("dead")``.
+
+    Raises:
+        InputError: the inputs do not describe a call of the model, or it has no such output.
 
     >>> class Net(torch.nn.Module):
     ...     def __init__(self):
@@ -80,12 +88,38 @@ def find_unused_parameters(
     >>> find_unused_parameters(Net(), "B,3", outputs="1")
     ['used.weight', 'used.bias', 'idle.weight', 'idle.bias']
     """
-    with torch.enable_grad():  # the question is about training, whatever the caller's mode
-        trace = trace_model(model, inputs, named_inputs)
+    switched = in_mode(model, True) if isinstance(model, torch.nn.Module) and not model.training else nullcontext()
+    with torch.enable_grad(), switched:  # the question is about training, whatever the caller's mode
+        trace = trace_any(model, inputs, named_inputs)
     reached = reach(trace, chosen_outputs(trace, outputs)).gradient
     return [
         d.names[0] for d in trace.declared if d.kind == "parameter" and d.requires_grad and d.names[0] not in reached
     ]
+
+
+def compare_modes(
+    model: torch.nn.Module, /, *inputs: Any, outputs: str | Iterable[str] | None = None, **named_inputs: Any
+) -> list[ModeRow]:
+    """Every parameter in training and in eval mode: alive in both, in one of them, in none, and why.
+
+    The model is traced once in each mode and left in the one it was in; arguments are those of
+    :func:`find_unused_parameters`.
+
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.head, self.aux = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    ...     def forward(self, x):
+    ...         return (self.head(x), self.aux(x)) if self.training else self.head(x)
+    >>> [(row.name, row.state) for row in compare_modes(Net(), "B,3")][1:3]
+    [('head.bias', 'in both modes'), ('aux.weight', 'only in training')]
+    """
+    found = []
+    with torch.enable_grad():
+        for training in (True, False):
+            with in_mode(model, training):
+                found.append(parameters(trace_any(model, inputs, named_inputs), outputs))
+    return compared(*found)
 
 
 def _progress(wanted: bool | Callable[[int], None] | None) -> Callable[[int], None] | None:

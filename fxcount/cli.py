@@ -3,7 +3,7 @@
 ``fxcount MODEL [INPUT ...]`` counts; ``fxcount params|graph|conventions MODEL [INPUT ...]`` ask one question of the same trace.
 
 MODEL is ``package.module:callable`` (a class or a function that builds the model), ``torchvision:NAME``, ``timm:NAME``,
-``hf:CONFIG`` (a config file, or the name of an architecture such as ``bert``), or ``demo``.
+``hf:CONFIG`` (a config file, or the name of an architecture such as ``bert``), a ``.pt2`` file, or ``demo``.
 INPUT is ``"B,3,H,W"``, ``"i64[B,S]"``, or ``name="i64[B,S]"`` for a keyword input; without any, a known model's own.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fxcount.passes.modes import ModeRow
     from fxcount.report import Report
 
 __all__ = ["main"]
@@ -37,7 +38,9 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
         prog=f"fxcount {command}".rstrip(), description="Count a PyTorch model before it runs, as exact formulas.",
         epilog="" if command else EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("model", metavar="MODEL", help="package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, demo")
+    parser.add_argument(
+        "model", metavar="MODEL", help="package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, FILE.pt2, demo"
+    )
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help='"B,3,H,W", "i64[B,S]", or name="i64[B,S]"')
     parser.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes")
     parser.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
@@ -79,7 +82,105 @@ def _count(words: Sequence[str]) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {}
+def _params(words: Sequence[str]) -> int:
+    from fxcount.errors import InputError
+    from fxcount.passes.parameters import STATES
+    from fxcount.report import parameters as views
+
+    parser = _parser("params")
+    parser.add_argument("--by", choices=views.BY, help="totals by state, dtype or module, or the sharing groups")
+    parser.add_argument("--depth", type=int, default=1, metavar="N", help="levels of modules for --by module (default 1)")
+    parser.add_argument("--state", choices=tuple(STATES), help="list the parameters in this state")
+    parser.add_argument("--outputs", metavar="KEY,...", default="", help="judge by these outputs alone, e.g. logits or 0")
+    parser.add_argument("--modes", action="store_true", help="list what is alive in training or in evaluation only")
+    parser.add_argument("--fail-on", metavar="STATE,...", default="", help="exit with 1 if a parameter is dead, shared, ...")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    options = parser.parse_args(words)
+    failing, outputs = _names(options.fail_on), _names(options.outputs)
+    unknown = [state for state in failing if state not in STATES]
+    if unknown:
+        raise InputError(f"--fail-on knows no {unknown[0]!r}", hint=f"use one or more of {', '.join(STATES)}")
+    report = _analyze(options)
+    params = report.params_for(outputs) if outputs else report.params
+    if options.json:
+        import json
+
+        print(json.dumps(views.to_dict(params), indent=1))
+    elif options.modes:
+        print(views.modes_table(_modes(options, outputs)))
+    elif options.by:
+        print(views.by_table(params, options.by, options.depth))
+    elif options.state:
+        print(views.rows_table(params.rows(options.state)))
+    else:
+        print(views.overview(params, report.trace.model_name))
+    found = [views.finding(state, params.rows(state)) for state in failing if params.rows(state)]
+    if found:
+        print(f"fxcount: {'; '.join(found)}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def _modes(options: argparse.Namespace, outputs: Sequence[str]) -> list[ModeRow]:
+    from fxcount.adapters.load import load
+    from fxcount.api import compare_modes
+
+    model, default_args, default_kwargs = load(options.model)
+    args, kwargs = _inputs(options.inputs)
+    if not args and not kwargs:
+        args, kwargs = default_args, default_kwargs
+    return compare_modes(model, *args, outputs=outputs or None, **kwargs)
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _conventions(words: Sequence[str]) -> int:
+    parser = _parser("conventions")
+    parser.add_argument("--tool", action="append", metavar="NAME", help="only this convention, with sources and known mistakes")
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="differences shown for each tool (default 3)")
+    parser.add_argument("--json", action="store_true", help="print all rows as JSON")
+    options = parser.parse_args(words)
+    report = _analyze(options)
+    rows = report.conventions(*(options.tool or ()))
+    if options.json:
+        import json
+
+        print(json.dumps([row.to_dict() for row in rows], indent=1))
+    else:
+        from fxcount.report.conventions import render
+
+        print(render(report, rows, options.top, details=bool(options.tool)))
+    return 0
+
+
+def _graph(words: Sequence[str]) -> int:
+    from fxcount.errors import InputError
+    from fxcount.report.graphs.files import FORMATS, format_of
+
+    parser = _parser("graph")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help=f"FILE.{', FILE.'.join(FORMATS)}; - prints it")
+    parser.add_argument("--format", choices=tuple(FORMATS), help="the format, if FILE does not end in one (with -: json)")
+    parser.add_argument("--depth", type=int, metavar="N", help="draw modules N levels below the model as one node each")
+    options = parser.parse_args(words)
+    printed = options.output == "-"
+    name = options.format or ("json" if printed else format_of(options.output))
+    report = _analyze(options)
+    text = FORMATS[name](report, options.depth)
+    if printed:
+        print(text.rstrip("\n"))
+        return 0
+    try:
+        with open(options.output, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(f"cannot write {options.output!r} ({error})", hint="give -o a place that can be written to") from error
+    graph = report.to_networkx(options.depth)
+    print(f"{graph.number_of_nodes():,} nodes and {graph.number_of_edges():,} edges written to {options.output}")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"params": _params, "graph": _graph, "conventions": _conventions}
 
 
 def _analyze(options: argparse.Namespace) -> Report:
@@ -88,12 +189,20 @@ def _analyze(options: argparse.Namespace) -> Report:
 
     model, default_args, default_kwargs = load(options.model)
     if options.train:
-        model.train()
+        _to_training(model)
     args, kwargs = _inputs(options.inputs)
     if not args and not kwargs:
         args, kwargs = default_args, default_kwargs
     report = analyze(model, *args, hints=_assignments(options.hints), strict=options.strict, progress=True, **kwargs)
     return report.at(**_assignments(options.at)) if options.at else report
+
+
+def _to_training(model: Any) -> None:
+    if not hasattr(model, "train"):
+        from fxcount.errors import InputError
+
+        raise InputError("an exported program has no training mode", hint="export the model in training mode")
+    model.train()
 
 
 def _inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -155,34 +155,6 @@ def branch(m: Block, x: torch.Tensor) -> Any:
     return x if x.sum() > 0 else -x
 
 
-def item(m: Block, x: torch.Tensor) -> Any:
-    return x * x.max().item()
-
-
-def of_weight(m: Block, x: torch.Tensor) -> Any:
-    return x * m.linear.weight.max().item()
-
-
-def nonzero(m: Block, x: torch.Tensor) -> Any:
-    return x.nonzero()
-
-
-def masked(m: Block, x: torch.Tensor) -> Any:
-    return x[x > 0]
-
-
-def selected(m: Block, x: torch.Tensor) -> Any:
-    return torch.masked_select(x, x > 0)
-
-
-def unique(m: Block, x: torch.Tensor) -> Any:
-    return torch.unique(x)
-
-
-def where(m: Block, x: torch.Tensor) -> Any:
-    return torch.where(x > 0)
-
-
 def listed(m: Block, x: torch.Tensor) -> Any:
     return x.tolist()
 
@@ -191,30 +163,15 @@ def as_numpy(m: Block, x: torch.Tensor) -> Any:
     return x.numpy()
 
 
-def as_int(m: Block, x: torch.Tensor) -> Any:
-    return x[int(x[0, 0])]
-
-
-def as_float(m: Block, x: torch.Tensor) -> Any:
-    return x * float(x[0, 0])
-
-
 def assertion(m: Block, x: torch.Tensor) -> Any:
     assert (x > 0).all()
-
-
-def repeats(m: Block, x: torch.Tensor) -> Any:
-    return x.repeat_interleave(x[0].long(), dim=1)
 
 
 def equal(m: Block, x: torch.Tensor) -> Any:
     return x if torch.equal(x, x * 2) else -x
 
 
-DATA = [
-    branch, item, of_weight, nonzero, masked, selected, unique, where, listed, as_numpy, as_int, as_float, assertion,
-    repeats, equal,
-]  # fmt: skip
+DATA = [branch, listed, as_numpy, assertion, equal]
 
 
 @pytest.mark.parametrize("function", DATA, ids=lambda f: f.__name__)

@@ -46,12 +46,14 @@ def _results(book: Any) -> list[str]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["flops_vs_resolution"]
+    assert {path.stem for path in NOTEBOOKS} >= {"flops_vs_resolution", "founding_comparison"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_and_shows_what_was_saved(path: Path, build: ModuleType) -> None:
     _installed("torchvision", "timm", "matplotlib")
+    if path.stem == "founding_comparison":
+        _installed("torchinfo", "torchsummary", "torchstat")
     import nbformat
 
     saved = nbformat.read(path, 4)

@@ -13,14 +13,20 @@ from fxcount.errors import InputError
 
 __all__ = ["load"]
 
-Loaded = tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]
+Loaded = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
 
 def load(name: str) -> Loaded:
     """Build the model called ``name`` without allocating weights; also its default positional and keyword inputs.
 
+    A ``.pt2`` file is an exported program, which knows its own inputs.
+
     Raises :class:`~fxcount.errors.InputError` if there is no such model.
     """
+    if name.endswith(".pt2"):
+        from fxcount.trace.frontends.exported import load_pt2
+
+        return load_pt2(name), (), {}
     if name == "demo":
         from fxcount.demo import INPUT, Demo
 
@@ -29,7 +35,7 @@ def load(name: str) -> Loaded:
     if not colon or not rest:
         raise InputError(
             f"cannot read the model {name!r}",
-            hint="write package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, or demo",
+            hint="write package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, a .pt2 file, or demo",
         )
     loader = _LIBRARIES.get(source)
     return loader(rest) if loader is not None else _from_module(source, rest)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from fxcount.ops import (
     activation,
+    aten,
     attention,
+    backward,
+    backward_layers,
+    backward_spatial,
     bitwise,
     comparison,
     complex,
@@ -17,6 +21,7 @@ from fxcount.ops import (
     creation,
     cumulative,
     dropout,
+    dynamic,
     einsum,
     embedding,
     factory,
@@ -36,8 +41,11 @@ from fxcount.ops import (
     rnn,
     scatter,
     softmax,
+    solvers,
     sorting,
+    statistics,
     unfold,
+    viewcopy,
     views,
     vision,
 )
@@ -47,12 +55,13 @@ from fxcount.ops.registry import Op, Registry, Zero, op
 __all__ = ["REGISTRY", "Alias", "Op", "Registry", "TensorFact", "Work", "Zero", "op"]
 
 FAMILIES = (
-    views, joining, copies, factory, creation, random,
+    views, viewcopy, joining, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
-    reduction, softmax, norm, cumulative, sorting, loss,
-    conv, matmul, einsum, attention, rnn, linalg,
-    pooling, resize, padding, unfold, vision,
+    reduction, softmax, norm, aten, cumulative, sorting, loss,
+    conv, matmul, einsum, attention, rnn, linalg, solvers, statistics,
+    pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, scatter, fft,
+    backward, backward_layers, backward_spatial,
 )  # fmt: skip
 
 REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)

@@ -141,7 +141,7 @@ _LEAKY = per_element(ACTIVATIONS["leaky_relu"])
 OPS: tuple[Op, ...] = (
     *(op(name, shape=_activation(name), cost=per_element(scalars)) for name, scalars in ACTIVATIONS.items()),
     op("log_sigmoid", shape=log_sigmoid, cost=per_element(_LOG_SIGMOID), temporaries=_buffer),
-    op("log_sigmoid_forward", shape=log_sigmoid_forward, cost=per_element(_LOG_SIGMOID)),
+    op("log_sigmoid_forward", shape=log_sigmoid_forward, cost=per_element(_LOG_SIGMOID), differentiable=(True, False)),
     op("elu", shape=elu, cost=_elu_cost),
     op("gelu", shape=gelu, cost=_gelu_cost),
     op("glu", shape=glu, cost=per_element(Scalars(mul=1, fn=1))),

@@ -254,7 +254,10 @@ def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_
 
 OPS: tuple[Op, ...] = (
     op("scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries),
-    op("_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost),
+    op(
+        "_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost,
+        differentiable=(True, False),
+    ),
     op("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
     op("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
     op(

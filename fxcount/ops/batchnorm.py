@@ -70,8 +70,8 @@ def stat_dtype(x: TensorFact, *parameters: Any) -> torch.dtype:
     return next((p.dtype for p in parameters if p is not None), x.dtype)
 
 
-def check_float(name: str, x: TensorFact) -> None:
-    if not x.dtype.is_floating_point:
+def check_float(name: str, x: TensorFact, allow_complex: bool = False) -> None:
+    if not (x.dtype.is_floating_point or (allow_complex and x.dtype.is_complex)):
         raise ShapeError(f"{name}: not defined for {x.dtype}", hint="convert the input to a floating dtype")
 
 
@@ -95,10 +95,10 @@ def batch_norm(
 ) -> TensorFact:
     """x (N, C, *I), normalised per channel over N and I."""
     check_float("batch_norm", x)
-    if x.ndim < 2:
+    if x.ndim < 2 and not (x.ndim == 1 and scope.equal(x.numel, 0)):
         raise ShapeError(f"batch_norm: x needs 2 dimensions or more, got {shape_text(x.shape)}")
     check_per_channel(
-        scope, "batch_norm", x.shape[1],
+        scope, "batch_norm", x.shape[min(1, x.ndim - 1)],
         weight=weight, bias=bias, running_mean=running_mean, running_var=running_var,
     )  # fmt: skip
     if not training and (running_mean is None or running_var is None):
@@ -195,7 +195,10 @@ def instance_norm(
 ) -> TensorFact:
     """x (N, C, *I), normalised per sample and channel over I."""
     check_float("instance_norm", x)
-    check_per_channel(scope, "instance_norm", x.shape[1], weight=weight, bias=bias)
+    check_per_channel(
+        scope, "instance_norm", x.shape[1],
+        weight=weight, bias=bias, running_mean=running_mean, running_var=running_var,
+    )  # fmt: skip
     return x.new(x.shape)
 
 
@@ -227,15 +230,37 @@ def _instance_norm_held(
     return sum((groups * p.itemsize for p in repeated), start=saved + copied)
 
 
+def _with_update(
+    scope: Scope, x: TensorFact, weight: Parameter, bias: Parameter, running_mean: TensorFact, running_var: TensorFact, *_: Any
+) -> tuple[TensorFact, ...]:
+    """Of training; the reserve is used by cudnn alone."""
+    results = native_batch_norm(scope, x, weight, bias, running_mean, running_var, True, 0.1, 1e-5)
+    return *results, x.new((0,), torch.uint8)
+
+
+def _with_update_cost(
+    y: Any, x: TensorFact, weight: Any, bias: Any, running_mean: TensorFact, running_var: TensorFact, *_: Any
+) -> Work:
+    return batch_norm_cost(y, x, weight, bias, running_mean, running_var, True)
+
+
 # Operands the training modes write; the native forms have the same order.
 _STATS = (3, 4, "running_mean", "running_var")
 _TRAINING = (5, "training")
+_SAVED = (True, False, False)
 
 OPS: tuple[Op, ...] = (
     op("batch_norm", shape=batch_norm, cost=batch_norm_cost, writes=_STATS, writes_if=_TRAINING, temporaries=_batch_norm_saved),
-    op("native_batch_norm", shape=native_batch_norm, cost=batch_norm_cost, writes=_STATS, writes_if=_TRAINING),
-    op("_native_batch_norm_legit", shape=_legit, cost=_legit_cost, writes=_STATS, writes_if=_TRAINING),
-    op("_native_batch_norm_legit_no_training", shape=_no_training, cost=_no_training_cost),
+    op(
+        "native_batch_norm", shape=native_batch_norm, cost=batch_norm_cost, writes=_STATS, writes_if=_TRAINING,
+        differentiable=_SAVED,
+    ),
+    op(
+        "_batch_norm_with_update", shape=_with_update, cost=_with_update_cost, writes=_STATS,
+        differentiable=(True, False, False, False),
+    ),
+    op("_native_batch_norm_legit", shape=_legit, cost=_legit_cost, writes=_STATS, writes_if=_TRAINING, differentiable=_SAVED),
+    op("_native_batch_norm_legit_no_training", shape=_no_training, cost=_no_training_cost, differentiable=_SAVED),
     op(
         "instance_norm", shape=instance_norm, cost=_instance_norm_cost, writes=_STATS, writes_if=(5, "use_input_stats"),
         temporaries=_instance_norm_held,

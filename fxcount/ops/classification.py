@@ -25,7 +25,7 @@ from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.reducing import combined, reduced, reducing
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
-from fxcount.symbolic import Scope, Size
+from fxcount.symbolic import Scope, Size, prod
 
 __all__ = ["OPS", "cross_entropy_loss", "nll_loss"]
 
@@ -51,6 +51,10 @@ def _check_target(scope: Scope, name: str, x: TensorFact, target: TensorFact, we
             f"{name}: input {shape_text(x.shape)} wants targets {shape_text(wanted)}, got {shape_text(target.shape)}",
             hint="the class dimension of the input is the second",
         )
+    _check_weight(scope, name, x, weight)
+
+
+def _check_weight(scope: Scope, name: str, x: TensorFact, weight: Weight) -> None:
     if weight is not None and not scope.same(weight.numel, _classes(x), f"{name}: a weight for each class"):
         raise ShapeError(f"{name}: {weight.numel} weights for {_classes(x)} classes")
 
@@ -98,6 +102,7 @@ def cross_entropy_loss(
         same = (scope.same(a, b, "cross_entropy: a probability for each score") for a, b in zip(x.shape, target.shape))
         if not all(same):
             raise ShapeError(f"cross_entropy: scores {shape_text(x.shape)}, probabilities {shape_text(target.shape)}")
+        _check_weight(scope, "cross_entropy", x, weight)
     else:
         _check_target(scope, "cross_entropy", x, target, weight)
     return reduced(x.new(_per_row(x)), reduction)
@@ -158,6 +163,10 @@ def multi_margin_loss(
     reduction: Any = 1,
 ) -> TensorFact:  # fmt: skip
     """x (N, C), target (N)."""
+    if not scope.same(target.numel, prod(x.shape[:-1]), "multi_margin_loss: a class for each row"):
+        raise ShapeError(f"multi_margin_loss: input {shape_text(x.shape)}, target {shape_text(target.shape)}")
+    if weight is not None and not scope.same(weight.numel, x.shape[-1], "multi_margin_loss: a weight for each class"):
+        raise ShapeError(f"multi_margin_loss: {weight.numel} weights for {x.shape[-1]} classes")
     return reduced(x.new(x.shape[:-1]), reduction)
 
 
@@ -172,6 +181,9 @@ def _multi_margin_cost(
 
 def multilabel_margin_loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1) -> TensorFact:
     """x and target (N, C)."""
+    pairs = zip(x.shape, target.shape, strict=False)
+    if x.ndim != target.ndim or not all(scope.same(a, b, "multilabel_margin_loss") for a, b in pairs):
+        raise ShapeError(f"multilabel_margin_loss: input {shape_text(x.shape)}, target {shape_text(target.shape)}")
     return reduced(x.new(x.shape[:-1]), reduction)
 
 
@@ -198,6 +210,12 @@ def ctc_loss(
     """log_probs (T, N, C) or (T, C); targets (N, S), or all of them in a row."""
     if log_probs.ndim not in (2, 3):
         raise ShapeError(f"ctc_loss: log_probs must be (T, N, C) or (T, C), got {shape_text(log_probs.shape)}")
+    for lengths in (input_lengths, target_lengths):
+        given = lengths.numel if isinstance(lengths, TensorFact) else len(lengths)
+        if not scope.same(given, prod(log_probs.shape[1:-1]), "ctc_loss: a length for each sample"):
+            raise ShapeError(f"ctc_loss: {given} lengths for samples of shape {shape_text(log_probs.shape[1:-1])}")
+    if targets.ndim == 2 and not scope.same(targets.shape[0], log_probs.shape[1], "ctc_loss: targets for each sample"):
+        raise ShapeError(f"ctc_loss: targets {shape_text(targets.shape)} for {log_probs.shape[1]} samples")
     return reduced(log_probs.new(log_probs.shape[1:-1]), reduction)
 
 
@@ -230,7 +248,8 @@ def ctc_forward(
 ) -> tuple[TensorFact, TensorFact]:  # fmt: skip
     """The ATen form ``_ctc_loss``: the losses and the forward variables (N, T, 2*S+1) of padded targets."""
     samples = log_probs.shape[1]
-    width = 2 * targets.shape[-1] + 1
+    longest = targets.shape[-1] if isinstance(target_lengths, TensorFact) else max(target_lengths)
+    width = 2 * longest + 1
     return log_probs.new((samples,)), log_probs.new((samples, log_probs.shape[0], width))
 
 
@@ -240,13 +259,16 @@ def _ctc_forward_cost(y: Any, log_probs: TensorFact, targets: TensorFact, *_: An
 
 OPS: tuple[Op, ...] = (
     op("nll_loss", "nll_loss2d", "nll_loss_nd", shape=nll_loss, cost=_nll_cost, temporaries=_total_weight),
-    op("nll_loss_forward", "nll_loss2d_forward", shape=nll_loss_forward, cost=_nll_cost),
+    op("nll_loss_forward", "nll_loss2d_forward", shape=nll_loss_forward, cost=_nll_cost, differentiable=(True, False)),
     op("cross_entropy_loss", shape=cross_entropy_loss, cost=_cross_entropy_cost, temporaries=_cross_entropy_held),
     op("multi_margin_loss", shape=multi_margin_loss, cost=_multi_margin_cost),
     op(
         "multilabel_margin_loss", shape=multilabel_margin_loss, cost=_multilabel_cost, temporaries=_targets_held
     ),
-    op("multilabel_margin_loss_forward", shape=multilabel_margin_loss_forward, cost=_multilabel_cost),
+    op(
+        "multilabel_margin_loss_forward", shape=multilabel_margin_loss_forward, cost=_multilabel_cost,
+        differentiable=(True, False),
+    ),
     op("ctc_loss", shape=ctc_loss, cost=_ctc_cost, temporaries=_ctc_held),
     op("_ctc_loss", shape=ctc_forward, cost=_ctc_forward_cost),
 )

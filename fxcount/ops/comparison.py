@@ -20,9 +20,10 @@ import torch
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.common import broadcast, promote
+from fxcount.ops.dynamic import index_columns, true_elements
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
-from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
+from fxcount.ops.registry import CostRule, Count, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, is_arithmetic
 from fxcount.symbolic import Scope, Size
 
@@ -90,6 +91,11 @@ def where(scope: Scope, condition: TensorFact, x: Any = None, other: Any = None)
     if condition.dtype not in (torch.bool, torch.uint8):
         raise ShapeError(f"where: expected a boolean condition, got {condition.dtype}")
     return elementwise(scope, "where", promote(x, other), condition, x, other)
+
+
+def where_true(scope: Scope, count: Count, condition: TensorFact) -> tuple[TensorFact, ...]:
+    """``where(condition)``: the indices of the true elements."""
+    return index_columns(condition, true_elements(count, condition, 0))
 
 
 def _where_method(scope: Scope, x: TensorFact, condition: TensorFact, other: Any) -> TensorFact:
@@ -165,7 +171,7 @@ OPS: tuple[Op, ...] = (
         op(name, shape=data_dependent(name, _VALUE), cost=_comparing(1), differentiable=False)
         for name in ("equal", "allclose", "is_nonzero")
     ),
-    op("where", shape=where, cost=_SELECT, temporaries=_where_scalars),
+    op("where", shape=where, counted=where_true, cost=_SELECT, temporaries=_where_scalars),
     op("Tensor.where", shape=_where_method, cost=_SELECT, temporaries=_where_scalars),
     op("masked_fill", shape=masked_fill, cost=_SELECT),
 )

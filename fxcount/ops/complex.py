@@ -87,8 +87,9 @@ def _same(scope: Scope, x: TensorFact) -> Alias:
     return Alias(x)
 
 
-def _layout_kept(scope: Scope, x: TensorFact) -> TensorFact:
-    return dense_like(x)
+def conj_physical(scope: Scope, x: TensorFact) -> TensorFact | Alias:
+    """The conjugate in memory of its own; a real number is its own."""
+    return dense_like(x) if x.dtype.is_complex else Alias(x)
 
 
 def angle(scope: Scope, x: TensorFact) -> TensorFact:
@@ -123,6 +124,6 @@ OPS: tuple[Op, ...] = (
     op("view_as_complex", shape=view_as_complex, cost=_VIEW),
     op("conj", "_conj", shape=_same, cost=_CONJ),
     op("resolve_conj", "resolve_neg", shape=_same, cost=Zero("nothing to resolve")),
-    op("conj_physical", "_conj_physical", shape=_layout_kept, cost=_conj_cost),
+    op("conj_physical", "_conj_physical", shape=conj_physical, cost=_conj_cost),
     op("angle", shape=angle, cost=_angle_cost),
 )

@@ -134,6 +134,15 @@ def copy(scope: Scope, x: TensorFact, src: TensorFact, non_blocking: bool = Fals
     return x
 
 
+def resize(scope: Scope, x: TensorFact, size: Any, memory_format: Any = None) -> Alias:
+    """``x.resize_(size)``: other sizes in the same memory, which grows if it must."""
+    return Alias(formatted(x.new(tuple(size)), memory_format))
+
+
+def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: Any = None) -> Alias:
+    return Alias(formatted(TensorFact(template.shape, x.dtype, x.device, template.strides), memory_format))
+
+
 def fill(scope: Scope, x: TensorFact, value: Any = 0) -> TensorFact:
     return x
 
@@ -149,5 +158,7 @@ OPS: tuple[Op, ...] = (
     op("cuda", shape=cuda, cost=CONVERT),
     *(op(name, shape=_method(dtype), cost=CONVERT) for name, dtype in _DTYPE_METHODS.items()),
     op("copy", shape=copy, cost=COPY),
+    op("resize", shape=resize, cost=Zero("metadata, or memory that is not written"), sizes_at=1),
+    op("resize_as", shape=resize_as, cost=Zero("metadata, or memory that is not written")),
     op("fill", "zero", shape=fill, cost=Zero("fill with a constant", moves=True)),
 )

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import promote, wrap_dim
+from fxcount.ops.common import promote, shape_text, wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
 from fxcount.ops.reduction import named
@@ -78,11 +78,24 @@ def diff(
     """The n-th difference of x, put between ``prepend`` and ``append``."""
     if not x.shape:
         raise ShapeError("diff: expected a tensor of 1 dimension or more")
+    for edge in (prepend, append):
+        _check_edge(scope, x, edge, wrap_dim(dim, x.ndim))
+    if n == 0:
+        return dense_like(x)
     size = _length(prepend, dim) + _length(x, dim) + _length(append, dim)
-    shape = _resized(x, dim, max_(size - n, 0))
+    left = max_(size - n, 0)
+    shape = _resized(x, dim, left)
     if prepend is not None or append is not None:
         return x.new(shape, promote(*(t for t in (x, prepend, append) if t is not None)))
     return dense_like(TensorFact(shape, x.dtype, x.device, x.strides))
+
+
+def _check_edge(scope: Scope, x: TensorFact, edge: Any, dim: int) -> None:
+    if not isinstance(edge, TensorFact):
+        return
+    sides = zip(edge.shape, x.shape)
+    if edge.ndim != x.ndim or not all(d == dim or scope.same(a, b, "diff") for d, (a, b) in enumerate(sides)):
+        raise ShapeError(f"diff: {shape_text(edge.shape)} cannot be put before or after {shape_text(x.shape)}")
 
 
 def _diff_cost(

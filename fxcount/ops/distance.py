@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from fxcount.ops.common import broadcast, float_result, promote, wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import broadcast_numel, elementwise
@@ -52,12 +54,17 @@ def _cosine_held(y: TensorFact, x1: TensorFact, x2: TensorFact, dim: int = 1, ep
     return (3 * broadcast_numel(x1, x2) + 2 * y.numel + 1) * y.itemsize
 
 
+def _real(dtype: torch.dtype) -> torch.dtype:
+    """That of a distance between vectors of ``dtype``."""
+    return dtype.to_real() if dtype.is_complex else float_result(dtype)
+
+
 def pairwise_distance(
     scope: Scope, x1: TensorFact, x2: TensorFact, p: float = 2, eps: float = 1e-6, keepdim: bool = False
 ) -> TensorFact:
     """The p-norm of the difference along the last dimension."""
     shape = broadcast(scope, "pairwise_distance", x1.shape, x2.shape)
-    return x1.new((*shape[:-1], 1) if keepdim else shape[:-1], promote(x1, x2))
+    return x1.new((*shape[:-1], 1) if keepdim else shape[:-1], _real(promote(x1, x2)))
 
 
 def _distance_work(n: Size, pairs: Size, p: float) -> Scalars:
@@ -81,7 +88,7 @@ def triplet_margin_loss(
 ) -> TensorFact:  # fmt: skip
     """``max(0, d(a, p) - d(a, n) + margin)`` along the last dimension."""
     shape = broadcast(scope, "triplet_margin_loss", anchor.shape, positive.shape, negative.shape)
-    return reduced(anchor.new(shape[:-1], promote(anchor, positive, negative)), reduction)
+    return reduced(anchor.new(shape[:-1], _real(promote(anchor, positive, negative))), reduction)
 
 
 def _triplets(*operands: TensorFact) -> tuple[Size, Size]:
@@ -114,7 +121,7 @@ def cosine_embedding_loss(
     """``1 - cos`` for pairs that belong together, ``max(0, cos - margin)`` for others."""
     shape = broadcast(scope, "cosine_embedding_loss", x1.shape, x2.shape)
     pairs = broadcast(scope, "cosine_embedding_loss", shape[:-1], target.shape)
-    return reduced(x1.new(pairs, promote(x1, x2)), reduction)
+    return reduced(x1.new(pairs, float_result(promote(x1, x2))), reduction)
 
 
 def _cosine_embedding_cost(
@@ -132,7 +139,8 @@ def _cosine_embedding_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target
 def margin_ranking_loss(
     scope: Scope, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Any = 1
 ) -> TensorFact:
-    return reduced(elementwise(scope, "margin_ranking_loss", None, x1, x2, target), reduction)
+    dtype = float_result(promote(x1, x2, target))
+    return reduced(elementwise(scope, "margin_ranking_loss", dtype, x1, x2, target), reduction)
 
 
 def _margin_ranking_cost(

@@ -25,7 +25,7 @@ import torch
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.common import broadcast, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
-from fxcount.ops.registry import Op, op
+from fxcount.ops.registry import Count, Op, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size
 
@@ -96,11 +96,10 @@ def embedding_bag(
     listed = offsets.shape[0]
     bags = listed - 1 if include_last_offset else listed
     y = weight.new((bags, weight.shape[1]))
-    # torch's fast path of sums keeps no map from rows to bags
-    bag_of_row: Size = 0 if mode == _SUM and padding_idx in (None, -1) else indices.shape[0]
-    counted = listed if mode == _SUM else bags
-    best = (bags, weight.shape[1]) if mode == _MAX else (counted,)
-    return y, indices.new((bag_of_row,)), indices.new((counted,)), indices.new(best)
+    # torch's fast path of sums, which is not for doubles, keeps no map from rows to bags
+    fast = mode == _SUM and padding_idx in (None, -1) and weight.dtype is not torch.float64
+    best = (bags, weight.shape[1]) if mode == _MAX else (bags,)
+    return y, indices.new((0 if fast else indices.shape[0],)), indices.new((bags,)), indices.new(best)
 
 
 def _bag_cost(
@@ -155,6 +154,10 @@ def one_hot(scope: Scope, x: TensorFact, num_classes: Any = -1) -> TensorFact:
     return x.new((*x.shape, num_classes))
 
 
+def one_hot_counted(scope: Scope, count: Count, x: TensorFact, num_classes: Any = -1) -> TensorFact:
+    return x.new((*x.shape, count("classes", "one more than the largest class number", None, 7)))
+
+
 def _one_hot_cost(y: TensorFact, x: TensorFact, num_classes: Any = -1) -> Work:
     return Work()
 
@@ -169,6 +172,8 @@ def _pick(y: TensorFact, index: TensorFact) -> Work:
 
 def gather(scope: Scope, x: TensorFact, dim: int, index: TensorFact, sparse_grad: bool = False) -> TensorFact:
     d = wrap_dim(dim, x.ndim)
+    if any(type(n) is int and n == 0 for n in index.shape):  # torch picks nothing from a tensor of any rank
+        return x.new(index.shape)
     if index.ndim != x.ndim and x.ndim and index.ndim:
         raise ShapeError(f"gather: index {shape_text(index.shape)} and x {shape_text(x.shape)} have different ranks")
     for k, (i, n) in enumerate(zip(index.shape, x.shape, strict=False)):
@@ -230,5 +235,5 @@ OPS: tuple[Op, ...] = (
     op("index_select", shape=index_select, cost=_index_select_cost),
     op("take", shape=take, cost=_take_cost),
     op("take_along_dim", shape=take_along_dim, cost=_take_along_cost, temporaries=_wrapped_indices),
-    op("one_hot", shape=one_hot, cost=_one_hot_cost, differentiable=False),
+    op("one_hot", shape=one_hot, counted=one_hot_counted, cost=_one_hot_cost, differentiable=False),
 )

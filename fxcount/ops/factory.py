@@ -158,21 +158,18 @@ def _count(scope: Scope, what: str, start: Any, end: Any, step: Any, *, closed: 
     step = step if isinstance(step, (int, float)) else scope.pin(step, f"{what} step")
     by = Fraction(step)
     sign = 1 if by > 0 else -1
-    span = sign * (_size(end) - _size(start)) * by.denominator
+    whole = max(Fraction(v).denominator if isinstance(v, float) else 1 for v in (start, end))  # powers of two
+    span = sign * (_size(end, whole) - _size(start, whole)) * by.denominator
     if not scope.decide(">=", span, 0, f"{what} direction"):
         raise ShapeError(f"{what}: {start} to {end} is not the direction of the step {step}")
-    length = abs(by.numerator)
+    length = abs(by.numerator) * whole
     return floordiv(span, length) + 1 if closed else ceildiv(span, length)
 
 
-def _size(bound: Any) -> Size:
-    """A bound as a size; a float among symbolic sizes must be whole."""
-    if isinstance(bound, float):
-        if not bound.is_integer():
-            raise ShapeError(f"range: a bound of {bound} beside a symbolic size", hint="use whole bounds")
-        return int(bound)
-    size: Size = bound
-    return size
+def _size(bound: Any, scale: int) -> Size:
+    """A bound in units of ``1/scale``, of which a float is a multiple."""
+    scaled: Size = int(bound * scale) if isinstance(bound, float) else bound * scale
+    return scaled
 
 
 def arange(
@@ -185,6 +182,8 @@ def arange(
     device: Any = None,
 ) -> TensorFact:
     first, last, by = _bounds(bounds, start, end, step)
+    if dtype is torch.int64:  # which torch counts with from the start
+        first, last, by = (int(v) if isinstance(v, float) else v for v in (first, last, by))
     count = _count(scope, "arange", first, last, by, closed=False)
     whole = not any(isinstance(v, float) for v in (first, last, by))
     return _sized((count,), dtype or (torch.int64 if whole else None), device)
@@ -276,14 +275,14 @@ OPS: tuple[Op, ...] = (
     op("empty", shape=_filled("empty"), cost=_EMPTY, sizes_at=0),
     op("full", shape=full, cost=_CONSTANT),
     op("scalar_tensor", shape=scalar_tensor, cost=_CONSTANT),
-    op("zeros_like", "ones_like", "full_like", shape=_like, cost=_CONSTANT),
-    op("empty_like", shape=_like, cost=_EMPTY),
-    op("new_zeros", "new_ones", shape=_new, cost=_CONSTANT, sizes_at=1),
-    op("new_full", shape=_new, cost=_CONSTANT),
-    op("new_empty", shape=_new, cost=_EMPTY, sizes_at=1),
+    op("zeros_like", "ones_like", "full_like", shape=_like, cost=_CONSTANT, differentiable=False),
+    op("empty_like", shape=_like, cost=_EMPTY, differentiable=False),
+    op("new_zeros", "new_ones", shape=_new, cost=_CONSTANT, sizes_at=1, differentiable=False),
+    op("new_full", shape=_new, cost=_CONSTANT, differentiable=False),
+    op("new_empty", shape=_new, cost=_EMPTY, sizes_at=1, differentiable=False),
     op("new_tensor", shape=new_tensor, cost=_CONSTANT),
     op("empty_strided", shape=empty_strided, cost=_EMPTY),
-    op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY),
+    op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY, differentiable=False),
     op("empty_permuted", shape=empty_permuted, cost=_EMPTY),
     op("arange", shape=arange, cost=_LINE),
     op("range", shape=range_, cost=_LINE),

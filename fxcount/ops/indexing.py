@@ -27,7 +27,7 @@ from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.common import broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.iterator import dense_like, iterator_strides
-from fxcount.ops.registry import Op, ShapeRule, Zero, op
+from fxcount.ops.registry import Op, Zero, op
 from fxcount.ops.striding import strided
 from fxcount.symbolic import Expr, Scope, Size, ceildiv, is_nonnegative, max_, min_, sum_
 
@@ -59,6 +59,8 @@ def _clipped(scope: Scope | None, i: Any, n: Size, default: Size) -> Size:
     if not scope.decide(">=", i, 0, "slice bound"):
         i = i + n
         return i if scope.decide(">=", i, 0, "slice within") else 0
+    if scope.unbacked.concern(n) or scope.unbacked.concern(i):
+        return min_(i, n)  # how many the data leave is not decided by a sample value
     return i if scope.decide("<=", i, n, "slice within") else n
 
 
@@ -253,25 +255,20 @@ def narrow(scope: Scope, x: TensorFact, dim: int, start: Any, length: Size) -> A
     return Alias(strided(x, _with(x.shape, d, length), x.stride()))
 
 
-def _copied(rule: Any) -> Any:
-    """The rule of the variant that copies instead of viewing."""
+def masked_index(scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequence[Any], fill: Any) -> TensorFact:
+    """``x[indices]`` with ``fill`` where the mask, which has the shape of an index, is off."""
+    picked = index(scope, x, indices)
+    assert isinstance(picked, TensorFact)
+    broadcast(scope, "_unsafe_masked_index", picked.shape, mask.shape)
+    return picked
 
-    def copy(scope: Scope, *args: Any, **kwargs: Any) -> TensorFact:
-        fact: TensorFact = rule(scope, *args, **kwargs).fact
-        return fact.new(fact.shape)
 
-    return copy
+def _masked_index_cost(y: TensorFact, x: TensorFact, mask: TensorFact, indices: Sequence[Any], fill: Any) -> Work:
+    return Work(read_bytes=y.nbytes + sum_(t.nbytes for t in facts_in([mask, indices])))
 
 
 def nonzero_static(scope: Scope, x: TensorFact, size: Size, fill_value: int = -1) -> TensorFact:
     return x.new((size, x.ndim), torch.int64)
-
-
-def _refused(name: str) -> ShapeRule:
-    def refuse(scope: Scope, *args: Any, **kwargs: Any) -> TensorFact:
-        raise _data_dependent(name)
-
-    return refuse
 
 
 _VIEW, _COPY = Zero("a view"), Zero("copies elements", moves=True)
@@ -283,9 +280,6 @@ OPS: tuple[Op, ...] = (
     op("select", shape=select, cost=_VIEW),
     op("slice", shape=slice_, cost=_VIEW),
     op("narrow", shape=narrow, cost=_VIEW),
-    op("select_copy", shape=_copied(select), cost=_COPY),
-    op("slice_copy", shape=_copied(slice_), cost=_COPY),
-    op("narrow_copy", shape=_copied(narrow), cost=_COPY),
+    op("_unsafe_masked_index", shape=masked_index, cost=_masked_index_cost),
     op("nonzero_static", shape=nonzero_static, cost=Zero("integer work", moves=True), differentiable=False),
-    *(op(name, shape=_refused(name), cost=Zero("no result")) for name in ("masked_select", "nonzero", "argwhere")),
 )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import torch
+
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.common import promote, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact
 from fxcount.ops.iterator import dense_like
-from fxcount.ops.registry import Op, Zero, op
+from fxcount.ops.registry import Count, Op, Zero, op
 from fxcount.ops.striding import channels_last_strides, strided
 from fxcount.ops.views import VIEW
-from fxcount.symbolic import Scope, Size, ceildiv, sum_
+from fxcount.symbolic import Expr, Scope, Size, ceildiv, prod, sum_
 
 __all__ = ["OPS"]
 
@@ -133,8 +135,10 @@ def tensor_split(scope: Scope, x: TensorFact, indices_or_sections: Any = None, d
         indices_or_sections = names.get("sections", names.get("indices"))
     d = wrap_dim(dim, x.ndim)
     size = x.shape[d]
-    if isinstance(indices_or_sections, int):
-        n = indices_or_sections
+    if isinstance(indices_or_sections, torch.Tensor):  # known data
+        indices_or_sections = indices_or_sections.tolist()
+    if isinstance(indices_or_sections, (int, Expr)):
+        n = scope.pin(indices_or_sections, "tensor_split")
         small = size // n
         extra = scope.pin(size % n, "tensor_split")
         return _pieces(x, [small + 1] * extra + [small] * (n - extra), d)
@@ -181,6 +185,7 @@ def repeat_interleave(
     flat = dim is None
     d = 0 if dim is None else wrap_dim(dim, x.ndim)
     shape: tuple[Size, ...] = (x.numel,) if flat else x.shape
+    _check_repeats(scope, repeats, shape[d])
     if output_size is not None:
         total = output_size
     elif isinstance(repeats, TensorFact) or repeats is None:
@@ -191,6 +196,24 @@ def repeat_interleave(
     else:
         total = shape[d] * repeats
     return x.new((*shape[:d], total, *shape[d + 1 :]))
+
+
+def _check_repeats(scope: Scope, repeats: Any, length: Size) -> None:
+    listed = isinstance(repeats, TensorFact) and not (type(repeats.numel) is int and repeats.numel == 1)
+    if listed and not scope.same(repeats.numel, length, "repeat_interleave: a number for each element"):
+        raise ShapeError(f"repeat_interleave: {repeats.numel} repeats for {length} elements")
+
+
+def repeat_interleave_counted(
+    scope: Scope, count: Count, x: TensorFact, repeats: Any = None, dim: int | None = None, *, output_size: Any = None
+) -> TensorFact:
+    """As long as the repeats add up to; twice as long is the default, there being no better one."""
+    if repeats is None:  # the one-argument form: x itself holds the repeats, the result indices
+        return x.new((count("repeated", "the sum of the repeats", None, 2 * x.numel),))
+    d = 0 if dim is None else wrap_dim(dim, x.ndim)
+    shape: tuple[Size, ...] = (x.numel,) if dim is None else x.shape
+    _check_repeats(scope, repeats, shape[d])
+    return x.new((*shape[:d], count("repeated", "the sum of the repeats", None, 2 * shape[d]), *shape[d + 1 :]))
 
 
 def flip(scope: Scope, x: TensorFact, dims: Any) -> TensorFact:
@@ -212,11 +235,27 @@ def roll(scope: Scope, x: TensorFact, shifts: Any, dims: Any = ()) -> TensorFact
 
 
 def rot90(scope: Scope, x: TensorFact, k: int = 1, dims: Any = (0, 1)) -> TensorFact:
-    shape = list(x.shape)
-    if k % 2:
-        a, b = (wrap_dim(d, x.ndim) for d in dims)
-        shape[a], shape[b] = shape[b], shape[a]
-    return x.new(tuple(shape))
+    """A quarter turn is a flip of one dimension, seen with the two exchanged; half a turn flips both, and none copies."""
+    a, b = (wrap_dim(d, x.ndim) for d in dims)
+    if k % 4 == 0:
+        return x.new(x.shape)
+    turned = dense_like(x)
+    if k % 2 == 0:
+        return turned
+    order = list(range(x.ndim))
+    order[a], order[b] = b, a
+    return strided(turned, tuple(turned.shape[d] for d in order), tuple(turned.stride()[d] for d in order))
+
+
+def chunk_cat(scope: Scope, tensors: Any, dim: int, num_chunks: int) -> TensorFact:
+    """Every tensor, padded along ``dim`` and cut into chunks, its chunks flat beside those of the others."""
+    first: TensorFact = tensors[0]
+    d = wrap_dim(dim, first.ndim)
+    for t in tensors:
+        if t.ndim <= d or not all(map(scope.same, t.shape[:d], first.shape[:d])):
+            raise ShapeError(f"_chunk_cat: {shape_text(t.shape)} and {shape_text(first.shape)} differ before dimension {d}")
+    widths = [ceildiv(t.shape[d], num_chunks) * prod(t.shape[d + 1 :]) for t in tensors]
+    return first.new((*first.shape[:d], num_chunks, sum_(widths)))
 
 
 OPS: tuple[Op, ...] = (
@@ -229,17 +268,18 @@ OPS: tuple[Op, ...] = (
     op("split", "unsafe_split", shape=split, cost=VIEW),
     op("split_with_sizes", "unsafe_split_with_sizes", shape=split_with_sizes, cost=VIEW),
     op("chunk", "unsafe_chunk", shape=chunk, cost=VIEW),
-    op("tensor_split", shape=tensor_split, cost=VIEW),
+    op("tensor_split", shape=tensor_split, cost=VIEW, reads_data=True),
     op("hsplit", shape=hsplit, cost=VIEW),
     op("vsplit", shape=vsplit, cost=VIEW),
     op("unbind", shape=unbind, cost=VIEW),
     op("repeat", shape=repeat, cost=COPY, sizes_at=1),
     op("tile", shape=tile, cost=COPY, sizes_at=1),
-    op("repeat_interleave", shape=repeat_interleave, cost=COPY),
+    op("repeat_interleave", shape=repeat_interleave, counted=repeat_interleave_counted, cost=COPY),
     op("flip", shape=flip, cost=COPY, sizes_at=1),
     op("fliplr", shape=fliplr, cost=COPY),
     op("flipud", shape=flipud, cost=COPY),
     op("roll", shape=roll, cost=COPY),
+    op("_chunk_cat", shape=chunk_cat, cost=COPY),
     op("rot90", shape=rot90, cost=COPY),
 )
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from fxcount.errors import ShapeError
 from fxcount.ops import classification, distance
-from fxcount.ops.common import promote
+from fxcount.ops.common import float_result, promote
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import broadcast_numel, elementwise
 from fxcount.ops.reducing import combined, reduced, reducing
@@ -51,6 +51,8 @@ def _elementwise_loss(name: str) -> ShapeRule:
         y = elementwise(scope, name, None, x, target)
         if not is_arithmetic(y.dtype):
             raise ShapeError(f"{name}: not defined for {y.dtype}", hint="convert input and target to float")
+        if name == "l1_loss" and y.dtype.is_complex:
+            y = y.new(y.shape, y.dtype.to_real())
         return reduced(y, _reduction(args, reduction))
 
     return loss
@@ -152,7 +154,7 @@ def poisson_nll_loss(
 ) -> TensorFact:
     """``exp(x) - t*x``: 3 flops; of a plain rate ``x - t*log(x + eps)``: 4. ``full`` adds, where t > 1, Stirling's
     ``t*log(t) - t + 0.5*log(2*pi*t)``: 9, 2 logs."""
-    return reduced(elementwise(scope, "poisson_nll_loss", None, x, target), reduction)
+    return reduced(elementwise(scope, "poisson_nll_loss", float_result(promote(x, target)), x, target), reduction)
 
 
 def _poisson_cost(

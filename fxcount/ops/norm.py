@@ -53,7 +53,7 @@ def _check_normalized(scope: Scope, name: str, x: TensorFact, normalized_shape: 
     ):
         raise ShapeError(f"{name}: normalized_shape={shape_text(wanted)}, but the input ends in {shape_text(tail)}")
     for label, p in given.items():
-        if isinstance(p, TensorFact) and (p.ndim != k or not all(map(scope.equal, p.shape, wanted))):
+        if isinstance(p, TensorFact) and (p.ndim != k or not all(map(scope.same, p.shape, wanted))):
             raise ShapeError(f"{name}: {label} is {shape_text(p.shape)}, expected {shape_text(wanted)}")
     return k
 
@@ -132,6 +132,9 @@ def native_group_norm(
     scope: Scope, x: TensorFact, weight: Parameter, bias: Parameter, N: Size, C: Size, HxW: Size, group: int, eps: float
 ) -> tuple[TensorFact, TensorFact, TensorFact]:
     """The ATen form, with the sizes spelled out: also mean and reciprocal deviation."""
+    fits = scope.same(x.shape[0], N, "native_group_norm: N") and scope.same(x.shape[1], C, "native_group_norm: C")
+    if not fits or not scope.same(x.numel, N * C * HxW, "native_group_norm: HxW"):
+        raise ShapeError(f"native_group_norm: x is {shape_text(x.shape)}, N={N}, C={C}, HxW={HxW}")
     saved = x.new((N, group), stat_dtype(x, weight))
     return group_norm(scope, x, group, weight, bias), saved, saved
 
@@ -144,7 +147,7 @@ def rms_norm(
     scope: Scope, x: TensorFact, normalized_shape: Sequence[Size], weight: Parameter = None, eps: Any = None
 ) -> TensorFact:
     """``x / sqrt(mean(x*x) + eps) * weight`` over the last dimensions."""
-    check_float("rms_norm", x)
+    check_float("rms_norm", x, allow_complex=True)
     _check_normalized(scope, "rms_norm", x, normalized_shape, weight=weight)
     return dense_like(x)
 
@@ -224,11 +227,11 @@ def _norms_held(y: Any, v: TensorFact, g: TensorFact, dim: int = 0) -> Size:
 OPS: tuple[Op, ...] = (
     *batchnorm.OPS,
     op("layer_norm", shape=layer_norm, cost=_layer_norm_cost, temporaries=_layer_norm_saved),
-    op("native_layer_norm", shape=native_layer_norm, cost=_layer_norm_cost),
+    op("native_layer_norm", shape=native_layer_norm, cost=_layer_norm_cost, differentiable=(True, False, False)),
     op("group_norm", shape=group_norm, cost=_group_norm_cost, temporaries=_group_norm_saved),
     op("native_group_norm", shape=native_group_norm, cost=_native_group_cost),
     op("rms_norm", shape=rms_norm, cost=_rms_norm_cost, temporaries=_rms_norm_held),
-    op("_fused_rms_norm", shape=fused_rms_norm, cost=_rms_norm_cost),
+    op("_fused_rms_norm", shape=fused_rms_norm, cost=_rms_norm_cost, differentiable=(True, False)),
     op("_weight_norm", shape=weight_norm, cost=_weight_norm_cost, temporaries=_norms_held),
     op("_weight_norm_interface", shape=weight_norm_interface, cost=_weight_norm_cost),
     op("norm_except_dim", shape=norm_except_dim, cost=_norm_except_cost),

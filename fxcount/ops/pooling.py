@@ -35,7 +35,7 @@ from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, mod, prod, sum_
 
-__all__ = ["OPS", "gcd_size", "in_format_of"]
+__all__ = ["OPS", "adaptive_elements", "gcd_size", "in_format_of"]
 
 def in_format_of(x: TensorFact, shape: Sequence[Size], dtype: torch.dtype | None = None) -> TensorFact:
     """A new tensor of this shape: channels-last if ``x`` is, else row-major."""
@@ -188,7 +188,7 @@ def _totient(d: int) -> int:
     return sum(1 for i in range(1, d + 1) if gcd(i, d) == 1)
 
 
-def _adaptive_elements(y: TensorFact, x: TensorFact, n: int) -> Size:
+def adaptive_elements(y: TensorFact, x: TensorFact, n: int) -> Size:
     """Elements of all windows together."""
     per_dim: list[Size] = []
     for i, o in zip(x.shape[-n:], y.shape[-n:], strict=True):
@@ -200,7 +200,7 @@ def _adaptive_elements(y: TensorFact, x: TensorFact, n: int) -> Size:
 
 def _adaptive_avg_cost(n: int) -> CostRule:
     def cost(y: TensorFact, x: TensorFact, output_size: Any) -> Work:
-        return Scalars(add=1).work(_adaptive_elements(y, x, n), x.dtype)  # n - 1 additions and a division: n
+        return Scalars(add=1).work(adaptive_elements(y, x, n), x.dtype)  # n - 1 additions and a division: n
 
     return cost
 
@@ -208,7 +208,7 @@ def _adaptive_avg_cost(n: int) -> CostRule:
 def _adaptive_max_cost(n: int) -> CostRule:
     def cost(y: Any, x: TensorFact, output_size: Any) -> Work:
         y = fact_of(y)
-        return Scalars(add=1).work(_adaptive_elements(y, x, n) - y.numel, x.dtype)
+        return Scalars(add=1).work(adaptive_elements(y, x, n) - y.numel, x.dtype)
 
     return cost
 

@@ -61,7 +61,7 @@ def _cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int | None
     """``torch.cross`` takes the first dimension of size 3 by default, ``torch.linalg.cross`` the last one."""
     shape = broadcast(scope, "cross", x.shape, other.shape)
     if dim is None:
-        dim = next((d for d, n in enumerate(shape) if scope.equal(n, 3)), None)
+        dim = next((d for d, n in enumerate(shape) if scope.hint(n) == 3), None)
     if dim is None or not scope.same(shape[dim], 3, "cross"):
         raise ShapeError(f"cross: {shape_text(shape)} has no dimension of size 3 to work along")
     return x.new(shape, promote(x, other))
@@ -268,7 +268,7 @@ OPS: tuple[Op, ...] = (
     op("bilinear", shape=_bilinear_shape, cost=_bilinear_cost, temporaries=_bilinear_temporaries),
     op("_trilinear", shape=_trilinear_shape, cost=_trilinear_cost),
     op("cdist", "_cdist_forward", "_euclidean_dist", shape=_cdist_shape, cost=_cdist_cost),
-    op("_grouped_mm", shape=grouped_shape, cost=grouped_cost),
+    op("_grouped_mm", "transformers.grouped_mm_fallback", shape=grouped_shape, cost=grouped_cost),
     op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
     op("_int_mm", shape=_int_mm_shape, cost=product_cost),
 )

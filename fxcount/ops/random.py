@@ -100,7 +100,7 @@ OPS: tuple[Op, ...] = (
     op("rand_like", "randn_like", shape=_like, cost=_RANDOM, differentiable=False),
     op("randint_like", shape=randint_like, cost=_RANDOM, differentiable=False),
     op("bernoulli", "poisson", "_standard_gamma", "_sample_dirichlet", shape=drawn, cost=_RANDOM),
-    op("normal", shape=normal, cost=_RANDOM, differentiable=False),
+    op("normal", shape=normal, cost=_RANDOM),
     op("multinomial", shape=multinomial, cost=_RANDOM, differentiable=False),
     op("binomial", shape=binomial, cost=_RANDOM, differentiable=False),
     *(op(name, shape=filled, cost=_RANDOM, differentiable=False) for name in _IN_PLACE),

@@ -19,18 +19,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from fxcount.ops.fact import Alias, TensorFact, Work
+from fxcount.symbolic import Size
 
-__all__ = ["CostRule", "Op", "Registry", "ShapeRule", "Unknown", "Zero", "callables_named", "op"]
+__all__ = ["CostRule", "Count", "Op", "Registry", "ShapeRule", "Unknown", "Zero", "callables_named", "op"]
 
 ShapeResult = TensorFact | Alias | tuple[Any, ...] | list[Any]
 ShapeRule = Callable[..., ShapeResult]
 CostRule = Callable[..., Work]
 TemporaryRule = Callable[..., Any]
+
+
+class Count(Protocol):
+    """Hands a counted rule the symbol of a number that only data know.
+
+    ``kind`` is the stem of the symbol's name, ``what`` says what is counted, ``most`` bounds it, ``default`` is the value
+    taken unless the user gives one. ``of`` is the position, among all tensors of the call, of the one whose true elements
+    are counted: the same tensor gives the same symbol.
+    """
+
+    def __call__(
+        self, kind: str, what: str, most: Size | None = None, default: Size | None = None, of: int | None = None
+    ) -> Size: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +67,14 @@ class Op:
     """One operation.
 
     ``sizes_at``: position from which a run of integers is one size argument (``x.view(2, 3)``), or ``None``.
-    ``differentiable``: whether a gradient can pass from a floating result to a floating operand.
+    ``differentiable``: whether a gradient can pass from a floating result to a floating operand; for each result where they
+    differ (saved statistics have none).
     ``writes``: positions and names of operands written in place besides ``self`` of an in-place variant (running
     statistics), ``writes_if``: position and name of the flag that must be on for it. ``reads_data``: the shape rule takes real
     tensors for operands that are known constants (lengths of packed sequences).
     ``temporaries``: bytes of storages that eager torch holds besides the results while the op runs, seen by a
-    dispatcher-level storage tracker (e.g. saved statistics of a norm).
+    dispatcher-level storage tracker (e.g. saved statistics of a norm). ``counted``: the shape rule for sizes that data
+    decide, called as ``counted(scope, count, *operands)`` where ``shape`` raises a ``DataDependentError``.
     """
 
     name: str
@@ -67,12 +83,13 @@ class Op:
     names: tuple[str, ...] = ()
     extra: tuple[Callable[..., Any], ...] = ()
     sizes_at: int | None = None
-    differentiable: bool = True
+    differentiable: bool | tuple[bool, ...] = True
     inplace: bool = False
     writes: tuple[int | str, ...] = ()
     writes_if: tuple[int, str] | None = None
     reads_data: bool = False
     temporaries: TemporaryRule | None = None
+    counted: ShapeRule | None = None
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -84,11 +101,12 @@ def op(
     cost: CostRule | Zero | Unknown,
     extra: Iterable[Callable[..., Any]] = (),
     sizes_at: int | None = None,
-    differentiable: bool = True,
+    differentiable: bool | tuple[bool, ...] = True,
     writes: tuple[int | str, ...] = (),
     writes_if: tuple[int, str] | None = None,
     reads_data: bool = False,
     temporaries: TemporaryRule | None = None,
+    counted: ShapeRule | None = None,
 ) -> Op:
     """Describe an op under its ATen name(s); every Python callable of those names is then this op.
 
@@ -97,7 +115,7 @@ def op(
     """
     return Op(
         names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, writes_if, reads_data,
-        temporaries,
+        temporaries, counted,
     )  # fmt: skip
 
 
@@ -188,13 +206,10 @@ class Registry(Mapping[Callable[..., Any], Op]):
 
 
 def _aten_name(key: Callable[..., Any]) -> str | None:
+    """The name under which an overload, or packet of overloads, is registered: ``add``, ``torchvision_nms``."""
     schema = getattr(key, "_schema", None)
-    if schema is not None:
-        namespace, _, name = str(schema.name).partition("::")
-        if namespace in ("aten", "prims"):
-            return name
-        return f"torchvision_{name}" if namespace == "torchvision" else None
-    qualified = getattr(key, "_qualified_op_name", None)  # an overload packet
-    if isinstance(qualified, str) and qualified.startswith("aten::"):
-        return qualified[len("aten::") :]
-    return None
+    qualified = schema.name if schema is not None else getattr(key, "_qualified_op_name", None)
+    if not isinstance(qualified, str):
+        return None
+    namespace, _, name = qualified.partition("::")
+    return name if namespace in ("aten", "prims") else f"{namespace}_{name}"

@@ -94,6 +94,18 @@ def index_put(
     return dense_like(x)
 
 
+def masked_put(
+    scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequence[Any], values: TensorFact
+) -> TensorFact:
+    """``x.index_put(indices, values, accumulate=True)`` where the mask is on."""
+    broadcast(scope, "_unsafe_masked_index_put_accumulate", mask.shape, values.shape)
+    return index_put(scope, x, indices, values, True)
+
+
+def _masked_put_cost(y: TensorFact, x: TensorFact, mask: Any, indices: Sequence[Any], values: TensorFact) -> Work:
+    return _index_put_cost(y, x, indices, values, True)
+
+
 def _index_put_cost(
     y: TensorFact, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: Any
 ) -> Work:
@@ -269,7 +281,7 @@ def segment_reduce(
     lengths: TensorFact | None = None,
     indices: TensorFact | None = None,
     offsets: TensorFact | None = None,
-    axis: int = 0,
+    dim: int = 0,
     unsafe: bool = False,
     initial: Any = None,
 ) -> TensorFact:
@@ -277,7 +289,7 @@ def segment_reduce(
     if given is None:
         raise ShapeError("segment_reduce: needs lengths or offsets")
     last = given.shape[-1] if lengths is not None else given.shape[-1] - 1
-    return data.new((*given.shape[:-1], last, *data.shape[axis + 1 :]))
+    return data.new((*given.shape[:-1], last, *data.shape[dim + 1 :]))
 
 
 def _segment_cost(y: TensorFact, data: TensorFact, reduce: str, *_: Any, initial: Any = None, **__: Any) -> Work:
@@ -291,6 +303,7 @@ _T: Any = torch.Tensor
 
 OPS: tuple[Op, ...] = (
     replace(op("setitem", shape=setitem, cost=_assign_cost, extra=(_T.__setitem__,)), inplace=True),
+    op("_unsafe_masked_index_put_accumulate", shape=masked_put, cost=_masked_put_cost),
     op("index_put", "_unsafe_index_put", "_index_put_impl", shape=index_put, cost=_index_put_cost),
     op("index_fill", shape=index_fill, cost=_COPY),
     op("index_copy", shape=_along("index_copy"), cost=_COPY),

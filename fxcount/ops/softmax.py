@@ -82,8 +82,6 @@ def _log_softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: Any, **__: Any
 
 
 def logsumexp(scope: Scope, x: TensorFact, dim: Any, keepdim: bool = False) -> TensorFact:
-    if x.dtype.is_complex:
-        raise ShapeError("logsumexp: not defined for complex numbers")
     return x.new(reduced_shape(x, dim, keepdim), float_result(x.dtype))
 
 

@@ -21,7 +21,6 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.common import wrap_dim
-from fxcount.ops.comparison import data_dependent
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.reduction import named
@@ -121,7 +120,6 @@ def _histogram_cost(y: Any, x: TensorFact, bins: Any, *, range: Any = None, **_:
 
 _SORTING = Zero("sorting: the number of comparisons depends on the data", moves=True)
 _SEARCH = Zero("binary search: its log2(n) comparisons are no polynomial of the sizes", moves=True)
-_DISTINCT = "the number of different values depends on the data; pass a fixed number of bins or classes instead"
 
 
 def _argsort_values(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
@@ -142,8 +140,4 @@ OPS: tuple[Op, ...] = (
     op("bucketize", shape=bucketize, cost=_SEARCH, differentiable=False),
     op("histc", shape=histc, cost=_histc_cost, differentiable=False),
     op("histogram", shape=histogram, cost=_histogram_cost, differentiable=False),
-    *(
-        op(name, shape=data_dependent(name, _DISTINCT), cost=_SORTING, differentiable=False)
-        for name in ("unique", "unique_consecutive", "unique_dim", "_unique", "_unique2", "bincount")
-    ),
 )

@@ -83,6 +83,12 @@ def _hop(n_fft: int, hop_length: Any) -> Size:
     return hop
 
 
+def _check_window(scope: Scope, what: str, n_fft: Size, win_length: Any, window: TensorFact | None) -> None:
+    wanted = n_fft if win_length is None else win_length
+    if window is not None and not scope.same(window.numel, wanted, f"{what} window"):
+        raise ShapeError(f"{what}: the window has {window.numel} elements, expected {wanted}")
+
+
 def stft(
     scope: Scope,
     x: TensorFact,
@@ -97,6 +103,7 @@ def stft(
 ) -> TensorFact:
     if x.ndim not in (1, 2):
         raise ShapeError(f"stft: x has shape {shape_text(x.shape)}, expected (L,) or (B, L)")
+    _check_window(scope, "stft", n_fft, win_length, window)
     *batch, length = x.shape
     if not scope.decide(">=", length, n_fft, "stft has a frame"):
         raise ShapeError(f"stft: {length} samples are fewer than n_fft={n_fft}")
@@ -146,8 +153,11 @@ def istft(
 ) -> TensorFact:
     if not x.dtype.is_complex or x.ndim not in (2, 3):
         raise ShapeError(f"istft: x is {x.dtype} of shape {shape_text(x.shape)}, expected complex (B, F, T) or (F, T)")
-    if not scope.same(x.shape[-2], n_fft if onesided is False else floordiv(n_fft, 2) + 1, "istft rows"):
+    if onesided is None:  # as many rows as n_fft has are a two-sided spectrum
+        onesided = not scope.decide("==", x.shape[-2], n_fft, "istft rows")
+    if not scope.same(x.shape[-2], floordiv(n_fft, 2) + 1 if onesided else n_fft, "istft rows"):
         raise ShapeError(f"istft: x has {x.shape[-2]} rows, which does not match n_fft={n_fft}")
+    _check_window(scope, "istft", n_fft, win_length, window)
     samples = n_fft + _hop(n_fft, hop_length) * (x.shape[-1] - 1) - (2 * floordiv(n_fft, 2) if center else 0)
     dtype = x.dtype if return_complex else x.dtype.to_real()
     return x.new((*x.shape[:-2], samples if length is None else length), dtype)

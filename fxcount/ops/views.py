@@ -105,7 +105,9 @@ def reshape_as(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact | A
 
 
 def ravel(scope: Scope, x: TensorFact) -> TensorFact | Alias:
-    return reshape(scope, x, (-1,))
+    """``x.contiguous().view(-1)``"""
+    made = TensorFact((x.numel,), x.dtype, x.device)
+    return Alias(made) if x.strides is None else made
 
 
 def permute(scope: Scope, x: TensorFact, dims: Any) -> Alias:
@@ -148,7 +150,8 @@ def movedim(scope: Scope, x: TensorFact, source: Any, destination: Any) -> Alias
 
 
 def squeeze(scope: Scope, x: TensorFact, dim: Any = None) -> Alias:
-    dims = wrap_dims(dim, x.ndim) if x.ndim else ()
+    chosen = () if isinstance(dim, (list, tuple)) and not dim else wrap_dims(dim, x.ndim)  # () is none of them, None all
+    dims = chosen if x.ndim else ()
     gone = {d for d in dims if scope.decide("==", x.shape[d], 1, "squeeze")}
     kept = [d for d in range(x.ndim) if d not in gone]
     strides = x.stride()
@@ -213,6 +216,8 @@ def as_strided(scope: Scope, x: TensorFact, size: Any, stride: Any, storage_offs
 
 def unfold(scope: Scope, x: TensorFact, dimension: int, size: Size, step: Size) -> Alias:
     d = wrap_dim(dimension, x.ndim)
+    if not x.shape:
+        return Alias(strided(x, (size,), (1,)))
     if not scope.decide(">=", x.shape[d], size, "unfold"):
         raise ShapeError(f"unfold: a window of {size} is larger than dimension {d} of {shape_text(x.shape)}")
     count = floordiv(x.shape[d] - size, step) + 1

@@ -8,7 +8,7 @@ Counts:  a bilinear sample is 4 products and 3 additions per channel, 7. roi_ali
          sample. For ``sampling_ratio <= 0`` g depends on the boxes, as the bins of roi_pool do: no count.
          deform_conv2d is a convolution of sampled values: macs = numel(y)*C_in/G*prod(K), flops = 2*macs + bias
          + N*prod(O)*prod(K)*(C_in*7 + (C_in with a mask) + 12 per offset group: position, floor, weights).
-Raises:  DataDependentError: nms; UncountedError: bins whose size is data
+Raises:  UncountedError: bins whose size is data
 Source:  torchvision/csrc/ops/cpu/{roi_align,ps_roi_align,deform_conv2d}_kernel.cpp
 
 Nothing here imports torchvision: the rules are found by the names of its schemas, ``torchvision::roi_align``.
@@ -24,10 +24,10 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import DataDependentError, ShapeError, UncountedError
+from fxcount.errors import ShapeError, UncountedError
 from fxcount.ops.common import shape_text
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.registry import Op, Zero, op
+from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size, floordiv, prod
 
@@ -154,18 +154,10 @@ def _deform_cost(
     return Work(macs=macs, flops=2 * macs + y.numel + work.flops)  # torchvision always has a bias, of zeros if need be
 
 
-def nms(scope: Scope, dets: TensorFact, scores: TensorFact, iou_threshold: float) -> TensorFact:
-    raise DataDependentError(
-        "nms: the number of boxes kept depends on their values",
-        hint="analyze the model up to its raw predictions, without post-processing",
-    )
-
-
 OPS: tuple[Op, ...] = (
     op("torchvision.roi_align", shape=roi_align, cost=_align_cost),
     op("torchvision.ps_roi_align", shape=ps_roi, cost=_align_cost),
     op("torchvision.roi_pool", shape=roi_pool, cost=_bins_cost),
     op("torchvision.ps_roi_pool", shape=ps_roi, cost=_bins_cost),
     op("torchvision.deform_conv2d", shape=deform_conv2d, cost=_deform_cost),
-    op("torchvision.nms", shape=nms, cost=Zero("no result")),
 )

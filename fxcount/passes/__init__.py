@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from fxcount.passes.buffers import BufferRow
 from fxcount.passes.cost import CallCost, Costs, cost
 from fxcount.passes.memory import Memory, Peak, memory
-from fxcount.passes.parameters import ParameterRow, Parameters, parameters
+from fxcount.passes.parameters import ParameterRow, Parameters, ParameterTotals, parameters
+from fxcount.passes.sharing import SharingGroup
+from fxcount.passes.uses import Use
 
-__all__ = ["CallCost", "Costs", "Memory", "ParameterRow", "Parameters", "Peak", "cost", "memory", "parameters"]
+__all__ = [
+    "BufferRow",
+    "CallCost",
+    "Costs",
+    "Memory",
+    "ParameterRow",
+    "ParameterTotals",
+    "Parameters",
+    "Peak",
+    "SharingGroup",
+    "Use",
+    "cost",
+    "memory",
+    "parameters",
+]

@@ -1,75 +1,214 @@
-"""Which parameters get a gradient, and why the others do not, from the trace alone.
+"""Which parameters get a gradient, and how far the others come, from the trace alone.
 
-The walk goes backwards over the calls from the chosen outputs. A call passes on what reaches its results: to all operands
-for data, and for gradients only where autograd would (grad mode on, a differentiable op, an operand that asks for it). An
-in-place call is reached through any later read of the storage it wrote, so views and their bases need no special case.
+Both walks go backwards over the calls, from the chosen outputs. The first follows what autograd would: a call passes a
+gradient to its operands if it recorded a node (grad mode on, a differentiable op, an operand that asks for it). The
+second, taken only where some parameter got none, follows data, and remembers the first call on the way at which the
+gradient, or even the data, ended.
+
+Writes in place are seen as autograd sees them: through a *family*, a tensor and its differentiable views, all of which
+have a history once one of them is written with one. ``detach`` begins a new family on the same storage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from fxcount.errors import InputError
+from fxcount.trace.outputs import Opaque
 from fxcount.trace.tape import Call, Trace, Value, values_in
 
-__all__ = ["Reach", "chosen_outputs", "reach"]
+__all__ = ["Path", "Reach", "chosen_outputs", "reach"]
+
+_READ_FOR_SHAPE: Mapping[str, int] = {
+    **dict.fromkeys(
+        "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty "
+        "new_full new_empty_strided new_tensor".split(), 0,
+    ),
+    **dict.fromkeys("expand_as view_as reshape_as type_as to resize_as_ sum_to_size".split(), 1),
+}  # fmt: skip
+"""Ops that ask one operand, at this position, for nothing but its shape, dtype or device."""
+
+_ONE_TO_ONE = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"})
+"""Ops that make of each operand one result, without regard to the others."""
+
+GRADIENT, DATA, SHAPE = range(3)
 
 
 @dataclass(frozen=True, slots=True)
+class Path:
+    """How a parameter or buffer comes to the outputs: with a gradient, with its data, or with its shape alone; ``stop`` is
+    the call at which what came before ended, the one nearest to the outputs."""
+
+    level: int
+    stop: Call | None
+
+
 class Reach:
-    """Names of the parameters whose data reach the outputs, and of those that get a gradient from them.
+    """``gradient``: names of the parameters that get a gradient from the outputs; how the others get there is looked up
+    when it is asked for."""
 
-    ``stopped``: for a parameter that reaches without a gradient, the call at which its gradient ends.
-    """
+    def __init__(self, trace: Trace, targets: Sequence[Value]) -> None:
+        self._trace = trace
+        self._targets = targets
+        self._recorded = _Recorded(trace)
+        self._met = _gradient_walk(trace, targets, self._recorded)
+        parameters = [s.value for s in trace.states if s.value.origin == "parameter"]
+        self.gradient = frozenset([v.name for v in parameters if v.index in self._met])
 
-    data: frozenset[str]
-    gradient: frozenset[str]
-    stopped: dict[str, Call]
+    @cached_property
+    def paths(self) -> dict[str, Path]:
+        """The path of each parameter and buffer that reaches the outputs."""
+        found = _data_walk(self._trace, self._targets, self._recorded)
+        return {s.value.name: found[s.value.index] for s in self._trace.states if s.value.index in found}
+
+    def on_gradient_path(self, call: int) -> bool:
+        """Whether a gradient passes the call with this number, so that all data it reads reach the outputs."""
+        if call >= len(self._trace.calls):
+            return False
+        found = self._trace.calls[call]
+        return any([v.index in self._met for v in found.outputs]) and found.op.name not in _READ_FOR_SHAPE
 
 
 def reach(trace: Trace, outputs: Iterable[Value] | None = None) -> Reach:
-    """Walk back from ``outputs`` (default: everything the model returns)."""
-    targets = list(trace.values_out() if outputs is None else outputs)
-    data = _walk(trace, targets, gradient=False)
-    differentiable = [v for v in targets if v.fact.dtype.is_floating_point or v.fact.dtype.is_complex]
-    gradient = _walk(trace, differentiable, gradient=True)
-    return Reach(frozenset(data), frozenset(gradient), {n: c for n, c in data.items() if n not in gradient and c is not None})
+    """Walk back from ``outputs`` (default: everything the model returns).
+
+    >>> import torch
+    >>> from fxcount.trace import trace_model
+    >>> sorted(reach(trace_model(torch.nn.Linear(3, 5), ("B,3",))).gradient)
+    ['bias', 'weight']
+    """
+    return Reach(trace, list(trace.values_out() if outputs is None else outputs))
 
 
-def _walk(trace: Trace, targets: list[Value], gradient: bool) -> dict[str, Call | None]:
-    """Parameters met on the way back, each with the last call that stopped a gradient between it and the outputs."""
-    # what a later call or the output needs -> the stopping call on the way, the one nearest to the outputs
-    values: dict[int, Call | None] = {}
-    storages: dict[int, Call | None] = {}
-    found: dict[str, Call | None] = {}
+class _Recorded:
+    """Which calls autograd would record, and which values have a history, writes through views included."""
 
-    def need(value: Value, stop: Call | None) -> None:
-        if value.index not in values or stop is None:
-            values[value.index] = stop
-        if value.storage not in storages or stop is None:
-            storages[value.storage] = stop
-        if value.origin == "parameter" and (value.name not in found or stop is None):
-            found[value.name] = stop
+    def __init__(self, trace: Trace) -> None:
+        calls = trace.calls
+        self.inner = {v.index: f.inputs for f in trace.functions for v in f.outputs}
+        self.family: dict[int, int] = {}  # of a view or of what was written in place; others are their own
+        self.hot: set[int] = set()  # families that a write gave a history
+        self.node = [any([v.requires_grad for v in c.outputs]) for c in calls]
+        if any([n and c.mutated for n, c in zip(self.node, calls)]):
+            self._follow_writes(calls)
+
+    def of(self, value: Value) -> int:
+        return self.family.get(value.index, value.index)
+
+    def has_history(self, value: Value) -> bool:
+        return value.requires_grad or (bool(self.hot) and self.of(value) in self.hot)
+
+    def _follow_writes(self, calls: Iterable[Call]) -> None:
+        family, hot, node = self.family, self.hot, self.node
+        for i, call in enumerate(calls):
+            if not call.grad_enabled or not call.op.differentiable:
+                continue
+            operands = call.operands
+            if hot and not node[i] and any([family.get(o.index, o.index) in hot for o in operands]):
+                node[i] = _floating(call)
+                if node[i]:
+                    hot.update([v.index for v in call.outputs if v.fact.dtype.is_floating_point or v.fact.dtype.is_complex])
+            for v in call.outputs:
+                for o in operands:
+                    if o.storage == v.storage:
+                        family[v.index] = family.get(o.index, o.index)
+                        break
+            if node[i] and call.mutated:
+                hot.update([family.get(v.index, v.index) for v in call.outputs if v.storage in call.mutated])
+
+
+def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) -> set[int]:
+    """Indices of the values that get a gradient."""
+    node, inner = recorded.node, recorded.inner
+    of, has_history = recorded.of, recorded.has_history
+    tracked = bool(recorded.hot)
+    needed: set[int] = set()
+    families: set[int] = set()
+
+    def need(value: Value) -> None:
+        if has_history(value):
+            needed.add(value.index)
+            families.add(of(value))
 
     for value in targets:
-        need(value, None)
+        if value.fact.dtype.is_floating_point or value.fact.dtype.is_complex:
+            need(value)
     for call in reversed(trace.calls):
-        needed = [values[v.index] for v in call.outputs if v.index in values]
-        needed += [storages[s] for s in call.mutated if s in storages]
-        if not needed:
+        if not node[call.index]:
             continue
-        stop = None if None in needed else needed[0]
-        blocked = not call.grad_enabled or not call.op.differentiable or not _floating(call)
-        if gradient:
-            if not blocked:
-                for operand in call.operands:
-                    if operand.requires_grad:
-                        need(operand, None)
+        for v in call.outputs:
+            if v.index in needed or (tracked and call.mutated and of(v) in families):
+                break
+        else:
             continue
-        for operand in call.operands:
-            need(operand, (stop or call) if blocked else stop)
-    return found
+        operands: Iterable[Value] = inner.get(v.index, call.operands)
+        if not tracked:
+            needed.update([o.index for o in _with_gradient(call, operands, needed) if o.requires_grad])
+        else:
+            for o in _with_gradient(call, operands, needed):
+                need(o)
+    return needed
+
+
+def _with_gradient(call: Call, operands: Iterable[Value], needed: set[int]) -> Iterable[Value]:
+    """The operands a recorded call passes a gradient to."""
+    name = call.signature.op.name
+    if name in _READ_FOR_SHAPE:
+        skipped = _READ_FOR_SHAPE[name]
+        return [o for i, o in enumerate(operands) if i != skipped]
+    if name in _ONE_TO_ONE and len(call.outputs) == len(call.operands):
+        return [o for o, v in zip(call.operands, call.outputs) if v.index in needed]
+    return operands
+
+
+def _data_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) -> dict[int, Path]:
+    """The best path of every value that reaches the targets."""
+    values: dict[int, Path] = {}
+    storages: dict[int, Path] = {}
+
+    def need(value: Value, path: Path) -> None:
+        for known, key in ((values, value.index), (storages, value.storage)):
+            if key not in known or path.level < known[key].level:
+                known[key] = path
+
+    start = Path(GRADIENT, None)
+    for value in targets:
+        need(value, start)
+    for call in reversed(trace.calls):
+        found = [values[v.index] for v in call.outputs if v.index in values]
+        found += [storages[s] for s in call.mutated if s in storages]
+        if not found:
+            continue
+        path = min(found, key=_level)
+        for value, level in _reads(call, recorded, values):
+            if level > path.level or (level == DATA == path.level and path.stop is None):
+                # what has no history of its own lost it further up
+                need(value, Path(level, call if level == SHAPE or recorded.has_history(value) else None))
+            else:
+                need(value, path)
+    return values
+
+
+def _level(path: Path) -> int:
+    return path.level
+
+
+def _reads(call: Call, recorded: _Recorded, needed: Mapping[int, Path]) -> Iterator[tuple[Value, int]]:
+    """Each operand with the most that this call lets through of it."""
+    asked = [v for v in call.outputs if call.mutated or v.index in needed]
+    through = GRADIENT if recorded.node[call.index] and any(recorded.has_history(v) for v in asked) else DATA
+    inner = [o for v in call.outputs if v.index in recorded.inner for o in recorded.inner[v.index]]
+    if inner:
+        yield from ((o, GRADIENT) for o in inner)
+        through = DATA
+    name = call.signature.op.name
+    for i, operand in enumerate(call.operands):
+        if _READ_FOR_SHAPE.get(name) == i:
+            yield operand, SHAPE
+        elif name not in _ONE_TO_ONE or len(call.outputs) != len(call.operands) or call.outputs[i].index in needed:
+            yield operand, through
 
 
 def _floating(call: Call) -> bool:
@@ -77,18 +216,29 @@ def _floating(call: Call) -> bool:
 
 
 def chosen_outputs(trace: Trace, names: str | Iterable[str] | None) -> list[Value]:
-    """The values of some of the model's outputs: keys of a dict it returns, or positions in a tuple ("0", "1")."""
+    """The values of some of the model's outputs: keys of a dict it returns, or positions in a tuple ("0", "1"), and
+    with dots what is inside ("aux.0"). Raises :class:`~fxcount.errors.InputError` for one it has not."""
     if names is None:
         return list(trace.values_out())
-    tree = trace.outputs
+    return [v for n in ([names] if isinstance(names, str) else names) for v in values_in(_output(trace.outputs, n))]
+
+
+def _output(tree: object, name: str) -> object:
+    """What ``name`` stands for in the tree of outputs; a key may have dots of its own."""
+    choices = _choices(tree)
+    if name in choices:
+        return choices[name]
+    for key, inner in choices.items():
+        if name.startswith(f"{key}."):
+            return _output(inner, name[len(key) + 1 :])
+    raise InputError(f"the model has no output {name!r}", hint=f"its outputs are {', '.join(choices)}")
+
+
+def _choices(tree: object) -> dict[str, object]:
     if isinstance(tree, dict):
-        known = {str(k): v for k, v in tree.items()}
-    elif isinstance(tree, (tuple, list)):
-        known = {str(i): v for i, v in enumerate(tree)}
-    else:
-        known = {"0": tree}
-    wanted = [names] if isinstance(names, str) else list(names)
-    missing = [n for n in wanted if n not in known]
-    if missing:
-        raise InputError(f"the model has no output {missing[0]!r}", hint=f"its outputs are {', '.join(known)}")
-    return [v for n in wanted for v in values_in(known[n])]
+        return {str(k): v for k, v in tree.items()}
+    if isinstance(tree, Opaque):
+        return {str(i): v for i, v in enumerate(tree.values)}
+    if isinstance(tree, (tuple, list)):
+        return {str(i): v for i, v in enumerate(tree)}
+    return {"0": tree}

@@ -1,49 +1,101 @@
-"""Parameters: every unique one counted once, by storage, with its names, state and uses."""
+"""Parameters: every unique one counted once, by storage, with its names, state, uses, and the groups that share it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import torch
 
-from fxcount.passes.gradients import Reach, chosen_outputs, reach
+from fxcount.passes.buffers import BufferRow, buffer_rows
+from fxcount.passes.death import Cause, Coroner
+from fxcount.passes.gradients import chosen_outputs, reach
+from fxcount.passes.sharing import SharingGroup, sharing_groups, unshared_elements
+from fxcount.passes.uses import Use, uses_of
 from fxcount.trace.tape import Declared, Trace
 
-__all__ = ["ParameterRow", "Parameters", "parameters", "state_bytes"]
-
-Liveness = Literal["trainable", "frozen", "dead"]
+__all__ = ["STATES", "ParameterRow", "ParameterTotals", "Parameters", "parameters", "state_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterRow:
-    """One parameter: all its names, elements, dtype, whether it asks for a gradient, how many ops use it, whether it
-    ``gets_gradient`` from the outputs, whether it is ``dead``, and the ``reason`` for that."""
+    """One parameter: all its names, elements (``unique``: those no earlier row has counted), dtype, whether it asks for
+    a gradient, how many ops use it and which (``used_by``), whether it ``gets_gradient`` from the outputs, whether it is
+    ``dead``, the ``cause`` and the ``reason`` for that, and whether others hold some of its elements (``shared``)."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     numel: int
+    unique: int
     dtype: torch.dtype
     requires_grad: bool
     uses: int
     gets_gradient: bool
     dead: bool
+    cause: Cause | Literal[""]
     reason: str
+    shared: bool
+    used_by: tuple[Use, ...] = field(repr=False)
 
     @property
     def name(self) -> str:
         return self.names[0]
 
     @property
-    def shared(self) -> bool:
-        return len(self.names) > 1
+    def nbytes(self) -> int:
+        """Bytes it costs, each counted once."""
+        return self.unique * self.dtype.itemsize
+
+
+STATES: dict[str, Callable[[ParameterRow], bool]] = {
+    "trainable": lambda r: r.requires_grad,
+    "frozen": lambda r: not r.requires_grad,
+    "shared": lambda r: r.shared,
+    "dead": lambda r: r.dead,
+}
+"""What may be asked of a parameter; one may be in several states."""
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterTotals:
+    """Some of the parameters: how many, their elements and bytes, and how many elements are trainable, frozen, shared,
+    dead."""
+
+    key: str
+    parameters: int
+    numel: int
+    nbytes: int
+    trainable: int
+    frozen: int
+    shared: int
+    dead: int
+
+    @staticmethod
+    def of(key: str, rows: Iterable[ParameterRow]) -> ParameterTotals:
+        found = list(rows)
+        trainable = sum([r.unique for r in found if r.requires_grad])
+        numel = sum([r.unique for r in found])
+        shared = sum([r.unique for r in found if r.shared])
+        dead = sum([r.unique for r in found if r.dead])
+        nbytes = sum([r.nbytes for r in found])
+        return ParameterTotals(key, len(found), numel, nbytes, trainable, numel - trainable, shared, dead)
+
+
+@dataclass(frozen=True)
 class Parameters:
-    """Elements of unique parameters, each counted once. ``dead``: of no effect on the outputs, or asking for a gradient
-    that no output gives it; ``bytes``: over all dtypes."""
+    """Elements of unique parameters, each counted once. ``shared``: of parameters with several names or with elements of
+    another; ``dead``: of no effect on the outputs, or asking for a gradient that no output gives it; ``bytes``: over all
+    dtypes.
+
+    >>> import torch, fxcount
+    >>> params = fxcount.analyze(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 2)), "B,3").params
+    >>> params.total, params.bytes, [r.name for r in params.rows("frozen")]
+    (32, 128, [])
+    >>> [(row.key, row.numel) for row in params.by_module(1)]
+    [('0', 20), ('1', 12)]
+    """
 
     total: int
     trainable: int
@@ -55,115 +107,111 @@ class Parameters:
     buffers: int
     buffer_bytes: int
     all_rows: tuple[ParameterRow, ...]
+    _trace: Trace = field(repr=False, compare=False)
+    _coroner: Coroner = field(repr=False, compare=False)
 
     def rows(self, state: str | None = None) -> list[ParameterRow]:
         """One record for each parameter; ``state`` is ``"trainable"``, ``"frozen"``, ``"shared"`` or ``"dead"``."""
         if state is None:
             return list(self.all_rows)
-        tests: dict[str, Callable[[ParameterRow], bool]] = {
-            "trainable": lambda r: r.requires_grad,
-            "frozen": lambda r: not r.requires_grad,
-            "shared": lambda r: r.shared,
-            "dead": lambda r: r.dead,
-        }
-        if state not in tests:
-            raise ValueError(f"unknown state {state!r}: use one of {', '.join(tests)}")
-        return [r for r in self.all_rows if tests[state](r)]
+        if state not in STATES:
+            raise ValueError(f"unknown state {state!r}: use one of {', '.join(STATES)}")
+        return [r for r in self.all_rows if STATES[state](r)]
+
+    @cached_property
+    def groups(self) -> tuple[SharingGroup, ...]:
+        """What is held once and used more than once, and weights derived from parameters."""
+        return sharing_groups(self._trace, self._coroner.uses)
+
+    @cached_property
+    def buffer_rows(self) -> tuple[BufferRow, ...]:
+        """One record for each buffer."""
+        return buffer_rows(self._trace, self._coroner)
+
+    def by_state(self) -> list[ParameterTotals]:
+        """Totals of each state; a parameter may be in several."""
+        return [ParameterTotals.of(state, self.rows(state)) for state in STATES]
+
+    def by_dtype(self) -> list[ParameterTotals]:
+        """Totals of each dtype."""
+        return _totals(self.all_rows, lambda r: str(r.dtype).removeprefix("torch."))
+
+    def by_module(self, depth: int | None = 1) -> list[ParameterTotals]:
+        """Totals of each module that holds parameters, down to ``depth`` levels ("": the model itself)."""
+        return _totals(self.all_rows, lambda r: ".".join(r.name.split(".")[:-1][:depth]))
+
+    def by_group(self) -> list[SharingGroup]:
+        """The sharing groups, those that save most first."""
+        return sorted(self.groups, key=lambda g: -g.bytes_saved)
+
+
+def _totals(rows: Iterable[ParameterRow], key: Callable[[ParameterRow], str]) -> list[ParameterTotals]:
+    by_key: dict[str, list[ParameterRow]] = {}
+    for row in rows:
+        by_key.setdefault(key(row), []).append(row)
+    return [ParameterTotals.of(name, found) for name, found in by_key.items()]
 
 
 def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Parameters:
     """Totals over the model's parameters and buffers, who uses them, and which are dead for these ``outputs``.
 
     A model none of whose outputs gives a gradient (all under ``no_grad``, or integers) is judged by its data alone.
+    Raises :class:`~fxcount.errors.InputError` for an output the model has not.
     """
     reached = reach(trace, chosen_outputs(trace, outputs))
-    uses: dict[str, int] = {}
-    for call in trace.calls:
-        for value in call.operands:
-            if value.origin == "parameter":
-                uses[value.name] = uses.get(value.name, 0) + 1
-    for value in trace.values_out():
-        if value.origin == "parameter":
-            uses[value.name] = uses.get(value.name, 0) + 1
-    called = {m.path for m in trace.modules}
+    uses = uses_of(trace)
+    coroner = Coroner(trace, uses, reached)
+    declared = [d for d in trace.declared if d.kind == "parameter"]
+    unique = _unique_elements(declared)
+    overlapping = _overlapping(declared)
     rows = []
-    counted: dict[int, list[tuple[int, int]]] = {}  # storage -> element ranges already counted
-    total = trainable = frozen = shared = dead = 0
-    by_dtype: dict[torch.dtype, int] = {}
-    for p in trace.declared:
-        if p.kind != "parameter":
-            continue
-        used = uses.get(p.names[0], 0)
-        reason = _reason(p, used, called, reached)
+    for d, fresh in zip(declared, unique):
+        name = d.names[0]
+        used_by = tuple(uses.get(name, ()))
+        death = coroner.death_of(d)
         rows.append(
             ParameterRow(
-                p.names, p.shape, p.numel, p.dtype, p.requires_grad, used, p.names[0] in reached.gradient, bool(reason), reason
+                d.names, d.shape, d.numel, fresh, d.dtype, d.requires_grad, len(used_by), name in reached.gradient,
+                death is not None, death.cause if death else "", death.reason if death else "",
+                len(d.names) > 1 or name in overlapping, used_by,
             )
         )  # fmt: skip
-        fresh = _fresh_elements(p, counted)
-        total += fresh
-        by_dtype[p.dtype] = by_dtype.get(p.dtype, 0) + fresh * p.dtype.itemsize
-        if p.requires_grad:
-            trainable += fresh
-        else:
-            frozen += fresh
-        if len(p.names) > 1:
-            shared += p.numel
-        if reason:
-            dead += fresh
-    buffers = [p for p in trace.declared if p.kind == "buffer"]
-    seen: dict[int, list[tuple[int, int]]] = {}
-    buffer_elements = [(p, _fresh_elements(p, seen)) for p in buffers]
+    by_dtype: dict[torch.dtype, int] = {}
+    for row in rows:
+        by_dtype[row.dtype] = by_dtype.get(row.dtype, 0) + row.nbytes
+    everything = ParameterTotals.of("", rows)
+    buffers = [d for d in trace.declared if d.kind == "buffer"]
+    elements = _unique_elements(buffers)
     return Parameters(
-        total, trainable, frozen, shared, dead, sum(by_dtype.values()), by_dtype,
-        sum(n for _, n in buffer_elements), sum(n * p.dtype.itemsize for p, n in buffer_elements), tuple(rows),
+        everything.numel, everything.trainable, everything.frozen, everything.shared, everything.dead, everything.nbytes, by_dtype,
+        sum(elements), sum([n * d.dtype.itemsize for d, n in zip(buffers, elements)]), tuple(rows), trace, coroner,
     )  # fmt: skip
 
 
 def state_bytes(trace: Trace, kind: Literal["parameter", "buffer"]) -> int:
     """Bytes of the model's parameters or buffers, each element counted once."""
-    seen: dict[int, list[tuple[int, int]]] = {}
-    return sum(_fresh_elements(p, seen) * p.dtype.itemsize for p in trace.declared if p.kind == kind)
+    declared = [d for d in trace.declared if d.kind == kind]
+    return sum([n * d.dtype.itemsize for d, n in zip(declared, _unique_elements(declared))])
 
 
-def _reason(p: Declared, used: int, called: set[str], reached: Reach) -> str:
-    """Why the parameter is dead; empty if it is not."""
-    name = p.names[0]
-    if not used:
-        owners = {n.rpartition(".")[0] for n in p.names}
-        if not owners & called:
-            return f"module {sorted(owners)[0] or '<model>'} is never called"
-        return "no op uses it"
-    if name not in reached.data:
-        return "what is computed from it does not reach an output"
-    if not p.requires_grad or name in reached.gradient or not reached.gradient:
-        return ""
-    call = reached.stopped.get(name)
-    if call is None:
-        return "it reaches the outputs without a gradient"
-    why = "under no_grad" if not call.grad_enabled else f"{call.op.name} passes none on"
-    return f"it reaches the outputs without a gradient: {why}" + (f" at {call.source}" if call.source else "")
+def _unique_elements(declared: Sequence[Declared]) -> list[int]:
+    """For each tensor, its elements that none before it has."""
+    taken: dict[int, list[tuple[int, int]]] = {}
+    return [unshared_elements(d, taken.setdefault(d.storage, [])) for d in declared]
 
 
-def _fresh_elements(p: Declared, counted: dict[int, list[tuple[int, int]]]) -> int:
-    """Elements of ``p`` that no earlier view of the same storage has counted.
-
-    A dense tensor is the interval of its offset; a strided view is taken as the interval it spans, at most its numel.
-    """
-    start, stop = p.offset, p.offset + p.span
-    taken = counted.setdefault(p.storage, [])
-    overlap = sum(max(0, min(stop, b) - max(start, a)) for a, b in taken)
-    _insert(taken, start, stop)
-    return max(0, min(p.numel, p.span - overlap))
-
-
-def _insert(taken: list[tuple[int, int]], start: int, stop: int) -> None:
-    """Add an interval to a list of disjoint ones."""
-    rest = []
-    for a, b in taken:
-        if b < start or a > stop:
-            rest.append((a, b))
-        else:
-            start, stop = min(a, start), max(b, stop)
-    rest.append((start, stop))
-    taken[:] = rest
+def _overlapping(declared: Sequence[Declared]) -> set[str]:
+    """Names of the parameters that have elements in common with another one."""
+    by_storage: dict[int, list[Declared]] = {}
+    for d in declared:
+        by_storage.setdefault(d.storage, []).append(d)
+    found: set[str] = set()
+    for several in by_storage.values():
+        if len(several) > 1:
+            ordered = sorted(several, key=lambda d: d.offset)
+            widest = ordered[0]  # of those so far, the one that ends last
+            for d in ordered[1:]:
+                if d.offset < widest.offset + widest.span and d.span:
+                    found.update((d.names[0], widest.names[0]))
+                widest = max(widest, d, key=lambda w: w.offset + w.span)
+    return found

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import AssumptionError, SizeError
 from fxcount.passes import Costs, Memory, Parameters, memory, parameters
 from fxcount.passes.cost import CallCost
 from fxcount.report.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows
-from fxcount.symbolic import Expr, Size, evaluate, max_, to_sympy
+from fxcount.symbolic import Expr, Size, Unbacked, evaluate, max_, to_sympy
 from fxcount.trace.tape import Call, Trace
+
+if TYPE_CHECKING:
+    from fxcount.report.conventions import ConventionRow
 
 __all__ = ["MemoryView", "Report"]
 
@@ -71,10 +74,46 @@ class Report:
         """Bytes written: each result once for each op."""
         return self._public(self.costs.total.write_bytes)
 
+    def count(self, convention: str = "fxcount") -> Any:
+        """What another tool would say of this model: its number in its own unit (``fxcount``: exact macs).
+
+        ``int``, or ``sympy.Expr`` while symbols remain. The conventions are in ``fxcount.report.conventions.CONVENTIONS``,
+        each with its unit, its source and its known mistakes. Raises :class:`~fxcount.errors.InputError` for a name that
+        is not among them.
+
+        >>> import torch, fxcount
+        >>> r = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
+        >>> r.count("torch"), r.count("fvcore"), r.at(B=7).count("torch")
+        (30*B, 15*B, 210)
+        """
+        from fxcount.report.conventions import count
+
+        return self.macs if convention == "fxcount" else self._public(count(self, convention))
+
+    def conventions(self, *names: str) -> list[ConventionRow]:
+        """One row for each convention (or those named): number, unit, and the ops by which it differs from exact macs.
+
+        >>> import torch, fxcount
+        >>> row, = fxcount.analyze(torch.nn.Linear(3, 5), (7, 3)).conventions("ptflops")
+        >>> row.number - row.exact, row.differences[0].kind, row.differences[0].rule
+        (35, 'Linear', 'products, and 1 per output element with a bias')
+        """
+        from fxcount.report.conventions import convention_rows
+
+        return convention_rows(self, names or None)
+
     @cached_property
     def params(self) -> Parameters:
         """Parameters, each unique one counted once: ``total``, ``trainable``, ``frozen``, ``shared``, ``dead``, ``bytes``."""
         return parameters(self.trace)
+
+    def params_for(self, outputs: str | Iterable[str]) -> Parameters:
+        """:attr:`params` judged by some of the outputs: what is dead for a loss made of ``"logits"`` alone?
+
+        ``outputs`` are keys of a dict the model returns or positions in a tuple; ``"aux.0"`` is what is inside. Raises
+        :class:`~fxcount.errors.InputError` for an output the model has not.
+        """
+        return parameters(self.trace, outputs)
 
     @cached_property
     def peaks(self) -> Memory:
@@ -128,6 +167,11 @@ class Report:
         return list(self.trace.scope.assumptions)
 
     @property
+    def unbacked(self) -> list[Unbacked]:
+        """Sizes that the data decide (``nonzero``, masks, boxes kept), each a symbol with its place, bound and default."""
+        return list(self.trace.scope.unbacked.by_name.values())
+
+    @property
     def uncounted(self) -> tuple[Call, ...]:
         """Calls of ops without a cost rule: if there are any, totals are lower bounds."""
         return self.costs.uncounted
@@ -150,18 +194,17 @@ class Report:
         return lower(self.trace)
 
     def at(self, **values: int) -> Report:
-        """The same report with numbers. Every symbol needs a value, of at least 1.
+        """The same report with numbers. Every symbol needs a value, of at least 1; data-dependent sizes have defaults.
 
         Raises :class:`~fxcount.errors.SizeError` for missing, unknown or impossible values and
         :class:`~fxcount.errors.AssumptionError` when the formulas do not hold at these sizes.
         """
-        symbols = self.trace.scope.hints
-        missing = [name for name in symbols if name not in values]
+        symbols, unbacked = self.trace.scope.hints, self.trace.scope.unbacked
+        asked = {n: h for n, h in symbols.items() if n not in unbacked.by_name}
+        example = f"e.g. at({', '.join(f'{n}={values.get(n, h)}' for n, h in asked.items())})"
+        missing = [name for name in asked if name not in values]
         if missing:
-            raise SizeError(
-                f"at() needs a value for {', '.join(missing)}",
-                hint=f"e.g. at({', '.join(f'{n}={values.get(n, h)}' for n, h in symbols.items())})",
-            )
+            raise SizeError(f"at() needs a value for {', '.join(missing)}", hint=example)
         unknown = [name for name in values if name not in symbols]
         if unknown:
             raise SizeError(
@@ -170,10 +213,8 @@ class Report:
             )
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise SizeError(
-                    f"at({name}={value!r}): a size must be an integer of at least 1",
-                    hint=f"e.g. at({', '.join(f'{n}={h}' for n, h in symbols.items())})",
-                )
+                raise SizeError(f"at({name}={value!r}): a size must be an integer of at least 1", hint=example)
+        values = unbacked.completed(values)
         failed = self.trace.scope.check(values)
         if failed is not None:
             raise AssumptionError(
@@ -208,6 +249,46 @@ class Report:
         import json
 
         return json.dumps(self.to_dict(), indent=indent)
+
+    # -- the graph --------------------------------------------------------------------------------------------------
+    def to_networkx(self, depth: int | None = None) -> Any:
+        """A ``networkx.MultiDiGraph`` of inputs, ops, parameters, buffers, constants, modules and outputs.
+
+        Edges are data flow, parameter use, shared memory, further names and containment; docs/graph.md lists them. With
+        ``depth``, every module call that many levels below the model is one node.
+
+        >>> import torch, fxcount
+        >>> graph = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_networkx()
+        >>> [edge["argument"] for _, _, edge in graph.out_edges("parameter:weight", data=True)]
+        ['weight']
+        """
+        from fxcount.report.graphs.network import to_networkx
+
+        return to_networkx(self, depth)
+
+    def to_dot(self, depth: int | None = None) -> str:
+        """The graph for Graphviz: modules as nested clusters, shared and dead parameters in colours of their own."""
+        from fxcount.report.graphs.dot import to_dot
+
+        return to_dot(self, depth)
+
+    def to_graphml(self, depth: int | None = None) -> str:
+        """The graph as GraphML, which networkx, Gephi and yEd read."""
+        from fxcount.report.graphs.markup import to_graphml
+
+        return to_graphml(self, depth)
+
+    def to_gexf(self, depth: int | None = None) -> str:
+        """The graph as GEXF, which networkx and Gephi read."""
+        from fxcount.report.graphs.markup import to_gexf
+
+        return to_gexf(self, depth)
+
+    def to_graph_json(self, depth: int | None = None, indent: int | None = None) -> str:
+        """The graph as node-link JSON, with the whole report beside it: :func:`fxcount.load_report` brings it back."""
+        from fxcount.report.graphs.nodelink import to_graph_json
+
+        return to_graph_json(self, depth, indent)
 
     # -- internal ---------------------------------------------------------------------------------------------------
     def size(self, size: Size) -> Size:

@@ -20,10 +20,12 @@ from fxcount.symbolic.symint import SymSize, to_size, to_sym
 from fxcount.symbolic.sympy_ import from_sympy, to_sympy
 from fxcount.symbolic.symratio import SymRatio
 from fxcount.symbolic.text import to_latex, to_text
+from fxcount.symbolic.unbacked import BRANCH, Unbacked, UnbackedSizes, is_data_dependent
 from fxcount.symbolic.values import evaluate, free_symbols
 from fxcount.symbolic.zero import is_zero
 
 __all__ = [
+    "BRANCH",
     "SYM_FUNCTIONS",
     "Assumption",
     "Bounds",
@@ -33,6 +35,8 @@ __all__ = [
     "Size",
     "SymRatio",
     "SymSize",
+    "Unbacked",
+    "UnbackedSizes",
     "ceildiv",
     "dominates",
     "eval_rows",
@@ -41,6 +45,7 @@ __all__ = [
     "free_symbols",
     "from_rows",
     "from_sympy",
+    "is_data_dependent",
     "is_nonnegative",
     "is_zero",
     "lower_bound",

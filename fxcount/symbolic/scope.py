@@ -24,6 +24,7 @@ from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import Expr, Size, symbol
 from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.unbacked import UnbackedSizes
 from fxcount.symbolic.values import evaluate
 
 __all__ = ["Assumption", "Comparison", "Scope"]
@@ -40,6 +41,7 @@ class Scope:
         self.bounds: dict[str, tuple[int | None, int | None]] = {}
         self.assumptions: list[Assumption] = []
         self.where = where
+        self.unbacked = UnbackedSizes(self, {})
         self._facts = Facts({})
         self._values: dict[Size, int] = {}
         self._factors: dict[str, int] = {}  # values of symbols and floors at the sample values
@@ -69,10 +71,18 @@ class Scope:
             self.symbols[name], self.hints[name] = size, int(hint)
         if (lower, upper) != (1, None):
             for claim in (size - lower, *(() if upper is None else (upper - size,))):
-                if isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
-                    self._record(">=", claim, 0, "declared", "declared with the inputs")
+                self._declare(">=", claim, "declared with the inputs")
         self.bounds[name] = (lower, upper)
         return size
+
+    def learn_equal(self, a: Size, b: Size, reason: str) -> None:
+        """Declare ``a == b``, something about the data that no algebra can know."""
+        self._declare("==", a - b, reason)
+
+    def _declare(self, relation: Relation, claim: Size, reason: str) -> None:
+        proves = self._facts.proves_zero if relation == "==" else self._facts.proves_nonnegative
+        if isinstance(claim, Expr) and not proves(claim):
+            self._record(relation, claim, 0, "declared", reason)
 
     def hint(self, size: Size) -> int:
         """The value of the size at the sample values.
@@ -177,7 +187,7 @@ class Scope:
                 positive = size - 1
                 assert isinstance(positive, Expr)
                 return Assumption(">=", positive, 0, "declared", "sizes are at least 1", "")
-        return next((a for a in self.assumptions if not a.holds(values)), None)
+        return next((a for a in self.assumptions if not a.holds(values)), None) or self.unbacked.check(values)
 
     def _is_zero(self, d: Size, reason: str) -> bool:
         if isinstance(d, int):

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fxcount.errors import FxcountError, UnsupportedError
+from fxcount.errors import DataDependentError, FxcountError, UnsupportedError
 from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.common import facts_in
-from fxcount.ops.registry import Unknown
+from fxcount.ops.registry import Count, Unknown
 from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC
 
@@ -35,7 +35,10 @@ def record_unknown(tracer: Any, func: Callable[..., Any], args: tuple[Any, ...],
         flops = fake_call(func, a, k, _generic_hints((a, k)), None, formula)[1]
         return Work(macs=flops // 2, flops=flops)
 
-    entry = Op(name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name))
+    def counted(scope: Scope, count: Count, *a: Any, **k: Any) -> Any:
+        return fake_call(func, a, k, scope.hints, scope, count=count)[0]
+
+    entry = Op(name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted)
     tracer._resolved[func] = entry
     tracer.slow_ops.append(name)
     return tracer.record(entry, func, args, kwargs)
@@ -62,11 +65,12 @@ def _generic_hints(tree: Any) -> dict[str, int]:
 
 def fake_call(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], hints: Mapping[str, int],
-    scope: Scope | None, formula: Callable[..., Any] | None = None,
+    scope: Scope | None, formula: Callable[..., Any] | None = None, count: Count | None = None,
 ) -> tuple[Any, Size]:  # fmt: skip
     """Run ``func`` on fake tensors of symbolic shape; its result as facts, and its flops if a formula is given.
 
-    Decisions torch takes on the way become assumptions of ``scope``.
+    Decisions torch takes on the way become assumptions of ``scope``. Sizes that depend on data (``new_dynamic_size``) raise
+    :class:`~fxcount.errors.DataDependentError`, or become symbols of ``count``.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
@@ -92,6 +96,7 @@ def fake_call(
                 f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
                 hint="register a rule with fxcount.rule(...), or a fake implementation with torch.library.register_fake",
             ) from error
+        _name_unbacked(env, back, scope, getattr(func, "__name__", str(func)), count)
         storages = {t.untyped_storage()._cdata: i for i, t in reversed(list(enumerate(_tensors(fakes))))}
         flops: Size = 0
         if formula is not None:
@@ -100,6 +105,15 @@ def fake_call(
     if scope is not None:
         _adopt_guards(env, back, scope, getattr(func, "__name__", str(func)))
     return facts, flops
+
+
+def _name_unbacked(env: Any, back: dict[Any, str], scope: Scope | None, name: str, count: Count | None) -> None:
+    for symbol in env.var_to_range:
+        if symbol in back or not str(symbol).startswith("u") or scope is None:
+            continue
+        if count is None:
+            raise DataDependentError(f"{name}: the size of the result depends on the values of a tensor")
+        (back[symbol],) = free_symbols(count("size", f"a size that {name} finds in the data"))
 
 
 def _tensors(leaves: list[Any]) -> list[torch.Tensor]:

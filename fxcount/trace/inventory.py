@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,17 +18,31 @@ __all__ = ["Inventory", "take_inventory"]
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """``modules``: every path with its module, a shared module under each of its paths; ``names``: all names of a
-    parameter or buffer by the identity of the tensor; ``device`` and ``dtype`` are what inputs get by default."""
+    parameter or buffer by the identity of the tensor; ``aliases``: the paths of each module that has several; ``device``
+    and ``dtype`` are what inputs get by default."""
 
     modules: tuple[tuple[str, torch.nn.Module], ...]
     names: dict[int, tuple[str, ...]]
     declared: tuple[Declared, ...]
+    aliases: tuple[tuple[str, ...], ...]
     device: torch.device
     dtype: torch.dtype
 
     def unique_modules(self) -> list[torch.nn.Module]:
         """Each module once."""
         return list({id(m): m for _, m in self.modules}.values())
+
+    def reassigned(self) -> tuple[str, ...]:
+        """Names of the buffers in whose place there is now another tensor."""
+        return tuple(
+            [
+                f"{path}.{name}" if path else name
+                for path, module in self.modules
+                if module._buffers
+                for name, tensor in module._buffers.items()
+                if tensor is not None and id(tensor) not in self.names
+            ]
+        )
 
 
 def take_inventory(model: torch.nn.Module) -> Inventory:
@@ -37,6 +52,7 @@ def take_inventory(model: torch.nn.Module) -> Inventory:
     parameters: dict[int, torch.Tensor] = {}
     buffers: dict[int, torch.Tensor] = {}
     hidden: set[str] = set()
+    shadows: dict[str, str] = {}
     for path, module in modules:
         prefix = f"{path}." if path else ""
         for slot, found in ((module._parameters, parameters), (module._buffers, buffers)):
@@ -44,14 +60,42 @@ def take_inventory(model: torch.nn.Module) -> Inventory:
                 if tensor is not None:
                     names.setdefault(id(tensor), []).append(prefix + name)
                     found[id(tensor)] = tensor
+                    hiding = name if name in module.__dict__ else _derived_attribute(module, name)
+                    if hiding:
+                        shadows[prefix + name] = prefix + hiding
         for name in module._non_persistent_buffers_set:
             hidden.add(prefix + name)
     known = {key: tuple(listed) for key, listed in names.items()}
-    declared = tuple(_declared(t, known[key], hidden) for key, t in (*parameters.items(), *buffers.items()))
-    return Inventory(modules, known, declared, *_home([*parameters.values()], [*buffers.values()]))
+    declared = tuple(
+        [_declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
+    )  # fmt: skip
+    return Inventory(modules, known, declared, _aliases(modules), *_home([*parameters.values()], [*buffers.values()]))
 
 
-def _declared(tensor: torch.Tensor, names: tuple[str, ...], hidden: set[str]) -> Declared:
+def _aliases(modules: tuple[tuple[str, torch.nn.Module], ...]) -> tuple[tuple[str, ...], ...]:
+    """The paths of each module that is registered under several, in the order of the walk."""
+    paths: dict[int, list[str]] = {}
+    for path, module in modules:
+        paths.setdefault(id(module), []).append(path)
+    return tuple([tuple(found) for found in paths.values() if len(found) > 1]) if len(paths) < len(modules) else ()
+
+
+_ORIGINALS = ("_g", "_v", "_orig")
+"""Endings that torch's hooks for weight_norm, spectral_norm and pruning give to what they compute a weight from."""
+
+
+def _derived_attribute(module: torch.nn.Module, name: str) -> str:
+    """The plain attribute ``weight`` that a hook computes from ``weight_g``, ``weight_v`` or ``weight_orig``; or ""."""
+    if name.endswith(_ORIGINALS):
+        base = name.rpartition("_")[0]
+        if base in module.__dict__:
+            return base
+    return ""
+
+
+def _declared(
+    tensor: torch.Tensor, names: tuple[str, ...], hidden: set[str], shadows: Mapping[str, str]
+) -> Declared:
     if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
         raise InputError(
             f"the parameter {names[0]} is not initialised (a lazy module)",
@@ -64,7 +108,10 @@ def _declared(tensor: torch.Tensor, names: tuple[str, ...], hidden: set[str]) ->
     except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage
         storage, offset, span = id(tensor), 0, tensor.numel()
     kind: Literal["parameter", "buffer"] = "parameter" if isinstance(tensor, torch.nn.Parameter) else "buffer"
-    return Declared(kind, names, shape, tensor.dtype, tensor.requires_grad, storage, offset, span, names[0] not in hidden)
+    shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
+    return Declared(
+        kind, names, shape, tensor.dtype, tensor.requires_grad, storage, offset, span, names[0] not in hidden, shadow
+    )
 
 
 def _home(parameters: list[torch.Tensor], buffers: list[torch.Tensor]) -> tuple[torch.device, torch.dtype]:

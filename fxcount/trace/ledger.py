@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import torch
 
 from fxcount.ops import TensorFact
-from fxcount.symbolic import Scope, Size, SymSize
+from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace import constants
 from fxcount.trace.inventory import Inventory
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn, Storage, data_error
-from fxcount.trace.tape import Call, Event, ModuleCall, Origin, State, StorageInfo, Value
+from fxcount.trace.tape import Call, CustomFunction, Event, ModuleCall, Origin, Source, State, StorageInfo, Value
 
-__all__ = ["Ledger"]
+__all__ = ["SIZE_QUERIES", "Ledger"]
+
+SIZE_QUERIES = frozenset({"shape", "size", "numel", "nelement", "ndim", "dim", "stride", "nbytes", "__len__"})
+"""Questions to a tensor whose answer depends on its sizes."""
 
 
 class Ledger:
@@ -33,6 +37,10 @@ class Ledger:
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
         self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
         self._shared_storages: dict[int, Storage] = {}  # real untyped storage -> ours, for states that share memory
+        self.given_data: list[str] = []  # names of inputs whose data the user gave
+        self.notes: list[str] = []
+        self.functions: list[CustomFunction] = []
+        self.queries: dict[str, tuple[str, Source | None]] = {}
         self._kept: list[Any] = []  # real tensors whose id is a key above
         self._log: list[int] = []  # storage numbers; ~number for a death
         self._marks: list[int] = []  # length of the log when call i began
@@ -47,12 +55,34 @@ class Ledger:
         self.storages.append(StorageInfo(nbytes, origin, name, len(self.calls) if origin == "op" else -1))
         return Storage(index, self._log, constant)
 
-    def input(self, fact: TensorFact, name: str, requires_grad: bool = False) -> StandIn:
-        """A stand-in for an input of the model."""
-        storage = self.new_storage(fact.nbytes, "input", name)
+    def input(
+        self, fact: TensorFact, name: str, requires_grad: bool = False, data: torch.Tensor | None = None
+    ) -> StandIn:
+        """A stand-in for an input of the model; ``data`` if the user gave small integers that may be looked at."""
+        storage = self.new_storage(fact.nbytes, "input", name, constant=data is not None)
         value = Value(self._counter, fact, storage.index, "input", name, requires_grad=requires_grad)
         self._counter += 1
-        return StandIn.make(self, value, storage)
+        if data is not None:
+            storage.from_input = True
+            self.given_data.append(name)
+        return StandIn.make(self, value, storage, data)
+
+    def pass_on(self, result: Any, operands: list[StandIn]) -> None:
+        """What is computed from data the user gave depends on them."""
+        if any([o._storage.from_input for o in operands]):
+            for made in result if isinstance(result, (tuple, list)) else (result,):
+                if type(made) is StandIn:
+                    made._storage.from_input = True
+
+    def note_data(self, read: Sequence[StandIn]) -> None:
+        """Say where the model looks at data the user gave: the counts hold for these data."""
+        if any([x._storage.from_input for x in read]):
+            note = f"the values of {', '.join(self.given_data)} as given (read at {self.where()})"
+            self._note(note)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
     def state(self, tensor: torch.Tensor) -> StandIn:
         """The stand-in of a real tensor: a parameter, a buffer or, if the model does not own it, a constant."""
@@ -79,6 +109,14 @@ class Ledger:
         self._kept.append(tensor)
         self.states.append(State(value, names, tensor, names[0] not in self._non_persistent))
         return made
+
+    def note_query(self, tensor: Any, func: Any) -> None:
+        """Remember that the model read a shape, dtype or the like of one of its own tensors; the shape wins."""
+        names = self._state_names.get(id(tensor))
+        if names is not None:
+            what = func.__self__.__name__ if func.__name__ == "__get__" else func.__name__
+            if names[0] not in self.queries or (what in SIZE_QUERIES and self.queries[names[0]][0] not in SIZE_QUERIES):
+                self.queries[names[0]] = (what, find_source(sys._getframe(1)))
 
     def _storage_of(self, tensor: torch.Tensor, origin: Origin, name: str, fact: TensorFact, known: bool) -> Storage:
         try:
@@ -127,8 +165,20 @@ class Ledger:
                 symbols = symbols[0]
             return symbols
         if x._known is not None and x._storage.constant:
+            self.note_data((x,))
             return x._known.item()
+        dtype = x._value.fact.dtype
+        if what == "a bool" and BRANCH in self.scope.unbacked.given:
+            taken = bool(self.scope.unbacked.given[BRANCH])
+            self._note(f"a decision on data at {self.where()} was taken as {taken}")
+            return taken
+        if what != "a bool" and dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
+            return self.read_item(x)
         self.fail_on_data(x, what)
+
+    def read_item(self, x: StandIn) -> Any:
+        """The symbol of a number that only data know."""
+        raise NotImplementedError
 
     def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
         raise data_error(what, self.where(), x._value.origin == "input")
@@ -145,9 +195,12 @@ class Ledger:
             self._kept.append(module)
         index = len(self.modules)
         made = ModuleCall(
-            index, key, path, type(module).__name__, number, self._module, len(self._stack), len(self.calls)
-        )
+            index, key, path, type(module).__name__, number, self._module, len(self._stack), len(self.calls),
+            type(module),
+        )  # fmt: skip
         made.inputs = tuple(s._value.fact for s in args if type(s) is StandIn)
+        if args and not made.inputs:  # a list of tensors, as DenseNet's layers get it
+            made.inputs = tuple(constants.output_facts(args))
         self.modules.append(made)
         self._stack.append(self._module)
         self._module = index

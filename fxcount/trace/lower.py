@@ -11,8 +11,9 @@ record), ``module`` (path and call number) and ``source`` (file and line).
 from __future__ import annotations
 
 import operator
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,7 +28,15 @@ from fxcount.trace.tape import Call, Trace, Value
 __all__ = ["lower"]
 
 def lower(trace: Trace) -> torch.fx.GraphModule:
-    """An executable graph module over the tensor inputs of the traced call, in order."""
+    """An executable graph module over the tensor inputs of the traced call, in order.
+
+    Raises :class:`~fxcount.errors.UnsupportedError` for a trace that was read from a file, which has neither data nor code.
+    """
+    if not trace.executable:
+        raise UnsupportedError(
+            f"{trace.model_name} was read from a file, which holds neither tensors nor code: there is nothing to run",
+            hint="analyse the model itself to get its graph module",
+        )
     graph = _Lowering(trace).build()
     root = {_attribute(s.value.name): s.tensor for s in trace.states}
     return torch.fx.GraphModule(root, graph, class_name=trace.model_name)
@@ -51,16 +60,16 @@ class _Lowering:
             node = self.graph.placeholder(value.name.replace(".", "_").replace("[", "_").replace("]", "") or "x")
             node.meta["fact"] = value.fact
             self.nodes[value.index] = node
-        self._find_symbols()
+        self._find_symbols(self.trace.inputs)
         for call in self.trace.calls:
             self._call(call)
         self.graph.output(self._output(self.trace.outputs))
         return self.graph
 
     # -- sizes ------------------------------------------------------------------------------------------------------
-    def _find_symbols(self) -> None:
-        """For every symbol an input size that is ``scale*symbol + offset``."""
-        for value in self.trace.inputs:
+    def _find_symbols(self, values: Iterable[Value]) -> None:
+        """For every symbol that is not known yet a size that is ``scale*symbol + offset``."""
+        for value in values:
             for dim, size in enumerate(value.fact.shape):
                 names = sorted(free_symbols(size))
                 linear = _linear(size, names[0]) if len(names) == 1 else None
@@ -152,8 +161,13 @@ class _Lowering:
         node.meta["fact"] = call.outputs[0].fact if len(call.outputs) == 1 else tuple(v.fact for v in call.outputs)
         if type(call.result) is Value:
             self.nodes[call.result.index] = node
+        elif isinstance(call.result, Expr):  # the value of an integer tensor
+            names = free_symbols(call.result)
+            self.symbols.update(dict.fromkeys(names, node) if len(names) == 1 else {})
         else:
             self._unpack(node, call.result)
+        if self.trace.scope.unbacked.by_name:
+            self._find_symbols(call.outputs)
         if func is torch.Tensor.__setitem__:
             self.nodes[call.outputs[0].index] = args[0]  # operator.setitem returns nothing
 
@@ -180,8 +194,10 @@ class _Lowering:
 
 def _named(func: Callable[..., Any]) -> Callable[..., Any]:
     """``func``, or a wrapper if the name fx would write for it leads to something else (``torch._VF.stft``)."""
-    name = getattr(func, "__name__", "")
-    if not isinstance(func, types.BuiltinFunctionType) or getattr(torch, name, func) == func:
+    if not isinstance(func, types.BuiltinFunctionType):
+        return func
+    name = func.__name__
+    if getattr(sys.modules.get(func.__module__ or "torch"), name, None) == func:
         return func
 
     def builtin(*args: Any, **kwargs: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ import numpy as np
 import torch
 import torch.nn.functional
 
+from fxcount.trace.functions import applying
 from fxcount.trace.sources import raising_source
 from fxcount.trace.tracer import Tracer
+from fxcount.trace.vmap import vmapping
 
 __all__ = ["no_collection", "patched", "place_raised", "preserved"]
 
@@ -30,6 +33,10 @@ _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function
 
 def _no(*_: Any) -> bool:
     return False
+
+
+def _yes() -> bool:
+    return True
 
 
 @contextmanager
@@ -50,18 +57,28 @@ def patched(tracer: Tracer) -> Iterator[None]:
     saved: list[tuple[Any, str, Any]] = [(torch.nn.Module, "__call__", original_call)]
     saved += [(m, c, getattr(m, c)) for m in _FUNCTION_MODULES for c in _CHECKS if hasattr(m, c)]
     saved += [(torch.compiler, flag, getattr(torch.compiler, flag)) for flag in _FLAGS if hasattr(torch.compiler, flag)]
+    saved += [(m, c, getattr(m, c)) for m, c in _kernel_checks()]
     saved += [(torch, "vmap", torch.vmap)]
+    original_apply = vars(torch.autograd.Function)["apply"]  # the classmethod itself
+    saved += [(torch.autograd.Function, "apply", original_apply)]
+    apply = applying(tracer, original_apply.__func__)
     try:
         for owner, name, _ in saved[1:]:
-            setattr(owner, name, True if name in _FLAGS else _no)
-        from fxcount.trace.special import vmap
-
-        torch.vmap = vmap
+            setattr(owner, name, True if name in _FLAGS else _yes if name == "_has_ops" else _no)
+        torch.vmap = vmapping(tracer)
+        torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
         torch.nn.Module.__call__ = __call__  # type: ignore[method-assign]
         yield
     finally:
         for owner, name, value in saved:
             setattr(owner, name, value)
+
+
+def _kernel_checks() -> Iterator[tuple[Any, str]]:
+    """Checks of libraries, where loaded, that their compiled kernels are there: a trace runs none of them."""
+    torchvision = sys.modules.get("torchvision.extension")
+    if torchvision is not None:
+        yield torchvision, "_has_ops"
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from fxcount.errors import FxcountError, InputError
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
 from fxcount.trace.inventory import take_inventory
+from fxcount.trace.lengths import symbolic_lengths
 from fxcount.trace.outputs import collect
 from fxcount.trace.patches import no_collection, patched, place_raised, preserved
-from fxcount.trace.specs import InputSpec, default_hints, parse_inputs
+from fxcount.trace.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Trace
 from fxcount.trace.tracer import Tracer
@@ -38,10 +39,13 @@ def trace_model(
     """
     specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
     leaves, tree = pytree.tree_flatten(specs)
+    leaves = [leaf.value if isinstance(leaf, Plain) else leaf for leaf in leaves]
     tensors = [leaf for leaf in leaves if isinstance(leaf, InputSpec)]
     _check_call(model, specs)
     held = take_inventory(model)
-    scope = Scope(default_hints(tensors, hints or {}))
+    scope = Scope({})
+    for name, hint in default_hints(tensors, hints or {}, scope.unbacked).items():
+        scope.declare(name, hint)
     tracer = Tracer(scope, registry, held, progress)
     scope.where = tracer.where
     labels = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(specs)[0]]
@@ -50,6 +54,7 @@ def trace_model(
             TensorFact(leaf.shape, leaf.dtype or held.dtype, leaf.device or held.device, leaf.strides),
             _label(label, model),
             leaf.requires_grad,
+            leaf.data,
         )
         if isinstance(leaf, InputSpec)
         else leaf
@@ -58,7 +63,8 @@ def trace_model(
     inputs = [s._value for s in stand_ins if isinstance(s, StandIn)]
     call_args, call_kwargs = pytree.tree_unflatten(stand_ins, tree)
     del stand_ins
-    with no_collection(), preserved(held.unique_modules()), patched(tracer):
+    modules = held.unique_modules()
+    with no_collection(), preserved(modules), patched(tracer), symbolic_lengths(modules):
         try:
             with tracer:
                 result = model(*call_args, **call_kwargs)
@@ -72,11 +78,14 @@ def trace_model(
         events = tracer.events()
         scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, tracer.state)
+        reassigned = held.reassigned()
+    scope.unbacked.check_given()
     return Trace(
         model_name=type(model).__name__, scope=scope, inputs=inputs, calls=tracer.calls, modules=tracer.modules,
         states=tracer.states, storages=tracer.storages, events=events, outputs=outputs,
         module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=tracer.signatures,
-        declared=held.declared, input_tree=(tree, leaves),
+        declared=held.declared, input_tree=(tree, leaves), notes=tracer.notes,
+        functions=tuple(tracer.functions), aliases=held.aliases, queries=tracer.queries, reassigned=reassigned,
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from types import CodeType, FrameType, TracebackType
 
 import torch
 
+from fxcount.errors import FxcountError
 from fxcount.trace.tape import Source
 
-__all__ = ["find_source", "raising_source"]
+__all__ = ["find_source", "raised_by_us", "raising_source"]
 
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _MODULES = os.path.join(_TORCH, "nn", "modules") + os.sep
@@ -27,7 +28,7 @@ def _kind(code: CodeType) -> str:
     """"" for the user's code, else "torch", "module" (a forward of ``torch.nn``), "ours", or "outermost"."""
     name = code.co_filename
     if name.startswith(_TORCH):
-        return "module" if name.startswith(_MODULES) and code.co_name != "_call_impl" else "torch"
+        return "module" if name.startswith(_MODULES) and not code.co_name.endswith("_call_impl") else "torch"
     if name == _OUTERMOST:
         return "outermost"
     return "ours" if name.startswith((*_OURS, "<")) else ""
@@ -57,3 +58,13 @@ def raising_source(traceback: TracebackType | None) -> Source | None:
         found[_kind(code)] = Source(code, traceback.tb_lasti)
         traceback = traceback.tb_next
     return found.get("") or found.get("module")
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether an exception that is none of fxcount's own kind came out of fxcount's code: a defect, not the model's error."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if isinstance(error, FxcountError) or traceback is None:
+        return False
+    return traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE + os.sep)

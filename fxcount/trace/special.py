@@ -1,4 +1,4 @@
-"""Callables that are not plain ops: metadata queries, tensor literals, properties, queries for data, vmap.
+"""Callables that are not plain ops: metadata queries, tensor literals, properties, queries for data.
 
 Reached only for what the registry does not know, so nothing here is on the hot path.
 """
@@ -16,7 +16,7 @@ from fxcount.symbolic import SymSize
 from fxcount.trace.standin import StandIn
 from fxcount.trace.tracer import Tracer
 
-__all__ = ["handle", "vmap"]
+__all__ = ["handle"]
 
 
 def handle(tracer: Tracer, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -29,8 +29,11 @@ def handle(tracer: Tracer, func: Callable[..., Any], args: tuple[Any, ...], kwar
     if metadata is not None and args and type(args[0]) is StandIn:
         return metadata(*args, **kwargs)
     if not stand_ins and (metadata is not None or not _touches_state(tracer, args, kwargs)):
+        if metadata is not None and args:
+            tracer.note_query(args[0], func)
         return func(*args, **kwargs)  # nothing of the model's data flow: runs for real
     if getattr(func, "__name__", "") == "__get__" and not stand_ins:
+        tracer.note_query(args[0], func)
         return func(*args, **kwargs)
     try:
         entry = tracer.registry[func]
@@ -235,19 +238,9 @@ def _data_query(name: str) -> Callable[..., Any]:
     return answer
 
 
-def vmap(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Stands in for ``torch.vmap`` while tracing: real tensors pass, stand-ins have no batching rules."""
-
-    def mapped(*inputs: Any, **named: Any) -> Any:
-        if _has_stand_in(inputs) or _has_stand_in(named.values()):
-            raise UnsupportedError(
-                "the model uses torch.vmap over tensors of the analysis",
-                hint="write the batch dimension out, e.g. by broadcasting",
-            )
-        with torch._C.DisableTorchFunction():
-            return torch._functorch.apis.vmap(func, *args, **kwargs)(*inputs, **named)
-
-    return mapped
+def _passes(tracer: Tracer, x: torch.Tensor) -> torch.Tensor:
+    """Validation (``torch._check_tensor_all``, distributions) asks whether data are as they must be: an analysis says yes."""
+    return torch.tensor(True)
 
 
 def _ignore(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
@@ -281,6 +274,8 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.Tensor.allclose: _data_query("allclose"),
     torch.is_nonzero: _data_query("is_nonzero"),
     torch.Tensor.is_nonzero: _data_query("is_nonzero"),
+    torch.Tensor._is_all_true: _passes,
+    torch._is_all_true: _passes,
     torch.Tensor.pin_memory: _ignore,
     torch.Tensor.share_memory_: _ignore,
     torch.Tensor.record_stream: _ignore,

@@ -4,7 +4,8 @@
 ``"B,3,H,W"``                             a shape; names are symbols, the dtype is the model's
 ``"i64[B,S]"``, ``"f32[B,3,32*h,32*w]"``  dtype and shape; sizes are expressions of symbols
 ``("B", 3, "H", "W")``, ``(1, 3, 8, 8)``  a shape as list or tuple
-a tensor (real, meta or fake)             its shape, dtype and device; never its data
+a tensor (real, meta or fake)             its shape, dtype and device; the data of a few integers or booleans on
+                                          the CPU (image grids, lengths) if the model asks for them
 lists, tuples, dicts of these             nested inputs
 anything else                             passed to the model as it is
 ========================================  ===========================================================
@@ -14,15 +15,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from fxcount.errors import InputError, SizeError
-from fxcount.symbolic import Size, evaluate, free_symbols, parse
+from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 
-__all__ = ["DEFAULT_HINTS", "InputSpec", "default_hints", "parse_inputs"]
+__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs"]
 
 DTYPES: Mapping[str, torch.dtype] = {
     "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
@@ -37,6 +38,9 @@ DEFAULT_HINTS: Mapping[str, int] = {
 }  # fmt: skip
 """Sizes at which the model's decisions are taken, by symbol name; other names get distinct primes."""
 
+MAX_READ_NUMEL = 4096
+"""Integer inputs of more elements than this are never looked at."""
+
 _PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
 _WITH_DTYPE = re.compile(r"^\s*(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
 
@@ -50,6 +54,14 @@ class InputSpec:
     device: torch.device | None = None
     requires_grad: bool = False
     strides: tuple[Size, ...] | None = None
+    data: torch.Tensor | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An argument that the model gets as it is, though it may read like a shape."""
+
+    value: Any
 
 
 def parse_inputs(given: Any) -> Any:
@@ -61,8 +73,8 @@ def parse_inputs(given: Any) -> Any:
     if isinstance(given, torch.Tensor):
         shape = tuple(int(s) for s in given.shape)
         strides = tuple(int(s) for s in given.stride()) if given.layout is torch.strided and not given.is_contiguous() else None
-        return InputSpec(shape, given.dtype, given.device, given.requires_grad, strides)
-    if isinstance(given, InputSpec):
+        return InputSpec(shape, given.dtype, given.device, given.requires_grad, strides, _readable(given))
+    if isinstance(given, (InputSpec, Plain)):
         return given
     if isinstance(given, str):
         return _parse_text(given)
@@ -77,6 +89,13 @@ def parse_inputs(given: Any) -> Any:
     if isinstance(given, dict):
         return {k: parse_inputs(v) for k, v in given.items()}
     return given
+
+
+def _readable(given: torch.Tensor) -> torch.Tensor | None:
+    """The tensor itself if a model may look at its values: a few integers or booleans on the CPU."""
+    if given.dtype.is_floating_point or given.dtype.is_complex or given.numel() > MAX_READ_NUMEL:
+        return None
+    return given if type(given) is torch.Tensor and given.device.type == "cpu" else None
 
 
 def _is_shape(given: Any) -> bool:
@@ -127,8 +146,12 @@ def _positive(sizes: tuple[Size, ...], text: str) -> tuple[Size, ...]:
     return sizes
 
 
-def default_hints(specs: Iterable[InputSpec], given: Mapping[str, int]) -> dict[str, int]:
+def default_hints(
+    specs: Iterable[InputSpec], given: Mapping[str, int], unbacked: UnbackedSizes | None = None
+) -> dict[str, int]:
     """A hint for every symbol of the inputs: the user's, else by name, else a prime of its own.
+
+    Hints for sizes that data decide (``nonzero_1``) are left with ``unbacked``, which will meet them.
 
     A lower-case name in a size such as ``32*h`` is scaled so that the size comes near the upper-case name's hint.
 
@@ -137,17 +160,21 @@ def default_hints(specs: Iterable[InputSpec], given: Mapping[str, int]) -> dict[
     """
     sizes = [s for spec in specs for s in spec.shape]
     names = sorted({name for s in sizes for name in free_symbols(s)})
-    unknown = set(given) - set(names)
+    unknown = {name for name in set(given) - set(names) if unbacked is None or not is_data_dependent(name)}
     if unknown:
         raise InputError(
             f"hints given for {', '.join(sorted(unknown))}, but the inputs have the symbols {', '.join(names) or 'none'}",
             hint="give hints only for names that occur in the input shapes",
         )
     for name, value in given.items():
+        if name == BRANCH and value in (0, 1):
+            continue
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(
                 f"the hint {name}={value!r} is not a positive integer", hint="a hint is a size at which the model runs"
             )
+    if unbacked is not None:
+        unbacked.given.update({name: given[name] for name in set(given) - set(names)})
     hints: dict[str, int] = {}
     primes = iter(p for p in _PRIMES)
     for name in names:

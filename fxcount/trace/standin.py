@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["StandIn", "Storage"]
 
 
+_MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
+
+
 class Storage:
     """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
 
-    __slots__ = ("__weakref__", "constant", "index", "log")
+    __slots__ = ("__weakref__", "constant", "from_input", "index", "log")
 
     def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
         self.index = index
         self.log = log
         self.constant = constant  # whether the data of all stand-ins on it are known
+        self.from_input = False  # whether these data were given by the user, or computed from such
         log.append(index)
 
     def __del__(self) -> None:
@@ -187,6 +191,7 @@ class StandIn(torch.Tensor):
     # -- data: known only of constants ----------------------------------------------------------------------------
     def _data(self, what: str) -> Any:
         if self._known is not None and self._storage.constant:
+            self._tracer.note_data((self,))
             return self._known
         self._tracer.fail_on_data(self, what)
 
@@ -205,7 +210,13 @@ class StandIn(torch.Tensor):
 
     def tolist(self) -> Any:
         known = self.__dict__.get("_symbols")
-        return known if known is not None else self._data("tolist()").tolist()
+        if known is not None:
+            return known
+        fact = self._value.fact
+        unknown = self._known is None or not self._storage.constant
+        if unknown and fact.dtype is not torch.bool and type(fact.numel) is int and fact.numel <= _MAX_LISTED:
+            return [part.tolist() for part in self.unbind(0)] if fact.shape else self.item()
+        return self._data("tolist()").tolist()
 
     def __bool__(self) -> bool:
         return bool(self._tracer.scalar(self, "a bool"))
@@ -238,6 +249,6 @@ def data_error(what: str, where: str, known_input: bool) -> DataDependentError:
     return DataDependentError(
         f"the model asks for {what} of a tensor whose data are not known without running it",
         where=where,
-        hint="make the decision on shapes or on a Python value, keep it in tensors (torch.where), or analyse the "
-        "part of the model before or after that line on its own",
+        hint="make the decision on shapes or on a Python value, keep it in tensors (torch.where), give small integer inputs "
+        "as tensors with their data, or say which way all such decisions go: hints={'branch': 0} or 1",
     )

@@ -19,7 +19,10 @@ from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.registry import Op
 from fxcount.symbolic import Scope, Size
 
-__all__ = ["Call", "Declared", "Event", "ModuleCall", "Origin", "Signature", "Source", "State", "StorageInfo", "Trace", "Value"]
+__all__ = [
+    "Call", "CustomFunction", "Declared", "Event", "ModuleCall", "Origin", "Signature", "Source", "State",
+    "StorageInfo", "Trace", "Value",
+]  # fmt: skip
 
 Origin = Literal["op", "input", "parameter", "buffer", "constant"]
 
@@ -82,16 +85,18 @@ class ModuleCall:
     """One call of an ``nn.Module``: its path, the how-manieth call of that module it is, and the calls inside."""
 
     __slots__ = (
-        "class_name", "depth", "index", "inputs", "module_id", "number", "outputs", "parent", "path", "start", "stop",
+        "class_name", "depth", "index", "inputs", "kind", "module_id", "number", "outputs", "parent", "path", "start", "stop",
     )  # fmt: skip
 
     def __init__(
-        self, index: int, module_id: int, path: str, class_name: str, number: int, parent: int, depth: int, start: int
-    ) -> None:
+        self, index: int, module_id: int, path: str, class_name: str, number: int, parent: int, depth: int, start: int,
+        kind: type[torch.nn.Module] | None = None,
+    ) -> None:  # fmt: skip
         self.index = index
         self.module_id = module_id
         self.path = path
         self.class_name = class_name
+        self.kind = kind  # the class itself; None if read from a file
         self.number = number
         self.parent = parent
         self.depth = depth
@@ -187,7 +192,8 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A parameter or buffer the model registers, used or not; ``span``: elements from its first to its last."""
+    """A parameter or buffer the model registers, used or not; ``span``: elements from its first to its last;
+    ``shadowed_by``: a plain attribute that hides it, or that is computed with in its place."""
 
     kind: Literal["parameter", "buffer"]
     names: tuple[str, ...]
@@ -198,10 +204,23 @@ class Declared:
     offset: int
     span: int
     persistent: bool = True
+    shadowed_by: str = ""
 
     @property
     def numel(self) -> int:
         return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomFunction:
+    """One call of a ``torch.autograd.Function``: its own backward takes gradients from its results to its inputs, past the
+    calls ``start`` to ``stop`` inside, which ran without gradients."""
+
+    name: str
+    start: int
+    stop: int
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
 
 
 @dataclass(slots=True)
@@ -223,6 +242,11 @@ class Trace:
     frontend: str = "trace"
     input_tree: Any = None
     notes: list[str] = field(default_factory=list)
+    executable: bool = True  # False if read from a file, which holds neither data nor code
+    functions: tuple[CustomFunction, ...] = ()
+    aliases: tuple[tuple[str, ...], ...] = ()  # paths of each module that is registered under several
+    queries: dict[str, tuple[str, Source | None]] = field(default_factory=dict)  # parameter -> metadata read of it, where
+    reassigned: tuple[str, ...] = ()  # buffers in whose place the forward put another tensor
 
     def values_out(self) -> tuple[Value, ...]:
         """The values that leave the model."""

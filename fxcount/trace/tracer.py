@@ -23,6 +23,7 @@ from fxcount.trace.ledger import Ledger
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Call, Signature, Value
+from fxcount.trace.unbacked import ITEM, Numbers
 
 __all__ = ["Tracer"]
 
@@ -45,6 +46,7 @@ class Tracer(Ledger, TorchFunctionMode):
         self._memo: dict[tuple[Any, ...], Signature] = {}
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
+        self.numbers = Numbers(self)
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
         self.progress = progress
 
@@ -103,7 +105,7 @@ class Tracer(Ledger, TorchFunctionMode):
                     break
         known = None
         if entry.inplace or out is not None:
-            target = operands[0] if out is None else out
+            target = operands[0] if out is None else out if type(out) is StandIn else self.state(out)
             result = self._write(call, target, signature.result, operands, requires_grad, out is not None)
         else:
             if all([o._storage.constant for o in operands]):
@@ -111,12 +113,14 @@ class Tracer(Ledger, TorchFunctionMode):
             outputs: list[Value] = []
             result = self._wrap(signature.result, call, operands, outputs, requires_grad, known)
             call.outputs = tuple(outputs)
+            if known is not None and self.given_data:
+                self.pass_on(result, operands)
             if type(result) is tuple:
                 result = constants.named_result(entry, result)
             if entry.writes:
                 self._mark_written(call, args, kwargs)
         if out is not None:
-            call.kwargs = {**recorded_kwargs, "out": out._value}
+            call.kwargs = {**recorded_kwargs, "out": target._value}
         call.result = values_of_result(result)
         self.calls.append(call)
         if self.progress is not None:
@@ -204,13 +208,18 @@ class Tracer(Ledger, TorchFunctionMode):
         self.signatures.append(signature)
         return signature
 
+    def read_item(self, x: StandIn) -> Any:
+        found = self.record(ITEM, torch.Tensor.item, (x,), None)
+        floating = x._value.fact.dtype.is_floating_point and isinstance(found, SymSize)
+        return SymRatio(found.expr, 1, float(found.hint), True, self.scope) if floating else found
+
     def _infer_from_data(
         self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
         recorded: tuple[Any, ...], recorded_kwargs: dict[str, Any], operands: list[StandIn],
     ) -> Signature:  # fmt: skip
         """The signature of a call whose sizes depend on data, where the data that matter are known constants.
 
-        Raises the rule's own :class:`~fxcount.errors.DataDependentError` where they are not. Never memoised.
+        Where they are not, the numbers that matter become symbols. Never memoised.
         """
         if all([o._storage.constant for o in operands]):
             known = constants.compute(entry, func, args, kwargs, None)
@@ -218,9 +227,13 @@ class Tracer(Ledger, TorchFunctionMode):
                 facts = tuple([facts_of_arguments(a) for a in recorded])
                 signature = Signature(entry, facts, {}, constants.facts_of(known))
                 self.signatures.append(signature)
+                self.note_data(operands)
                 return signature
         data = {o._value: o._known for o in operands if o._storage.constant and o._known is not None}
-        return self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
+        try:
+            return self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
+        except DataDependentError as error:
+            return self.numbers.infer(entry, recorded, recorded_kwargs, operands, error)
 
     def _check_in_place(self, entry: Op, target: TensorFact, result: TensorFact) -> None:
         same = result.ndim == target.ndim and all(
@@ -256,6 +269,8 @@ class Tracer(Ledger, TorchFunctionMode):
         else:
             return r
         floating = r.dtype.is_floating_point or r.dtype.is_complex
+        if requires_grad and type(call.op.differentiable) is tuple:
+            floating = floating and call.op.differentiable[len(outputs)]
         value = Value(
             self._counter, r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
         )  # fmt: skip

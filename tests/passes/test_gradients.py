@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,28 +10,12 @@ import pytest
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
 
 import fxcount
 from tests.oracles import as_traced
-from tests.zoo import CASES, inputs
-
-SIZES = {
-    "resnet18": {"B": 2, "H": 61, "W": 67},
-    "mobilenet_v3_small": {"B": 2, "H": 61, "W": 67},
-    "shufflenet_v2_x0_5": {"B": 2, "H": 61, "W": 67},
-    "googlenet": {"B": 2, "H": 61, "W": 67},
-    "swin_t": {"B": 1, "H": 127, "W": 118},
-    "timm_vit": {"B": 2},
-    "timm_mobilevit": {"B": 2, "H": 96, "W": 64},
-    "timm_ghostnet": {"B": 2, "H": 61, "W": 67},
-    "timm_poolformer": {"B": 2, "H": 61, "W": 67},
-    "llama": {"B": 2, "S": 17},
-    "llama_cached": {"B": 2, "S": 17},
-    "bert": {"B": 2, "S": 17},
-    "gpt2": {"B": 2, "S": 17},
-    "t5": {"B": 2, "S": 17, "T": 11},
-    "whisper": {"B": 2, "T": 11},
-}
+from tests.passes.gradient_zoo import MODELS, Model
+from tests.zoo import inputs
 
 
 def with_gradient(model: nn.Module, result: Any) -> set[str]:
@@ -46,17 +31,23 @@ def predicted(report: fxcount.Report) -> set[str]:
     return {r.name for r in report.params.rows() if r.gets_gradient}
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_real_models(name: str) -> None:
-    case = CASES[name]
-    model = case.on("cpu").train() if name != "swin_t" else case.on("cpu")
-    report = case.analyse(model)
-    args, kwargs = inputs(case.args, SIZES[name]), dict(inputs(case.kwargs, SIZES[name]))
-    with as_traced():
-        result = model(*args, **kwargs)
-    if isinstance(result, dict):  # a cache holds no output of its own
-        result = {k: v for k, v in result.items() if isinstance(v, torch.Tensor)}
-    assert predicted(report) == with_gradient(model, result)
+@pytest.mark.parametrize("case", MODELS, ids=str)
+def test_real_models(case: Model) -> None:
+    """Parameter by parameter, in training and in eval mode."""
+    torch.manual_seed(7)
+    model = case.build()
+    for training in case.modes:
+        model.train(training).zero_grad()
+        found = predicted(case.analyse(model))
+        with as_traced():
+            result = model(*inputs(case.args, case.sizes), **inputs(case.kwargs, case.sizes))
+        if isinstance(result, dict):  # a cache is no container that a loss would look into
+            result = {k: v for k, v in result.items() if isinstance(v, (torch.Tensor, tuple, list))}
+        assert found == with_gradient(model, result), "training" if training else "evaluation"
+
+
+def test_there_are_enough_models() -> None:
+    assert len({case.name for case in MODELS}) == len(MODELS) >= 60
 
 
 class Net(nn.Module):
@@ -119,7 +110,117 @@ def selected(n: Any, x: torch.Tensor) -> Any:
     return values.detach() * weights, torch.where(x > 0, x @ n.c, x @ n.d), (x @ n.e).sign()
 
 
-BODIES = [detached, under_no_grad, thrown_away, integers, overwritten, through_views, selected]
+def only_the_places(n: Any, x: torch.Tensor) -> Any:
+    _, places = (x @ n.a).topk(2)
+    biggest = (x @ n.b).max(-1).indices
+    return (x @ n.c).gather(-1, places), n.d[biggest], torch.sort(x @ n.e).values
+
+
+def as_a_shape(n: Any, x: torch.Tensor) -> Any:
+    y = torch.zeros_like(n.a) + n.b.new_ones(5) + torch.empty_like(n.c * 2).fill_(1)
+    return y.sum() * x, x[:1].expand_as(n.d), x[0].type_as(n.e).view_as(n.e[0])
+
+
+def base_used_after_a_write_through_a_view(n: Any, x: torch.Tensor) -> Any:
+    """The base has a history once its row has been written with one, and not before."""
+    base = torch.zeros(5, 5)
+    before = base @ n.cold
+    row = base[2]
+    row.add_(n.a[0])
+    return x @ base, before.detach() @ n.b
+
+
+def view_read_after_its_base_was_written(n: Any, x: torch.Tensor) -> Any:
+    base = x.clone()
+    view = base[:, :2]
+    base.mul_(n.a.sum())
+    return (view * 2).t()
+
+
+def written_behind_autograds_back(n: Any, x: torch.Tensor) -> Any:
+    """Writes to a detached alias change the data and leave no trace in the graph."""
+    y, z = x @ n.a, x @ n.b
+    y.detach().mul_((x @ n.c).sum())
+    z.data.copy_(x @ n.d)
+    return y, z
+
+
+def overwritten_wholly(n: Any, x: torch.Tensor) -> Any:
+    """What a write replaces still gets a gradient, of zeros."""
+    y = x @ n.a
+    y.copy_(x @ n.b)
+    z = (x @ n.c).clone().zero_()
+    return y, z, (x @ n.d).masked_fill(x > 0, 0.0)
+
+
+def many_to_many(n: Any, x: torch.Tensor) -> Any:
+    """Results that depend on one operand each; only the first of each is returned."""
+    first, _ = torch.broadcast_tensors(n.a[0], n.b)
+    rows, _ = torch.meshgrid(n.c[0], n.d[0], indexing="ij")
+    return first, rows * x.sum()
+
+
+class Rounds(torch.autograd.Function):
+    """A straight-through estimator."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        return grad
+
+
+class Scales(torch.autograd.Function):
+    """The newer form, with two results, the second declared not differentiable; an input is returned as it is."""
+
+    @staticmethod
+    def forward(x: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x.detach() * scale
+
+    @staticmethod
+    def setup_context(ctx: Any, given: Any, output: Any) -> None:
+        ctx.save_for_backward(given[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return grad, torch.zeros_like(ctx.saved_tensors[0])
+
+
+def custom_functions(n: Any, x: torch.Tensor) -> Any:
+    same, plain = Scales.apply(x @ n.b, n.c[0])
+    return Rounds.apply(x @ n.a), same, plain @ n.d
+
+
+def custom_function_without_its_main_result(n: Any, x: torch.Tensor) -> Any:
+    _, plain = Scales.apply(x @ n.a, n.b[0])
+    with torch.no_grad():
+        rounded = Rounds.apply(x @ n.c)
+    return plain, rounded, Rounds.apply(n.cold) @ n.d
+
+
+def checkpointed(n: Any, x: torch.Tensor) -> Any:
+    kept = checkpoint(lambda y: y @ n.a, x, use_reentrant=False)
+    again = checkpoint(lambda y: y @ n.b, kept, use_reentrant=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
+        lost = checkpoint(lambda y: y @ n.c, x, use_reentrant=True)
+    return again, lost
+
+
+def of_every_kind(n: Any, x: torch.Tensor) -> Any:
+    """A complex result, a nested container, a parameter returned as it is, one that comes back through itself."""
+    spectrum = torch.fft.rfft(x @ n.a)
+    return {"deep": [{"c": torch.view_as_real(spectrum)}], "raw": n.b, "detached": n.c.detach(), "copy": (n.d.clone(),)}
+
+
+BODIES = [
+    detached, under_no_grad, thrown_away, integers, overwritten, through_views, selected, only_the_places, as_a_shape,
+    base_used_after_a_write_through_a_view, view_read_after_its_base_was_written, written_behind_autograds_back,
+    overwritten_wholly, many_to_many, custom_functions, custom_function_without_its_main_result, checkpointed, of_every_kind,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda f: f.__name__)
@@ -132,24 +233,17 @@ def test_hand_made_models(body: Callable[..., Any]) -> None:
     assert set(unused) <= {r.name for r in report.params.rows("dead")}
 
 
-@pytest.mark.parametrize(
-    ("body", "name", "reason"),
-    [
-        (thrown_away, "a", "what is computed from it does not reach an output"),
-        (thrown_away, "c", "no op uses it"),
-        (detached, "b", "detach passes none on at "),
-        (under_no_grad, "a", "under no_grad at "),
-        (integers, "a", "argmax passes none on at "),
-        (integers, "c", "gt passes none on at "),
-    ],
-)
-def test_reasons(body: Callable[..., Any], name: str, reason: str) -> None:
-    (row,) = [r for r in fxcount.analyze(Net(body), "B,5").params.rows("dead") if r.name == name]
-    assert reason in row.reason
-    if " at " in reason:
-        path, _, line = row.reason.rpartition(" at ")[2].rpartition(":")
-        assert path == __file__
-        assert body.__code__.co_firstlineno < int(line) <= body.__code__.co_firstlineno + 6
+def test_functions_of_autograd_are_themselves_again() -> None:
+    """Also after an error inside one."""
+    before = vars(torch.autograd.Function)["apply"]
+    fxcount.analyze(Net(custom_functions), "B,5")
+    assert vars(torch.autograd.Function)["apply"] is before
+    with pytest.raises(TypeError, match="forward"):
+        fxcount.analyze(Net(lambda n, x: Rounds.apply(x @ n.a, 3)), "B,5")
+    assert vars(torch.autograd.Function)["apply"] is before
+    x = torch.randn(3, requires_grad=True)
+    Rounds.apply(x).sum().backward()
+    assert x.grad is not None
 
 
 def test_the_callers_no_grad_does_not_make_all_unused() -> None:
@@ -159,20 +253,32 @@ def test_the_callers_no_grad_does_not_make_all_unused() -> None:
         assert [r.name for r in fxcount.analyze(model, "B,5").params.rows("dead")] == ["d", "e", "cold"]
 
 
+class Heads(nn.Module):
+    """A trunk with two heads, and a list of both results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.left, self.right = nn.Linear(3, 3), nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> dict[str, Any]:
+        y = self.trunk(x)
+        left, right = self.left(y), self.right(y)
+        return {"logits": left, "aux": right, "all": [{"x.y": left}, right]}
+
+
 def test_outputs_can_be_chosen() -> None:
-    class Heads(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.trunk, self.left, self.right = nn.Linear(3, 3), nn.Linear(3, 2), nn.Linear(3, 2)
-
-        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-            y = self.trunk(x)
-            return {"logits": self.left(y), "aux": self.right(y)}
-
-    assert fxcount.find_unused_parameters(Heads(), "B,3") == []
-    assert fxcount.find_unused_parameters(Heads(), "B,3", outputs="logits") == ["right.weight", "right.bias"]
-    with pytest.raises(fxcount.InputError, match="its outputs are logits, aux"):
-        fxcount.find_unused_parameters(Heads(), "B,3", outputs="loss")
+    right, left = ["right.weight", "right.bias"], ["left.weight", "left.bias"]
+    report = fxcount.analyze(Heads(), "B,3")
+    for outputs, unused in {
+        None: [], "logits": right, "aux": left, "all": [], "all.0": right, "all.0.x.y": right, "all.1": left,
+        ("logits", "aux"): [],
+    }.items():  # fmt: skip
+        assert fxcount.find_unused_parameters(Heads(), "B,3", outputs=outputs) == unused
+        params = report.params if outputs is None else report.params_for(outputs)
+        assert [r.name for r in params.rows("dead")] == unused
+    for missing, known in {"loss": "logits, aux, all", "all.2": "0, 1"}.items():
+        with pytest.raises(fxcount.InputError, match=f"(?s)no output .*its outputs are {known}"):
+            fxcount.find_unused_parameters(Heads(), "B,3", outputs=missing)
 
 
 def test_a_model_without_gradients_is_judged_by_its_data() -> None:

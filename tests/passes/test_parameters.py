@@ -88,8 +88,8 @@ class Dead(nn.Module):
 TABLE: list[tuple[type[nn.Module], str, tuple[int, ...], int]] = [
     (Tied, "i64[B,S]", (55, 55, 0, 55, 0), 220),
     (TwoNames, "B,5", (42, 42, 0, 42, 0), 168),
-    (Views, "B,5", (60, 60, 0, 0, 0), 240),
-    (Overlapping, "B,5", (35, 35, 0, 0, 0), 140),  # rows 2 to 8
+    (Views, "B,5", (60, 60, 0, 60, 0), 240),
+    (Overlapping, "B,5", (35, 35, 0, 35, 0), 140),  # rows 2 to 8
     (Frozen, "f32[B,5]", (63, 21, 42, 0, 0), 42 * 2 + 21 * 4),
     (Dead, "B,5", (35 + 13 + 20, 68, 0, 0, 33), 68 * 4),
 ]
@@ -116,9 +116,9 @@ def test_rows_name_uses_and_reasons() -> None:
     rows = {r.name: r for r in fxcount.analyze(Dead(), "B,5").params.rows()}
     assert {n: (r.uses, r.reason) for n, r in rows.items()} == {
         "linear.weight": (1, ""),
-        "loose": (0, "no op uses it"),
-        "later.0.weight": (0, "module later.0 is never called"),
-        "later.0.bias": (0, "module later.0 is never called"),
+        "loose": (0, "module Dead is called, but no op uses it"),
+        "later.0.weight": (0, "module later is never called"),
+        "later.0.bias": (0, "module later is never called"),
     }
     (tied,) = fxcount.analyze(Tied(), "i64[B,S]").params.rows("shared")
     assert (tied.names, tied.uses, tied.shape) == (("table.weight", "head.weight"), 2, (11, 5))
@@ -126,9 +126,67 @@ def test_rows_name_uses_and_reasons() -> None:
 
 @pytest.mark.parametrize("state", ["trainable", "frozen", "shared", "dead"])
 def test_rows_by_state_partition_the_totals(state: str) -> None:
-    for build, given, _, _ in TABLE[:2] + TABLE[4:]:  # without views, where rows overlap
+    for build, given, _, _ in TABLE:
         p = fxcount.analyze(build(), given).params
-        assert sum(r.numel for r in p.rows(state)) == getattr(p, state)
+        (row,) = [t for t in p.by_state() if t.key == state]
+        assert sum(r.unique for r in p.rows(state)) == getattr(p, state) == row.numel
+        assert sum(r.nbytes for r in p.rows(state)) == row.nbytes
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, None])
+def test_tables_partition_the_total(depth: int | None) -> None:
+    """Every element is in one line of a table by module, at any depth, and in one of a table by dtype."""
+    for build, given, counts, nbytes in TABLE:
+        p = fxcount.analyze(build(), given).params
+        for table in (p.by_module(depth), p.by_dtype()):
+            assert len({t.key for t in table}) == len(table)
+            columns = [(t.numel, t.trainable, t.frozen, t.shared, t.dead) for t in table]
+            assert tuple(map(sum, zip(*columns, strict=True))) == counts
+            assert sum(t.nbytes for t in table) == nbytes
+
+
+def test_tables_by_module_and_dtype() -> None:
+    """Frozen: a half-precision Linear of 5*7 + 7 and a head of 7*3. Dead: 13 loose elements are the model's own."""
+    frozen = fxcount.analyze(Frozen(), "f32[B,5]").params
+    assert [(t.key, t.parameters, t.numel, t.nbytes) for t in frozen.by_dtype()] == [("float16", 2, 42, 84), ("float32", 1, 21, 84)]
+    dead = fxcount.analyze(Dead(), "B,5").params
+    assert [(t.key, t.numel, t.dead) for t in dead.by_module(1)] == [("", 13, 13), ("linear", 35, 0), ("later", 20, 20)]
+    assert [(t.key, t.numel) for t in dead.by_module(2)] == [("", 13), ("linear", 35), ("later.0", 20)]
+
+
+def test_uses_name_module_argument_and_line() -> None:
+    model = Tied()
+    (row,) = fxcount.analyze(model, "i64[B,S]").params.rows()
+    assert [(u.module, u.op, u.argument) for u in row.used_by] == [("table", "embedding", "weight"), ("head", "linear", "weight")]
+    trace = fxcount.analyze(model, "i64[B,S]").trace
+    for use in row.used_by:
+        assert trace.calls[use.call].op.name == use.op
+        path, _, line = str(use.source).rpartition(":")
+        assert path == __file__
+        assert int(line) == Tied.forward.__code__.co_firstlineno + 1
+
+
+def test_arguments_have_torchs_names() -> None:
+    """As in torch's own signatures, inside lists with the position, by keyword with the keyword."""
+
+    class Uses(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for name in "abcdefg":
+                self.register_parameter(name, nn.Parameter(torch.zeros(5, 5)))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            y = torch.cat([self.a, self.b]).sum() + torch.where(x > 0, x, other=self.e)
+            y = torch.nn.functional.conv1d(y[:, None], self.c[:, None, :3], bias=self.d[0])
+            return torch.baddbmm(self.f, y.mT, y), x @ self.g
+
+    arguments = {
+        r.name: [(u.op, u.argument) for u in r.used_by] for r in fxcount.analyze(Uses(), "B,5").params.rows()
+    }  # fmt: skip
+    assert arguments == {
+        "a": [("cat", "tensors[0]")], "b": [("cat", "tensors[1]")], "c": [("getitem", "self")], "d": [("getitem", "self")],
+        "e": [("where", "other")], "f": [("baddbmm", "self")], "g": [("matmul", "other")],
+    }  # fmt: skip
 
 
 def test_an_unknown_state_is_refused() -> None:

@@ -1,0 +1,49 @@
+"""A model of the zoo on meta, without weights, or on the CPU, with random ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from benchmarks.zoo.entry import Entry
+
+__all__ = ["on_cpu", "on_meta"]
+
+SEED = 7
+_READS_DATA = ("meta", "item", "device")  # what torch says where a constructor looks at the values of a meta tensor
+
+
+def on_meta(entry: Entry) -> nn.Module:
+    """The model in eval mode, without weights, also where its constructor computes with tensors.
+
+    Raises what the model's own constructor raises.
+    """
+    try:
+        with torch.device("meta"):
+            model = entry.build()
+    except (NotImplementedError, RuntimeError) as error:
+        if not any(word in str(error) for word in _READS_DATA):
+            raise
+        model = _parameters_on_meta(entry)
+    if any(t.device.type != "meta" for t in (*model.parameters(), *model.buffers())):
+        model = model.to("meta")
+    return model.to(entry.dtype).eval() if entry.dtype is not torch.float32 else model.eval()
+
+
+def _parameters_on_meta(entry: Entry) -> nn.Module:
+    """Each parameter goes to meta as soon as it is registered, so that a large model never has all its weights at once."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        return entry.build()
+
+
+def on_cpu(entry: Entry) -> nn.Module:
+    """The model in eval mode with random weights, none of which hides a branch by being constant."""
+    torch.manual_seed(SEED)
+    model = entry.build().to(entry.dtype).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.is_floating_point() and p.numel() and bool(p.min() == p.max()):  # zero gates, unit scales
+                p.add_(torch.randn_like(p), alpha=0.05)
+    return model.requires_grad_(False)

@@ -1,0 +1,114 @@
+"""The reference: flops of contractions as torch's own ``FlopCounterMode`` counts them, on the same call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import _pytree as pytree
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.zoo.entry import Inputs, Sizes, tensors
+
+__all__ = ["Count", "as_traced", "count", "runs"]
+
+
+_NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Flops (two for each multiply-accumulate), and on which tensors: ``meta``, ``fake``; or why there are none."""
+
+    flops: int | None
+    how: str
+    error: str = ""
+
+
+@contextlib.contextmanager
+def as_traced() -> Iterator[None]:
+    """Libraries take the paths they take under a tracer, check no values, and attention is not fused into a fast path."""
+    flags = ("_is_compiling_flag", "_is_exporting_flag")
+    before = [getattr(torch.compiler, flag) for flag in flags]
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    checks = os.environ.get(_NO_CHECKS)
+    try:
+        os.environ[_NO_CHECKS] = "1"
+        for flag in flags:
+            setattr(torch.compiler, flag, True)
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+    finally:
+        os.environ.pop(_NO_CHECKS)
+        if checks is not None:
+            os.environ[_NO_CHECKS] = checks
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        for flag, value in zip(flags, before, strict=True):
+            setattr(torch.compiler, flag, value)
+
+
+def count(model: nn.Module, inputs: Inputs, values: Sizes) -> Count:
+    """Count one call of a model on meta at these sizes.
+
+    Where meta tensors do not do (a model that compares devices or reads a table of sizes), fake tensors on the CPU take
+    their place, with attention as plain matrix products. Gradients are off at the parameters rather than by
+    ``no_grad``, under which the counter's own module hooks fail on some models.
+    """
+    model.requires_grad_(False)
+    errors = []
+    ways: tuple[tuple[str, Callable[[nn.Module, Inputs, Sizes], int]], ...] = (("meta", _on_meta), ("fake", _on_fake))
+    for how, way in ways:
+        try:
+            return Count(way(model, inputs, values), how)
+        except Exception as error:
+            errors.append(f"{how}: {type(error).__name__}: {_first_line(error)}")
+    return Count(None, "", " | ".join(errors))
+
+
+def runs(model: nn.Module, inputs: Inputs, values: Sizes) -> str:
+    """An empty text if the model runs on meta tensors of these sizes, else what it says."""
+    args, kwargs = tensors((inputs.args, dict(inputs.kwargs)), values)
+    try:
+        with torch.no_grad(), as_traced():
+            model(*args, **kwargs)
+    except Exception as error:
+        return f"{type(error).__name__}: {_first_line(error)}"
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:200]
+
+
+def _on_meta(model: nn.Module, inputs: Inputs, values: Sizes) -> int:
+    args, kwargs = tensors((inputs.args, dict(inputs.kwargs)), values)
+    with as_traced(), FlopCounterMode(display=False) as counter:
+        model(*args, **kwargs)
+    return int(counter.get_total_flops())
+
+
+def _on_fake(model: nn.Module, inputs: Inputs, values: Sizes) -> int:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.func import functional_call
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        state = {
+            name: torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="cpu")
+            for name, t in (*model.named_parameters(), *model.named_buffers())
+        }
+        given = tensors((inputs.args, dict(inputs.kwargs)), values)
+        args, kwargs = pytree.tree_map(lambda t: _on_cpu(t) if isinstance(t, torch.Tensor) else t, given)
+        with as_traced(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            functional_call(model, state, args, kwargs)
+    return int(counter.get_total_flops())
+
+
+def _on_cpu(t: torch.Tensor) -> torch.Tensor:
+    if t.device.type == "meta":
+        return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="cpu")
+    return torch.tensor(t.tolist(), dtype=t.dtype)  # made under the mode, which then knows its values

@@ -1,0 +1,230 @@
+"""One model of the zoo becomes one record: a flat dict that JSON can hold.
+
+``status``     ``"traced"``, ``"failed"`` (no level traced), ``"unbuilt"``; the runner adds ``"timeout"`` and ``"crashed"``
+``level``      what had to be given up: ``"all"`` symbols stayed, only the ``"batch"``, or all sizes are ``"fixed"``
+``errors``     of the levels that failed: type, message, the line of the model, the line that raised
+``symbols``    asked for, hints, those that can move, and for each pinned one the assumption that holds it
+``macs``       at the hint and at ``other``; ``reference`` and ``proof`` compare there
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fxcount
+from benchmarks.zoo.build import on_meta
+from benchmarks.zoo.counter import Count, count, runs
+from benchmarks.zoo.entry import Entry, Inputs
+from benchmarks.zoo.proof import prove
+from benchmarks.zoo.reasons import reason
+from benchmarks.zoo.registry import entries
+from benchmarks.zoo.sizes import Freedom, elsewhere, freedom
+
+__all__ = ["Options", "Record", "failure", "measure", "measure_named"]
+
+Record = dict[str, Any]
+_ROOT = Path(__file__).resolve().parents[2]
+_PREFIX = re.compile(r"/[^\s:]*/(?:site-packages|python\d\.\d+)/")
+_FRAMES_OF_TOOLS = ("/fxcount/", "/torch/", "/benchmarks/zoo/")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to do besides tracing: compare with torch's counter, run the graph against the model."""
+
+    reference: bool = True
+    proof: bool = False
+
+
+def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> None:
+    """Measure one model. ``emit`` gets the record after each stage, so that what was found survives a killed worker."""
+    record: Record = {"key": entry.key, "family": entry.family, "name": entry.name, "file": entry.file, "status": "unbuilt"}
+    started = time.perf_counter()
+    try:
+        model = on_meta(entry)
+        inputs = entry.inputs(model)
+    except Exception as error:
+        emit({**record, "errors": [failure(error)]})
+        return
+    record["class"] = type(model).__name__
+    record["build_seconds"] = _since(started)
+    record["asked"] = list(inputs.asked)
+    report = _trace(model, inputs, record)
+    if left := _left_behind():
+        record["left_behind"] = left
+    emit(record)
+    if report is None:
+        if options.reference:  # whether plain PyTorch can run it at all
+            record["reference"] = [_count_record(count(model, inputs, inputs.hints), dict(inputs.hints))]
+            emit(record)
+        return
+    free = freedom(report, inputs)
+    _describe(report, inputs, free, record)
+    emit(record)
+    if options.reference:
+        record["reference"] = [_compared(report, model, inputs, values) for values in _points(report, free)]
+        emit(record)
+    if free.pinned:
+        record.update(_elsewhere(model, inputs, list(free.pinned)))
+        emit(record)
+    if options.proof:
+        record["proof"] = prove(entry, report, inputs.with_free(tuple(record["kept"])), free)
+        emit(record)
+
+
+def measure_named(task: tuple[str, str], emit: Callable[[Record], None], options: Options) -> bool:
+    """:func:`measure` for a family and a name: what a worker does for one task. Whether it left torch as it was."""
+    warnings.simplefilter("ignore")  # of the libraries, about their own defaults
+    logging.disable(logging.WARNING)
+    family, name = task
+    measure(_by_name(family)[name], options, emit)
+    return not _left_behind()
+
+
+def _left_behind() -> list[str]:
+    """Modes that an error in the middle of a model left on torch's stacks: the next model would run under them."""
+    found = {
+        "functorch": torch._C._functorch.peek_interpreter_stack() is not None,
+        "torch function mode": torch._C._len_torch_function_stack() > 0,
+        "torch dispatch mode": torch._C._len_torch_dispatch_stack() > 0,
+        "no grad": not torch.is_grad_enabled(),
+    }
+    return [name for name, there in found.items() if there]
+
+
+@cache
+def _by_name(family: str) -> dict[str, Entry]:
+    return {entry.name: entry for entry in entries(family)}
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 4)
+
+
+def _levels(asked: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    found = [("all", asked)]
+    if "B" in asked and len(asked) > 1:
+        found.append(("batch", ("B",)))
+    if asked:
+        found.append(("fixed", ()))
+    return found
+
+
+def _trace(model: Any, inputs: Inputs, record: Record) -> fxcount.Report | None:
+    """The report of the first level that traces; what the levels before it raised goes into the record."""
+    record["errors"] = []
+    for level, kept in _levels(inputs.asked):
+        given = inputs.with_free(kept)
+        started = time.perf_counter()
+        try:
+            report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
+        except Exception as error:
+            record["errors"].append({"level": level, **failure(error)})
+            continue
+        record.update(status="traced", level=level, trace_seconds=_since(started), kept=list(kept))
+        return report
+    record["status"] = "failed"
+    return None
+
+
+def _describe(report: fxcount.Report, inputs: Inputs, free: Freedom, record: Record) -> None:
+    trace, symbols = report.trace, dict(report.symbols)
+    started = time.perf_counter()
+    at_hint = report.at(**symbols).macs
+    formula = str(report.macs)
+    record.update(
+        frontend=report.frontend,
+        calls=len(trace.calls),
+        params=report.params.total,
+        hints=symbols,
+        unbacked=[name for name in symbols if name not in inputs.asked],
+        symbolic=[name for name in inputs.asked if name in symbols and name not in free.pinned],
+        pinned={name: shortened(text) for name, text in free.pinned.items()},
+        other=free.other,
+        assumptions=len(report.assumptions),
+        uncounted=sorted({call.op.name for call in report.uncounted}),
+        slow_ops=sorted({s.op.name for s in trace.signatures if s.op.shape.__module__ == "fxcount.trace.fallback"}),
+        macs=int(at_hint),
+        macs_formula=formula if len(formula) <= 200 else "",
+        macs_length=len(formula),
+        formula_seconds=_since(started),
+    )
+
+
+def _points(report: fxcount.Report, free: Freedom) -> list[dict[str, int]]:
+    hints = dict(report.symbols)
+    return [hints] if free.other == hints else [hints, free.other]
+
+
+def _compared(report: fxcount.Report, model: Any, inputs: Inputs, values: dict[str, int]) -> Record:
+    """fxcount's macs and torch's flops at one size; where they differ, by how much and why."""
+    started = time.perf_counter()
+    at = report.at(**values)
+    found = count(model, inputs, {**inputs.hints, **values})
+    flops = 2 * int(at.macs)
+    equal = found.flops == flops and not report.uncounted
+    record = {**_count_record(found, values), "twice_macs": flops, "equal": equal}
+    if not record["equal"]:
+        record["reason"] = reason(at, found)
+    return {**record, "seconds": _since(started)}
+
+
+def _elsewhere(model: Any, inputs: Inputs, names: list[str]) -> Record:
+    """Whether it is the model that takes no other size, or a branch taken at the hint that rules the others out.
+
+    ``refused``: what the model says on meta at other sizes of the pinned symbols, if it runs at none of them.
+    ``elsewhere``: else the symbols that can move in a trace that has one of these sizes for its hints.
+    """
+    said = runs(model, inputs, inputs.hints)
+    if said:  # not even at the hint: meta tensors do not do for this model
+        return {}
+    refusals = []
+    for values in elsewhere(inputs, names):
+        said = runs(model, inputs, values)
+        if said:
+            refusals.append(said)
+            continue
+        moved = replace(inputs, hints=values)
+        try:
+            given = moved.with_free(moved.asked)
+            report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
+        except Exception as error:
+            return {"elsewhere": {"hints": values, "error": failure(error)}}
+        free = freedom(report, moved)
+        compared = [_compared(report, model, moved, at) for at in _points(report, free)]
+        pinned = {name: shortened(text) for name, text in free.pinned.items()}
+        return {"elsewhere": {"hints": values, "pinned": pinned, "reference": compared}}
+    return {"refused": refusals[0]} if refusals else {}
+
+
+def _count_record(found: Count, values: dict[str, int]) -> Record:
+    return {"at": values, "flops": found.flops, "how": found.how, "error": found.error}
+
+
+def failure(error: BaseException) -> Record:
+    """Type and message of an error, the line of the model it arose at, and the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not any(part in f.filename for part in _FRAMES_OF_TOOLS)]
+    where = getattr(error, "where", "") or (f"{own[-1].filename}:{own[-1].lineno}" if own else "")
+    return {
+        "type": type(error).__name__,
+        "message": shortened((getattr(error, "what", None) or str(error)).strip()[:600]),
+        "where": shortened(str(where)),
+        "raised": shortened(f"{frames[-1].filename}:{frames[-1].lineno}") if frames else "",
+    }
+
+
+def shortened(text: str) -> str:
+    """Paths from their package on: the same on every machine."""
+    return _PREFIX.sub("", text).replace(f"{_ROOT}/", "")

@@ -1,0 +1,78 @@
+"""Which sizes a report holds for: how far each symbol can leave its hint, and what forbids it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import fxcount
+from benchmarks.zoo.entry import Inputs
+
+__all__ = ["Freedom", "elsewhere", "freedom", "smaller"]
+
+
+@dataclass(frozen=True, slots=True)
+class Freedom:
+    """``other``: sizes other than the hint at which the report holds; ``pinned``: the assumption that keeps each symbol
+    that could not be moved."""
+
+    other: dict[str, int]
+    pinned: dict[str, str]
+
+
+def freedom(report: fxcount.Report, inputs: Inputs) -> Freedom:
+    """Move every symbol of the inputs off its hint by the first step that the assumptions allow.
+
+    Symbols that can only move together (``H == W``) are moved together.
+    """
+    hints = dict(report.symbols)
+    asked = [name for name in inputs.asked if name in hints]
+    other = dict(hints)
+
+    def moved(names: list[str]) -> bool:
+        for step in inputs.steps_of(names[0]):
+            trial = {**other, **{n: hints[n] + step for n in names}}
+            if min(trial.values()) >= 1 and report.trace.scope.check(trial) is None:
+                other.update(trial)
+                return True
+        return False
+
+    left = [name for name in asked if not moved([name])]
+    if len(left) > 1 and moved(left):
+        left = []
+    return Freedom(other, {name: _obstacle(report, inputs, other, name) for name in left})
+
+
+def _obstacle(report: fxcount.Report, inputs: Inputs, values: dict[str, int], name: str) -> str:
+    """What forbids every step: an equality rather than a divisibility that some step would meet."""
+    trials = ({**values, name: values[name] + step} for step in inputs.steps_of(name) if values[name] + step >= 1)
+    failed = [found for found in map(report.trace.scope.check, trials) if found is not None]
+    if not failed:
+        return ""
+    first = next((a for a in failed if a.relation == "=="), failed[0])
+    text = str(first)
+    reason = f" ({first.reason})" if first.reason and first.reason not in text else ""
+    return f"{text}{reason}{f' at {first.where}' if first.where and first.where not in text else ''}"
+
+
+def elsewhere(inputs: Inputs, names: Iterable[str]) -> Iterator[dict[str, int]]:
+    """Sizes at which these symbols are all off their hints, by the same step."""
+    symbols = list(names)
+    for step in inputs.steps_of(symbols[0]) if symbols else ():
+        values = {**inputs.hints, **{n: inputs.hints[n] + step for n in symbols}}
+        if min(values.values()) >= 1:
+            yield values
+
+
+def smaller(report: fxcount.Report) -> Iterator[dict[str, int]]:
+    """Sizes at which the report holds, from the hint down: a batch of one, then smaller images and shorter sequences."""
+    hints = dict(report.symbols)
+    seen = []
+    for part in (1.0, 0.75, 0.5, 0.25):
+        for batch in (hints.get("B", 1), 1):
+            values = {n: h if n in ("B", "N", "E") else max(1, round(h * part)) for n, h in hints.items()}
+            if "B" in values:
+                values["B"] = batch
+            if values not in seen and report.trace.scope.check(values) is None:
+                seen.append(values)
+                yield values

@@ -1,0 +1,122 @@
+"""What single model types of transformers need besides the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+__all__ = ["VARIANTS", "Variant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """``inputs``: all modalities, only the main one, the main one with a mask, text only, or none by rule. ``layout``: which of
+    the usual layouts of images and sound the type takes. ``half``: bfloat16, which expert kernels want. ``given`` are inputs
+    in fxcount's notation besides or instead of those the rules make, with the ``hints`` of their symbols."""
+
+    inputs: Literal["all", "main", "masked", "text", "none"] = "all"
+    layout: int = 0
+    half: bool = False
+    shrunk: bool = True
+    config: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    hints: Mapping[str, int] = field(default_factory=dict)
+
+
+_SOUND = {"F": 3000}
+_CLIPS = {"pixel_values_videos": "f32[B,F,3,H,W]"}
+_CLIP = {"F": 16, "H": 336, "W": 336}
+_PATCHES = {
+    "pixel_values": "f32[B,256,768]", "pixel_attention_mask": "i64[B,256]", "spatial_shapes": torch.tensor([[16, 16]] * 2),
+}  # fmt: skip
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}
+_MAIN = (
+    "audioflamingo3 colqwen2 cosmos3_edge deepseek_vl deepseek_vl_hybrid exaone4_5 fuyu gemma3 glmasr got_ocr2 "
+    "granite_docling granite_speech granite_speech_plus hyperclovax_vision_v2 idefics3 internvl janus lfm2_vl llama4 llava "
+    "llava_next_video llava_onevision mistral3 modernvbert muse_glimmer musicflamingo neomme ovis2 paddleocr_vl paligemma "
+    "pop2piano qianfan_ocr qwen2_5_omni_thinker qwen2_5_vl qwen2_vl qwen3_5 shieldgemma2 ultravbert video_llama_3 "
+    "video_llava voxtral"
+)
+_MAIN_HALF = "aria minimax_m3_vl nemo_speechlm qwen3_vl_moe unlimited_ocr"
+_HALF = (
+    "aria_text axk1 bailing_hybrid ernie4_5_moe exaone_moe flex_olmo flint glm4_moe_lite gpt_oss granitemoe granitemoe_swa "
+    "granitemoeshared hunyuan_v1_moe kimi_linear kolibri1 laguna mimo_v2_flash minimax minimax_m3_vl_text "
+    "mistral4 muse_spark_text olmoe phimoe qwen2_moe qwen3_moe qwen3_vl_moe_text zaya"
+)
+_OTHER_LAYOUT = "neucodec pe_audio pe_audio_encoder seamless_m4t vibevoice_acoustic_tokenizer wav2vec2-bert xcodec"
+_WHOLE = "chmv2 tipsv2_dpt"  # whose few layers are all needed
+_MAIN_WHOLE = "depth_anything dpt gemma3n_text prompt_depth_anything swin swin2sr vitpose"
+
+VARIANTS: dict[str, Variant] = {
+    **dict.fromkeys(_MAIN.split(), Variant("main")),
+    **dict.fromkeys(_MAIN_HALF.split(), Variant("main", half=True)),
+    **dict.fromkeys(_HALF.split(), Variant(half=True)),
+    **dict.fromkeys(_OTHER_LAYOUT.split(), Variant(layout=1)),
+    **dict.fromkeys(_WHOLE.split(), Variant(shrunk=False)),
+    **dict.fromkeys(_MAIN_WHOLE.split(), Variant("main", shrunk=False)),
+    "perceiver": Variant("text"),
+    **dict.fromkeys(
+        ("autoformer", "informer", "time_series_transformer"),
+        Variant(config={"prediction_length": 24}),
+    ),
+    "audioflamingo3_encoder": Variant(
+        "none", given={"input_features": "f32[B,128,F]", "input_features_mask": "i64[B,F]"}, hints=_SOUND
+    ),
+    "blip_2_qformer": Variant(given={"encoder_hidden_states": "f32[B,257,1408]"}),
+    "chameleon": Variant("text", config={"vocabulary_map": {"<image>": 8711}}),
+    "clvp": Variant(given={"input_features": "f32[B,80,F]"}, hints={"F": 256}),
+    "csm": Variant("none", given={"input_ids": "i64[B,S,32]"}, hints={"S": 64}),
+    "dbrx": Variant(config={"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}}),
+    "depth_pro": Variant("none", shrunk=False, given={"pixel_values": "f32[B,3,H,W]"}, hints={"H": 1536, "W": 1536}),
+    "dia": Variant("text", given={"decoder_input_ids": "i64[B,T,9]"}, hints={"T": 64}),
+    "esm": Variant(config={"vocab_size": 33, "pad_token_id": 1}),
+    "fun_asr_nano_encoder": Variant(
+        "none", given={"input_features": "f32[B,F,560]", "input_features_mask": "i64[B,F]"}, hints={"F": 256}
+    ),
+    "gemma3n": Variant("text", shrunk=False),
+    "gemma4_audio": Variant("none", given={"input_features": "f32[B,F,128]"}, hints={"F": 256}),
+    "gemma4_vision": Variant(given={"pixel_values": "f32[B,256,768]"}),
+    **dict.fromkeys(("glm4v_text", "glm_image_text"), Variant(config={"rope_parameters": _ROPE})),
+    **dict.fromkeys(
+        ("glm4v", "glm46v", "glmga", "glm_image"), Variant("text", config={"text_config": {"rope_parameters": _ROPE}})
+    ),
+    "glm4v_moe_text": Variant(half=True, config={"rope_parameters": _ROPE, "head_dim": 128}),
+    "glm4v_moe": Variant("text", half=True, config={"text_config": {"rope_parameters": _ROPE, "head_dim": 128}}),
+    "glmasr_encoder": Variant("none", given={"input_features": "f32[B,128,F]"}, hints=_SOUND),
+    "granite_speech5_ctc": Variant("none", given={"input_features": "f32[B,F,320]"}, hints={"F": 256}),
+    "granite_speech5_encoder": Variant("none", given={"input_features": "f32[B,F,320]"}, hints={"F": 256}),
+    "granitemoehybrid": Variant(half=True, config={"layer_types": ["mamba", "attention"], "num_hidden_layers": 2}),
+    "idefics": Variant(
+        "text", given={"pixel_values": "f32[B,1,3,224,224]", "image_attention_mask": "i64[B,S,1]"}, hints={"S": 64}
+    ),
+    "kyutai_speech_to_text": Variant("none", given={"input_ids": "i64[B,S,33]"}, hints={"S": 64}),
+    "kimi_k25_vision": Variant(given={"pixel_values": "f32[256,3,14,14]"}),
+    "lfm2_moe": Variant(half=True, config={"layer_types": ["conv", "full_attention"], "num_hidden_layers": 2}),
+    "longt5": Variant("masked"),
+    "lw_detr": Variant(shrunk=False),
+    "lxmert": Variant(given={"visual_feats": "f32[B,36,2048]", "visual_pos": "f32[B,36,4]"}),
+    "mimi_decoder": Variant("none", given={"latents": "f32[B,512,F]"}, hints={"F": 25}),
+    "musicgen": Variant("text", given={"decoder_input_ids": "i64[4*B,T]"}, hints={"T": 64}),
+    "musicgen_melody": Variant(
+        "text", given={"decoder_input_ids": "i64[4*B,T]", "input_features": "f32[B,F,12]"}, hints={"T": 64, "F": 235}
+    ),
+    **dict.fromkeys(("colmodernvbert", "nemotron_h_omni"), Variant("text")),
+    **dict.fromkeys(("pe_audio_video", "pe_audio_video_encoder"), Variant(layout=1, given=_CLIPS, hints=_CLIP)),
+    **dict.fromkeys(("pe_video", "pe_video_encoder"), Variant(given=_CLIPS, hints=_CLIP)),
+    "pix2struct": Variant(given={"flattened_patches": "f32[B,256,770]", "decoder_input_ids": "i64[B,T]"}, hints={"T": 64}),
+    **dict.fromkeys(
+        ("pocket_tts_audio_tokenizer", "pocket_tts_audio_tokenizer_encoder"),
+        Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}),
+    ),
+    "siglip2": Variant("none", given=_PATCHES),
+    "speecht5": Variant(
+        "none", given={"input_values": "f32[B,A]", "decoder_input_ids": "i64[B,T]"}, hints={"A": 16000, "T": 32}
+    ),
+    "speech-encoder-decoder": Variant(
+        "none", given={"input_values": "f32[B,A]", "decoder_input_ids": "i64[B,T]"}, hints={"A": 16000, "T": 32}
+    ),
+    "mimi_encoder": Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}),
+}

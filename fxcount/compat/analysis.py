@@ -1,0 +1,74 @@
+"""What the drop-ins share: real arguments as inputs of a trace, the mode a tool runs in, a tool's numbers by module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from fxcount.passes import cost
+from fxcount.report import Report
+from fxcount.report.conventions import Item, convention
+from fxcount.symbolic import Size
+from fxcount.trace import trace_model
+from fxcount.trace.specs import InputSpec, Plain, parse_inputs
+from fxcount.trace.tape import ModuleCall
+
+__all__ = ["analysed", "as_given", "in_mode", "located"]
+
+
+def as_given(data: Any, device: torch.device | None = None) -> Any:
+    """Inputs of a trace for real arguments: tensors by their facts, everything else as it is."""
+    if isinstance(data, InputSpec):
+        return data
+    if isinstance(data, torch.Tensor):
+        spec = parse_inputs(data)
+        return InputSpec(spec.shape, spec.dtype, device, spec.requires_grad, spec.strides, spec.data) if device else spec
+    if isinstance(data, dict):
+        return {k: as_given(v, device) for k, v in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*[as_given(d, device) for d in data])
+    if type(data) in (list, tuple):
+        return type(data)(as_given(d, device) for d in data)
+    return Plain(data)
+
+
+@contextmanager
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Training or evaluation inside the block; every module's own mode again after it."""
+    before = [(m, m.training) for m in model.modules()]
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode
+
+
+def analysed(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None = False) -> Report:
+    """The report of one call, its inputs given by :func:`as_given`; ``training=None`` leaves the mode as it is."""
+    if training is None:
+        trace = trace_model(model, args, kwargs)
+    else:
+        with in_mode(model, training):
+            trace = trace_model(model, args, kwargs)
+    return Report(trace, cost(trace))
+
+
+def located(report: Report, name: str) -> Iterator[tuple[ModuleCall, Item, Size]]:
+    """Every item of a convention with the innermost module call it belongs to, and its count."""
+    from fxcount.report.conventions.count import item_count
+
+    trace = report.trace
+    waiting: dict[tuple[int, int, str], list[ModuleCall]] = {}
+    for m in reversed(trace.modules):
+        waiting.setdefault((m.start, m.stop, m.class_name), []).append(m)
+    for item in convention(name).items(trace, report.costs):
+        found = waiting.get((item.calls.start, item.calls.stop, item.kind))
+        if found:  # an item of a whole module call; of several that look alike the first
+            yield found.pop() if len(found) > 1 else found[0], item, item_count(report, item)
+        else:
+            yield trace.modules[trace.calls[item.calls.start].module], item, item_count(report, item)

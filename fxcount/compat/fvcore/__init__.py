@@ -1,0 +1,23 @@
+"""The counters and tables of ``fvcore.nn``, with fvcore's numbers (``report.count("fvcore")``).
+
+The model is traced by fxcount and not by ``torch.jit``, so control flow is no obstacle and sizes may be symbols. Handles given
+to ``set_op_handle`` get objects with the methods of ``torch._C.Value`` that handles use. ``unsupported_ops`` lists the ops
+that do arithmetic fvcore has no handle for; fvcore lists some that do none as well.
+"""
+
+from __future__ import annotations
+
+from fxcount.compat.fvcore.analysis import ActivationCountAnalysis, FlopCountAnalysis, activation_count, flop_count
+from fxcount.compat.fvcore.parameters import parameter_count, parameter_count_table
+from fxcount.compat.fvcore.tables import flop_count_str, flop_count_table
+
+__all__ = [
+    "ActivationCountAnalysis",
+    "FlopCountAnalysis",
+    "activation_count",
+    "flop_count",
+    "flop_count_str",
+    "flop_count_table",
+    "parameter_count",
+    "parameter_count_table",
+]

@@ -1,0 +1,116 @@
+"""Who uses a parameter or buffer: which call, of which module, as which argument, on which line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fxcount.ops.registry import Op
+from fxcount.trace.tape import Call, Source, Trace, Value, values_in
+
+__all__ = ["Use", "argument_of", "upwards", "uses_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a tensor by one op call: path of the module whose forward makes the call, name of the op and of the
+    argument (torch's own, e.g. ``weight``), place in the code, number of the call in ``trace.calls``.
+
+    A tensor the model returns is used by ``output``, with as many as there are calls for a number.
+    """
+
+    module: str
+    op: str
+    argument: str
+    source: Source | str
+    call: int
+
+    def __str__(self) -> str:
+        return f"{self.op}{f' in {self.module}' if self.module else ''}{f' at {self.source}' if self.source else ''}"
+
+
+def uses_of(trace: Trace, origins: frozenset[str] = frozenset({"parameter", "buffer"})) -> dict[str, list[Use]]:
+    """The uses of each parameter and buffer, by its first name, in the order of the calls.
+
+    >>> import torch
+    >>> from fxcount.trace import trace_model
+    >>> uses = uses_of(trace_model(torch.nn.Sequential(torch.nn.Linear(3, 5)), ("B,3",)))
+    >>> [(u.module, u.op, u.argument) for u in uses["0.bias"]]
+    [('0', 'linear', 'bias')]
+    """
+    found: dict[str, list[Use]] = {}
+    modules = trace.modules
+    for call in trace.calls:
+        for i, value in enumerate(call.operands):
+            if value.origin in origins:
+                path = modules[call.module].path if call.module >= 0 else ""
+                use = Use(path, call.signature.op.name, argument_of(call, i), call.source or "", call.index)
+                found.setdefault(value.name, []).append(use)
+    for value in trace.values_out():
+        if value.origin in origins:
+            found.setdefault(value.name, []).append(Use("", "output", "", "", len(trace.calls)))
+    return found
+
+
+def argument_of(call: Call, operand: int) -> str:
+    """Name of the argument that ``call.operands[operand]`` is: torch's, ``tensors[2]`` in a list, "" if it has none."""
+    names = _argument_names(call.signature.op)
+    if operand < len(call.args) and call.args[operand] is call.operands[operand] and operand < len(names):
+        before = [type(a) is Value for a in call.args[:operand]]
+        if all(before):  # the usual case: nothing but tensors in front of it
+            return names[operand]
+    for i, (label, _) in enumerate(_labelled(call, names)):
+        if i == operand:
+            return label
+    return ""
+
+
+def _labelled(call: Call, names: tuple[str, ...]) -> Iterator[tuple[str, Value]]:
+    """All tensors among the arguments, in the order of ``operands``."""
+    for position, a in enumerate(call.args):
+        name = names[position] if position < len(names) else str(position)
+        yield from _inside(a, name)
+    for name, a in call.kwargs.items():
+        yield from _inside(a, name)
+
+
+def _inside(a: Any, label: str) -> Iterator[tuple[str, Value]]:
+    if type(a) is Value:
+        yield label, a
+    elif isinstance(a, (tuple, list)):
+        for i, part in enumerate(a):
+            yield from _inside(part, f"{label}[{i}]")
+    else:
+        for value in values_in(a):
+            yield label, value
+
+
+@functools.lru_cache(1 << 12)
+def _argument_names(op: Op) -> tuple[str, ...]:
+    """Names of an op's positional arguments: from torch's schema, else from the shape rule, which is called alike."""
+    name = (op.names[0] if op.names else op.name).rpartition("Tensor.")[2].replace(".", "_")
+    name = "index" if name == "getitem" else name
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}") if not name.startswith("__") else []
+    named = [tuple(a.name for a in s.arguments) for s in schemas]
+    on_tensors = [names for names in named if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
+    if on_tensors:
+        return on_tensors[0]
+    return tuple(p.name for p in list(inspect.signature(op.shape).parameters.values())[1:] if p.kind != p.VAR_POSITIONAL)
+
+
+def upwards(path: str) -> list[str]:
+    """The path and the paths of all modules around it, the model's own ("") last.
+
+    >>> upwards("layers.0.attention")
+    ['layers.0.attention', 'layers.0', 'layers', '']
+    """
+    found = [path]
+    while path:
+        path = path.rpartition(".")[0]
+        found.append(path)
+    return found

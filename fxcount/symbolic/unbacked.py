@@ -1,0 +1,117 @@
+"""Sizes that the data decide: how many elements a mask keeps, how many boxes survive, how long a sequence is.
+
+No shape of an input determines them ("backs" them), so each is a symbol of its own: with a name, a place in the model, an
+upper bound where there is one, and a default. Decisions are taken at the default, or at the user's hint; formulas keep
+the symbol. Like every size it is at least 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fxcount.errors import InputError
+from fxcount.symbolic.assumption import Assumption
+from fxcount.symbolic.expr import Expr, Size, symbol
+from fxcount.symbolic.values import evaluate, free_symbols
+
+if TYPE_CHECKING:
+    from fxcount.symbolic.scope import Scope
+
+__all__ = ["BRANCH", "Unbacked", "UnbackedSizes", "is_data_dependent"]
+
+KINDS = ("nonzero", "rows", "kept", "unique", "bins", "classes", "repeated", "item", "size")
+"""Stems of names, by what is counted; a hint for the stem alone is one for all of the kind."""
+
+BRANCH = "branch"
+"""The hint (0 or 1) for decisions on the data themselves, ``if x.sum() > 0``, which no size stands for."""
+
+_PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+
+@dataclass(frozen=True, slots=True)
+class Unbacked:
+    """A size that data decide: ``what`` it counts and ``where``, at ``most`` how many (``None``: unknown), and the
+    ``default`` in terms of other sizes (a small prime where nothing is known: a guess)."""
+
+    name: str
+    what: str
+    where: str
+    most: Size | None
+    default: Size
+
+    def __str__(self) -> str:
+        limit = f", at most {self.most}" if self.most is not None else ""
+        return f"{self.name}: {self.what} at {self.where}{limit}"
+
+
+def is_data_dependent(name: str) -> bool:
+    """Whether a data-dependent size could have this name.
+
+    >>> is_data_dependent("nonzero_2"), is_data_dependent("kept"), is_data_dependent("H")
+    (True, True, False)
+    """
+    stem, _, number = name.rpartition("_")
+    return name in KINDS or name == BRANCH or (stem in KINDS and number.isdecimal())
+
+
+class UnbackedSizes:
+    """The data-dependent sizes of one scope. ``given`` are the user's hints for them, by name.
+
+    >>> from fxcount.symbolic.scope import Scope
+    >>> scope = Scope({"S": 128})
+    >>> sizes = UnbackedSizes(scope, {})
+    >>> kept = sizes.new("kept", "boxes kept", most=scope.symbols["S"] * 3, default=scope.symbols["S"])
+    >>> kept, scope.hint(kept), sizes.completed({"S": 5})
+    (kept_1, 128, {'S': 5, 'kept_1': 5})
+    """
+
+    def __init__(self, scope: Scope, given: Mapping[str, int]) -> None:
+        self.scope = scope
+        self.given = dict(given)
+        self.by_name: dict[str, Unbacked] = {}
+        self._numbers: dict[str, int] = {}
+
+    def new(self, kind: str, what: str, most: Size | None = None, default: Size | None = None) -> Expr:
+        """A new symbol ``kind_1``, ``kind_2``, ...; the default is its hint unless the user gave one."""
+        scope = self.scope
+        number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
+        name = f"{kind}_{number}"
+        if default is None:
+            default = _PRIMES[len(self.by_name) % len(_PRIMES)]
+        hint = self.given.get(name) or self.given.get(kind) or max(1, scope.hint(default))
+        where = scope.where() if scope.where is not None else ""
+        self.by_name[name] = Unbacked(name, what, where, most, default)
+        return scope.declare(name, hint)
+
+    def concern(self, size: Size) -> bool:
+        """Whether any of these symbols occurs in the size."""
+        return bool(self.by_name) and type(size) is Expr and not self.by_name.keys().isdisjoint(free_symbols(size))
+
+    def check(self, values: Mapping[str, int]) -> Assumption | None:
+        """The first bound that these numbers break, or None."""
+        for found in self.by_name.values():
+            room = found.most - symbol(found.name) if found.most is not None else 0
+            if isinstance(room, Expr):
+                bound = Assumption(">=", room, 0, "declared", found.what, found.where)
+                if not bound.holds(values):
+                    return bound
+        return None
+
+    def check_given(self) -> None:
+        """Complain about hints for numbers the model never asked for."""
+        idle = sorted(self.given.keys() - self.by_name.keys() - {*KINDS, BRANCH})
+        if idle:
+            raise InputError(
+                f"hints given for {', '.join(idle)}, but the model has {', '.join(self.by_name) or 'no data-dependent sizes'}",
+                hint="report.unbacked lists these sizes with their places",
+            )
+
+    def completed(self, values: Mapping[str, int]) -> dict[str, int]:
+        """The values, and for every symbol here that has none its default, in the order of the model."""
+        full = dict(values)
+        for name, found in self.by_name.items():
+            if name not in full:
+                full[name] = max(1, evaluate(found.default, full))
+        return full

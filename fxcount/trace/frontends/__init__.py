@@ -1,0 +1,107 @@
+"""Front ends: from whatever stands for a model to a trace.
+
+An ``nn.Module`` is traced as it is. Graphs (exported programs, graph modules, TorchScript) are *interpreted under the
+tracer*, so one set of rules counts them all. What the tracer cannot follow goes through ``torch.export``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+
+from fxcount.errors import InputError, UnsupportedError
+from fxcount.ops import REGISTRY, Registry
+from fxcount.trace.frontends.wrappers import compiled_code_off, unwrapped
+from fxcount.trace.run import trace_model
+from fxcount.trace.sources import raised_by_us
+from fxcount.trace.tape import Trace
+
+__all__ = ["Frontend", "trace_any"]
+
+Frontend = Literal["auto", "trace", "export"]
+
+
+def trace_any(
+    model: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
+    hints: Mapping[str, int] | None = None, registry: Registry = REGISTRY, progress: Callable[[int], None] | None = None,
+    frontend: Frontend = "auto",
+) -> Trace:  # fmt: skip
+    """Trace a module, an exported program or the path of one, a graph module or a script module.
+
+    ``frontend`` is about modules: ``"trace"`` follows their Python code, ``"export"`` has ``torch.export`` do it, and
+    ``"auto"`` does the second where the first fails for a reason that is not the model's own.
+
+    Raises :class:`~fxcount.errors.InputError` for what is none of these, and what tracing raises.
+    """
+    if frontend not in ("auto", "trace", "export"):
+        raise InputError(f"unknown front end {frontend!r}", hint='use "auto", "trace" or "export"')
+    options: dict[str, Any] = {"hints": hints, "registry": registry, "progress": progress}
+    if isinstance(model, (str, os.PathLike)):
+        from fxcount.trace.frontends.exported import load_pt2
+
+        model = load_pt2(model)
+    if _is_exported(model):
+        from fxcount.trace.frontends.exported import trace_exported
+
+        return trace_exported(model, args, kwargs, **options)
+    model = unwrapped(model)
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"analyze() wants an nn.Module, an ExportedProgram or a .pt2 file, got {type(model).__name__}",
+            hint="wrap a function in an nn.Module whose forward calls it",
+        )
+    if isinstance(model, torch.fx.GraphModule) and frontend != "export":
+        from fxcount.trace.frontends.graph import trace_graph
+
+        return trace_graph(model, args, kwargs, **options)
+    with compiled_code_off():
+        return _trace_module(model, args, kwargs, frontend, options)
+
+
+def _trace_module(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: Frontend, options: dict[str, Any]
+) -> Trace:  # fmt: skip
+    if frontend != "export":
+        try:
+            return _trace_python(model, args, kwargs, options)
+        except Exception as error:
+            if frontend == "trace" or not (isinstance(error, UnsupportedError) or raised_by_us(error)):
+                raise
+            first = error
+    from fxcount.trace.frontends.reexport import trace_by_export
+
+    if frontend == "export":
+        return trace_by_export(model, args, kwargs, **options)
+    try:
+        trace = trace_by_export(model, args, kwargs, **options)
+    except Exception as second:
+        first.add_note(f"torch.export was tried as well: {_one_line(second)}")
+        raise first from None
+    trace.notes.append(f"through torch.export, since the tracer could not follow the model: {_one_line(first)}")
+    return trace
+
+
+def _trace_python(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any]
+) -> Trace:  # fmt: skip
+    if not any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        return trace_model(model, args, kwargs, **options)
+    from fxcount.trace.frontends.script import readable
+
+    with readable(model) as plain:
+        return trace_model(plain, args, kwargs, **options)
+
+
+def _is_exported(model: Any) -> bool:
+    home = sys.modules.get("torch.export.exported_program")  # not loaded: then there is no such object
+    return home is not None and isinstance(model, home.ExportedProgram)
+
+
+def _one_line(error: Exception) -> str:
+    text = getattr(error, "what", "") or str(error) or type(error).__name__
+    where = getattr(error, "where", "")
+    return " ".join(text.split()) + (f" at {where}" if where else "")

@@ -1,0 +1,80 @@
+"""Input specifications of the user's in the place of those a graph has of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from fxcount.errors import InputError
+from fxcount.symbolic import Expr, Size, free_symbols
+from fxcount.trace.frontends.program import Program
+from fxcount.trace.specs import InputSpec
+
+__all__ = ["renamed_inputs", "specialised_inputs"]
+
+
+def renamed_inputs(program: Program, given: Sequence[Any]) -> None:
+    """Replace the sizes of ``program``'s inputs by the ``given`` ones, after checking that the graph can take them.
+
+    A symbol takes the place of the graph's own, with its hint and bounds; a number fixes it.
+
+    Raises :class:`~fxcount.errors.InputError` for another number of tensors, or for a size the graph does not have.
+    """
+    _replace(program, given)
+
+
+def specialised_inputs(program: Program, given: Sequence[Any]) -> None:
+    """The same where the graph was exported for just these inputs: a number in the place of a symbol is a
+    specialisation of ``torch.export``'s, to be recorded as a pinned size."""
+    program.pinned = _replace(program, given, specialised=True)
+
+
+def _replace(program: Program, given: Sequence[Any], specialised: bool = False) -> list[Expr]:
+    specs = [s for s in given if isinstance(s, InputSpec)]
+    own = program.inputs
+    if len(specs) != len(own):
+        raise InputError(
+            f"the graph takes {len(own)} tensors ({', '.join(own)}), {len(specs)} were described",
+            hint="describe all of its tensor inputs in order, or none: then its own sizes are used",
+        )
+    became: dict[str, Size] = {}
+    pinned: list[Expr] = []
+    for (name, mine), spec in zip(own.items(), specs, strict=True):
+        if specialised:
+            pinned += [b for a, b in zip(mine.shape, spec.shape, strict=True) if isinstance(a, int) and isinstance(b, Expr)]
+            shape = tuple([b if isinstance(a, int) else a for a, b in zip(mine.shape, spec.shape, strict=True)])
+            mine = InputSpec(shape, mine.dtype, mine.device)
+        _match(name, mine, spec, became, strict=not specialised)
+    names = {ours: _name(size) for ours, size in became.items()}
+    program.hints = {n: program.hints[ours] for ours, n in names.items() if n and ours in program.hints}
+    program.bounds = {n: program.bounds[ours] for ours, n in names.items() if n and ours in program.bounds}
+    program.bound = {k: became.get(_name(v) or "", v) if isinstance(v, Expr) else v for k, v in program.bound.items()}
+    program.inputs = {
+        name: dataclasses.replace(spec, dtype=spec.dtype or mine.dtype, device=spec.device or mine.device)
+        for (name, mine), spec in zip(own.items(), specs, strict=True)
+    }
+    return pinned
+
+
+def _match(name: str, mine: InputSpec, given: InputSpec, became: dict[str, Size], strict: bool = True) -> None:
+    if len(given.shape) != len(mine.shape):
+        raise InputError(f"the graph's input {name} has {len(mine.shape)} dimensions, not {len(given.shape)}")
+    for dim, (size, theirs) in enumerate(zip(mine.shape, given.shape, strict=True)):
+        if isinstance(size, int) and size != theirs:
+            raise InputError(
+                f"size {dim} of the graph's input {name} is {size}, not {theirs}",
+                hint="export the model again with this size dynamic",
+            )
+        symbol = _name(size)
+        if symbol and became.setdefault(symbol, theirs) != theirs and strict:
+            raise InputError(
+                f"size {dim} of the graph's input {name} is {theirs}, but elsewhere {became[symbol]}",
+                hint="the graph was made for equal sizes there",
+            )
+
+
+def _name(size: Size) -> str | None:
+    """The symbol's name if the size is just that."""
+    names = list(free_symbols(size))
+    return names[0] if len(names) == 1 and isinstance(size, Expr) and size.terms == {(names[0],): 1} else None

@@ -1,0 +1,55 @@
+"""Models inside wrappers: ``torch.compile``, ``DataParallel``, ``DistributedDataParallel``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from fxcount.trace.frontends.modules import named_class
+
+__all__ = ["compiled_code_off", "unwrapped"]
+
+
+class Wrapper(torch.nn.Module):
+    """Stands for a data-parallel wrapper on one device: calls its ``module``, under the name the wrapper gives it."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What each replica computes."""
+        return self.module(*args, **kwargs)
+
+
+def unwrapped(model: Any) -> Any:
+    """The module a ``torch.compile`` wrapper was made of; a data-parallel wrapper as one that only calls its module.
+
+    Names of parameters stay those of the wrapper for data parallelism (``module.weight``), as its user knows them.
+
+    >>> unwrapped(torch.nn.DataParallel(torch.nn.Linear(2, 3)))
+    DataParallel(
+      (module): Linear(in_features=2, out_features=3, bias=True)
+    )
+    """
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    while frames is not None and isinstance(model, frames.OptimizedModule):
+        model = model._orig_mod
+    if isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+        wrapper = named_class(Wrapper, type(model).__name__)(unwrapped(model.module))
+        return wrapper.train(model.training) if wrapper.training != model.training else wrapper
+    return model
+
+
+@contextlib.contextmanager
+def compiled_code_off() -> Iterator[None]:
+    """Inside, everything that ``torch.compile`` compiled runs as the Python code it was made of."""
+    if "torch._dynamo.eval_frame" not in sys.modules:  # then nothing is compiled
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield

@@ -1,0 +1,158 @@
+"""The drop-ins for fvcore's counters and tables beside fvcore itself."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fxcount.compat import fvcore as ours
+from tests.compat.peers import Blocks, Thrice, Tied, peer, printed, torchvision_model
+
+
+class Readme(nn.Module):
+    """The model of the docstrings of fvcore."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(1000, 10)
+        self.conv = nn.Conv2d(3, 10, 1)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.act(self.conv(x)).flatten(1))
+
+
+class Nested(nn.Module):
+    """Modules inside modules, one of them shared under two names, one never called, one with a single child."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outer = nn.Sequential(nn.Sequential(nn.Linear(5, 5), nn.LayerNorm(5)))
+        self.again = self.outer[0][0]
+        self.idle = nn.Linear(5, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.again(self.outer(x)) + x
+
+
+CASES: list[tuple[type[nn.Module], torch.Tensor]] = [
+    (Readme, torch.zeros(1, 3, 10, 10)), (Nested, torch.zeros(2, 5)), (Thrice, torch.zeros(1, 8, 9, 7)),
+    (Blocks, torch.zeros(3, 5)), (Tied, torch.zeros(2, 7, dtype=torch.long)),
+]  # fmt: skip
+
+
+def pair(model: nn.Module, x: torch.Tensor, kind: str = "FlopCountAnalysis") -> tuple[Any, Any]:
+    model.eval()
+    theirs, mine = getattr(peer("fvcore.nn"), kind)(model, x), getattr(ours, kind)(model, x)
+    for analysis in (theirs, mine):
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    return theirs, mine
+
+
+def cells(table: str) -> list[list[str]]:
+    """A table without its blanks: today's tabulate drops the indentation fvcore asks for."""
+    return [[cell.strip(" :-") for cell in line.split("|")] for line in table.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["FlopCountAnalysis", "ActivationCountAnalysis"])
+@pytest.mark.parametrize(("build", "x"), CASES, ids=lambda v: getattr(v, "__name__", ""))
+def test_counts_equal_fvcores(build: type[nn.Module], x: torch.Tensor, kind: str) -> None:
+    theirs, mine = pair(build(), x, kind)
+    assert mine.total() == theirs.total()
+    assert mine.by_module_and_operator() == theirs.by_module_and_operator()
+    assert mine.by_module() == theirs.by_module()
+    assert mine.uncalled_modules() == theirs.uncalled_modules()
+    for name in theirs.by_module():
+        assert mine.total(name) == theirs.total(name)
+        assert mine.by_operator(name) == theirs.by_operator(name)
+
+
+@pytest.mark.parametrize(("build", "x"), CASES, ids=lambda v: getattr(v, "__name__", ""))
+def test_texts_equal_fvcores(build: type[nn.Module], x: torch.Tensor) -> None:
+    fvcore = peer("fvcore.nn")
+    model = build()
+    theirs, mine = pair(model, x)
+    acts, my_acts = pair(model, x, "ActivationCountAnalysis")
+    assert cells(ours.flop_count_table(mine)) == cells(fvcore.flop_count_table(theirs))
+    mixed = {"max_depth": 1, "show_param_shapes": False}
+    assert cells(ours.flop_count_table(mine, activations=my_acts, **mixed)) == cells(
+        fvcore.flop_count_table(theirs, activations=acts, **mixed)
+    )
+    assert ours.flop_count_str(mine, my_acts) == fvcore.flop_count_str(theirs, acts)
+    assert dict(ours.parameter_count(model)) == dict(fvcore.parameter_count(model))
+    assert cells(ours.parameter_count_table(model)) == cells(fvcore.parameter_count_table(model))
+
+
+def test_a_torchvision_model() -> None:
+    fvcore = peer("fvcore.nn")
+    model = torchvision_model("resnet18")
+    theirs, mine = pair(model, torch.zeros(1, 3, 64, 96))
+    assert mine.by_module_and_operator() == theirs.by_module_and_operator()
+    assert mine.unsupported_ops() == theirs.unsupported_ops()
+    assert cells(ours.flop_count_table(mine)) == cells(fvcore.flop_count_table(theirs))
+    assert ours.flop_count_str(mine) == fvcore.flop_count_str(theirs)
+
+
+def test_examples_of_the_docstrings() -> None:
+    flops = ours.FlopCountAnalysis(Readme(), (torch.zeros(1, 3, 10, 10),))
+    assert (flops.total(), flops.total("fc")) == (13000, 10000)
+    assert flops.by_module() == Counter({"": 13000, "fc": 10000, "conv": 3000, "act": 0})
+    acts = ours.ActivationCountAnalysis(Readme(), (torch.zeros(1, 3, 10, 10),))
+    assert (acts.total(), acts.total("fc")) == (1010, 10)
+    gigaflops, skipped = ours.flop_count(Readme(), (torch.zeros(1, 3, 10, 10),))
+    assert dict(gigaflops) == {"conv": 3e-6, "linear": 1e-5}
+    assert not skipped
+    assert dict(ours.activation_count(Readme(), (torch.zeros(1, 3, 10, 10),))[0]) == {"conv": 1e-3, "linear": 1e-5}
+
+
+def test_handles_of_ones_own() -> None:
+    peer("fvcore.nn")
+    from fvcore.nn.jit_handles import generic_activation_jit, get_shape
+
+    def handle(inputs: list[Any], outputs: list[Any]) -> int:
+        return 7 * len(get_shape(inputs[0])) + get_shape(outputs[0])[0]
+
+    theirs, mine = pair(Nested(), torch.zeros(2, 5))
+    theirs.set_op_handle("aten::layer_norm", lambda *_: Counter())  # None is to do this, and does not where there is a handle
+    mine.set_op_handle("aten::layer_norm", None)
+    for analysis in (theirs, mine):
+        analysis.set_op_handle("aten::add", handle)
+    assert mine.by_module_and_operator() == theirs.by_module_and_operator()
+    assert mine.by_operator()["add"] == 7 * 2 + 2
+    copies = [analysis.copy(new_inputs=torch.zeros(3, 5)) for analysis in (theirs, mine)]
+    assert copies[1].by_operator() == copies[0].by_operator()
+    for analysis in (theirs, mine):
+        analysis.clear_op_handles().set_op_handle(**{"aten::linear": generic_activation_jit("line")})
+    assert mine.by_module_and_operator() == theirs.by_module_and_operator()
+    assert mine.by_operator() == Counter({"line": 20})
+    callers = [analysis.copy().ancestor_mode("caller") for analysis in (theirs, mine)]
+    assert callers[1].by_module_and_operator() == callers[0].by_module_and_operator() != mine.by_module_and_operator()
+    with pytest.raises(TypeError, match="pairs"):
+        mine.set_op_handle("aten::add")
+
+
+def test_wrong_names_and_modes(caplog: pytest.LogCaptureFixture) -> None:
+    flops = ours.FlopCountAnalysis(Nested(), torch.zeros(2, 5))
+    assert flops.canonical_module_name("again") == "outer.0.0"
+    with pytest.raises(KeyError):
+        flops.total("nowhere")
+    with pytest.raises(ValueError, match="ancestor mode"):
+        flops.ancestor_mode("uncle")
+    with pytest.raises(ValueError, match="warning mode"):
+        flops.tracer_warnings("loud")
+    with caplog.at_level(logging.WARNING):
+        assert flops.unsupported_ops() == Counter({"aten::add": 1})
+    assert "aten::add encountered 1 time" in caplog.text
+    assert "idle" in caplog.text
+    assert printed(flops.total) == ""
+
+
+def test_formulas() -> None:
+    flops = ours.FlopCountAnalysis(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1)), "B,3,H,W")
+    assert str(flops.total("0")) == "216*B*H*W"
+    assert "216*B*H*W" in ours.flop_count_table(flops)

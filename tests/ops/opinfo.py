@@ -1,0 +1,107 @@
+"""Torch's own sample calls of its operators (``OpInfo``), and the ATen calls these come down to, gradients included."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.ops.differential import copied
+
+__all__ = ["Sample", "aten_calls", "dtypes_of", "full_name", "infos", "samples"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One call; ``variant`` is ``function``, ``method`` or ``inplace``."""
+
+    variant: str
+    call: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def infos() -> list[Any]:
+    """Torch's operator database. Importing it forbids changes of ``torch.backends``; that is undone."""
+    from torch.backends import flags_frozen
+
+    frozen = flags_frozen()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch.testing._internal.common_methods_invocations import op_db
+    torch.backends.__allow_nonbracketed_mutation_flag = not frozen
+    return list(op_db)
+
+
+def full_name(info: Any) -> str:
+    return info.name + (f".{info.variant_test_name}" if info.variant_test_name else "")
+
+
+def dtypes_of(info: Any) -> list[torch.dtype]:
+    """The dtypes a sample is drawn of: the main one first, then one of each other kind that the op supports."""
+    kinds = (torch.float32, torch.int64, torch.bool, torch.bfloat16, torch.complex64)
+    found = [dtype for dtype in kinds if dtype in info.dtypes]
+    return found or sorted(info.dtypes, key=str)[:1]
+
+
+def samples(info: Any, dtype: torch.dtype, most: int | None) -> Iterator[Sample]:
+    """Evenly spread samples of each variant, at ``most`` so many; always the same."""
+    variants = [("function", info.op), ("method", info.method_variant), ("inplace", info.inplace_variant)]
+    for variant, call in variants:
+        if call is None:
+            continue
+        drawn = _drawn(info, dtype, gradients=variant == "function")
+        for sample in drawn[:: _step(drawn, most)][:most]:
+            if variant != "inplace" or not sample.broadcasts_input:
+                yield Sample(variant, call, (sample.input, *sample.args), sample.kwargs)
+
+
+def _drawn(info: Any, dtype: torch.dtype, gradients: bool) -> list[Any]:
+    gradients = gradients and info.supports_autograd and (dtype.is_floating_point or dtype.is_complex)
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(info.sample_inputs("cpu", dtype, requires_grad=gradients))
+
+
+def _step(drawn: list[Any], most: int | None) -> int:
+    return 1 if most is None else max(1, len(drawn) // most)
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kept = pytree.tree_map(_kept, (tuple(args), dict(kwargs or {})))
+        self.calls.append((func, *kept))
+        return func(*args, **(kwargs or {}))
+
+
+def _kept(leaf: Any) -> Any:
+    """As it was before the call, which may write to it."""
+    plain = isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided and not leaf.is_quantized
+    return copied(leaf) if plain else leaf
+
+
+def aten_calls(info: Any, dtype: torch.dtype, most: int | None) -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    """The ATen calls of forward and backward of some samples."""
+    drawn = _drawn(info, dtype, gradients=True)
+    for sample in drawn[:: _step(drawn, most)][:most]:
+        recorder = _Recorder()
+        try:
+            with warnings.catch_warnings(), recorder:
+                warnings.simplefilter("ignore")
+                result = sample.output_process_fn_grad(info.op(sample.input, *sample.args, **sample.kwargs))
+                asked = [t for t in pytree.tree_leaves(result) if isinstance(t, torch.Tensor) and t.requires_grad]
+                if asked:
+                    torch.autograd.backward(asked, [torch.ones_like(t) for t in asked])
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):
+            pass  # what was recorded until then counts
+        yield from recorder.calls
