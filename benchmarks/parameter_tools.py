@@ -18,12 +18,12 @@ from torch import nn
 
 import fxcount
 from benchmarks.peer_nets import PeerNet
-from fxcount.adapters import torchvision_ops as torchvision_ops  # before torchvision, which some of the tools import
+from fxcount.adapters import torchvision_ops as torchvision_ops  # before torchvision, which some tools import
 from tests.report.conventions_tools import undisturbed
 
 __all__ = ["TOOLS", "Answer", "ask"]
 
-_LONGEST = 70  # characters of an error
+_LONGEST = 45  # characters of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ def ask(tool: Tool, net: PeerNet) -> Answer:
     except (Exception, SystemExit) as error:  # whatever a tool raises is its answer
         text = " ".join(str(error).split())
         text = re.sub(r" (of type object )?at 0x[0-9a-f]+", "", text)
-        return Answer(error=f"{type(error).__name__}: {text}"[:_LONGEST])
+        shown = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        return Answer(error=shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…")
     return Answer(params, macs, not _same(before, _state(model)))
 
 

@@ -11,12 +11,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+
+from benchmarks import peer_modules as m
 
 __all__ = ["NETS", "PeerNet"]
 
@@ -65,239 +64,71 @@ class PeerNet:
             yield
 
 
-class Twice(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(self.layer(x))
-
-
-class TwoPaths(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(8, 8)
-        self.second = self.first
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x))
-
-
-class Unused(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.used, self.idle = nn.Linear(8, 8), nn.Linear(8, 16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.used(x)
-
-
-class HalfUsed(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers[2](self.layers[0](x))
-
-
-class Thrown(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.a(x)
-        return self.b(x)
-
-
-class NoGrad(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.learned, self.constant = nn.Linear(8, 8), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            target = self.constant(x)
-        return self.learned(x) + target
-
-
-class OnlyShape(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.like = nn.Linear(8, 8), nn.Parameter(torch.ones(8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x) + torch.zeros_like(self.like)
-
-
-class Frozen(nn.Sequential):
-    def __init__(self) -> None:
-        super().__init__(nn.Linear(8, 8), nn.Linear(8, 4))
-        self[0].requires_grad_(False)
-
-
-class TiedHead(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.table, self.head = nn.Embedding(100, 16), nn.Linear(16, 100, bias=False)
-        self.head.weight = self.table.weight
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.head(self.table(ids))
-
-
-class TiedByFunction(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = nn.Embedding(100, 16)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return F.linear(self.table(ids), self.table.weight)
-
-
-class OwnWeight(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel = nn.Parameter(torch.ones(16, 8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.kernel)
-
-
-class Beside(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale, self.layer = nn.Parameter(torch.ones(8)), nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x * self.scale)
-
-
-class Views(nn.Module):
-    """Two 8 x 8 matrices in a storage of 96 elements: the middle 32 are in both."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        flat = torch.randn(96)
-        self.a, self.b = nn.Parameter(flat[:64].view(8, 8)), nn.Parameter(flat[32:].view(8, 8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(F.linear(x, self.a), self.b)
-
-
-class LowRank(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.up, self.down = nn.Parameter(torch.zeros(16, 2)), nn.Parameter(torch.randn(2, 8))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + self.up @ self.down
-
-
-def lora() -> nn.Module:
-    """A frozen Linear whose weight gets a trained correction of rank 2."""
-    layer = nn.Linear(8, 16).requires_grad_(False)
-    return nn.Sequential(parametrize.register_parametrization(layer, "weight", LowRank()))
-
-
-def alone(kind: type[nn.Module], *sizes: int, **options: Any) -> Callable[[], nn.Module]:
-    """One layer in a container: several tools do not look at a model that is itself a layer."""
-    return lambda: nn.Sequential(kind(*sizes, **options))
-
-
-class RunningMean(nn.Module):
-    mean: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(8, 8)
-        self.register_buffer("mean", torch.zeros(8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.mean.lerp_(x.detach().mean(0), 0.1)
-        return self.layer(x - self.mean)
-
-
-class LeftFactor(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.mix = nn.Parameter(torch.randn(16, 8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.mix @ x
-
-
-class FusedAttention(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.qkv = nn.Linear(16, 48)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (t.unflatten(-1, (4, 4)).transpose(1, 2) for t in self.qkv(x).chunk(3, -1))
-        return F.scaled_dot_product_attention(q, k, v)
-
-
-class SelfAttention(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(16, 4, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.attention(x, x, x)[0]
-
-
-B4 = {"B": 4}
+B4, B2S5 = {"B": 4}, {"B": 2, "S": 5}
 
 # A Linear(i, o) has i*o + o parameters, i*o macs and o bias additions a row.
 NETS: tuple[PeerNet, ...] = (
     # 64 + 8 parameters, once; two calls of 64 macs a row
-    PeerNet("Linear(8, 8) called twice", Twice, "B,8", B4, 72, "128*B", "16*B"),
+    PeerNet("Linear(8, 8) called twice", m.Twice, "B,8", B4, 72, "128*B", "16*B"),
     # the same, reachable as `first` and as `second`
-    PeerNet("Linear(8, 8) under two paths, both called", TwoPaths, "B,8", B4, 72, "128*B", "16*B", shared=72),
+    PeerNet("Linear(8, 8) under two paths, both called", m.TwoPaths, "B,8", B4, 72, "128*B", "16*B", shared=72),
     # 72 in use; 8*16 + 16 = 144 idle
-    PeerNet("Linear(8, 8), and a Linear(8, 16) never called", Unused, "B,8", B4, 216, "64*B", "8*B", dead=144),
+    PeerNet("Linear(8, 8), and a Linear(8, 16) never called", m.Unused, "B,8", B4, 216, "64*B", "8*B", dead=144),
     # four of 72, two of them called
-    PeerNet("ModuleList of 4 Linear(8, 8), 2 called", HalfUsed, "B,8", B4, 288, "128*B", "16*B", dead=144),
+    PeerNet("ModuleList of 4 Linear(8, 8), 2 called", m.HalfUsed, "B,8", B4, 288, "128*B", "16*B", dead=144),
     # both run, one result is returned
-    PeerNet("Linear(8, 8) computed and thrown away, another returned", Thrown, "B,8", B4, 144, "128*B", "16*B", dead=72),
+    PeerNet("Linear(8, 8) computed and thrown away, another returned", m.Thrown, "B,8", B4, 144, "128*B", "16*B", dead=72),
     # both run and reach the output, one without a gradient
-    PeerNet("Linear(8, 8) plus another under no_grad", NoGrad, "B,8", B4, 144, "128*B", "16*B", dead=72),
+    PeerNet("Linear(8, 8) plus another under no_grad", m.NoGrad, "B,8", B4, 144, "128*B", "16*B", dead=72),
     # 72 + 8; the 8 are asked for their shape
-    PeerNet("Linear(8, 8) plus zeros_like(Parameter(8))", OnlyShape, "B,8", B4, 80, "64*B", "8*B", dead=8),
+    PeerNet("Linear(8, 8) plus zeros_like(Parameter(8))", m.OnlyShape, "B,8", B4, 80, "64*B", "8*B", dead=8),
     # 72 frozen, 8*4 + 4 = 36 trained
-    PeerNet("frozen Linear(8, 8), then Linear(8, 4)", Frozen, "B,8", B4, 108, "96*B", "12*B", frozen=72),
+    PeerNet("frozen Linear(8, 8), then Linear(8, 4)", m.Frozen, "B,8", B4, 108, "96*B", "12*B", frozen=72),
     # a table of 100*16; each of B*S tokens is multiplied with it once
-    PeerNet("Embedding(100, 16) tied to a head", TiedHead, "i64[B,S]", {"B": 2, "S": 5}, 1600, "1600*B*S", shared=1600),
-    PeerNet("Embedding(100, 16), F.linear with its weight", TiedByFunction, "i64[B,S]", {"B": 2, "S": 5}, 1600, "1600*B*S"),
+    PeerNet("Embedding(100, 16) tied to a head", m.TiedHead, "i64[B,S]", B2S5, 1600, "1600*B*S", shared=1600),
+    PeerNet("Embedding(100, 16), F.linear with its weight", m.TiedByFunction, "i64[B,S]", B2S5, 1600, "1600*B*S"),
     # 8*16 + 16; B*S rows of 8*16 macs
-    PeerNet("Linear(8, 16) on three axes", alone(nn.Linear, 8, 16), "B,S,8", {"B": 2, "S": 10}, 144, "128*B*S", "16*B*S"),
+    PeerNet("Linear(8, 16) on three axes", m.alone(nn.Linear, 8, 16), "B,S,8", {"B": 2, "S": 10}, 144, "128*B*S", "16*B*S"),
     # 16*8, no bias
-    PeerNet("F.linear with a Parameter(16, 8)", OwnWeight, "B,8", B4, 128, "128*B"),
+    PeerNet("F.linear with a Parameter(16, 8)", m.OwnWeight, "B,8", B4, 128, "128*B"),
     # 8 + 72; the scaling is elementwise
-    PeerNet("Parameter(8) beside a Linear(8, 8)", Beside, "B,8", B4, 80, "64*B", "8*B"),
+    PeerNet("Parameter(8) beside a Linear(8, 8)", m.Beside, "B,8", B4, 80, "64*B", "8*B"),
     # 96 elements of one storage, of which 64 + 64 are used
-    PeerNet("two 8 x 8 Parameters that overlap in one storage", Views, "B,8", B4, 96, "128*B", shared=96),
+    PeerNet("two 8 x 8 Parameters that overlap in one storage", m.Views, "B,8", B4, 96, "128*B", shared=96),
     # the weight 16*8, a magnitude for each of its 16 rows, the bias; norms are no contractions
-    PeerNet("weight-normalised Linear(8, 16)", lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(8, 16))), "B,8", B4, 160, "128*B", "16*B"),
+    PeerNet("weight-normalised Linear(8, 16)", m.weight_normalised, "B,8", B4, 160, "128*B", "16*B"),
     # 16*8 + 16 (u, v are buffers); sigma = u . (W v): 16*8 + 16 macs besides the layer's
-    PeerNet("spectrally normalised Linear(8, 16)", lambda: nn.Sequential(parametrizations.spectral_norm(nn.Linear(8, 16))), "B,8", B4, 144, "128*B + 144", "16*B"),
+    PeerNet("spectrally normalised Linear(8, 16)", m.spectrally_normalised, "B,8", B4, 144, "128*B + 144", "16*B"),
     # frozen 16*8 + 16, trained 16*2 + 2*8; up @ down is 16*2*8 macs besides the layer's
-    PeerNet("frozen Linear(8, 16) + LoRA of rank 2", lora, "B,8", B4, 192, "128*B + 256", "16*B", frozen=144),
+    PeerNet("frozen Linear(8, 16) + LoRA of rank 2", m.lora, "B,8", B4, 192, "128*B + 256", "16*B", frozen=144),
     # 64 + 8; the mean is a buffer
-    PeerNet("running mean updated, then Linear(8, 8)", RunningMean, "B,8", B4, 72, "64*B", "8*B"),
+    PeerNet("running mean updated, then Linear(8, 8)", m.RunningMean, "B,8", B4, 72, "64*B", "8*B"),
     # kernels of 3*3*3 for 6 channels and 6 biases; 27 macs for each of 6*H*W results
-    PeerNet("Conv2d(3, 6, 3, padding=1) without a batch axis", alone(nn.Conv2d, 3, 6, 3, padding=1), "3,H,W", {"H": 8, "W": 8}, 168, "162*H*W", "6*H*W", batched=False),
-    PeerNet("Conv2d(3, 6, 3, padding='same', bias=False)", alone(nn.Conv2d, 3, 6, 3, padding="same", bias=False), "B,3,8,8", {"B": 2}, 162, "10368*B"),
+    PeerNet(
+        "Conv2d(3, 6, 3, padding=1) without a batch axis",
+        m.alone(nn.Conv2d, 3, 6, 3, padding=1), "3,H,W", {"H": 8, "W": 8}, 168, "162*H*W", "6*H*W", batched=False,
+    ),
+    PeerNet(
+        "Conv2d(3, 6, 3, padding='same', bias=False)",
+        m.alone(nn.Conv2d, 3, 6, 3, padding="same", bias=False), "B,3,8,8", {"B": 2}, 162, "10368*B",
+    ),
     # each of 3*H*W inputs meets 5*2*2 weights
-    PeerNet("ConvTranspose2d(3, 5, 2, stride=2, bias=False)", alone(nn.ConvTranspose2d, 3, 5, 2, stride=2, bias=False), "B,3,H,W", {"B": 2, "H": 7, "W": 11}, 60, "60*B*H*W"),
+    PeerNet(
+        "ConvTranspose2d(3, 5, 2, stride=2, bias=False)",
+        m.alone(nn.ConvTranspose2d, 3, 5, 2, stride=2, bias=False), "B,3,H,W", {"B": 2, "H": 7, "W": 11}, 60, "60*B*H*W",
+    ),
     # 16*8, for each of 5 columns of each sample
-    PeerNet("Parameter(16, 8) @ x", LeftFactor, "B,8,5", B4, 128, "640*B"),
+    PeerNet("Parameter(16, 8) @ x", m.LeftFactor, "B,8,5", B4, 128, "640*B"),
     # four gates of (8 + 12) * 12 weights and two biases of 12; the products once for each step of each sample
-    PeerNet("LSTM(8, 12)", alone(nn.LSTM, 8, 12), "S,B,8", {"S": 7, "B": 3}, 1056, "960*S*B", "96*S*B"),
+    PeerNet("LSTM(8, 12)", m.alone(nn.LSTM, 8, 12), "S,B,8", {"S": 7, "B": 3}, 1056, "960*S*B", "96*S*B"),
     # 16*48 + 48; then S*S scores and S*S weighted values, each of width 16
-    PeerNet("Linear(16, 48), then scaled_dot_product_attention", FusedAttention, "B,S,16", {"B": 2, "S": 5}, 816, "768*B*S + 32*B*S*S", "48*B*S"),
+    PeerNet(
+        "Linear(16, 48), then scaled_dot_product_attention",
+        m.FusedAttention, "B,S,16", B2S5, 816, "768*B*S + 32*B*S*S", "48*B*S",
+    ),
     # four projections of 16*16 + 16, and the attention above
-    PeerNet("MultiheadAttention(16, 4), under no_grad", SelfAttention, "B,S,16", {"B": 2, "S": 5}, 1088, "1024*B*S + 32*B*S*S", "64*B*S", gradients=False),
+    PeerNet(
+        "MultiheadAttention(16, 4), under no_grad",
+        m.SelfAttention, "B,S,16", B2S5, 1088, "1024*B*S + 32*B*S*S", "64*B*S", gradients=False,
+    ),
 )  # fmt: skip

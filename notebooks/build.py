@@ -1,4 +1,5 @@
-"""Builds the notebooks: ``python notebooks/build.py`` turns each ``.py`` of this directory into an executed ``.ipynb``.
+"""Builds the notebooks: ``python notebooks/build.py [NAME ...]`` turns each ``.py`` of this directory, or those of these
+names, into an executed ``.ipynb``.
 
 The sources are in the percent format: ``# %%`` starts a cell of code, ``# %% [markdown]`` one of text in comments.
 """
@@ -6,6 +7,8 @@ The sources are in the percent format: ``# %%`` starts a cell of code, ``# %% [m
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -52,13 +55,15 @@ def execute(book: nbformat.NotebookNode, timeout: int = 120) -> nbformat.Noteboo
     return book
 
 
-def main() -> None:
-    """Build and execute every notebook."""
+def main(names: Sequence[str] = ()) -> None:
+    """Build and execute every notebook, or those of these names."""
     for source in sources():
+        if names and source.stem not in names:
+            continue
         book = execute(notebook(source))
         book.metadata.pop("language_info", None)
         nbformat.write(book, source.with_suffix(".ipynb"))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

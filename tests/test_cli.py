@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from fxcount.cli import main
 
@@ -167,3 +168,15 @@ def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
             main(arguments)
         assert caught.value.code == 2
     assert "usage: fxcount" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_exported_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "linear.pt2"
+    torch.export.save(torch.export.export(torch.nn.Linear(5, 7), (torch.zeros(3, 5),)), path)
+    assert main([str(path)]) == 0
+    assert "105" in capsys.readouterr().out  # 3*5*7 macs
+    assert main([str(path), "--train"]) == 2
+    assert "no training mode" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.pt2")]) == 2
+    assert "no file" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def _results(book: Any) -> list[str]:
 
 
 def test_there_are_notebooks() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= {"flops_vs_resolution", "founding_comparison"}
+    assert {path.stem for path in NOTEBOOKS} >= {"flops_vs_resolution", "founding_comparison", "parameters_as_a_graph"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

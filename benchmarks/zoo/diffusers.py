@@ -52,7 +52,9 @@ class Bound(nn.Module):
 
 def entries() -> Iterator[Entry]:
     """All models of this file; ``file`` is the kind of network."""
-    import diffusers
+    from fxcount.adapters import torchvision_ops  # noqa: F401  (before torchvision, which diffusers imports)
+
+    import diffusers  # isort: skip
 
     def build(kind: str, options: dict[str, Any], settled: dict[str, Any]) -> Callable[[], nn.Module]:
         def made() -> nn.Module:
@@ -100,7 +102,7 @@ def _unets() -> Iterator[Named]:
     )  # fmt: skip
     yield "UNet2DModel", "UNet2DModel", {}, _call(_image(3), _TIME, hints={"H": 64, "W": 64})
     yield "UNet1DModel", "UNet1DModel", {
-        "sample_size": 65536, "in_channels": 2, "out_channels": 2, "extra_in_channels": 16,
+        "sample_size": 65536, "in_channels": 2, "out_channels": 2, "extra_in_channels": 64,
     }, _call(floats("B", 2, "A"), _TIME, hints={"A": 65536}, steps={"A": (65536,)})  # fmt: skip
     yield "UNet3DConditionModel", "UNet3DConditionModel", {}, _call(_video(4), _TIME, _text(1024), hints=clip)
     yield "UNetSpatioTemporalConditionModel-svd", "UNetSpatioTemporalConditionModel", {}, _call(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fxcount.ops.registry import Zero
+from fxcount.errors import UncountedError
+from fxcount.passes.cost import signature_cost
 from fxcount.passes.uses import Use, argument_of
 from fxcount.trace.tape import Call, Trace, Value
 
@@ -89,9 +90,17 @@ def _derive(call: Call, pure: dict[int, _Pure]) -> None:
     if call.op.name in _LAYERS:
         return
     sources = frozenset().union(*[_sources(o, pure) for o in call.operands])
-    arithmetic = not isinstance(call.op.cost, Zero) or any(o.index in pure and pure[o.index].arithmetic for o in call.operands)
+    arithmetic = any(o.index in pure and pure[o.index].arithmetic for o in call.operands) or _computes(call)
     for v in call.outputs:
         pure[v.index] = _Pure(sources, arithmetic)
+
+
+def _computes(call: Call) -> bool:
+    """Whether it does arithmetic, rather than move or view data."""
+    try:
+        return signature_cost(call.signature).flops != 0
+    except UncountedError:
+        return True
 
 
 def _sources(value: Value, pure: dict[int, _Pure]) -> frozenset[str]:

@@ -143,23 +143,24 @@ def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) 
                 break
         else:
             continue
-        operands: Iterable[Value] = inner.get(v.index, call.operands)
+        operands = inner[v.index] if v.index in inner else _with_gradient(call, needed)
         if not tracked:
-            needed.update([o.index for o in _with_gradient(call, operands, needed) if o.requires_grad])
+            needed.update([o.index for o in operands if o.requires_grad])
         else:
-            for o in _with_gradient(call, operands, needed):
+            for o in operands:
                 need(o)
     return needed
 
 
-def _with_gradient(call: Call, operands: Iterable[Value], needed: set[int]) -> Iterable[Value]:
+def _with_gradient(call: Call, needed: set[int]) -> Sequence[Value]:
     """The operands a recorded call passes a gradient to."""
+    operands = call.operands
     name = call.signature.op.name
     if name in _READ_FOR_SHAPE:
         skipped = _READ_FOR_SHAPE[name]
         return [o for i, o in enumerate(operands) if i != skipped]
-    if name in _ONE_TO_ONE and len(call.outputs) == len(call.operands):
-        return [o for o, v in zip(call.operands, call.outputs) if v.index in needed]
+    if name in _ONE_TO_ONE and len(call.outputs) == len(operands):
+        return [o for o, v in zip(operands, call.outputs) if v.index in needed]
     return operands
 
 

@@ -183,8 +183,8 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     buffers = [d for d in trace.declared if d.kind == "buffer"]
     elements = _unique_elements(buffers)
     return Parameters(
-        everything.numel, everything.trainable, everything.frozen, everything.shared, everything.dead, everything.nbytes, by_dtype,
-        sum(elements), sum([n * d.dtype.itemsize for d, n in zip(buffers, elements)]), tuple(rows), trace, coroner,
+        everything.numel, everything.trainable, everything.frozen, everything.shared, everything.dead, everything.nbytes,
+        by_dtype, sum(elements), sum([n * d.dtype.itemsize for d, n in zip(buffers, elements)]), tuple(rows), trace, coroner,
     )  # fmt: skip
 
 

@@ -84,6 +84,12 @@ class Scope:
         if isinstance(claim, Expr) and not proves(claim):
             self._record(relation, claim, 0, "declared", reason)
 
+    def rehint(self, name: str, value: int) -> None:
+        """Another sample value for a symbol on which nothing was decided yet."""
+        self.hints[name] = value
+        self._values.clear()
+        self._factors.clear()
+
     def hint(self, size: Size) -> int:
         """The value of the size at the sample values.
 

@@ -7,13 +7,13 @@ the symbol. Like every size it is at least 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fxcount.errors import InputError
 from fxcount.symbolic.assumption import Assumption
-from fxcount.symbolic.expr import Expr, Size, symbol
+from fxcount.symbolic.expr import Expr, Size, sum_, symbol
 from fxcount.symbolic.values import evaluate, free_symbols
 
 if TYPE_CHECKING:
@@ -84,6 +84,22 @@ class UnbackedSizes:
         where = scope.where() if scope.where is not None else ""
         self.by_name[name] = Unbacked(name, what, where, most, default)
         return scope.declare(name, hint)
+
+    def balance(self, sizes: Sequence[Size], total: Size, reason: str) -> None:
+        """Declare that these add up to ``total``, if they are values of which nothing was known but that each is a guess.
+
+        Their hints become equal shares: the sizes of groups (rows of each expert, words of each line) that data decide.
+        """
+        names = [name for size in sizes for name in free_symbols(size) if name in self.by_name]
+        plain = [symbol(name) for name in names] == list(sizes) and len(set(names)) == len(sizes) > 0
+        if not plain or any(self.by_name[name].most is not None or name in self.given for name in names):
+            return
+        share = total // len(sizes)
+        for name in names:
+            rest = total - sum_(sizes[:-1]) if name == names[-1] else share
+            self.by_name[name] = replace(self.by_name[name], default=rest, most=total)
+            self.scope.rehint(name, max(1, self.scope.hint(rest)))
+        self.scope.learn_equal(sum_(sizes), total, reason)
 
     def concern(self, size: Size) -> bool:
         """Whether any of these symbols occurs in the size."""

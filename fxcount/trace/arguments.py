@@ -34,10 +34,10 @@ def collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
     first = args[at]
     if isinstance(first, (tuple, list)):
         if StandIn in [type(s) for s in first]:  # a size read off an index table
-            return (*args[:at], tuple([int(s) if type(s) is StandIn else s for s in first]), *args[at + 1 :])
+            return (*args[:at], tuple([s.item() if type(s) is StandIn else s for s in first]), *args[at + 1 :])
         return args
     if isinstance(first, (int, torch.SymInt)) or (type(first) is StandIn and first.ndim == 0):
-        return (*args[:at], tuple([int(s) if type(s) is StandIn else s for s in args[at:]]))
+        return (*args[:at], tuple([s.item() if type(s) is StandIn else s for s in args[at:]]))
     return args
 
 

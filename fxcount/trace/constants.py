@@ -32,7 +32,7 @@ MAX_KNOWN_NUMEL = 1 << 16
 """Data of more elements than this are not kept: they would cost more than the analysis."""
 
 RESHAPES_IN_PLACE = frozenset(
-    {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapaxes_", "swapdims_", "resize_", "resize_as_", "set_", "as_strided_", "detach_"}
+    "squeeze_ unsqueeze_ t_ transpose_ swapaxes_ swapdims_ resize_ resize_as_ set_ as_strided_ detach_".split()
 )
 _RANDOM = frozenset(
     "rand randn randint randperm rand_like randn_like randint_like normal uniform_ normal_ random_ bernoulli bernoulli_ "

@@ -159,11 +159,9 @@ class Ledger:
         return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
 
     def scalar(self, x: StandIn, what: str) -> Any:
-        symbols = x.__dict__.get("_symbols")
-        if symbols is not None:
-            while isinstance(symbols, (list, tuple)) and len(symbols) == 1:
-                symbols = symbols[0]
-            return symbols
+        table = x.__dict__.get("_symbols")
+        if table is not None:
+            return table.item()
         if x._known is not None and x._storage.constant:
             self.note_data((x,))
             return x._known.item()
@@ -175,6 +173,9 @@ class Ledger:
         if what != "a bool" and dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
             return self.read_item(x)
         self.fail_on_data(x, what)
+
+    def before_iteration(self, x: StandIn) -> None:
+        """The model is about to loop over the first dimension, which pins it."""
 
     def read_item(self, x: StandIn) -> Any:
         """The symbol of a number that only data know."""

@@ -9,6 +9,7 @@ import torch
 from fxcount.ops import Op, TensorFact, Zero, op
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.standin import StandIn
+from fxcount.trace.tables import as_table
 
 __all__ = ["LITERAL", "literal", "make_literal"]
 
@@ -47,7 +48,8 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
     if symbolic:
         made._known = None
         made._storage.constant = False
-        made._symbols = data
+        made._symbols = as_table(data)
+        tracer.tables = True
     else:
         made._known = known
         made._storage.constant = True

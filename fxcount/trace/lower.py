@@ -23,7 +23,7 @@ from fxcount.errors import UnsupportedError
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC
 from fxcount.trace.outputs import Opaque
-from fxcount.trace.tape import Call, Trace, Value
+from fxcount.trace.tape import Call, Quotient, Trace, Value
 
 __all__ = ["lower"]
 
@@ -124,6 +124,8 @@ class _Lowering:
             return self._value(a)
         if isinstance(a, Expr):
             return self._size(a)
+        if type(a) is Quotient:
+            return self._arithmetic(operator.truediv, (self._size(a.num), self._size(a.den)))
         if isinstance(a, tuple):
             return tuple(self._argument(x) for x in a)
         if isinstance(a, list):

@@ -50,7 +50,7 @@ class StandIn(torch.Tensor):
     _tracer: Ledger
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
-    _symbols: Any  # nested lists of symbolic sizes, for torch.tensor([h, w])
+    _symbols: Any  # an array of symbolic sizes, for torch.tensor([h, w]) and what is computed from it
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -203,15 +203,16 @@ class StandIn(torch.Tensor):
     def __iter__(self) -> Iterator[Any]:
         if not self._value.fact.shape:
             raise TypeError("iteration over a 0-d tensor")
+        self._tracer.before_iteration(self)
         return iter(self.unbind(0))
 
     def item(self) -> Any:
         return self._tracer.scalar(self, "item()")
 
     def tolist(self) -> Any:
-        known = self.__dict__.get("_symbols")
-        if known is not None:
-            return known
+        table = self.__dict__.get("_symbols")
+        if table is not None:
+            return table.tolist()
         fact = self._value.fact
         unknown = self._known is None or not self._storage.constant
         if unknown and fact.dtype is not torch.bool and type(fact.numel) is int and fact.numel <= _MAX_LISTED:

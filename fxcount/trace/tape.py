@@ -160,6 +160,19 @@ def values_in(tree: Any) -> Iterator[Value]:
         yield from values_in(tree.values)
 
 
+class Quotient(float):
+    """A float argument that is a quotient of sizes, where its value decides no shape: the value at the sample values."""
+
+    num: Size
+    den: Size
+
+    @classmethod
+    def of(cls, num: Size, den: Size, value: float) -> Quotient:
+        made = cls(value)
+        made.num, made.den = num, den
+        return made
+
+
 @dataclass(slots=True)
 class StorageInfo:
     """Memory that one or more values share: bytes, what kind of tensor it holds, and when it came and went."""

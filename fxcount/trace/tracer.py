@@ -16,13 +16,13 @@ from torch.overrides import TorchFunctionMode
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import Alias, Op, Registry, TensorFact
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize
-from fxcount.trace import constants
+from fxcount.trace import constants, tables
 from fxcount.trace.arguments import collapsed, facts_of_arguments, normalised, values_of_result
 from fxcount.trace.inventory import Inventory
 from fxcount.trace.ledger import Ledger
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn
-from fxcount.trace.tape import Call, Signature, Value
+from fxcount.trace.tape import Call, Quotient, Signature, Value
 from fxcount.trace.unbacked import ITEM, Numbers
 
 __all__ = ["Tracer"]
@@ -30,6 +30,13 @@ __all__ = ["Tracer"]
 _PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
 _NUMBERS = frozenset({bool, float, complex})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
+
+
+_TAKES_VALUES = frozenset(
+    "add sub rsub mul div pow linspace full full_like new_full fill_ add_ sub_ mul_ div_ clamp clamp_ clamp_min clamp_max "
+    "where masked_fill masked_fill_ lerp addcmul eq ne lt le gt ge maximum minimum scaled_dot_product_attention".split()
+)
+"""Ops whose floating arguments are numbers to compute with: no size comes of them, so quotients of sizes stay symbolic."""
 
 
 class Tracer(Ledger, TorchFunctionMode):
@@ -47,6 +54,7 @@ class Tracer(Ledger, TorchFunctionMode):
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self.numbers = Numbers(self)
+        self.tables = False  # whether there are tensors whose elements are symbolic sizes
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
         self.progress = progress
 
@@ -115,6 +123,8 @@ class Tracer(Ledger, TorchFunctionMode):
             call.outputs = tuple(outputs)
             if known is not None and self.given_data:
                 self.pass_on(result, operands)
+            if self.tables:
+                tables.follow(entry, args, kwargs, result)
             if type(result) is tuple:
                 result = constants.named_result(entry, result)
             if entry.writes:
@@ -168,6 +178,9 @@ class Tracer(Ledger, TorchFunctionMode):
             key.append(a)
             return a
         if isinstance(a, SymRatio):
+            if a.exact and type(key[0]) is Op and key[0].name in _TAKES_VALUES:
+                key.append((SymRatio, a.num, a.den))
+                return Quotient.of(a.num, a.den, a.value)
             return self._convert(float(a), key, operands)
         if isinstance(a, (tuple, list)):
             return self._convert(tuple(a) if isinstance(a, tuple) else list(a), key, operands)
@@ -201,12 +214,17 @@ class Tracer(Ledger, TorchFunctionMode):
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call did not bind
                 raise UnsupportedError(f"{entry.name}: {error}", where=self.where()) from error
+            if "TensorFact" in str(error):  # arithmetic on a size that is a tensor
+                raise DataDependentError(f"{entry.name}: a size is a tensor", where=self.where()) from error
             raise
         if entry.inplace and isinstance(result, TensorFact):
             self._check_in_place(entry, fact_args[0], result)
         signature = Signature(entry, fact_args, fact_kwargs, result)
         self.signatures.append(signature)
         return signature
+
+    def before_iteration(self, x: StandIn) -> None:
+        self.numbers.settle(x)
 
     def read_item(self, x: StandIn) -> Any:
         found = self.record(ITEM, torch.Tensor.item, (x,), None)
@@ -294,6 +312,7 @@ class Tracer(Ledger, TorchFunctionMode):
         )  # fmt: skip
         self._counter += 1
         target._value = value
+        target.__dict__.pop("_symbols", None)
         call.outputs = (value,)
         call.mutated = (storage.index,)
         return target

@@ -90,7 +90,23 @@ class Numbers:
             return self.item(a)
         if isinstance(a, slice):
             return slice(*map(self._bound_or, (a.start, a.stop, a.step)))
+        if isinstance(a, (tuple, list)):
+            return type(a)(map(self._bound_or, a))
         return facts_of_arguments(a)
+
+    def settle(self, x: StandIn) -> None:
+        """A loop over ``mask.nonzero()`` that runs for every element of the mask visits 0, 1, 2, ...: known data."""
+        call = self._made_by(x._value)
+        while call is not None and call.op.name in ("squeeze", "flatten"):
+            call = self._made_by(call.operands[0])
+        if call is None or call.op.name not in ("nonzero", "argwhere"):
+            return
+        mask, scope = call.operands[0].fact, self.tracer.scope
+        if mask.ndim == 1 and isinstance(mask.numel, int) and scope.hint(x._value.fact.shape[0]) == mask.numel:
+            scope.pin(x._value.fact.shape[0], "a loop over all true elements")
+            with torch._C.DisableTorchFunction():
+                x._known = torch.arange(mask.numel, device="cpu").reshape(-1, *[1] * (x._value.fact.ndim - 1))
+            x._storage.constant = True
 
     # -- numbers ------------------------------------------------------------------------------------------------------
     def item(self, value: Value) -> Size:

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 import fxcount
 from fxcount.passes import ParameterRow
-from tests.passes.test_gradients import Net, Rounds
+from tests.passes.test_gradients import Net
 
 
 def dead_rows(model: nn.Module, given: str = "B,5") -> dict[str, ParameterRow]:
@@ -58,7 +58,7 @@ def no_path(n: Any, x: torch.Tensor) -> Any:
 
 
 def shape_read(n: Any, x: torch.Tensor) -> Any:
-    return torch.zeros(n.a.shape[0], n.a.size(1)) + x @ n.b
+    return torch.zeros(n.a.shape[0]) + x @ n.b
 
 
 def shape_of_copy(n: Any, x: torch.Tensor) -> Any:
@@ -291,7 +291,7 @@ def test_auxiliary_heads(name: str) -> None:
 
 
 def test_dead_parameters_of_real_models_name_their_module() -> None:
-    """A pooler that a masked language model leaves out is not built; the one of a plain model asked for its last state is dead."""
+    """The pooler of a BERT of which only the last hidden state is asked for."""
     from tests.zoo import analysed
 
     params = analysed("bert").params_for("last_hidden_state")

@@ -202,15 +202,16 @@ def test_damaged_files_are_refused(change: str, message: str) -> None:
 
 @pytest.mark.parametrize("source", ["{", "no/such/file.json", "{}", '{"nodes": []}'])
 def test_other_files_are_refused(source: str) -> None:
-    with pytest.raises(fxcount.InputError, match="not JSON|cannot read|holds no report"):
+    with pytest.raises(fxcount.InputError, match=r"not JSON|cannot read|holds no report"):
         load_report(source)
 
 
 @pytest.mark.parametrize(
     "tree",
     [
-        None, True, 3, 2**80, "text", 1.5, -0.0, float("inf"), 2 - 3j, complex("nan+1j"), [1, [2]], (1, (2.0,)), (), {}, {1: (2,), "a": [3]},
-        slice(1, None, -1), Ellipsis, torch.float16, torch.device("meta"), torch.strided, torch.channels_last, float, bool,
+        None, True, 3, 2**80, "text", 1.5, -0.0, float("inf"), 2 - 3j, complex("nan+1j"), [1, [2]], (1, (2.0,)), (), {},
+        {1: (2,), "a": [3]}, slice(1, None, -1), Ellipsis, torch.float16, torch.device("meta"), torch.strided,
+        torch.channels_last, float, bool,
     ],
 )  # fmt: skip
 def test_argument_trees_come_back(tree: Any) -> None:

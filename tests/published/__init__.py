@@ -1,0 +1,1 @@
+"""Numbers that others have published, copied into tests/data, beside fxcount's."""

@@ -1,0 +1,321 @@
+"""Conventions: against hand derivations, against the tools themselves where they are installed, and against their own laws."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sympy
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import fxcount
+from fxcount.cli import main
+from fxcount.errors import InputError
+from fxcount.report.conventions import CONVENTIONS, render
+from fxcount.report.conventions.document import document
+from tests.oracles import counted_flops
+from tests.report.conventions_tools import MODULES, TOOLS, undisturbed, which_thop
+from tests.zoo import CASES, analysed, inputs
+
+
+def _net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(150, 7)
+    ).eval()
+
+
+# x (2, 3, 11, 13) -> conv, norm, relu (2, 5, 11, 13): 1430 elements, 715 of a sample -> pool (2, 5, 5, 6): 300, 150 of a
+# sample -> linear (2, 7). Products: conv 1430 * 3*3*3 = 38610, linear 2 * 150 * 7 = 2100, together 40710.
+# Parameters: conv 135 + 5, norm 5 + 5, linear 1050 + 7, together 1207.
+BY_HAND = {
+    "fxcount": 40710,
+    "torch": 2 * 40710,
+    "torchvision": 40710,
+    "fvcore": 40710 + 2 * 1430,
+    "fvcore-activations": 1430 + 14,
+    "thop": 40710 + 4 * 1430,
+    "ultralytics-thop": 40710 + 4 * 1430,
+    "ptflops": (38610 + 1430) + 2 * 1430 + 2 * 1430 + 2 * 1430 + (2100 + 14),  # relu and pool twice
+    "ptflops-aten": 40710 + 1430 + 14,
+    "torchinfo": 140 * 2 * 143 + 10 * 2 + 1057 * 2,
+    "calflops": 2 * 40710 + 1430 + 2 * 1430 + 1430 + 1430,  # bias of the conv, norm, relu, pool
+    "calflops-macs": 40710,
+    "deepspeed": 2 * 40710 + 1430 + 2 * 1430 + 1430 + 1430,
+    "deepspeed-macs": 40710,
+    "pycls": 38610 // 2 + 5 + 150 * 7 + 7,
+    "pycls-activations": 715 + 150 + 7,
+    "torchstat-madd": 715 * (27 + 26 + 1) + 4 * 715 + 715 + 150 * 3 + 7 * (150 + 149),
+    "torchstat-flops": 715 * (27 + 1) + 2 * 715 + 715 + 715 + 150 * 7,
+    "torchstat-memread": 4 * ((429 + 140) + (715 + 2 * 5) + 715 + 715 + (150 + 1057)),
+    "torchstat-memwrite": 4 * (715 + 715 + 715 + 150 + 7),
+    "torchsummary-params": 1207,
+    "torchsummary-forward": 2 * 4 * (715 + 715 + 715 + 150 + 150 + 7),  # the flattened output is one more
+    "torchsummary": 4 * 429 + 2 * 4 * (3 * 715 + 2 * 150 + 7) + 4 * 1207,
+}
+
+
+@pytest.mark.parametrize("name", ["fxcount", *CONVENTIONS])
+def test_every_convention_by_hand(name: str) -> None:
+    assert fxcount.analyze(_net(), (2, 3, 11, 13)).count(name) == BY_HAND[name]
+
+
+@pytest.mark.parametrize("name", list(CONVENTIONS))
+def test_formulas_hold_at_numbers(name: str) -> None:
+    report = fxcount.analyze(_net(), "B,3,2*h+1,13", hints={"B": 2, "h": 5}).at(B=2, h=5)
+    assert report.count(name) == BY_HAND[name]
+
+
+# --- a net for each known mistake -----------------------------------------------------------------
+
+
+class Net(nn.Module):
+    """A function of modules and an input."""
+
+    def __init__(self, forward: Callable[..., Any], *modules: nn.Module) -> None:
+        super().__init__()
+        self.held = nn.ModuleList(modules)
+        self.function = forward
+        self.unused = nn.Linear(2, 2)  # some tools want a parameter
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(self.held, x)
+
+
+def _functions(_: nn.ModuleList, x: torch.Tensor) -> torch.Tensor:
+    y = torch.add(torch.matmul(x, x.mT), 1) + torch.bmm(x, x.mT).mul(2) * 3 + x.matmul(x.mT) + x @ x.mT
+    y = F.softmax(F.relu(torch.baddbmm(y, x, x.mT)), -1)
+    return torch.mul(x[:, :1, :1].expand(2, 1, 7), y)  # broadcast from the front this would be (2, 7, 7) all the same
+
+
+def _einsums(_: nn.ModuleList, x: torch.Tensor) -> torch.Tensor:
+    outer = torch.einsum("bi,bj->bij", x[:, :, 0], x[:, :, 0])
+    return torch.einsum("bij,bkj->bik", x, x) + torch.einsum("bij,bj->bi", x, x[:, 0])[:, :, None] + outer
+
+
+def _sequential(*modules: nn.Module) -> nn.Module:
+    return nn.Sequential(*modules, nn.PReLU())
+
+
+NETS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "transposed": (_sequential(nn.ConvTranspose2d(4, 6, 3, 2, 1, 1), nn.ConvTranspose2d(6, 4, 3, 2, groups=2)), (2, 4, 5, 7)),
+    "same": (_sequential(nn.Conv2d(3, 5, 4, padding="same")), (2, 3, 7, 11)),
+    "volume": (_sequential(nn.Conv3d(3, 5, 2), nn.BatchNorm3d(5), nn.MaxPool3d(2), nn.AdaptiveAvgPool3d(1)), (2, 3, 5, 7, 11)),
+    "sequence": (_sequential(nn.Linear(3, 5), nn.LayerNorm(5), nn.GELU()), (2, 7, 3)),
+    "norms": (
+        _sequential(nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.InstanceNorm2d(4, affine=True), nn.BatchNorm2d(4, affine=False)),
+        (2, 4, 5, 7),
+    ),
+    "activations": (
+        _sequential(nn.ReLU(), nn.ReLU6(), nn.ELU(), nn.LeakyReLU(), nn.SiLU(), nn.Softmax(1), nn.Hardswish(), nn.LogSoftmax(1)),
+        (2, 4, 5, 7),
+    ),
+    "pools": (
+        _sequential(nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AdaptiveAvgPool2d(2)),
+        (2, 4, 17, 23),
+    ),
+    "resized": (
+        _sequential(nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=1.7, mode="bilinear"), nn.Upsample(size=(9, 13))),
+        (2, 4, 5, 7),
+    ),
+    "lstm": (Net(lambda m, x: m[0](x)[0], nn.LSTM(3, 5, 2, bidirectional=True)), (7, 2, 3)),
+    "projected": (Net(lambda m, x: m[0](x)[0], nn.LSTM(3, 5, 2, proj_size=2)), (7, 2, 3)),
+    "gru": (Net(lambda m, x: m[0](x)[0], nn.GRU(3, 5, 2, bias=False)), (7, 2, 3)),
+    "cells": (Net(lambda m, x: m[2](m[1](m[0](x)))[0], nn.GRUCell(3, 5), nn.RNNCell(5, 4), nn.LSTMCell(4, 7)), (2, 3)),
+    "attention": (Net(lambda m, x: m[0](x, x, x, need_weights=False)[0], nn.MultiheadAttention(6, 2, batch_first=True)), (2, 7, 6)),
+    "weights": (Net(lambda m, x: m[0](x, x, x)[0], nn.MultiheadAttention(6, 2)), (7, 2, 6)),
+    "functions": (Net(_functions), (2, 7, 3)),
+    "einsums": (Net(_einsums), (2, 7, 3)),
+    "functional": (Net(lambda m, x: F.conv2d(x, m[0].weight, m[0].bias, padding=1), nn.Conv2d(3, 5, 3)), (2, 3, 7, 7)),
+    "twice": (Net(lambda m, x: m[0](m[0](x)), nn.Conv2d(3, 3, 3, padding=1)), (2, 3, 7, 7)),
+    "interpolated": (Net(lambda m, x: F.interpolate(F.interpolate(x, size=(9, 11)), scale_factor=(2, 1.5))), (2, 3, 7, 7)),
+}  # fmt: skip
+
+CRASHES = {("torchstat", "sequence"): AssertionError}  # documented: it asserts two dimensions
+ONE_SAMPLE = ("torchstat",)  # run at a batch of 1
+NO_TUPLES = ("torchstat", "torchsummary")  # their hooks read a tensor's size
+WITH_TUPLES = ("lstm", "projected", "gru", "cells", "attention", "weights")
+WITHOUT_BATCH = ("lstm", "projected", "gru", "weights")
+MEGABYTES = ("torchsummary", "torchsummary-forward")
+
+
+def _installed(tool: str) -> bool:
+    if "thop" in tool:
+        return which_thop() == tool
+    return importlib.util.find_spec(MODULES[tool]) is not None
+
+
+def _check(tool: str, model: nn.Module, shape: tuple[int, ...]) -> None:
+    ours = fxcount.analyze(model, shape).count(tool)
+    with undisturbed(model):
+        theirs = TOOLS[tool](model, torch.rand(shape))
+    if tool in MEGABYTES:  # printed with two decimals
+        assert theirs == pytest.approx(ours / 2**20, abs=0.0051)
+    else:
+        assert theirs == ours
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_tool_itself_on_its_mistakes(tool: str, net: str) -> None:
+    if not _installed(tool):
+        pytest.skip(f"{tool} is not installed")
+    family = tool.partition("-")[0]
+    if family in NO_TUPLES and (net in WITH_TUPLES or net == "functions"):
+        pytest.skip(f"{family} fails on results that are tuples, or takes the batch for 1")
+    model, shape = NETS[net]
+    model.eval()
+    if family in ONE_SAMPLE:
+        shape = (1, *shape[1:])
+    failure = CRASHES.get((family, net))
+    if failure is not None:
+        with pytest.raises(failure), undisturbed(model):
+            TOOLS[tool](model, torch.rand(shape))
+        return
+    if tool == "torch":  # it moves the model to meta
+        model = _copy(model)
+    _check(tool, model, shape)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    import copy
+
+    return copy.deepcopy(model)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_tool_itself_on_a_cnn(tool: str, model: str) -> None:
+    if not _installed(tool):
+        pytest.skip(f"{tool} is not installed")
+    _check(tool, CASES[model].on("cpu"), (1, 3, 65, 97))
+
+
+@pytest.mark.parametrize("tool", [t for t in TOOLS if not t.startswith(("torchstat", "torchsummary"))])
+@pytest.mark.parametrize("name", ["vit", "swin"])
+def test_the_tool_itself_on_a_transformer(tool: str, name: str) -> None:
+    if not _installed(tool):
+        pytest.skip(f"{tool} is not installed")
+    models = importlib.import_module("torchvision").models
+    model = (
+        models.VisionTransformer(image_size=33, patch_size=11, num_layers=2, num_heads=2, hidden_dim=14, mlp_dim=26)
+        if name == "vit"
+        else models.SwinTransformer([2, 2], 12, [2, 2], [1, 3], [5, 5])
+    )
+    _check(tool, model.eval(), (3, 3, 33, 33))
+
+
+def test_pycls_itself() -> None:
+    """Its complexity knows only its own models: a RegNetY with squeeze and excitation."""
+    pytest.importorskip("pycls")
+    network, config = (importlib.import_module(f"pycls.core.{name}") for name in ("net", "config"))
+    importlib.import_module("pycls.models.regnet")
+    cfg = config.cfg
+    cfg.REGNET.DEPTH, cfg.REGNET.W0, cfg.REGNET.WA, cfg.REGNET.WM, cfg.REGNET.GROUP_W, cfg.REGNET.SE_ON = 16, 48, 27.89, 2.09, 8, True
+    cfg.MODEL.NUM_CLASSES, cfg.TRAIN.IM_SIZE = 1000, 97
+    model = sys.modules["pycls.models.regnet"].RegNet().eval()
+    theirs = network.complexity(model)
+    report = fxcount.analyze(model, "B,3,97,97").at(B=3)
+    assert (report.count("pycls"), report.count("pycls-activations")) == (theirs["flops"], theirs["acts"])
+
+
+# --- laws -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v3_small", "llama", "whisper"])
+def test_torch_counts_on_meta(model: str) -> None:
+    case = CASES[model]
+    for sizes in case.sizes[:2]:
+        kwargs = inputs(dict(case.kwargs), sizes, "meta")
+        expected = counted_flops(case.on("meta"), *inputs(case.args, sizes, "meta"), **kwargs)
+        assert analysed(model).at(**sizes).count("torch") == expected
+
+
+@pytest.mark.parametrize("model", ["swin_t", "timm_mobilevit", "t5", "shufflenet_v2_x0_5"])
+def test_differences_add_up(model: str) -> None:
+    """Every convention: number = exact macs in its unit + its differences, as formulas and at numbers."""
+    sizes = CASES[model].sizes[0]
+    for report in (analysed(model), analysed(model).at(**sizes)):
+        macs = report.size(report.costs.total.macs)
+        for row in report.conventions():
+            assert row.number - row.exact - sum((d.amount for d in row.differences), 0) == 0
+            if row.convention.per == "batch":
+                assert row.exact - macs * row.convention.per_mac == 0
+            got = report.count(row.convention.name)
+            assert got == (row.number if report.values is not None else fxcount.symbolic.to_sympy(row.number))
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v3_small", "timm_ghostnet", "bert"])
+def test_formulas_and_numbers_agree(model: str) -> None:
+    case = CASES[model]
+    sizes = case.sizes[0]
+    symbolic = analysed(model).at(**sizes)
+    concrete = fxcount.analyze(case.on("meta"), *inputs(case.args, sizes, "meta"), **inputs(dict(case.kwargs), sizes, "meta"))
+    for name in CONVENTIONS:
+        assert symbolic.count(name) == concrete.count(name), name
+
+
+def test_einsum_is_read_from_four_digits() -> None:
+    """numpy prints 2 * 1234567 + 1 as 2.469e+06; half of that is 1234500. As a formula it is exact."""
+    net = Net(lambda _, x: torch.einsum("ij,j->i", x, x[0]))
+    report = fxcount.analyze(net, "N,1234567")
+    assert report.count("fvcore") == 1234567 * sympy.Symbol("N", integer=True, positive=True)
+    assert report.at(N=1).count("fvcore") == 1234500
+
+
+def test_a_function_is_told_from_a_method_and_an_operator() -> None:
+    """calflops patches torch.matmul and Tensor.matmul; ``@`` reaches neither."""
+    for forward, expected in ((lambda _, x: x @ x, 0), (lambda _, x: x.matmul(x), 27), (lambda _, x: torch.matmul(x, x), 27)):
+        assert fxcount.analyze(Net(forward), (3, 3)).count("calflops-macs") == expected
+
+
+def test_an_unknown_name_names_the_others() -> None:
+    with pytest.raises(InputError, match="did you mean 'fvcore'"):
+        fxcount.analyze(_net(), (2, 3, 11, 13)).count("fvcor")
+
+
+def test_a_mistake_is_stated_once_and_in_words() -> None:
+    for c in CONVENTIONS.values():
+        assert len({m.name for m in c.mistakes}) == len(c.mistakes)
+        assert all(m.name and m.what for m in c.mistakes)
+        assert c.includes and c.excludes and c.source and c.versions
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def test_the_table() -> None:
+    report = fxcount.analyze(_net(), (2, 3, 11, 13))
+    text = render(report, report.conventions("fvcore", "thop"), details=True)
+    assert text.splitlines()[:6] == [
+        "Sequential: 40,710 exact MACs",
+        "",
+        "convention   number  unit                         off exact MACs by",
+        "fvcore      43.57 k  FLOP (1 MAC = 1), per batch           +2.860 k",
+        "      +2.860 k  batch_norm x1: 2 per element, statistics known",
+        "    tool:       fvcore.nn.FlopCountAnalysis.total() (fvcore 0.1.5)",
+    ]
+    assert "    mistake:    ignores functional ops: only calls of registered module classes are seen" in text
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conventions", "demo", "--at", "B=2,H=64,W=64", "--tool", "fvcore", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["number"] == row["exact"] + sum(d["difference"] for d in row["differences"])
+    assert main(["conventions", "demo", "--top", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n{name} " in shown for name in CONVENTIONS)
+    assert main(["conventions", "demo", "--tool", "nothing"]) == 2
+
+
+def test_the_documentation_is_that_of_the_code() -> None:
+    """Write it anew with ``page.write_text(document())``."""
+    page = Path(__file__).parents[2] / "docs" / "conventions.md"
+    assert page.read_text(encoding="utf-8") == document()

@@ -1,0 +1,97 @@
+"""Sizes that travel in tensors, quotients of sizes as arguments, and vmap over positions: exact at every size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import fxcount
+
+
+class Pyramid(nn.Module):
+    """Packs feature maps and takes them apart again by a tensor of their shapes, as deformable attention does."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+        shapes = torch.as_tensor([x.shape[2:], y.shape[2:]], dtype=torch.long, device=x.device)
+        starts = torch.cat((shapes.new_zeros((1,)), shapes.prod(1).cumsum(0)[:-1]))
+        packed = torch.cat([x.flatten(2), y.flatten(2)], 2)
+        pieces = packed.split([h * w for h, w in shapes.tolist()], dim=2)
+        maps = [p.reshape(*p.shape[:2], h, w) for p, (h, w) in zip(pieces, shapes)]
+        halves = (shapes.float() / 2).ceil().long()
+        rows = (shapes[:, 0] * shapes[:, 1]).sum()
+        return *maps, torch.zeros(starts[1].item(), 3), torch.zeros(halves[0, 1].item()), torch.zeros(rows.item())
+
+
+class Ratios(nn.Module):
+    """Coordinates made of quotients of sizes."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        h, w = x.shape[-2:]
+        grid = torch.linspace(0.5, h - 0.5, h) / h
+        return x * (h / w) + grid[:, None], torch.full((2,), w / 2), x.clamp(max=w / h)
+
+
+class Mask(nn.Module):
+    """An attention mask by nested vmaps over positions, as transformers builds it for custom patterns."""
+
+    def forward(self, x: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        batch, length = padding.shape
+        rows, positions = torch.arange(batch), torch.arange(length)
+
+        def allowed(b: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+            return (q >= k) & (q - k < 5) & padding[b, k]
+
+        for dims in ((None, None, 0), (None, 0, None), (0, None, None)):
+            allowed = torch.vmap(allowed, in_dims=dims)
+        return x.masked_fill(~allowed(rows, positions, positions), 0.0)
+
+
+def _images(h: int, w: int) -> tuple[torch.Tensor, ...]:
+    return torch.randn(2, 3, h, w), torch.randn(2, 3, w + 1, h + 2)
+
+
+NETS = {
+    "pyramid": (Pyramid(), ("B,3,H,W", "B,3,P,Q"), [_images(5, 7), _images(8, 4)]),
+    "ratios": (Ratios(), ("B,H,W",), [(torch.randn(2, 5, 7),), (torch.randn(3, 8, 4),)]),
+    "mask": (
+        Mask(), ("B,S,S", "bool[B,S]"),
+        [(torch.randn(b, s, s), torch.rand(b, s) > 0.3) for b, s in ((3, 7), (2, 11))],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_exact_at_every_size_without_assumptions(name: str) -> None:
+    model, specs, runs = NETS[name]
+    report = fxcount.analyze(model, *specs)
+    assert not report.assumptions
+    assert not report.unbacked
+    for inputs in runs:
+        ours, theirs = report.graph_module(*inputs), model(*inputs)
+        for a, b in zip(*((t if isinstance(t, tuple) else (t,)) for t in (ours, theirs)), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_vmap_over_more_than_numbers_is_refused() -> None:
+    class Rows(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.vmap(lambda row: row.sort().values)(x)
+
+    from fxcount.trace import trace_model
+
+    with pytest.raises(fxcount.UnsupportedError, match="vmap"):
+        trace_model(Rows(), ("B,7",))
+
+
+def test_vmap_of_real_data_is_torchs_own() -> None:
+    class Table(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            table = torch.vmap(lambda row: row.cumsum(0))(torch.ones(3, 5))
+            return x + table
+
+    model = Table()
+    x = torch.randn(2, 3, 5)
+    assert torch.equal(fxcount.analyze(model, "B,3,5").graph_module(x), model(x))
