@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +79,15 @@ def shape(name: str) -> tuple[int, ...]:
 
 
 def outcomes(name: str, tools: Iterable[str]) -> Iterator[Outcome]:
-    """Every tool on one model. torch's own comes last: it moves the model to meta."""
+    """Every tool on one model."""
     model = build(name)
     report = fxcount.analyze(model, shape(name))
-    for tool in sorted(tools, key="torch".__eq__):
+    for tool in tools:
         ours = int(report.count(tool))
         try:
-            with undisturbed(model):
-                yield Outcome(tool, name, TOOLS[tool](model, torch.rand(shape(name))), ours)
+            with undisturbed(model) as copy:
+                theirs = TOOLS[tool](copy, torch.rand(shape(name)))
+            yield Outcome(tool, name, theirs, ours)
         except Exception as error:  # whatever a tool raises is its result
             yield Outcome(tool, name, None, ours, type(error).__name__)
 
@@ -117,12 +119,13 @@ def run(quick: bool, other_thop: str) -> list[Outcome]:
     present += [which_thop()] if which_thop() else []
     names = [n for n in torchvision.models.list_models(module=torchvision.models) if n not in HUGE]
     names = names[::9] if quick else names
-    found = []
+    found: list[Outcome] = []
+    start = time.perf_counter()
     for name in names:
         narrow = name in HEAVY or name.startswith(ATTENTION)
         found += outcomes(name, [t for t in present if t in WIDE or not narrow])
         odd = [f"{o.tool}: {o.theirs} {o.ours} {o.error}" for o in found if o.model == name and not o.equal]
-        print(name, *odd, file=sys.stderr, flush=True)
+        print(f"{time.perf_counter() - start:.0f} s", name, *odd, file=sys.stderr, flush=True)
     if other_thop:
         for loaded in [m for m in sys.modules if m.partition(".")[0] == "thop"]:
             del sys.modules[loaded]
@@ -159,10 +162,10 @@ def document(found: Sequence[Outcome]) -> str:
     report = fxcount.analyze(build("resnet50"), "B,3,H,W").at(B=1, H=224, W=224)
     return f"""# Other tools' numbers
 
-Written by `python benchmarks/conventions.py --write`. Every tool ran in one process with fxcount on torchvision's classification
-models, at batch 1 and 97 x 97 (inception_v3 107, ViT and MaxViT 224); *torchvision* is compared with what its weights publish, at their
-own resolution and to their three decimals. torchstat's report crashes with today's pandas: its totals are the sums of what its
-hooks left in the modules. Rules, units and known mistakes of each: [docs/conventions.md](../docs/conventions.md).
+Written by `python benchmarks/conventions.py --write`. Every tool ran in one process with fxcount on torchvision's
+classification models, at batch 1 and 97 x 97 (inception_v3 107, ViT and MaxViT 224); *torchvision* is compared with what its
+weights publish, at their own resolution and to their three decimals. torchstat's report crashes with today's pandas: its totals
+are sums of what its hooks left in the modules. Rules, units and known mistakes: [docs/conventions.md](../docs/conventions.md).
 
 torch {torch.__version__}, torchvision {importlib.metadata.version("torchvision")}, Python {platform.python_version()}.
 

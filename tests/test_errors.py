@@ -116,7 +116,7 @@ def _line_of(function: Callable[..., Any]) -> int:
 
 def _refused(function: Callable[..., Any], given: tuple[Any, ...], kind: type[fxcount.FxcountError]) -> str:
     with pytest.raises(kind) as caught:
-        fxcount.analyze(Wrong(function), *given)
+        fxcount.analyze(Wrong(function), *given, frontend="trace")
     text = str(caught.value)
     assert f"\n  at {__file__}:{_line_of(function)} (block)" in text
     return text
@@ -201,7 +201,7 @@ def test_unsupported_python_is_named(function: Callable[..., Any], names: str) -
 
 def test_backward_in_forward() -> None:
     with pytest.raises(fxcount.UnsupportedError, match=rf"backward.*\n  at {HERE}:\d+ \(block\)\n  to fix: "):
-        fxcount.analyze(Wrong(backward), "B,5")
+        fxcount.analyze(Wrong(backward), "B,5", frontend="trace")
 
 
 @pytest.mark.parametrize(

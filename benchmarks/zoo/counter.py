@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.zoo.entry import Inputs, Sizes, tensors
 
-__all__ = ["Count", "as_traced", "count", "runs"]
+__all__ = ["Count", "as_traced", "count", "count_on_cpu", "runs"]
 
 
 _NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
@@ -23,7 +23,7 @@ _NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Flops (two for each multiply-accumulate), and on which tensors: ``meta``, ``fake``; or why there are none."""
+    """Flops (two for each multiply-accumulate), and on which tensors: ``meta``, ``fake``, ``real``; or why there are none."""
 
     flops: int | None
     how: str
@@ -68,6 +68,18 @@ def count(model: nn.Module, inputs: Inputs, values: Sizes) -> Count:
         except Exception as error:
             errors.append(f"{how}: {type(error).__name__}: {_first_line(error)}")
     return Count(None, "", " | ".join(errors))
+
+
+def count_on_cpu(model: nn.Module, inputs: Inputs, values: Sizes) -> Count:
+    """Count one call of a model on the CPU: for models whose sizes depend on data."""
+    torch.manual_seed(11)
+    args, kwargs = tensors((inputs.args, dict(inputs.kwargs)), values, "cpu", inputs.below)
+    try:
+        with as_traced(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            model(*args, **kwargs)
+    except Exception as error:
+        return Count(None, "", f"real: {type(error).__name__}: {_first_line(error)}")
+    return Count(int(counter.get_total_flops()), "real")
 
 
 def runs(model: nn.Module, inputs: Inputs, values: Sizes) -> str:

@@ -193,7 +193,7 @@ def _transformers() -> Iterator[Named]:
     )  # fmt: skip
     yield "AllegroTransformer3DModel", "AllegroTransformer3DModel", _TWO, _call(
         _video(4), _text(4096), _STEP, hints={"F": 5, "H": 32, "W": 48, "S": 128},
-        attention_mask=longs("B", "F", "H", "W"), encoder_attention_mask=longs("B", 1, "S"),
+        attention_mask=floats("B", "F", "H", "W"), encoder_attention_mask=floats("B", 1, "S"),
     )  # fmt: skip
     yield "CogView4Transformer2DModel", "CogView4Transformer2DModel", _TWO, _call(
         _image(16), _text(4096), _STEP, *[floats("B", 2)] * 3, hints={"H": 64, "W": 64, "S": 128}

@@ -1,6 +1,7 @@
 """One model of the zoo becomes one record: a flat dict that JSON can hold.
 
 ``status``     ``"traced"``, ``"failed"`` (no level traced), ``"unbuilt"``; the runner adds ``"timeout"`` and ``"crashed"``
+               for a worker that was stopped before the formulas were there
 ``level``      what had to be given up: ``"all"`` symbols stayed, only the ``"batch"``, or all sizes are ``"fixed"``
 ``errors``     of the levels that failed: type, message, the line of the model, the line that raised
 ``symbols``    asked for, hints, those that can move, and for each pinned one the assumption that holds it
@@ -23,10 +24,10 @@ from typing import Any
 import torch
 
 import fxcount
-from benchmarks.zoo.build import on_meta
-from benchmarks.zoo.counter import Count, count, runs
+from benchmarks.zoo.build import on_cpu, on_meta
+from benchmarks.zoo.counter import Count, count, count_on_cpu, runs
 from benchmarks.zoo.entry import Entry, Inputs
-from benchmarks.zoo.proof import prove
+from benchmarks.zoo.proof import prove, small_enough
 from benchmarks.zoo.reasons import reason
 from benchmarks.zoo.registry import entries
 from benchmarks.zoo.sizes import Freedom, elsewhere, freedom
@@ -60,11 +61,12 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
     record["class"] = type(model).__name__
     record["build_seconds"] = _since(started)
     record["asked"] = list(inputs.asked)
+    emit({**record, "status": "built"})
     report = _trace(model, inputs, record)
     if left := _left_behind():
         record["left_behind"] = left
-    emit(record)
     if report is None:
+        emit(record)
         if options.reference:  # whether plain PyTorch can run it at all
             record["reference"] = [_count_record(count(model, inputs, inputs.hints), dict(inputs.hints))]
             emit(record)
@@ -74,6 +76,8 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
     emit(record)
     if options.reference:
         record["reference"] = [_compared(report, model, inputs, values) for values in _points(report, free)]
+        if all(r["flops"] is None for r in record["reference"]) and small_enough(report):
+            record["reference"] = _compared_on_cpu(report, entry, inputs, free) or record["reference"]
         emit(record)
     if free.pinned:
         record.update(_elsewhere(model, inputs, list(free.pinned)))
@@ -167,17 +171,26 @@ def _points(report: fxcount.Report, free: Freedom) -> list[dict[str, int]]:
     return [hints] if free.other == hints else [hints, free.other]
 
 
-def _compared(report: fxcount.Report, model: Any, inputs: Inputs, values: dict[str, int]) -> Record:
+def _compared(report: fxcount.Report, model: Any, inputs: Inputs, values: dict[str, int], on_real: bool = False) -> Record:
     """fxcount's macs and torch's flops at one size; where they differ, by how much and why."""
     started = time.perf_counter()
     at = report.at(**values)
-    found = count(model, inputs, {**inputs.hints, **values})
+    found = (count_on_cpu if on_real else count)(model, inputs, {**inputs.hints, **values})
     flops = 2 * int(at.macs)
     equal = found.flops == flops and not report.uncounted
     record = {**_count_record(found, values), "twice_macs": flops, "equal": equal}
     if not record["equal"]:
         record["reason"] = reason(at, found)
     return {**record, "seconds": _since(started)}
+
+
+def _compared_on_cpu(report: fxcount.Report, entry: Entry, inputs: Inputs, free: Freedom) -> list[Record]:
+    """The comparison on real tensors, for a model whose sizes depend on data; empty if it cannot be built."""
+    try:
+        model = on_cpu(entry)
+    except Exception:
+        return []
+    return [_compared(report, model, inputs, values, on_real=True) for values in _points(report, free)]
 
 
 def _elsewhere(model: Any, inputs: Inputs, names: list[str]) -> Record:

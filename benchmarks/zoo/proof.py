@@ -15,11 +15,16 @@ from benchmarks.zoo.counter import as_traced
 from benchmarks.zoo.entry import Entry, Inputs, tensors
 from benchmarks.zoo.sizes import Freedom, smaller
 
-__all__ = ["MAX_MACS", "MAX_PARAMETER_BYTES", "prove"]
+__all__ = ["MAX_MACS", "MAX_PARAMETER_BYTES", "prove", "small_enough"]
 
 MAX_PARAMETER_BYTES = 600 << 20
 MAX_MACS = 20 * 10**9
 """Larger models are not run."""
+
+
+def small_enough(report: fxcount.Report) -> bool:
+    """Whether the model can be built and run here, at the hint."""
+    return 4 * report.params.total <= MAX_PARAMETER_BYTES and report.at(**report.symbols).macs <= MAX_MACS
 
 
 def prove(entry: Entry, report: fxcount.Report, inputs: Inputs, free: Freedom) -> dict[str, Any]:

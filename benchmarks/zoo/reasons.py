@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from itertools import chain, combinations
 
 import fxcount
 from benchmarks.zoo.counter import Count
+from fxcount.trace import Call
 
 __all__ = ["UNSEEN", "reason"]
 
 UNSEEN: Mapping[str, str] = {
-    "_grouped_mm": "torch's counter does not know _grouped_mm (mixture of experts)",
-    "grouped_mm": "torch's counter does not know _grouped_mm (mixture of experts)",
-    "deform_conv2d": "torch's counter does not know deform_conv2d",
-    "lstm": "torch's counter does not see the products inside an LSTM",
-    "gru": "torch's counter does not see the products inside a GRU",
-    "rnn_tanh": "torch's counter does not see the products inside an RNN",
-    "_scaled_mm": "torch's counter does not know it",
-    "dot": "torch's counter does not know dot and vdot",
-    "vdot": "torch's counter does not know dot and vdot",
-    "mv": "torch's counter does not know mv",
-    "cdist": "torch's counter does not know cdist",
-    "_weight_norm": "torch's counter does not know it",
+    "_grouped_mm": "_grouped_mm (mixture of experts)",
+    "grouped_mm": "_grouped_mm (mixture of experts)",
+    "grouped_mm_fallback": "grouped products of transformers (mixture of experts)",
+    "deform_conv2d": "deform_conv2d",
+    "lstm": "the products inside an LSTM",
+    "gru": "the products inside a GRU",
+    "rnn_tanh": "the products inside an RNN",
+    "dot": "products of two vectors",
+    "vdot": "products of two vectors",
+    "cdist": "cdist",
 }
 """Ops with multiply-accumulates that torch's counter leaves out."""
+_PRODUCTS = ("linear", "matmul", "mv", "addmv")
 
 
 def reason(report: fxcount.Report, found: Count) -> str:
     """The reason of a difference, or an empty text: then it is unexplained.
 
-    A reason is given only if the ops it names account for the whole difference.
+    A reason is given only if the calls it names account for the whole difference.
     """
     if found.flops is None:
         return f"the counter stopped: {found.error}"
     missing = 2 * int(report.macs) - found.flops
-    rows = {row.op: 2 * int(row.cost.macs) for row in report.by_op() if row.op in UNSEEN and int(row.cost.macs)}
-    for names in ([name] for name in rows):
-        if rows[names[0]] == missing:
-            return UNSEEN[names[0]]
-    if rows and sum(rows.values()) == missing:
-        return "; ".join(dict.fromkeys(UNSEEN[name] for name in rows))
-    return ""
+    left_out: Counter[str] = Counter()
+    for call in report.trace.calls:
+        unseen = _unseen(call)
+        if unseen:
+            left_out[unseen] += 2 * int(report.size(report.costs.of(call).macs))
+    subsets = chain.from_iterable(combinations(left_out, n) for n in range(1, len(left_out) + 1))
+    names = next((s for s in subsets if sum(left_out[name] for name in s) == missing), ())
+    return f"torch's counter does not know {' and '.join(names)}" if names else ""
+
+
+def _unseen(call: Call) -> str:
+    if call.op.name in _PRODUCTS and any(v.fact.ndim == 1 for v in call.operands[:2]):
+        return "products of a matrix and a vector"
+    return UNSEEN.get(call.op.name, "")

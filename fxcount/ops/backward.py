@@ -9,7 +9,7 @@ Raises:  ShapeError: operands do not broadcast
 Source:  the formulas of ATen/native/cpu/Activation.cpp, BinaryOpsKernel.cpp, PointwiseOpsKernel.cpp
 
 >>> g = TensorFact((2, 3), torch.float32)
->>> y = _gradient("tanh_backward", 1)(Scope({}), g, g)
+>>> y = _gradient("tanh_backward")(Scope({}), g, g)
 >>> y.shape, per_element(POINTWISE["tanh_backward"])(y, g, g).flops
 ((2, 3), 18)
 """
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import shape_text
+from fxcount.ops.common import float_result, shape_text
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.functions import per_element
 from fxcount.ops.iterator import dense_like, elementwise
@@ -52,11 +52,12 @@ POINTWISE = {
 }
 
 
-def _gradient(name: str, like: int) -> ShapeRule:
-    """Element by element of g and operand number ``like``."""
+def _gradient(name: str) -> ShapeRule:
+    """Element by element of g and the operand behind it."""
 
-    def rule(scope: Scope, *operands: Any, **_: Any) -> TensorFact:
-        return elementwise(scope, name, operands[like].dtype, operands[0], operands[like])
+    def rule(scope: Scope, g: TensorFact, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+        dtype = float_result(g.dtype) if name == "native_dropout_backward" else x.dtype
+        return elementwise(scope, name, dtype, g, x)
 
     return rule
 
@@ -67,9 +68,9 @@ def gelu_backward(scope: Scope, g: TensorFact, x: TensorFact, *, approximate: st
 
 def _gelu_cost(y: TensorFact, g: TensorFact, x: TensorFact, *, approximate: str = "none") -> Work:
     """``g * (cdf + x*pdf)``, cdf = 0.5*(1 + erf(c*x)), pdf = k*exp(-0.5*(x*x)): 11, 2 transcendentals.
-    tanh: t = tanh(k*(x + a*x^3)), g * (0.5*(1 + t) + 0.5*x * (1 - t*t) * (k*(1 + b*x*x))): 17, 1 transcendental."""
+    tanh: t = tanh(k*(x + a*x^3)), g * (0.5*(1 + t) + 0.5*x * (1 - t*t) * (k*(1 + b*x*x))): 18, 1 transcendental."""
     exact = Scalars(add=2, mul=7, fn=2)
-    return (exact if approximate == "none" else Scalars(add=5, mul=11, fn=1)).work(y.numel, y.dtype)
+    return (exact if approximate == "none" else Scalars(add=5, mul=12, fn=1)).work(y.numel, y.dtype)
 
 
 def elu_backward(
@@ -111,6 +112,8 @@ def prelu_backward(scope: Scope, g: TensorFact, x: TensorFact, weight: TensorFac
 
 
 def softmax_backward(scope: Scope, g: TensorFact, y: TensorFact, dim: int, dtype: torch.dtype) -> TensorFact:
+    if g.ndim != y.ndim or not all(map(scope.same, g.shape, y.shape)):
+        raise ShapeError(f"softmax: the gradient {shape_text(g.shape)} is for a result {shape_text(y.shape)}")
     return TensorFact(g.shape, dtype, g.device)
 
 
@@ -179,11 +182,10 @@ def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: Any, **__: Any) ->
 
 
 _SELECT = per_element(Scalars(add=1, mul=2))  # x > 0 ? g : w*g, and x > 0 ? 0 : x*g
-_LIKE = {"log_sigmoid_backward": 1, "native_dropout_backward": 0}
 _COUNTLESS = ("multi_margin_loss_backward", "multilabel_margin_loss_backward", "_ctc_loss_backward")
 
 OPS: tuple[Op, ...] = (
-    *(op(name, shape=_gradient(name, _LIKE.get(name, 1)), cost=per_element(s)) for name, s in POINTWISE.items()),
+    *(op(name, shape=_gradient(name), cost=per_element(s)) for name, s in POINTWISE.items()),
     op("gelu_backward", shape=gelu_backward, cost=_gelu_cost),
     op("elu_backward", shape=elu_backward, cost=_elu_cost),
     op("logit_backward", shape=logit_backward, cost=_logit_cost),

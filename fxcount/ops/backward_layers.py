@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxcount.ops.batchnorm import given
-from fxcount.ops.conv import is_channels_last
+from fxcount.ops.conv import channels_last_strides, is_channels_last
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.matmul import contraction
@@ -54,7 +54,9 @@ def convolution_backward(
     transposed: bool, output_padding: Any, groups: Size, output_mask: Sequence[bool],
 ) -> tuple[Given, ...]:  # fmt: skip
     channels_last = is_channels_last(x) or is_channels_last(weight)
-    dx, dw = (dense_like(t) if channels_last else t.new(t.shape) for t in (x, weight))
+    dx, dw = (
+        TensorFact(t.shape, t.dtype, t.device, channels_last_strides(t.shape) if channels_last else None) for t in (x, weight)
+    )
     return _asked(output_mask, dx, dw, g.new((g.shape[1],)))
 
 

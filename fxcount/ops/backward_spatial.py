@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fxcount.ops.common import as_tuple
+from fxcount.errors import ShapeError
+from fxcount.ops.common import as_tuple, shape_text
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.pooling import adaptive_elements, in_format_of
@@ -94,6 +95,8 @@ def _of_sizes(scope: Scope, g: TensorFact, input_sizes: Any, *_: Any, **__: Any)
 def strided_scatter(
     scope: Scope, x: TensorFact, src: TensorFact, size: Any, stride: Any, storage_offset: Any = None
 ) -> TensorFact:
+    if src.ndim != len(size) or not all(map(scope.same, src.shape, size)):
+        raise ShapeError(f"as_strided_scatter: {shape_text(src.shape)} does not fit {shape_text(size)}")
     return dense_like(x)
 
 

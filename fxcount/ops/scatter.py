@@ -64,8 +64,8 @@ def _key(indices: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _check_fits(scope: Scope, what: str, region: tuple[Size, ...], value: Any) -> None:
-    if not isinstance(value, TensorFact):
-        return
+    if not isinstance(value, TensorFact) or any(map(scope.unbacked.concern, (*region, *value.shape))):
+        return  # what data decide is taken to fit
     extra = max(value.ndim - len(region), 0)  # leading sizes of 1 are allowed
     wanted = (1,) * extra + region
     if not all(map(scope.same, broadcast(scope, what, wanted, value.shape), wanted)):

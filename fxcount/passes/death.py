@@ -58,7 +58,7 @@ class Coroner:
             return None
         if not used_by:
             return self._unused(d)
-        if d.kind == "buffer" and any(self.reached.on_gradient_path(u.call) for u in used_by):
+        if d.kind == "buffer" and self.reached.feeds_gradient(name, used_by[0].call):
             return None
         path = self.reached.paths.get(name)
         if path is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fxcount.errors import UncountedError
 from fxcount.passes.cost import signature_cost
-from fxcount.passes.uses import Use, argument_of
+from fxcount.passes.uses import Use, arguments_of
 from fxcount.trace.tape import Call, Trace, Value
 
 __all__ = ["Derived", "derived_weights"]
@@ -20,7 +20,6 @@ _LAYERS = frozenset("linear conv1d conv2d conv3d embedding layer_norm scaled_dot
 """Ops of which the results are activations, though they be constant: learned queries, tables of positions."""
 
 _CONTRACTIONS = frozenset("matmul mm bmm mv addmm baddbmm einsum tensordot".split())
-_STATE = frozenset({"parameter", "buffer", "constant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def derived_weights(trace: Trace) -> list[Derived]:
     """
     uses: dict[tuple[str, frozenset[str]], list[Use]] = {}
     for call, operand, pure in _met(trace):
-        argument = argument_of(call, operand)
+        argument = arguments_of(call)[operand]
         as_weight = argument in ("weight", "bias")
         if not as_weight and not (call.op.name in _CONTRACTIONS and len(pure.sources) > 1):
             continue
@@ -69,30 +68,36 @@ def derived_weights(trace: Trace) -> list[Derived]:
 
 def _met(trace: Trace) -> Iterator[tuple[Call, int, _Pure]]:
     """Every derived pure operand of a call that also has data of the model."""
-    pure: dict[int, _Pure] = {}
+    pure: dict[int, _Pure | None] = dict.fromkeys([s.value.index for s in trace.states])
+    derived: dict[int, _Pure] = {}
     for call in trace.calls:
-        operands = call.operands
-        for o in operands:
-            if o.origin not in _STATE and o.index not in pure:
+        for o in call.operands:
+            if o.index not in pure:
                 break
         else:
-            _derive(call, pure)
+            made = _derive(call, pure)
+            if made is not None and (len(made.sources) > 1 or (made.arithmetic and made.sources)):
+                derived.update([(v.index, made) for v in call.outputs])
             continue
-        if pure:
-            for i, o in enumerate(operands):
-                found = pure.get(o.index)
-                if found is not None and (len(found.sources) > 1 or (found.arithmetic and found.sources)):
-                    yield call, i, found
+        if derived:
+            for i, o in enumerate(call.operands):
+                if o.index in derived:
+                    yield call, i, derived[o.index]
 
 
-def _derive(call: Call, pure: dict[int, _Pure]) -> None:
-    """What a call on pure operands makes is pure."""
+def _derive(call: Call, pure: dict[int, _Pure | None]) -> _Pure | None:
+    """What a call on pure operands makes is pure, unless it makes activations."""
     if call.op.name in _LAYERS:
-        return
-    sources = frozenset().union(*[_sources(o, pure) for o in call.operands])
-    arithmetic = any(o.index in pure and pure[o.index].arithmetic for o in call.operands) or _computes(call)
-    for v in call.outputs:
-        pure[v.index] = _Pure(sources, arithmetic)
+        return None
+    found = [pure[o.index] or _of_state(o) for o in call.operands]
+    sources: frozenset[str] = frozenset().union(*[f.sources for f in found])
+    made = _Pure(sources, any(f.arithmetic for f in found) or _computes(call))
+    pure.update([(v.index, made) for v in call.outputs])
+    return made
+
+
+def _of_state(value: Value) -> _Pure:
+    return _Pure(frozenset((value.name,) if value.origin == "parameter" else ()), False)
 
 
 def _computes(call: Call) -> bool:
@@ -101,10 +106,3 @@ def _computes(call: Call) -> bool:
         return signature_cost(call.signature).flops != 0
     except UncountedError:
         return True
-
-
-def _sources(value: Value, pure: dict[int, _Pure]) -> frozenset[str]:
-    if value.origin == "parameter":
-        return frozenset((value.name,))
-    found = pure.get(value.index)
-    return found.sources if found is not None else frozenset()

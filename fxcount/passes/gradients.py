@@ -58,17 +58,26 @@ class Reach:
         self.gradient = frozenset([v.name for v in parameters if v.index in self._met])
 
     @cached_property
+    def _states(self) -> dict[str, int]:
+        return {s.value.name: s.value.index for s in self._trace.states}
+
+    @cached_property
     def paths(self) -> dict[str, Path]:
         """The path of each parameter and buffer that reaches the outputs."""
         found = _data_walk(self._trace, self._targets, self._recorded)
         return {s.value.name: found[s.value.index] for s in self._trace.states if s.value.index in found}
 
-    def on_gradient_path(self, call: int) -> bool:
-        """Whether a gradient passes the call with this number, so that all data it reads reach the outputs."""
-        if call >= len(self._trace.calls):
-            return False
-        found = self._trace.calls[call]
-        return any([v.index in self._met for v in found.outputs]) and found.op.name not in _READ_FOR_SHAPE
+    def feeds_gradient(self, name: str, first: int, within: int = 64) -> bool:
+        """Whether the state ``name``, first used by call ``first``, is read ``within`` so many calls by one that a gradient
+        passes, itself or what is computed from it: then its data reach the outputs. ``False`` leaves that open."""
+        carried = {self._states[name]} if name in self._states else set()
+        for call in self._trace.calls[first : first + within]:
+            for i, o in enumerate(call.operands):
+                if o.index in carried and _READ_FOR_SHAPE.get(call.op.name) != i:
+                    if any([v.index in self._met for v in call.outputs]):
+                        return True
+                    carried.update([v.index for v in call.outputs])
+        return False
 
 
 def reach(trace: Trace, outputs: Iterable[Value] | None = None) -> Reach:
@@ -90,7 +99,9 @@ class _Recorded:
         self.inner = {v.index: f.inputs for f in trace.functions for v in f.outputs}
         self.family: dict[int, int] = {}  # of a view or of what was written in place; others are their own
         self.hot: set[int] = set()  # families that a write gave a history
-        self.node = [any([v.requires_grad for v in c.outputs]) for c in calls]
+        self.node = [
+            c.outputs[0].requires_grad if len(c.outputs) == 1 else any([v.requires_grad for v in c.outputs]) for c in calls
+        ]
         if any([n and c.mutated for n, c in zip(self.node, calls)]):
             self._follow_writes(calls)
 
@@ -124,6 +135,8 @@ def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) 
     node, inner = recorded.node, recorded.inner
     of, has_history = recorded.of, recorded.has_history
     tracked = bool(recorded.hot)
+    plain = not tracked and not inner
+    selective = {id(s) for s in trace.signatures if s.op.name in _READ_FOR_SHAPE or s.op.name in _ONE_TO_ONE}
     needed: set[int] = set()
     families: set[int] = set()
 
@@ -135,19 +148,19 @@ def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) 
     for value in targets:
         if value.fact.dtype.is_floating_point or value.fact.dtype.is_complex:
             need(value)
-    for call in reversed(trace.calls):
-        if not node[call.index]:
+    for call, recorded_node in zip(reversed(trace.calls), reversed(node)):
+        if not recorded_node:
             continue
         for v in call.outputs:
             if v.index in needed or (tracked and call.mutated and of(v) in families):
                 break
         else:
             continue
-        operands = inner[v.index] if v.index in inner else _with_gradient(call, needed)
-        if not tracked:
+        operands = call.operands if id(call.signature) not in selective else _with_gradient(call, needed)
+        if plain:  # nearly always, and worth its line: this is the hot loop
             needed.update([o.index for o in operands if o.requires_grad])
         else:
-            for o in operands:
+            for o in inner.get(v.index, operands):
                 need(o)
     return needed
 

@@ -124,10 +124,18 @@ def _parametrizations(
 
 def _inside(paths: Collection[str], declared: Iterable[Declared]) -> dict[str, list[Declared]]:
     """The parameters of each of these modules and of what it contains; modules without any are left out."""
+    if not paths:
+        return {}
     found: dict[str, list[Declared]] = {path: [] for path in paths}
-    for d in declared if paths else ():
-        around = {ancestor for name in d.names for ancestor in upwards(name.rpartition(".")[0])}
-        for path in around & found.keys():
+    by_owner: dict[str, list[str]] = {}  # a module with parameters -> those of the paths it is in
+    for d in declared:
+        around: set[str] = set()
+        for name in d.names:
+            owner = name.rpartition(".")[0]
+            if owner not in by_owner:
+                by_owner[owner] = [path for path in upwards(owner) if path in found]
+            around.update(by_owner[owner])
+        for path in around:
             found[path].append(d)
     return {path: inside for path, inside in found.items() if inside}
 

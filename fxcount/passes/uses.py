@@ -13,7 +13,7 @@ import torch
 from fxcount.ops.registry import Op
 from fxcount.trace.tape import Call, Source, Trace, Value, values_in
 
-__all__ = ["Use", "argument_of", "upwards", "uses_of"]
+__all__ = ["Use", "argument_of", "arguments_of", "upwards", "uses_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,19 @@ def uses_of(trace: Trace, origins: frozenset[str] = frozenset({"parameter", "buf
     """
     found: dict[str, list[Use]] = {}
     modules = trace.modules
+    labels: dict[int, list[str]] = {}  # calls of one signature have the same arguments
     for call in trace.calls:
-        for i, value in enumerate(call.operands):
+        for value in call.operands:
+            if value.call < 0 and value.origin in origins:
+                break
+        else:
+            continue
+        signature = call.signature
+        names = labels.get(id(signature)) or labels.setdefault(id(signature), arguments_of(call))
+        path = modules[call.module].path if call.module >= 0 else ""
+        for value, name in zip(call.operands, names):
             if value.origin in origins:
-                path = modules[call.module].path if call.module >= 0 else ""
-                use = Use(path, call.signature.op.name, argument_of(call, i), call.source or "", call.index)
+                use = Use(path, signature.op.name, name, call.source or "", call.index)
                 found.setdefault(value.name, []).append(use)
     for value in trace.values_out():
         if value.origin in origins:
@@ -57,26 +65,20 @@ def uses_of(trace: Trace, origins: frozenset[str] = frozenset({"parameter", "buf
     return found
 
 
-def argument_of(call: Call, operand: int) -> str:
-    """Name of the argument that ``call.operands[operand]`` is: torch's, ``tensors[2]`` in a list, "" if it has none."""
+def arguments_of(call: Call) -> list[str]:
+    """For each of ``call.operands`` the name of its argument: torch's, ``tensors[2]`` in a list, a position if it has none."""
     names = _argument_names(call.signature.op)
-    if operand < len(call.args) and call.args[operand] is call.operands[operand] and operand < len(names):
-        before = [type(a) is Value for a in call.args[:operand]]
-        if all(before):  # the usual case: nothing but tensors in front of it
-            return names[operand]
-    for i, (label, _) in enumerate(_labelled(call, names)):
-        if i == operand:
-            return label
-    return ""
-
-
-def _labelled(call: Call, names: tuple[str, ...]) -> Iterator[tuple[str, Value]]:
-    """All tensors among the arguments, in the order of ``operands``."""
+    found: list[str] = []
     for position, a in enumerate(call.args):
-        name = names[position] if position < len(names) else str(position)
-        yield from _inside(a, name)
+        found += [label for label, _ in _inside(a, names[position] if position < len(names) else str(position))]
     for name, a in call.kwargs.items():
-        yield from _inside(a, name)
+        found += [label for label, _ in _inside(a, name)]
+    return found
+
+
+def argument_of(call: Call, operand: int) -> str:
+    """The name of the argument that ``call.operands[operand]`` is."""
+    return arguments_of(call)[operand]
 
 
 def _inside(a: Any, label: str) -> Iterator[tuple[str, Value]]:
@@ -96,11 +98,12 @@ def _argument_names(op: Op) -> tuple[str, ...]:
     name = (op.names[0] if op.names else op.name).rpartition("Tensor.")[2].replace(".", "_")
     name = "index" if name == "getitem" else name
     schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}") if not name.startswith("__") else []
-    named = [tuple(a.name for a in s.arguments) for s in schemas]
-    on_tensors = [names for names in named if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
+    in_schemas = [tuple(a.name for a in s.arguments) for s in schemas]
+    on_tensors = [names for names in in_schemas if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
     if on_tensors:
         return on_tensors[0]
-    return tuple(p.name for p in list(inspect.signature(op.shape).parameters.values())[1:] if p.kind != p.VAR_POSITIONAL)
+    named = list(inspect.signature(op.shape).parameters.values())[1:]
+    return tuple(p.name for p in named if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
 
 def upwards(path: str) -> list[str]:

@@ -249,7 +249,10 @@ class Scope:
         if known is None:
             known = self._decided[key] = self.hint(d) >= 0
             claim = d if known else -1 - d
-            if isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
+            if isinstance(claim, Expr) and self.unbacked.concern(claim):  # there can be hundreds of these, and nothing else follows from them
+                if not is_nonnegative(claim):
+                    self._record(">=", claim, 0, "guard", reason)
+            elif isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
                 self._assume_nonnegative(claim, reason)
         return known
 
@@ -261,6 +264,9 @@ class Scope:
     def _record(self, relation: Relation, expr: Expr, modulus: int, kind: Kind, reason: str) -> None:
         where = self.where() if self.where is not None else ""
         new = Assumption(relation, expr, modulus, kind, reason, where)
+        if relation == ">=" and self.unbacked.concern(expr):
+            self.assumptions.append(new)
+            return
         self.assumptions = [a for a in self.assumptions if a.kind != "guard" or not _implies(new, a)]
         self.assumptions.append(new)
         if relation == "==":

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional
 
+from fxcount.trace.control import branching, looping
 from fxcount.trace.functions import applying
 from fxcount.trace.sources import raising_source
 from fxcount.trace.tracer import Tracer
@@ -42,7 +43,35 @@ def _yes() -> bool:
 @contextmanager
 def patched(tracer: Tracer) -> Iterator[None]:
     """Trace-time torch; everything is as before on leaving."""
-    original_call: Any = torch.nn.Module.__call__
+    saved: list[tuple[Any, str, Any]] = []
+    try:
+        for owner, name, ours in _replacements(tracer):
+            if hasattr(owner, name):
+                saved.append((owner, name, vars(owner).get(name, getattr(owner, name))))
+                setattr(owner, name, ours)
+        yield
+    finally:
+        for owner, name, original in reversed(saved):
+            setattr(owner, name, original)
+
+
+def _replacements(tracer: Tracer) -> Iterator[tuple[Any, str, Any]]:
+    """What is replaced, and by what."""
+    for module in _FUNCTION_MODULES:
+        for check in _CHECKS:
+            yield module, check, _no
+    for flag in _FLAGS:
+        yield torch.compiler, flag, True
+    if "torchvision.extension" in sys.modules:  # asks whether compiled kernels are there: a trace runs none of them
+        yield sys.modules["torchvision.extension"], "_has_ops", _yes
+    yield torch, "vmap", vmapping(tracer)
+    yield torch, "cond", branching(tracer)
+    yield torch, "while_loop", looping(tracer)
+    yield torch.autograd.Function, "apply", classmethod(applying(tracer, vars(torch.autograd.Function)["apply"].__func__))
+    yield torch.nn.Module, "__call__", _calling(tracer, torch.nn.Module.__call__)
+
+
+def _calling(tracer: Tracer, original_call: Any) -> Any:
     enter, leave = tracer.enter, tracer.leave
 
     def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -54,31 +83,7 @@ def patched(tracer: Tracer) -> Iterator[None]:
         finally:
             leave(record, result)
 
-    saved: list[tuple[Any, str, Any]] = [(torch.nn.Module, "__call__", original_call)]
-    saved += [(m, c, getattr(m, c)) for m in _FUNCTION_MODULES for c in _CHECKS if hasattr(m, c)]
-    saved += [(torch.compiler, flag, getattr(torch.compiler, flag)) for flag in _FLAGS if hasattr(torch.compiler, flag)]
-    saved += [(m, c, getattr(m, c)) for m, c in _kernel_checks()]
-    saved += [(torch, "vmap", torch.vmap)]
-    original_apply = vars(torch.autograd.Function)["apply"]  # the classmethod itself
-    saved += [(torch.autograd.Function, "apply", original_apply)]
-    apply = applying(tracer, original_apply.__func__)
-    try:
-        for owner, name, _ in saved[1:]:
-            setattr(owner, name, True if name in _FLAGS else _yes if name == "_has_ops" else _no)
-        torch.vmap = vmapping(tracer)
-        torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
-        torch.nn.Module.__call__ = __call__  # type: ignore[method-assign]
-        yield
-    finally:
-        for owner, name, value in saved:
-            setattr(owner, name, value)
-
-
-def _kernel_checks() -> Iterator[tuple[Any, str]]:
-    """Checks of libraries, where loaded, that their compiled kernels are there: a trace runs none of them."""
-    torchvision = sys.modules.get("torchvision.extension")
-    if torchvision is not None:
-        yield torchvision, "_has_ops"
+    return __call__
 
 
 @contextmanager

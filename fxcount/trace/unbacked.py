@@ -54,11 +54,14 @@ class Numbers:
         elif entry.counted is not None:
             result = entry.counted(tracer.scope, self._counter(operands), *facts, **named)
         else:
-            replaced = [self._mask_or(a) if i == 1 else self._bound_or(a) for i, a in enumerate(args)]
-            replaced_named = {k: self._bound_or(v) for k, v in kwargs.items()}
-            if (*replaced,) == facts and replaced_named == named:
+            replaced = tuple(self._key(a, True) if i == 1 else self._bound(a) for i, a in enumerate(args))
+            replaced_named = {k: self._bound(v) for k, v in kwargs.items()}
+            if replaced == facts and replaced_named == named:
                 raise error from None
             result = entry.shape(tracer.scope, *replaced, **replaced_named)
+            # what is read is the mask itself, not the indices it stands for
+            facts = tuple(self._key(a, False) if i == 1 else r for i, (a, r) in enumerate(zip(args, replaced)))
+            named = replaced_named
         signature = Signature(entry, facts, named, result)
         tracer.signatures.append(signature)
         return signature
@@ -71,27 +74,27 @@ class Numbers:
 
         return count
 
-    def _mask_or(self, key: Any) -> Any:
-        """An index, with the index tensors that each mask in it stands for, and the items of bounds that are tensors."""
-        if type(key) is Value and key.fact.dtype in MASKS and key.fact.shape:
-            return index_columns(key.fact, self.true_elements(key))
+    def _key(self, key: Any, as_columns: bool) -> Any:
+        """An index with numbers for bounds that are tensors and, if asked for, for a mask the index tensors it stands for."""
+        if type(key) is Value:
+            masked = as_columns and key.fact.dtype in MASKS and key.fact.shape
+            return index_columns(key.fact, self.true_elements(key)) if masked else key.fact
         if not isinstance(key, (tuple, list)):
-            return self._bound_or(key)
+            return self._bound(key)
         parts: list[Any] = []
         for entry in key:
-            found = self._mask_or(entry)
-            masked = type(entry) is Value and isinstance(found, tuple)
-            parts.extend(found if masked else [found])
+            found = self._key(entry, as_columns)
+            parts.extend(found if type(entry) is Value and isinstance(found, tuple) else [found])
         return tuple(parts) if isinstance(key, tuple) else parts
 
-    def _bound_or(self, a: Any) -> Any:
+    def _bound(self, a: Any) -> Any:
         """Facts in the place of values, and a number in the place of an integer tensor without dimensions."""
         if type(a) is Value and not a.fact.shape and a.fact.dtype in _INTEGERS:
             return self.item(a)
         if isinstance(a, slice):
-            return slice(*map(self._bound_or, (a.start, a.stop, a.step)))
+            return slice(*map(self._bound, (a.start, a.stop, a.step)))
         if isinstance(a, (tuple, list)):
-            return type(a)(map(self._bound_or, a))
+            return type(a)(map(self._bound, a))
         return facts_of_arguments(a)
 
     def settle(self, x: StandIn) -> None:

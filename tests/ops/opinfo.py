@@ -35,7 +35,7 @@ def infos() -> list[Any]:
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
     torch.backends.__allow_nonbracketed_mutation_flag = not frozen
-    return list(op_db)
+    return [info for info in op_db if not info.name.startswith("jiterator")]  # compiled for CUDA only
 
 
 def full_name(info: Any) -> str:
@@ -50,27 +50,26 @@ def dtypes_of(info: Any) -> list[torch.dtype]:
 
 
 def samples(info: Any, dtype: torch.dtype, most: int | None) -> Iterator[Sample]:
-    """Evenly spread samples of each variant, at ``most`` so many; always the same."""
-    variants = [("function", info.op), ("method", info.method_variant), ("inplace", info.inplace_variant)]
-    for variant, call in variants:
-        if call is None:
-            continue
-        drawn = _drawn(info, dtype, gradients=variant == "function")
-        for sample in drawn[:: _step(drawn, most)][:most]:
-            if variant != "inplace" or not sample.broadcasts_input:
-                yield Sample(variant, call, (sample.input, *sample.args), sample.kwargs)
+    """Evenly spread samples, at ``most`` so many, in each variant the operator has; always the same."""
+    for sample in _drawn(info, dtype, most):
+        yield Sample("function", info.op, (sample.input, *sample.args), sample.kwargs)
+        if info.method_variant is not None:
+            yield Sample("method", info.method_variant, (sample.input, *sample.args), sample.kwargs)
+        if info.inplace_variant is not None and not sample.broadcasts_input:
+            args, kwargs = pytree.tree_map_only(
+                torch.Tensor, torch.Tensor.detach, ((sample.input, *sample.args), sample.kwargs)
+            )
+            yield Sample("inplace", info.inplace_variant, args, kwargs)
 
 
-def _drawn(info: Any, dtype: torch.dtype, gradients: bool) -> list[Any]:
-    gradients = gradients and info.supports_autograd and (dtype.is_floating_point or dtype.is_complex)
-    torch.manual_seed(0)
+def _drawn(info: Any, dtype: torch.dtype, most: int | None) -> list[Any]:
+    """Not by ``info.sample_inputs``, which seeds all devices before every sample, milliseconds each."""
+    gradients = info.supports_autograd and (dtype.is_floating_point or dtype.is_complex)
+    torch.default_generator.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(info.sample_inputs("cpu", dtype, requires_grad=gradients))
-
-
-def _step(drawn: list[Any], most: int | None) -> int:
-    return 1 if most is None else max(1, len(drawn) // most)
+        drawn = list(info.sample_inputs_func(info, torch.device("cpu"), dtype, gradients))
+    return drawn if most is None else drawn[:: max(1, len(drawn) // most)][:most]
 
 
 class _Recorder(TorchDispatchMode):
@@ -92,8 +91,7 @@ def _kept(leaf: Any) -> Any:
 
 def aten_calls(info: Any, dtype: torch.dtype, most: int | None) -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
     """The ATen calls of forward and backward of some samples."""
-    drawn = _drawn(info, dtype, gradients=True)
-    for sample in drawn[:: _step(drawn, most)][:most]:
+    for sample in _drawn(info, dtype, most):
         recorder = _Recorder()
         try:
             with warnings.catch_warnings(), recorder:

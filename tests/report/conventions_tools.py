@@ -1,17 +1,19 @@
 """The counting tools themselves, each run on a real model in this process: what fxcount's conventions are held to.
 
-Several of them patch torch and leave traces; each runs between a snapshot and its restoration.
+Several of them patch torch and leave traces; each runs on a copy, between a snapshot and its restoration.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.util
 import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,19 +26,18 @@ Tool = Callable[[nn.Module, torch.Tensor], float]
 
 
 @contextlib.contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Quiet, and with torch's functions and the model's classes restored at the end."""
+def undisturbed(model: nn.Module) -> Iterator[nn.Module]:
+    """A copy of the model to run a tool on, in silence; torch's functions and the model's classes are restored at the end."""
     owners: list[Any] = [torch, torch.Tensor, F]
     before = [(owner, dict(vars(owner))) for owner in owners]
     calls = {type(m): type(m).__dict__.get("__call__") for m in model.modules()}
     levels = {name: logging.getLogger(name).level for name in ("fvcore", "DeepSpeed")}
-    mode = model.training
     try:
         for name in levels:
             logging.getLogger(name).setLevel(logging.ERROR)
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            yield
+            yield copy.deepcopy(model)
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
@@ -47,15 +48,15 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         for kind, call in calls.items():
             if kind.__dict__.get("__call__") is not call:
                 delattr(kind, "__call__") if call is None else setattr(kind, "__call__", call)
-        model.train(mode)
 
 
 def which_thop() -> str:
-    """``thop`` or ``ultralytics-thop``, which share the package name; empty if neither is there."""
-    if importlib.util.find_spec("thop") is None:
+    """``thop`` or ``ultralytics-thop``, which share the package name; empty if neither is there. Imports neither."""
+    found = importlib.util.find_spec("thop")
+    if found is None or found.origin is None:
         return ""
-    profile = importlib.import_module("thop.profile")
-    return "ultralytics-thop" if hasattr(profile, "functional_hooks") else "thop"
+    text = Path(found.origin).with_name("profile.py").read_text(encoding="utf-8")
+    return "ultralytics-thop" if "functional_hooks" in text else "thop"
 
 
 # --- one function for each number -----------------------------------------------------------------

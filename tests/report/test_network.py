@@ -14,6 +14,7 @@ from torch import nn
 
 import fxcount
 from fxcount.report.graphs import flow
+from tests.passes.test_gradients import BODIES, Net
 from tests.zoo import CASES, analysed
 
 
@@ -190,6 +191,36 @@ def test_queries_agree_with_autograd() -> None:
     assert {n for n in named if f"parameter:{n}" in trained} == {n for n, p in named.items() if p.grad is not None}
     data = _reaching(flow(graph))
     assert {n for n in named if f"parameter:{n}" not in data} == {"shape", "lost"}
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
+def test_queries_agree_with_the_passes_on_hand_made_models(body: Any) -> None:
+    """Which are held to autograd where they come from."""
+    report = fxcount.analyze(Net(body), "B,5", hints={"B": 7})
+    _agrees(report)
+    assert fxcount.load_report(report.to_graph_json()).to_dict() == report.to_dict()
+
+
+def test_results_of_one_operand_each_are_not_mixed_up() -> None:
+    """Nothing of the second operand is in the first result."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(3, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, _ = torch.broadcast_tensors(self.a * x, self.b * 2)
+            return first
+
+    report = fxcount.analyze(Net(), "5,")
+    _agrees(report)
+    graph = report.to_networkx()
+    assert _dead(graph) == {"b"}
+    assert [(s, t) for s, t, kind in graph.edges(data="kind") if kind == "contains" and s.startswith("op:")] == [
+        ("op:2", "result:2.0"), ("op:2", "result:2.1"),
+    ]  # fmt: skip
+    assert not [node for node in report.to_networkx(depth=0) if node.startswith("result:")]
 
 
 def test_a_function_of_its_own_backward_passes_gradients() -> None:

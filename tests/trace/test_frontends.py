@@ -230,6 +230,33 @@ def test_inputs_that_do_not_fit_the_program(net: tuple[nn.Module, Any]) -> None:
     assert fxcount.analyze(static, "3,5").macs == 3 * 5 * 7
 
 
+def test_higher_order_regions_and_integers_of_a_program() -> None:
+    """Checkpoints, autocast, ``torch.cond`` on a size, sizes that data decide, an integer input: as in Python."""
+
+    class Regions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(5, 7)
+
+        def forward(self, x: torch.Tensor, n: int) -> torch.Tensor:
+            x = x[x.sum(-1) > 0]
+            y = torch.utils.checkpoint.checkpoint(self.layer, x, use_reentrant=False)
+            with torch.autocast("cpu", torch.bfloat16):
+                y = y + self.layer(x).float()
+            return y.sum() * torch.ones(n)
+
+    program = export(Regions(), (torch.randn(4, 5), 3), dynamic_shapes=({0: Dim.AUTO}, Dim.AUTO))
+    report = fxcount.analyze(program)
+    rows, count = next(n for n in report.symbols if n.startswith("nonzero")), report.trace.values_out()[0].fact.shape[0]
+    others = {n: 11 for n in report.symbols if n not in (rows, str(count))}
+    small, large = (report.at(**{rows: 3, str(count): n}, **others) for n in (5, 13))
+    assert small.macs == large.macs == 2 * 3 * 35
+    assert large.flops - small.flops == 13 - 5
+    assert {d for c in report.trace.calls if c.op.name == "linear" for d in (c.outputs[0].fact.dtype,)} == {
+        torch.float32, torch.bfloat16
+    }  # fmt: skip
+
+
 # -- graph modules ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["resnet18", "convnext", "mobilenet_v3"])
 def test_symbolically_traced_graph(name: str) -> None:

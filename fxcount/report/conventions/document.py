@@ -27,9 +27,9 @@ fxcount conventions torchvision:resnet50 "B,3,H,W" --tool fvcore    # with sourc
 
 A *mistake* of a tool is reproduced, so that the numbers agree, unless it says *not reproduced*. As formulas, counts that a tool
 rounds are exact; they are rounded as the tool rounds once all sizes are numbers. Tools that patch functions see
-`torch.matmul(x, y)` and `x.matmul(y)` but not `x @ y`; fxcount tells them apart by the instruction at the line of the model that
-made the call. The number is that of the model as traced: in eval or training mode, with gradients enabled, attention not fused
-into a fast path. [benchmarks/CONVENTIONS.md](../benchmarks/CONVENTIONS.md) compares each with the tool itself.
+`torch.matmul(x, y)` and `x.matmul(y)` but not `x @ y`; fxcount tells them apart by the instruction of the model that made
+the call. The number is that of the model as traced: in eval or training mode, with gradients enabled, attention not fused
+into a fast path. [benchmarks/CONVENTIONS.md](../benchmarks/CONVENTIONS.md) compares each with the tool.
 """
 
 

@@ -68,10 +68,10 @@ class _Collapsed:
     def _calls_and_ops(self) -> None:
         """Everything inside a call at the depth goes into it. Parents come before their children."""
         for source, target, kind in self.full.edges(data="kind"):
-            if kind == "contains" and source.startswith("call:"):
+            if kind == "contains" and source.startswith(("call:", "op:")):
                 if source in self.into:
                     self.into[target] = self.into[source]
-                elif self.full.nodes[source]["depth"] >= self.depth:
+                elif source.startswith("call:") and self.full.nodes[source]["depth"] >= self.depth:
                     self.into[target] = source
         self.calls = {
             node for node, a in self.full.nodes(data=True)

@@ -169,14 +169,10 @@ def _without_code(name: str, arguments: Sequence[str] | None = None) -> Callable
 
     unavailable.__name__ = name
     if arguments is not None:
-        kinds = [(a.rstrip("*"), _KINDS[a.endswith("*")]) for a in ("scope", *arguments)]
         unavailable.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [inspect.Parameter(n, k) for n, k in kinds], __validate_parameters__=False
+            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("scope", *arguments)]
         )
     return unavailable
-
-
-_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 def _signature(row: _Row, ops: Sequence[Op], decoder: Decoder) -> Signature:

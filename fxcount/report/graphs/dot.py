@@ -31,6 +31,7 @@ __all__ = ["LEGEND", "style", "to_dot"]
 Style = dict[str, str]
 _BASE: dict[str, Style] = {
     "op": {"shape": "box", "fillcolor": "#ffffff"},
+    "result": {"shape": "box", "fillcolor": "#ffffff", "style": "filled,dotted"},
     "module_call": {"shape": "box3d", "fillcolor": "#e8eef7"},
     "module": {"shape": "box3d", "fillcolor": "#f2f2f2", "style": "filled,dashed"},
     "input": {"shape": "invhouse", "fillcolor": "#d5f0d0"},
@@ -96,8 +97,8 @@ class _Clusters:
         self.graph = graph
         self.home: dict[str, str] = {}
         for source, target, kind in graph.edges(data="kind"):
-            if kind == "contains" and source.startswith("call:"):
-                self.home[target] = source
+            if kind == "contains" and source.startswith(("call:", "op:")):
+                self.home[target] = source if source.startswith("call:") else self.home.get(source, "")
         self.first_call: dict[str, str] = {}  # path -> the first call of that module
         for node, attributes in graph.nodes(data=True):
             if attributes["kind"] == "module_call" and not attributes["collapsed"]:
@@ -113,7 +114,7 @@ class _Clusters:
         return kind != "module" or (bool(attributes.get("collapsed")) and not attributes["calls"])
 
     def _place(self, node: str, attributes: Attributes) -> str:
-        if attributes["kind"] in ("op", "module_call"):
+        if attributes["kind"] in ("op", "result", "module_call"):
             return self.home.get(node, "")
         if attributes["kind"] in ("parameter", "buffer") and not attributes["shared"]:
             for target, edges in self.graph.adj[node].items():

@@ -14,7 +14,8 @@ result, and what does so along edges with a gradient is trained by it.
 
 ``view``        the source shares the memory of the target
 ``alias``       the source is a further name of the target
-``contains``    a module its submodules and state; a module call the ops and module calls inside it
+``contains``    a module its submodules and state; a module call the ops and module calls inside it; an op its results,
+                where each is of one operand alone
 ``call``        the target is a call of the module that is the source
 """
 
@@ -23,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fxcount.passes.gradients import _READ_FOR_SHAPE, _Recorded
-from fxcount.passes.uses import argument_of
-from fxcount.report.graphs.nodes import Attributes, Plain, declared_id, tensor_attributes
+from fxcount.passes.uses import arguments_of
+from fxcount.report.graphs.nodes import Attributes, Plain, declared_id, keeps_apart, tensor_attributes
 from fxcount.report.graphs.outputs import named_outputs
 from fxcount.trace.tape import Call, Trace, Value
 
@@ -55,6 +56,7 @@ class _Flow:
         self.trained_writer: dict[int, str] = {}  # family of views -> op that wrote to it last with a gradient
         self.results: set[int] = set()  # values that are one of several results of their op
         self._facts: dict[int, Attributes] = {}
+        self._names: dict[int, list[str]] = {}
         for v in (*trace.inputs, *[s.value for s in trace.states]):
             self._bring(v, f"{v.origin}:{v.name}")
 
@@ -66,7 +68,10 @@ class _Flow:
     def edges(self) -> Iterator[Edge]:
         for call in self.trace.calls:
             yield from self._into(call)
-            yield from self._out_of(call)
+            if keeps_apart(call):
+                yield from self._one_to_one(call)
+            else:
+                yield from self._out_of(call)
         yield from self._functions()
         for name, v in named_outputs(self.trace.outputs):
             floating = v.fact.dtype.is_floating_point or v.fact.dtype.is_complex
@@ -83,9 +88,12 @@ class _Flow:
         passes = recorded.node[call.index] and not any([v.index in recorded.inner for v in call.outputs])
         only_shape = _READ_FOR_SHAPE.get(call.op.name)
         writes: dict[str, bool] = {}
-        for position, v in enumerate(call.operands):
+        names = self._names.get(id(call.signature))
+        if names is None:  # calls of one signature have the same arguments
+            names = self._names[id(call.signature)] = arguments_of(call)
+        for position, (v, name) in enumerate(zip(call.operands, names)):
             gradient = passes and position != only_shape and recorded.has_history(v)
-            source, target, attributes = self._flow(v, node, gradient, argument_of(call, position))
+            source, target, attributes = self._flow(v, node, gradient, name)
             if position == only_shape:
                 attributes["shape_only"] = True
             else:
@@ -125,6 +133,21 @@ class _Flow:
                 self.trained_writer[self.recorded.of(v)] = node
         for base in bases:
             yield node, base, {"kind": "view"}
+
+    def _one_to_one(self, call: Call) -> Iterator[Edge]:
+        """Each result from its own operand; the op is where they are made, and nothing goes on from it."""
+        for i, (operand, result) in enumerate(zip(call.operands, call.outputs)):
+            node = f"result:{call.index}.{i}"
+            gradient = self.recorded.node[call.index] and self.recorded.has_history(operand)
+            source, target, attributes = self._flow(operand, node, gradient)
+            yield source, target, {**attributes, "kind": "data"}
+            writes: dict[str, bool] = {}
+            self._writers(operand, gradient, writes)
+            for writer, trained in writes.items():
+                yield writer, node, {"kind": "write", "gradient": trained}
+            if self._bring(result, node):
+                yield node, self.owner[result.storage], {"kind": "view"}
+            yield f"op:{call.index}", node, {"kind": "contains"}
 
     def _functions(self) -> Iterator[Edge]:
         for f in self.trace.functions:

@@ -162,9 +162,7 @@ def is_registered(op: Op) -> bool:
 
 
 def parameter_names(op: Op) -> list[str] | None:
-    """Names of the op's arguments in order, the scope of its shape rule left out; ``None`` if they cannot be known.
-
-    A trailing ``*`` marks one that takes all further positions.
+    """Names of the op's positional arguments, the scope of its shape rule left out; ``None`` if they cannot be known.
 
     >>> parameter_names(REGISTRY.named("conv2d"))[:3]
     ['x', 'weight', 'bias']
@@ -173,7 +171,7 @@ def parameter_names(op: Op) -> list[str] | None:
         parameters = list(inspect.signature(op.shape).parameters.values())[1:]
     except (TypeError, ValueError):
         return None
-    return [p.name + "*" * (p.kind is p.VAR_POSITIONAL) for p in parameters if p.kind is not p.VAR_KEYWORD]
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def _op(op: Op) -> Plain:

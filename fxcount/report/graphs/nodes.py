@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fxcount.passes.cost import CallCost
+from fxcount.passes.gradients import _ONE_TO_ONE as ONE_TO_ONE
 from fxcount.report.graphs.codec import size_text
 from fxcount.report.graphs.outputs import named_outputs
 from fxcount.report.report import Report
 from fxcount.report.rows import module_parameters
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Declared, Trace, Value
+from fxcount.trace.tape import Call, Declared, Trace, Value
 
-__all__ = ["Attributes", "Node", "called_paths", "declared_id", "nodes", "tensor_attributes"]
+__all__ = ["Attributes", "Node", "called_paths", "declared_id", "keeps_apart", "nodes", "tensor_attributes"]
 
 Attributes = dict[str, Any]
 Node = tuple[str, Attributes]
@@ -147,6 +148,16 @@ def _ops(report: Report, plain: Plain) -> Iterator[Node]:
             "dtypes": [_name(v.fact.dtype) for v in c.outputs], "grad_enabled": c.grad_enabled,
             "in_place": bool(c.mutated), "counted": c.index not in uncounted, **by_signature[id(c.signature)],
         }  # fmt: skip
+        if keeps_apart(c):
+            for i, v in enumerate(c.outputs):
+                yield f"result:{c.index}.{i}", {
+                    "kind": "result", "label": f"{c.op.name}[{i}]", "op": c.op.name, "result": i, **tensor_attributes(v, plain),
+                }  # fmt: skip
+
+
+def keeps_apart(c: Call) -> bool:
+    """Whether each result of the call is of one operand alone, so that a node for all of them would mix them up."""
+    return c.op.name in ONE_TO_ONE and len(c.outputs) == len(c.operands) > 1
 
 
 def _cost(c: CallCost, plain: Plain) -> Attributes:

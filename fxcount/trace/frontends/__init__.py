@@ -40,7 +40,7 @@ def trace_any(
     if frontend not in ("auto", "trace", "export"):
         raise InputError(f"unknown front end {frontend!r}", hint='use "auto", "trace" or "export"')
     options: dict[str, Any] = {"hints": hints, "registry": registry, "progress": progress}
-    if isinstance(model, (str, os.PathLike)):
+    if isinstance(model, os.PathLike) or (isinstance(model, str) and (model.endswith(".pt2") or os.path.exists(model))):
         from fxcount.trace.frontends.exported import load_pt2
 
         model = load_pt2(model)

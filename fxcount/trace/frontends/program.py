@@ -82,6 +82,10 @@ class Program:
     def _declare(self, scope: Any) -> None:
         """Tell the scope what the graph says of its sizes: ranges, and numbers where it was specialised."""
         where, scope.where = scope.where, None  # no line of the model says so
+        for value in self.bound.values():
+            for name in free_symbols(value) if isinstance(value, Expr) else ():
+                if name not in scope.hints:  # of an integer input, no size of a tensor
+                    scope.declare(name, self.hints.get(name, 2))
         for name, (lower, upper) in self.bounds.items():
             if name in scope.hints:
                 scope.declare(name, scope.hints[name], lower or 1, upper)

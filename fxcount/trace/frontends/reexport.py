@@ -18,6 +18,7 @@ from fxcount.symbolic import Expr, Scope, evaluate
 from fxcount.trace.frontends.exported import flat_inputs, program_of
 from fxcount.trace.frontends.inputs import specialised_inputs
 from fxcount.trace.inventory import take_inventory
+from fxcount.trace.patches import preserved
 from fxcount.trace.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
 
@@ -50,7 +51,7 @@ def trace_by_export(
     dynamic = pytree.tree_unflatten([_dynamic(leaf) for leaf in leaves], tree)
     shapes = _by_name(dynamic, model, examples, named_examples)
     try:
-        with warnings.catch_warnings():
+        with preserved(held.unique_modules()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about its own internals
             program = torch.export.export(model, examples, named_examples, dynamic_shapes=shapes, strict=False)
     except Exception as error:
