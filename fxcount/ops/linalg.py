@@ -201,7 +201,7 @@ def _old_svd_shape(
     """``torch.svd``: V in the place of V^H, and zeros in that of vectors not asked for."""
     u, s, vh = _svd_shape(scope, a, not some)
     if not compute_uv:
-        return a.new((*a.shape[:-2], a.shape[-2], a.shape[-2])), s, a.new((*a.shape[:-2], a.shape[-1], a.shape[-1]))
+        return a.new((*a.shape[:-2], a.shape[-2], a.shape[-2])), s, column_major(a, a.shape[-1], a.shape[-1])
     strides = vh.stride()
     order = (*range(a.ndim - 2), a.ndim - 1, a.ndim - 2)
     return u, s, strided(vh, tuple(vh.shape[d] for d in order), tuple(strides[d] for d in order))

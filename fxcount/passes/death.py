@@ -75,7 +75,7 @@ class Coroner:
         called = [o for o in owners if o in self.called]
         if d.shadowed_by:
             return Death("shadowed", f"shadowed by the plain attribute {d.shadowed_by}, which is computed with in its place")
-        original = _ORIGINAL.match(d.names[0])
+        original = _ORIGINAL.match(d.names[0]) if "parametrizations." in d.names[0] else None
         if original and (original[1] or "").rstrip(".") in self.called:
             derived = f"{original[1] or ''}{original[2]}"
             return Death("shadowed", f"shadowed: {derived} is not computed from it by its parametrization")

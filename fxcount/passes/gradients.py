@@ -113,6 +113,7 @@ class _Recorded:
 
     def _follow_writes(self, calls: Iterable[Call]) -> None:
         family, hot, node = self.family, self.hot, self.node
+        viewed: set[int] = set()  # families with more than what was written, one time after the other
         for i, call in enumerate(calls):
             if not call.grad_enabled or not call.op.differentiable:
                 continue
@@ -125,9 +126,12 @@ class _Recorded:
                 for o in operands:
                     if o.storage == v.storage:
                         family[v.index] = family.get(o.index, o.index)
+                        if not call.mutated:
+                            viewed.add(family[v.index])
                         break
             if node[i] and call.mutated:
                 hot.update([family.get(v.index, v.index) for v in call.outputs if v.storage in call.mutated])
+        hot &= viewed  # the others are known by their latest value
 
 
 def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) -> set[int]:

@@ -114,7 +114,7 @@ def _parametrizations(
         yield SharingGroup("parametrization", found.originals, found.uses, 0, name)
     rest: dict[str, list[Declared]] = {}
     for d in declared:
-        original = _ORIGINAL.match(d.names[0])
+        original = _ORIGINAL.match(d.names[0]) if "parametrizations." in d.names[0] else None
         if original and d.names[0] not in known:
             rest.setdefault(f"{original[1] or ''}{original[2]}", []).append(d)
     for derived, originals in rest.items():
@@ -127,15 +127,10 @@ def _inside(paths: Collection[str], declared: Iterable[Declared]) -> dict[str, l
     if not paths:
         return {}
     found: dict[str, list[Declared]] = {path: [] for path in paths}
-    by_owner: dict[str, list[str]] = {}  # a module with parameters -> those of the paths it is in
-    for d in declared:
-        around: set[str] = set()
-        for name in d.names:
-            owner = name.rpartition(".")[0]
-            if owner not in by_owner:
-                by_owner[owner] = [path for path in upwards(owner) if path in found]
-            around.update(by_owner[owner])
-        for path in around:
+    owners = {name.rpartition(".")[0] for d in declared for name in d.names}
+    by_owner = {owner: around for owner in owners if (around := [path for path in upwards(owner) if path in found])}
+    for d in declared if by_owner else ():
+        for path in {p for name in d.names for p in by_owner.get(name.rpartition(".")[0], ())}:
             found[path].append(d)
     return {path: inside for path, inside in found.items() if inside}
 

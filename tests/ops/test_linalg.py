@@ -1,5 +1,5 @@
-"""Factorizations and solvers: shapes and layouts against torch on the CPU; work against the sums over the loops of the
-textbook algorithms, of which the formulas are the leading terms."""
+"""Factorizations, ``solve`` and powers: shapes and layouts against torch on the CPU; work against the sums over the loops
+of the textbook algorithms, of which the formulas are the leading terms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.ops.harness import SIZES, T, real, rule_result, work
 from tests.ops.tracker import held, ruled
 
 linalg, aten = torch.linalg, torch.ops.aten
-f64, c64, i64 = torch.float64, torch.complex64, torch.int64
+f64, c64, i64, i32 = torch.float64, torch.complex64, torch.int64, torch.int32
 A, TALL, WIDE, B = T("B,7,7"), T("B,11,5"), T("B,5,11"), T("B,7,3")
 SMALL = ({"B": 2, "N": 5, "M": 7}, {"B": 3, "N": 3, "M": 11})
 
@@ -48,16 +48,30 @@ CASES = [
     call(linalg.svd, TALL),
     call(linalg.svd, WIDE, full_matrices=False),
     call(aten._linalg_svd.default, TALL, False, False),
-    call(linalg.solve_triangular, A, B, upper=True),
-    call(linalg.matrix_power, T("B,N,N"), 5),
-    call(linalg.matrix_power, T("N,N"), 0),
+    call(torch.svd, TALL),
+    call(torch.svd, WIDE, False),
+    call(torch.svd, TALL, True, False),
+    call(linalg.pinv, A, hermitian=True),
+    call(torch.pinverse, WIDE),
+    call(linalg.lu_factor_ex, TALL),
+    call(linalg.lu, WIDE),
+    call(linalg.ldl_factor_ex, A),
+    call(torch.geqrf, TALL),
+    call(linalg.householder_product, TALL, T("B,3")),
+]
+UNCHECKED = [  # which torch refuses for matrices of zeros, but not on meta
+    call(torch.lu_unpack, TALL, T("B,5", i32)),
+    call(torch.lu_unpack, WIDE, T("B,5", i32), False, True),
+    call(linalg.ldl_factor, A),
 ]
 INVERTIBLE = [  # of matrices that are not all zeros
     call(linalg.inv, A),
     call(torch.inverse, T("N,N")),
     call(linalg.lu_factor, T("B,N,N", f64)),
     call(linalg.cholesky, A),
+    call(torch.cholesky_inverse, A),
     call(linalg.solve, A, B),
+    call(linalg.solve_ex, A, B),
     call(linalg.solve, T("B,N,N"), T("B,N")),
     call(linalg.solve, T("N,N"), T("N")),
     call(linalg.solve, T("7,7"), B),
@@ -70,6 +84,11 @@ INVERTIBLE = [  # of matrices that are not all zeros
 @pytest.mark.parametrize("case", CASES)
 def test_shape_and_layout(case: Case) -> None:
     replace(case, on="cpu").check()
+
+
+@pytest.mark.parametrize("case", UNCHECKED)
+def test_shape_and_layout_on_meta(case: Case) -> None:
+    case.check()
 
 
 @pytest.mark.parametrize("case", INVERTIBLE)
@@ -98,7 +117,7 @@ def _evaluated(fact: TensorFact, values: dict[str, int]) -> TensorFact:
 
 def test_every_op_has_a_case() -> None:
     ours = [entry for entry in OPS if entry not in products.OPS]
-    assert not uncovered(ours, CASES + INVERTIBLE, ["qr", "svd", "matrix_power", "cholesky"])
+    assert not uncovered(ours, CASES + INVERTIBLE + UNCHECKED, ["qr", "orgqr", "cholesky"])
 
 
 def _lu(n: int) -> int:
@@ -129,6 +148,20 @@ def _thin_q(m: int, n: int) -> int:
     return sum(4 * (m - k) * (n - k) for k in reversed(range(n)))
 
 
+def _lu_of_rectangle(large: int, small: int) -> int:
+    return sum(2 * (large - k) * (small - k) for k in range(1, small + 1))
+
+
+def _inverse_of_cholesky(n: int) -> int:
+    """L^-1 column by column, then the lower half of L^-T * L^-1."""
+    return sum(_triangular(n - k) for k in range(n)) + sum(2 * (n - i) for i in range(n) for j in range(i + 1))
+
+
+def _q_of_reflectors(m: int, n: int, k: int) -> int:
+    """The last reflector first, each meeting the columns that are no longer unit vectors."""
+    return sum(4 * (m - i) * (n - i) for i in range(k))
+
+
 def _square_q(m: int, n: int) -> int:
     return sum(4 * (m - k) * (m - k) for k in reversed(range(n)))
 
@@ -141,6 +174,12 @@ N600, M900 = T("600,600"), T("900,600")
     [
         (linalg.lu_factor, (N600,), {}, _lu(600)),
         (linalg.det, (N600,), {}, _lu(600)),
+        (linalg.lu, (M900,), {}, _lu_of_rectangle(900, 600)),
+        (linalg.lu_factor, (T("600,900"),), {}, _lu_of_rectangle(900, 600)),
+        (linalg.ldl_factor, (N600,), {}, _cholesky(600)),
+        (torch.cholesky_inverse, (N600,), {}, _inverse_of_cholesky(600)),
+        (torch.geqrf, (M900,), {}, _householder(900, 600)),
+        (linalg.householder_product, (T("900,600"), T("400")), {}, _q_of_reflectors(900, 600, 400)),
         (linalg.cholesky, (N600,), {}, _cholesky(600)),
         (linalg.solve_triangular, (N600, T("600,40")), {"upper": True}, 40 * _triangular(600)),
         (linalg.solve, (N600, T("600,40")), {}, _lu(600) + 2 * 40 * _triangular(600)),
@@ -170,6 +209,11 @@ def test_flops_are_the_leading_terms(func: Any, args: Any, kwargs: Any, loops: i
         (aten._linalg_svd.default, (T("B,9,6"), False, False), {}, 2 * (4 * 9 * 36 - 288)),
         (linalg.svd, (T("B,9,6"),), {"full_matrices": False}, 2 * (14 * 9 * 36 + 8 * 216)),
         (linalg.svd, (T("B,6,9"),), {}, 2 * (4 * 81 * 6 + 8 * 9 * 36 + 9 * 216)),
+        # eigenvectors, scaled, and the product with their transpose
+        (linalg.pinv, (T("B,6,6"),), {"hermitian": True}, 2 * (9 * 216 + 2 * 216)),
+        # by default the ATen form is thin, the Python one full
+        (aten._linalg_svd.default, (T("B,9,6"),), {}, 2 * (14 * 9 * 36 + 8 * 216)),
+        (torch.svd, (T("B,9,6"), True, False), {}, 2 * (4 * 9 * 36 - 288)),
         # the thin decomposition, then the product of its factors
         (linalg.pinv, (T("B,9,6"),), {}, 2 * (14 * 9 * 36 + 8 * 216 + 2 * 9 * 36)),
     ],
@@ -189,6 +233,7 @@ def test_powers(n: int, multiplications: int, inverts: int) -> None:
 
 
 def test_rules_of_other_names() -> None:
+    assert rule_result(torch.orgqr, TALL, T("B,3"))[0] == rule_result(linalg.householder_product, TALL, T("B,3"))[0]
     assert rule_result(torch.qr, TALL)[0] == rule_result(linalg.qr, TALL)[0]
     assert rule_result(torch.matrix_power, A, 3)[0] == rule_result(linalg.matrix_power, A, 3)[0]
     assert rule_result(torch.cholesky, A)[0] == rule_result(linalg.cholesky, A)[0]
