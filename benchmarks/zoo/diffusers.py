@@ -66,7 +66,11 @@ def entries() -> Iterator[Entry]:
     for file, rows in (("unet", _unets()), ("vae", _autoencoders()), ("transformer", _transformers())):
         for name, kind, options, inputs in rows:
             settled = {"img_shapes": [[(1, 16, 16)]] * 2} if name.startswith("QwenImageTransformer") else {}
-            yield Entry("diffusers", name, file, build(kind, options, settled), lambda model, inputs=inputs: inputs)
+            yield Entry("diffusers", name, file, build(kind, options, settled), _always(inputs))
+
+
+def _always(inputs: Inputs) -> Callable[[nn.Module], Inputs]:
+    return lambda model: inputs
 
 
 def _call(*args: Any, hints: dict[str, int], steps: dict[str, tuple[int, ...]] | None = None, **kwargs: Any) -> Inputs:

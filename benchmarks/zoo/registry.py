@@ -32,7 +32,7 @@ def sampled(found: Iterable[Entry], each: int) -> list[Entry]:
     files: dict[str, list[Entry]] = {}
     for entry in found:
         files.setdefault(entry.file, []).append(entry)
-    picked = []
+    picked: list[Entry] = []
     for group in files.values():
         n = min(each, len(group))
         picked.extend(group[i * len(group) // n] for i in range(n))

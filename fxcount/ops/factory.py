@@ -279,7 +279,7 @@ OPS: tuple[Op, ...] = (
     op("empty_like", shape=_like, cost=_EMPTY, differentiable=False),
     op("new_zeros", "new_ones", shape=_new, cost=_CONSTANT, sizes_at=1, differentiable=False),
     op("new_full", shape=_new, cost=_CONSTANT, differentiable=False),
-    op("new_empty", shape=_new, cost=_EMPTY, sizes_at=1, differentiable=False),
+    op("new_empty", "new", shape=_new, cost=_EMPTY, sizes_at=1, differentiable=False),
     op("new_tensor", shape=new_tensor, cost=_CONSTANT),
     op("empty_strided", shape=empty_strided, cost=_EMPTY),
     op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY, differentiable=False),

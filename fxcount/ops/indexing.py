@@ -106,14 +106,14 @@ def sliced(scope: Scope | None, x: TensorFact, d: int, start: Any, stop: Any, st
 
 
 def _as_tensor(index: Any, x: TensorFact) -> TensorFact | None:
-    """A list or range of ints as the tensor torch makes of it, a tensor as itself, else ``None``."""
+    """A list, tuple or range of ints as the tensor torch makes of it, a tensor as itself, else ``None``."""
     if isinstance(index, TensorFact):
         return index
-    if not isinstance(index, (list, range)):
+    if not isinstance(index, (list, tuple, range)):
         return None
     shape: list[Size] = []
     level: Any = index
-    while isinstance(level, (list, range)):
+    while isinstance(level, (list, tuple, range)):
         shape.append(len(level))
         level = level[0] if level else 0
     if isinstance(level, bool):

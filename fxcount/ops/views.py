@@ -34,6 +34,7 @@ def resolve_shape(scope: Scope, x: TensorFact, shape: tuple[Size, ...], what: st
         if known == 0:
             raise ShapeError(f"{what}: cannot infer -1 in {shape_text(shape)} beside a size of 0")
         sizes[unknown[0]] = floordiv(x.numel, known)
+    scope.unbacked.settle(x.numel, prod(sizes), what)
     if not scope.same(prod(sizes), x.numel, what):
         raise ShapeError(
             f"{what}: {shape_text(x.shape)} has {x.numel} elements, {shape_text(shape)} wants {prod(sizes)}",

@@ -71,7 +71,7 @@ class Coroner:
         return None
 
     def _unused(self, d: Declared) -> Death:
-        owners = sorted({n.rpartition(".")[0] for n in d.names})
+        owners = [n.rpartition(".")[0] for n in d.names]
         called = [o for o in owners if o in self.called]
         if d.shadowed_by:
             return Death("shadowed", f"shadowed by the plain attribute {d.shadowed_by}, which is computed with in its place")

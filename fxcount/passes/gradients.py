@@ -70,8 +70,13 @@ class Reach:
     def feeds_gradient(self, name: str, first: int, within: int = 64) -> bool:
         """Whether the state ``name``, first used by call ``first``, is read ``within`` so many calls by one that a gradient
         passes, itself or what is computed from it: then its data reach the outputs. ``False`` leaves that open."""
+        calls = self._trace.calls
+        if first < len(calls) and calls[first].op.name not in _READ_FOR_SHAPE:
+            for v in calls[first].outputs:
+                if v.index in self._met:
+                    return True
         carried = {self._states[name]} if name in self._states else set()
-        for call in self._trace.calls[first : first + within]:
+        for call in calls[first : first + within]:
             for i, o in enumerate(call.operands):
                 if o.index in carried and _READ_FOR_SHAPE.get(call.op.name) != i:
                     if any([v.index in self._met for v in call.outputs]):
@@ -131,7 +136,8 @@ class _Recorded:
                         break
             if node[i] and call.mutated:
                 hot.update([family.get(v.index, v.index) for v in call.outputs if v.storage in call.mutated])
-        hot &= viewed  # the others are known by their latest value
+        if not hot & viewed:
+            hot.clear()  # what is written and not viewed is known by its latest value
 
 
 def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) -> set[int]:

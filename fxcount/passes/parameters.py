@@ -196,16 +196,19 @@ def state_bytes(trace: Trace, kind: Literal["parameter", "buffer"]) -> int:
 
 def _unique_elements(declared: Sequence[Declared]) -> list[int]:
     """For each tensor, its elements that none before it has."""
+    if len({d.storage for d in declared}) == len(declared):  # nearly always
+        return [min(d.numel, d.span) for d in declared]
     taken: dict[int, list[tuple[int, int]]] = {}
     return [unshared_elements(d, taken.setdefault(d.storage, [])) for d in declared]
 
 
 def _overlapping(declared: Sequence[Declared]) -> set[str]:
     """Names of the parameters that have elements in common with another one."""
-    by_storage: dict[int, list[Declared]] = {}
-    for d in declared:
-        by_storage.setdefault(d.storage, []).append(d)
     found: set[str] = set()
+    by_storage: dict[int, list[Declared]] = {}
+    if len({d.storage for d in declared}) < len(declared):
+        for d in declared:
+            by_storage.setdefault(d.storage, []).append(d)
     for several in by_storage.values():
         if len(several) > 1:
             ordered = sorted(several, key=lambda d: d.offset)

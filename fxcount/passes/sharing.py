@@ -149,9 +149,6 @@ def unshared_elements(d: Declared, taken: list[tuple[int, int]]) -> int:
     A dense tensor is the interval of its offset; a strided view is taken as the interval it spans, at most its numel.
     """
     start, stop = d.offset, d.offset + d.span
-    if not taken:  # nearly always
-        taken.append((start, stop))
-        return min(d.numel, d.span)
     overlap = sum([max(0, min(stop, b) - max(start, a)) for a, b in taken])
     rest = []
     for a, b in taken:

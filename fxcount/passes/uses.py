@@ -34,6 +34,9 @@ class Use:
         return f"{self.op}{f' in {self.module}' if self.module else ''}{f' at {self.source}' if self.source else ''}"
 
 
+_WITHOUT_TENSORS = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
+
+
 def uses_of(trace: Trace, origins: frozenset[str] = frozenset({"parameter", "buffer"})) -> dict[str, list[Use]]:
     """The uses of each parameter and buffer, by its first name, in the order of the calls.
 
@@ -70,7 +73,11 @@ def arguments_of(call: Call) -> list[str]:
     names = _argument_names(call.signature.op)
     found: list[str] = []
     for position, a in enumerate(call.args):
-        found += [label for label, _ in _inside(a, names[position] if position < len(names) else str(position))]
+        name = names[position] if position < len(names) else str(position)
+        if type(a) is Value:
+            found.append(name)
+        elif a.__class__ not in _WITHOUT_TENSORS:
+            found += [label for label, _ in _inside(a, name)]
     for name, a in call.kwargs.items():
         found += [label for label, _ in _inside(a, name)]
     return found

@@ -101,6 +101,17 @@ class UnbackedSizes:
             self.scope.rehint(name, max(1, self.scope.hint(rest)))
         self.scope.learn_equal(sum_(sizes), total, reason)
 
+    def settle(self, size: Size, value: Size, reason: str) -> None:
+        """Declare that a size that was taken at its default is ``value``: the model could not run otherwise."""
+        if not self.by_name or type(size) is not Expr:
+            return
+        (name, *others) = sorted(free_symbols(size)) or ("",)
+        open_ = name in self.by_name and not others and size == symbol(name) and name not in self.given
+        if open_ and not self.concern(value) and self.scope.hint(size) != self.scope.hint(value):
+            self.by_name[name] = replace(self.by_name[name], default=value)
+            self.scope.rehint(name, max(1, self.scope.hint(value)))
+            self.scope.learn_equal(size, value, reason)
+
     def concern(self, size: Size) -> bool:
         """Whether any of these symbols occurs in the size."""
         return bool(self.by_name) and type(size) is Expr and not self.by_name.keys().isdisjoint(free_symbols(size))

@@ -28,7 +28,7 @@ from fxcount.trace.vmap import vmapping
 
 __all__ = ["no_collection", "patched", "place_raised", "preserved"]
 
-_FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.nn.init)
+_FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.overrides)
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 

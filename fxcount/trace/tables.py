@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.standin import StandIn
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def as_table(data: Any) -> Array:
 def follow(entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: Any) -> None:
     """Give the result of a call on tables its own table, if the call is one of those that are followed."""
     rule = _FOLLOWED.get(entry.name)
-    if rule is None or not any(_has_table(a) for a in args):
+    if rule is None or not any(map(_is_symbolic, args)):
         return
     try:
         made = rule(*(_cells(a) for a in args), **{k: v for k, v in (kwargs or {}).items() if k != "device"})
@@ -66,10 +67,10 @@ class _Unknown(Exception):
     """An operand has neither a table nor known data."""
 
 
-def _has_table(a: Any) -> bool:
+def _is_symbolic(a: Any) -> bool:
     if type(a) is StandIn:
         return "_symbols" in a.__dict__
-    return isinstance(a, (tuple, list)) and any(map(_has_table, a))
+    return isinstance(a, (SymSize, SymRatio)) or (isinstance(a, (tuple, list)) and any(map(_is_symbolic, a)))
 
 
 def _cells(a: Any) -> Any:

@@ -118,6 +118,7 @@ class Tracer(Results, TorchFunctionMode):
         else:
             if all([o._storage.constant for o in operands]):
                 known = constants.compute(entry, func, args, kwargs, signature.result)
+                self.tables |= known is None and bool(operands)  # perhaps a symbolic size among known numbers
             outputs: list[Value] = []
             result = self._wrap(signature.result, call, operands, outputs, requires_grad, known)
             call.outputs = tuple(outputs)

@@ -32,6 +32,9 @@ ITEM: Op = op("item", shape=refused("item", "keep the value in a tensor"), cost=
 _INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
 
 
+_INDEXING = frozenset({"getitem", "setitem", "index", "index_put", "_index_put_impl"})
+
+
 class Numbers:
     """The numbers of one trace that only data know."""
 
@@ -54,13 +57,14 @@ class Numbers:
         elif entry.counted is not None:
             result = entry.counted(tracer.scope, self._counter(operands), *facts, **named)
         else:
-            replaced = tuple(self._key(a, True) if i == 1 else self._bound(a) for i, a in enumerate(args))
+            key = 1 if entry.name.removesuffix("_") in _INDEXING else -1
+            replaced = tuple(self._key(a, True) if i == key else self._bound(a) for i, a in enumerate(args))
             replaced_named = {k: self._bound(v) for k, v in kwargs.items()}
             if replaced == facts and replaced_named == named:
                 raise error from None
             result = entry.shape(tracer.scope, *replaced, **replaced_named)
             # what is read is the mask itself, not the indices it stands for
-            facts = tuple(self._key(a, False) if i == 1 else r for i, (a, r) in enumerate(zip(args, replaced)))
+            facts = tuple(self._key(a, False) if i == key else r for i, (a, r) in enumerate(zip(args, replaced)))
             named = replaced_named
         signature = Signature(entry, facts, named, result)
         tracer.signatures.append(signature)

@@ -13,7 +13,32 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.ops.differential import copied
 
-__all__ = ["Sample", "aten_calls", "dtypes_of", "full_name", "infos", "samples"]
+__all__ = ["ATEN_KNOWN", "NOT_GROWN", "REFUSED", "Sample", "aten_calls", "dtypes_of", "full_name", "infos", "samples"]
+
+# Operators, and why fxcount refuses them, why their data hold at one size only, how their ATen ops are known to differ.
+REFUSED = {
+    "allclose": "its result is data",
+    "equal": "its result is data",
+    "item": "its result is data",
+    "nn.functional.gaussian_nll_loss": "asks whether a variance is negative",
+}
+NOT_GROWN = {
+    "_segment_reduce.lengths": "lengths add up to a size",
+    "_segment_reduce.offsets": "offsets end at a size",
+    "index_put": "values for the elements of a mask",
+    "nn.functional.ctc_loss": "lengths of targets",
+    "nn.functional.embedding_bag": "offsets end at a size",
+    "repeat_interleave": "repeats add up to output_size",
+}
+ATEN_KNOWN = {
+    "aten::_ctc_loss": "the width of the forward variables is the longest target's length",
+    "aten::_cdist_backward": "torch drops the batch of an empty operand",
+    "aten::_histogramdd_bin_edges": "no rule and no fake implementation: the edges are data",
+    "aten::_histogramdd_from_bin_cts": "no rule and no fake implementation",
+    "aten::_local_scalar_dense": "its result is data",
+    "aten::allclose": "its result is data",
+    "aten::equal": "its result is data",
+}
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def test_a_clip_says_what_it_took_for_granted() -> None:
 CASES = [
     call(aten.index.Tensor, T("B,S,T"), [None, T("3", i64)], on="cpu"),
     call(aten._unsafe_index.Tensor, T("B,S,T"), [T("3,1", i64), None, T("2", i64)], on="cpu"),
+    call(aten._unsafe_masked_index.default, T("B,S"), T("3,2", torch.bool), [T("3,1", i64), T("2", i64)], 0.0, on="cpu"),
     call(torch.select, T("B,S,T"), 1, -1),
     call(torch.select, T("B,S,T"), 2, N("T-1")),
     call(aten.slice.Tensor, T("B,S,T"), 1, 0, 9223372036854775807),

@@ -28,6 +28,7 @@ CASES = [
     call(torch.native_batch_norm, X, C, C, C, C, True, 0.1, 1e-5, on="cpu"),
     call(torch.native_batch_norm, X, C, C, C, C, False, 0.1, 1e-5, on="cpu"),
     call(aten._native_batch_norm_legit.default, X, C, C, C, C, True, 0.1, 1e-5, on="cpu"),
+    call(aten._batch_norm_with_update.default, X, C, C, C, C, 0.1, 1e-5, on="cpu"),
     call(aten._native_batch_norm_legit.no_stats, X, C, C, True, 0.1, 1e-5, on="cpu"),
     call(aten._native_batch_norm_legit_no_training.default, X, C, C, C, C, 0.1, 1e-5, on="cpu"),
     call(torch.instance_norm, X, C, C, None, None, *TRAIN),

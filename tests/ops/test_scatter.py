@@ -31,6 +31,10 @@ CASES = [
     call(aten.index_put.default, X, [T("3", i64), None, T("3", i64)], T("3,S"), on="cpu"),
     call(aten.index_put.default, LAST, [None, T("3", i64)], T("3,T"), True, on="cpu"),
     call(torch.index_put, X, (T("B,S", torch.bool),), T("")),
+    call(
+        aten._unsafe_masked_index_put_accumulate.default, T("B,S"), T("3,2", torch.bool), [T("3,1", i64), T("2", i64)],
+        T("3,2"), on="cpu",
+    ),
     call(torch._unsafe_index_put, X, [T("3", i64)], T("1,S,T"), on="cpu"),
     call(torch._index_put_impl_, X, [T("3", i64)], T("S,T"), on="cpu"),
     call(torch.index_fill, LAST, 1, T("3", i64), 2.0, on="cpu"),

@@ -36,7 +36,7 @@ def build(name: str, **options: Any) -> nn.Module:
     if plain in _OWN_INIT:
         options["init_weights"] = False
     if plain == "googlenet":
-        options["aux_logits"] = False  # its weights come without the auxiliary heads
+        options.setdefault("aux_logits", False)  # its weights come without the auxiliary heads
     with EmptyOnMeta():
         return models.get_model(name, weights=None, **options).to("meta").eval()
 
