@@ -109,17 +109,17 @@ def _has_fake(overload: Any) -> bool:
 
 def callable_table() -> dict[str, tuple[str, str]]:
     """Every function of torch that can be overridden, by its public name: kind and reason."""
-    table: dict[str, tuple[str, str]] = {}
+    below, table = aten_table(), {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for functions in torch.overrides.get_overridable_functions().values():
             for func in functions:
                 name = torch.overrides.resolve_name(func) or str(func)
-                table[name] = _callable_kind(name, func)
+                table[name] = _callable_kind(name, func, below)
     return dict(sorted(table.items()))
 
 
-def _callable_kind(name: str, func: Any) -> tuple[str, str]:
+def _callable_kind(name: str, func: Any, below: dict[str, tuple[str, str]]) -> tuple[str, str]:
     known = _known(func)
     if known is not None:
         return known
@@ -128,8 +128,7 @@ def _callable_kind(name: str, func: Any) -> tuple[str, str]:
     if isinstance(func, types.FunctionType):
         return "Python", "its body is traced"
     short = name.rpartition(".")[2] if not name.endswith("__get__") else name.split(".")[-2]
-    packet = getattr(torch.ops.aten, short, None)
-    if packet is not None and any(_has_fake(getattr(packet, o)) for o in packet.overloads() if o != "out"):
+    if below.get(short.rstrip("_"), ("", ""))[0] == "fallback":
         return "fallback", _family(short)
     return "unknown", _family(short)
 
@@ -195,24 +194,29 @@ def _listed(table: dict[str, tuple[str, str]], kind: str) -> str:
     return "\n".join(f"- {reason or kind}: {', '.join(f'`{n}`' for n in names)}" for reason, names in sorted(by_reason.items()))
 
 
+LEGEND = """*rule*: shape and work. *zero*: no floating-point work, with the reason. *uncounted*: a shape rule alone, so that
+calls are listed in `report.uncounted`. *special*: queries of metadata and data that the tracer answers. *Python*: a function of
+torch whose body is traced. *fallback*: the shape comes from torch's fake tensors, the work is uncounted. *unknown*: neither
+fxcount nor torch knows the shape without data."""
+METHOD = """each in its function, method and in-place
+form, and the ATen calls they come down to, forward and backward. Compared are shapes, dtypes, strides, shared memory, writes
+and gradients, on numbers and with a symbol for every dimension."""
+
+
 def page(results: list[Compared], full: bool) -> str:
     """COVERAGE.md."""
     aten, functions = aten_table(), callable_table()
     python, below = (sum((getattr(r, side) for r in results), Counter()) for side in ("python", "aten"))
     agree = sum(not r.bad and r.name not in REFUSED for r in results)
+    wrong = any(r.bad for r in results)
     command = "python benchmarks/coverage.py --write" + (" --full" if full else "")
     sections = [
         "# Which ops fxcount knows",
         f"Written by `{command}` with torch {torch.__version__}.",
-        "*rule*: shape and work. *zero*: no floating-point work, with the reason. *uncounted*: a shape rule alone, so that calls\n"
-        "are listed in `report.uncounted`. *special*: queries of metadata and data that the tracer answers. *Python*: a function\n"
-        "of torch whose body is traced. *fallback*: the shape comes from torch's fake tensors, the work is uncounted. *unknown*:\n"
-        "neither fxcount nor torch knows the shape without data.",
+        LEGEND,
         _counts("", (("ATen ops", aten), ("functions and methods of torch", functions))),
         "## Compared with torch",
-        f"torch's own sample calls of {len(results)} operators, {'all' if full else 'some'} of them, each in its function, method "
-        "and in-place form,\nand the ATen calls they come down to, forward and backward. Compared are shapes, dtypes, strides, "
-        "shared memory,\nwrites and gradients, on numbers and with a symbol for every dimension.",
+        f"{'All' if full else 'Some'} of torch's own sample calls of {len(results)} operators, " + METHOD,
         "| | operators | calls | agree | of which at other sizes too | refused: data | torch does not run | differ |\n"
         "|:--|--:|--:|--:|--:|--:|--:|--:|\n"
         f"| as called in Python | {agree} of {len(results)} | {python.total()} | {python['agrees']} | "
@@ -222,7 +226,7 @@ def page(results: list[Compared], full: bool) -> str:
         "Not compared at other sizes, because their data fit one size: " + _reasons(NOT_GROWN) + ".",
         "Not compared as ATen ops: " + _reasons(ATEN_KNOWN) + ".",
         "Through the fallback: " + ", ".join(f"`{n}`" for n in sorted({n for r in results for n in r.slow})) + ".",
-        *(["Differences:\n\n" + "\n".join(f"- {line}" for r in results for line in r.bad)] if any(r.bad for r in results) else []),
+        "Differences: " + ("\n".join(["\n", *(f"- {line}" for r in results for line in r.bad)]) if wrong else "none."),
     ]
     for title, table in (("ATen ops", aten), ("Functions and methods", functions)):
         for kind in ("uncounted", "fallback", "unknown", "zero"):

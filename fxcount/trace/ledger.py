@@ -166,6 +166,9 @@ class Ledger:
             self.note_data((x,))
             return x._known.item()
         dtype = x._value.fact.dtype
+        fill = x.__dict__.get("_fill")
+        if fill is not None and x._value.fact.numel == 1:
+            return fill.item()
         if what == "a bool" and BRANCH in self.scope.unbacked.given:
             taken = bool(self.scope.unbacked.given[BRANCH])
             self._note(f"a decision on data at {self.where()} was taken as {taken}")

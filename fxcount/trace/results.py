@@ -66,7 +66,8 @@ class Results(Ledger):
         )  # fmt: skip
         self._counter += 1
         target._value = value
-        target.__dict__.pop("_symbols", None)
+        for data in ("_symbols", "_fill"):
+            target.__dict__.pop(data, None)
         call.outputs = (value,)
         call.mutated = (storage.index,)
         return target

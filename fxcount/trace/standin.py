@@ -50,6 +50,7 @@ class StandIn(torch.Tensor):
     _tracer: Ledger
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
+    _fill: Any  # the number all elements are, for torch.ones(B, S) and what is computed from it
     _symbols: Any  # an array of symbolic sizes, for torch.tensor([h, w]) and what is computed from it
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]

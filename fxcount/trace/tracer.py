@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import Op, Registry, TensorFact
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize
-from fxcount.trace import constants, tables
+from fxcount.trace import constants, fills, tables
 from fxcount.trace.arguments import collapsed, facts_of_arguments, normalised, values_of_result
 from fxcount.trace.inventory import Inventory
 from fxcount.trace.results import Results
@@ -54,6 +54,7 @@ class Tracer(Results, TorchFunctionMode):
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self.numbers = Numbers(self)
+        self.fills = False  # whether there are tensors of symbolic shape that are full of one number
         self.tables = False  # whether there are tensors whose elements are symbolic sizes
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
         self.progress = progress
@@ -126,6 +127,9 @@ class Tracer(Results, TorchFunctionMode):
                 self.pass_on(result, operands)
             if self.tables:
                 tables.follow(entry, args, kwargs, result)
+            name = getattr(func, "__name__", "").partition(".")[0].strip("_")
+            if name in fills.MAKERS or (self.fills and name in fills.FOLLOWED):
+                self.fills |= fills.follow(name, func, args, kwargs, result)
             if type(result) is tuple:
                 result = constants.named_result(entry, result)
             if entry.writes:

@@ -1,0 +1,77 @@
+"""``torch._foreach_*``: an element-wise op on each tensor of a list.
+
+Shapes:  a list of what the op makes of each tensor; further lists go along with the first, anything else is given to each
+Counts:  the sum over the tensors
+
+>>> import torch
+>>> from fxcount.symbolic import Scope
+>>> x, y = TensorFact((2, 3), torch.float32), TensorFact((5,), torch.float32)
+>>> add = foreach(next(o for o in pointwise.OPS if "add" in o.names))
+>>> [f.shape for f in add.shape(Scope({}), [x, y], [x, y], alpha=2)]
+[(2, 3), (5,)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fxcount.ops import activation, bitwise, comparison, functions, pointwise, vectornorm
+from fxcount.ops.fact import Alias, TensorFact, Work
+from fxcount.ops.registry import CostRule, Op, Unknown, Zero, op
+from fxcount.symbolic import sum_
+
+__all__ = ["OPS", "foreach"]
+
+_FAMILIES = (pointwise, functions, activation, comparison, bitwise, vectornorm)
+_NAMES = (
+    "abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min cos cosh div erf erfc exp expm1 floor frac lerp lgamma log "
+    "log10 log1p log2 maximum minimum mul neg pow reciprocal round rsqrt sigmoid sign sin sinh sqrt sub tan tanh trunc"
+).split()
+
+
+def _each(args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The arguments for each tensor of the first list."""
+    count = len(args[0])
+    for i in range(count):
+        yield tuple(a[i] if isinstance(a, (list, tuple)) and len(a) == count else a for a in args)
+
+
+def foreach(entry: Op) -> Op:
+    """The op on a list of tensors."""
+
+    def shape(scope: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        return [entry.shape(scope, *each, **kwargs) for each in _each(args)]
+
+    return op(f"_foreach_{entry.name}", shape=shape, cost=_summed(entry.cost))
+
+
+def _summed(cost: CostRule | Zero | Unknown) -> CostRule | Zero | Unknown:
+    if not callable(cost):
+        return cost
+    rule: Callable[..., Work] = cost
+
+    def total(y: Any, *args: Any, **kwargs: Any) -> Work:
+        works = [rule(_fact(one), *each, **kwargs) for one, each in zip(y, _each(args), strict=True)]
+        return Work(sum_([w.macs for w in works]), sum_([w.flops for w in works]), sum_([w.transcendentals for w in works]))
+
+    return total
+
+
+def _fact(result: Any) -> TensorFact:
+    fact: TensorFact = result.fact if isinstance(result, Alias) else result
+    return fact
+
+
+def _named(name: str) -> Op:
+    return next(o for family in _FAMILIES for o in family.OPS if name in o.names)
+
+
+def _ops() -> Iterator[Op]:
+    import dataclasses
+
+    for name in _NAMES:
+        yield foreach(dataclasses.replace(_named(name), name=name))
+
+
+OPS: tuple[Op, ...] = tuple(_ops())
