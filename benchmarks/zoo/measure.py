@@ -30,7 +30,7 @@ from benchmarks.zoo.entry import Entry, Inputs
 from benchmarks.zoo.proof import prove, small_enough
 from benchmarks.zoo.reasons import reason
 from benchmarks.zoo.registry import entries
-from benchmarks.zoo.sizes import Freedom, elsewhere, freedom
+from benchmarks.zoo.sizes import Freedom, elsewhere, freedom, given_symbols
 
 __all__ = ["Options", "Record", "failure", "measure", "measure_named"]
 
@@ -132,7 +132,7 @@ def _trace(model: Any, inputs: Inputs, record: Record) -> fxcount.Report | None:
         given = inputs.with_free(kept)
         started = time.perf_counter()
         try:
-            report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
+            report = _analyzed(model, given, record)
         except Exception as error:
             record["errors"].append({"level": level, **failure(error)})
             continue
@@ -140,6 +140,17 @@ def _trace(model: Any, inputs: Inputs, record: Record) -> fxcount.Report | None:
         return report
     record["status"] = "failed"
     return None
+
+
+def _analyzed(model: Any, given: Inputs, record: Record) -> fxcount.Report:
+    """The report; a model that decides on its data (``if mask.any()``) is told that every such question is false."""
+    try:
+        return fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
+    except fxcount.DataDependentError as error:
+        if "'branch'" not in error.hint:
+            raise
+        record["branch"] = 0
+        return fxcount.analyze(model, *given.args, hints={**given.hints, "branch": 0}, **given.kwargs)
 
 
 def _describe(report: fxcount.Report, inputs: Inputs, free: Freedom, record: Record) -> None:
@@ -167,7 +178,7 @@ def _describe(report: fxcount.Report, inputs: Inputs, free: Freedom, record: Rec
 
 
 def _points(report: fxcount.Report, free: Freedom) -> list[dict[str, int]]:
-    hints = dict(report.symbols)
+    hints = given_symbols(report)
     return [hints] if free.other == hints else [hints, free.other]
 
 

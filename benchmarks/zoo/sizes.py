@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import fxcount
 from benchmarks.zoo.entry import Inputs
 
-__all__ = ["Freedom", "elsewhere", "freedom", "smaller"]
+__all__ = ["Freedom", "elsewhere", "freedom", "given_symbols", "smaller"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ def freedom(report: fxcount.Report, inputs: Inputs) -> Freedom:
 
     Symbols that can only move together (``H == W``) are moved together.
     """
-    hints = dict(report.symbols)
+    hints = given_symbols(report)
     asked = [name for name in inputs.asked if name in hints]
     other = dict(hints)
 
@@ -41,6 +41,12 @@ def freedom(report: fxcount.Report, inputs: Inputs) -> Freedom:
     if len(left) > 1 and moved(left):
         left = []
     return Freedom(other, {name: _obstacle(report, inputs, other, name) for name in left})
+
+
+def given_symbols(report: fxcount.Report) -> dict[str, int]:
+    """The sample values of the inputs' own symbols; sizes that data decide follow them by their defaults."""
+    data_dependent = {found.name for found in report.unbacked}
+    return {name: value for name, value in report.symbols.items() if name not in data_dependent}
 
 
 def _obstacle(report: fxcount.Report, inputs: Inputs, values: dict[str, int], name: str) -> str:
@@ -66,7 +72,7 @@ def elsewhere(inputs: Inputs, names: Iterable[str]) -> Iterator[dict[str, int]]:
 
 def smaller(report: fxcount.Report) -> Iterator[dict[str, int]]:
     """Sizes at which the report holds, from the hint down: a batch of one, then smaller images and shorter sequences."""
-    hints = dict(report.symbols)
+    hints = given_symbols(report)
     seen = []
     for part in (1.0, 0.75, 0.5, 0.25):
         for batch in (hints.get("B", 1), 1):

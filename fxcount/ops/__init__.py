@@ -26,6 +26,7 @@ from fxcount.ops import (
     embedding,
     factory,
     fft,
+    foreach,
     indexing,
     joining,
     linalg,
@@ -35,6 +36,7 @@ from fxcount.ops import (
     padding,
     pointwise,
     pooling,
+    quantised,
     random,
     reduction,
     resize,
@@ -44,6 +46,8 @@ from fxcount.ops import (
     solvers,
     sorting,
     statistics,
+    svd,
+    tensordot,
     unfold,
     viewcopy,
     views,
@@ -58,10 +62,10 @@ FAMILIES = (
     views, viewcopy, joining, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
     reduction, softmax, norm, aten, cumulative, sorting, loss,
-    conv, matmul, einsum, attention, rnn, linalg, solvers, statistics,
+    conv, matmul, einsum, tensordot, attention, rnn, linalg, svd, solvers, statistics,
     pooling, resize, padding, unfold, vision, dynamic,
-    embedding, indexing, scatter, fft,
-    backward, backward_layers, backward_spatial,
+    embedding, indexing, assignment, scatter, fft,
+    backward, backward_layers, backward_spatial, quantised, foreach,
 )  # fmt: skip
 
 REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)

@@ -1,4 +1,4 @@
-"""Contractions by index: einsum, and what torch too turns into permute, reshape and bmm: tensordot, inner.
+"""Contractions by index: einsum, which torch turns into permutes, reshapes and bmm.
 
 Shapes:  each operand has its subscripts' sizes; a size of 1 broadcasts
 Counts:  operands are contracted two at a time, left to right or along ``path``. A step that sums over shared subscripts
@@ -24,15 +24,15 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import promote, wrap_dim
+from fxcount.ops.common import promote
 from fxcount.ops.fact import Alias, TensorFact, Work, contiguous_strides
-from fxcount.ops.iterator import elementwise, iterator_strides
+from fxcount.ops.iterator import iterator_strides
 from fxcount.ops.matmul import contraction, merges, require, require_dtype
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_, prod
 
-__all__ = ["OPS", "einsum_cost", "einsum_shape"]
+__all__ = ["OPS", "Subscripts", "as_fact", "check_sizes", "contract", "einsum_cost", "einsum_shape", "step_temporaries"]
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -43,7 +43,7 @@ Sizes = tuple[Size, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Subscripts:
+class Subscripts:
     """Labels of the dimensions of each operand and of the output, then those summed over. The dimensions an ellipsis
     stands for are labelled ``-1`` (last), ``-2``, ..."""
 
@@ -53,7 +53,7 @@ class _Subscripts:
 
 
 @lru_cache(maxsize=1024)
-def _parse(equation: str, ranks: tuple[int, ...]) -> _Subscripts:
+def _parse(equation: str, ranks: tuple[int, ...]) -> Subscripts:
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
@@ -71,7 +71,7 @@ def _parse(equation: str, ranks: tuple[int, ...]) -> _Subscripts:
         if label not in seen or output.count(label) > 1:
             what = "appears in no operand" if label not in seen else "appears more than once in the output"
             raise ShapeError(f"einsum: {label!r} in {equation!r} {what}")
-    return _Subscripts(operands, output, tuple(label for label in (*hidden, *letters) if label not in output))
+    return Subscripts(operands, output, tuple(label for label in (*hidden, *letters) if label not in output))
 
 
 def _labels(equation: str, term: str, rank: int) -> tuple[str, ...]:
@@ -180,8 +180,8 @@ def _copied(t: _Aligned, runs: Sequence[Sequence[int]]) -> Size:
     return 0 if views else t.nbytes
 
 
-def _contract(
-    subscripts: _Subscripts, tensors: Sequence[TensorFact], path: Sequence[int] | None, by_matrix: bool = False
+def contract(
+    subscripts: Subscripts, tensors: Sequence[TensorFact], path: Sequence[int] | None, by_matrix: bool = False
 ) -> tuple[_Aligned, _Tally]:
     order = subscripts.output + subscripts.summed
     first_sum = len(subscripts.output)
@@ -215,13 +215,13 @@ def _cut(a: _Aligned, ndim: int) -> _Aligned:
     return replace(a, shape=a.shape[:ndim], strides=a.strides[:ndim])
 
 
-def _fact(a: _Aligned, device: torch.device) -> TensorFact:
+def as_fact(a: _Aligned, device: torch.device) -> TensorFact:
     dense = contiguous_strides(a.shape)
     row_major = all(s == d or n == 1 for s, d, n in zip(a.strides, dense, a.shape, strict=True))
     return TensorFact(a.shape, a.dtype, device, None if row_major else a.strides)
 
 
-def _check_sizes(scope: Scope, what: str, subscripts: _Subscripts, tensors: Sequence[TensorFact]) -> None:
+def check_sizes(scope: Scope, what: str, subscripts: Subscripts, tensors: Sequence[TensorFact]) -> None:
     sizes: dict[str, Size] = {}
     for t, labels in zip(tensors, subscripts.operands, strict=True):
         for d, (label, n) in enumerate(zip(labels, t.shape, strict=True)):
@@ -236,7 +236,7 @@ def _check_sizes(scope: Scope, what: str, subscripts: _Subscripts, tensors: Sequ
 # --- einsum ---------------------------------------------------------------------------------------
 
 
-def _prepared(equation: Any, operands: Sequence[Any]) -> tuple[_Subscripts, list[TensorFact]]:
+def _prepared(equation: Any, operands: Sequence[Any]) -> tuple[Subscripts, list[TensorFact]]:
     text, tensors = _arguments(equation, operands)
     return _parse(text, tuple(t.ndim for t in tensors)), tensors
 
@@ -244,80 +244,30 @@ def _prepared(equation: Any, operands: Sequence[Any]) -> tuple[_Subscripts, list
 def einsum_shape(scope: Scope, equation: Any, *operands: Any, path: Sequence[int] | None = None) -> TensorFact | Alias:
     """``torch.einsum``; one operand whose subscripts are only reordered or repeated is a view."""
     subscripts, tensors = _prepared(equation, operands)
-    _check_sizes(scope, "einsum", subscripts, tensors)
-    result, _ = _contract(subscripts, tensors, path)
-    y = _fact(result, tensors[0].device)
+    check_sizes(scope, "einsum", subscripts, tensors)
+    result, _ = contract(subscripts, tensors, path)
+    y = as_fact(result, tensors[0].device)
     return Alias(y) if len(tensors) == 1 and not subscripts.summed else y
 
 
 def einsum_cost(y: TensorFact, equation: Any, *operands: Any, path: Sequence[int] | None = None) -> Work:
     """macs of the bmm steps, a multiplication per element of other steps, n - 1 additions for sums of one operand."""
-    _, tally = _contract(*_prepared(equation, operands), path)
+    _, tally = contract(*_prepared(equation, operands), path)
     return contraction(y.dtype, tally.macs, tally.also)
 
 
 def _einsum_temporaries(y: TensorFact, equation: Any, *operands: Any, path: Sequence[int] | None = None) -> Size:
     subscripts, tensors = _prepared(equation, operands)
-    return 0 if len(tensors) == 1 else _temporaries(y, _contract(subscripts, tensors, path)[1])
+    return 0 if len(tensors) == 1 else step_temporaries(y, contract(subscripts, tensors, path)[1])
 
 
-def _temporaries(y: TensorFact, tally: _Tally) -> Size:
+def step_temporaries(y: TensorFact, tally: _Tally) -> Size:
     # operands' copies and intermediate products, at the step that holds most
     return (max_(*tally.held) if len(tally.held) > 1 else tally.held[0]) - y.nbytes
-
-
-# --- tensordot and inner --------------------------------------------------------------------------
-
-
-def _pairing(x: TensorFact, other: TensorFact, dims_self: Any, dims_other: Any) -> _Subscripts:
-    if len(dims_self) != len(dims_other):
-        raise ShapeError(f"tensordot: dims {dims_self} and {dims_other} must be of one length")
-    summed = [f"s{i}" for i in range(len(dims_self))]
-    left, right = [f"x{d}" for d in range(x.ndim)], [f"y{d}" for d in range(other.ndim)]
-    for label, d, e in zip(summed, dims_self, dims_other, strict=True):
-        left[wrap_dim(d, x.ndim)] = right[wrap_dim(e, other.ndim)] = label
-    output = [label for label in (*left, *right) if label not in summed]
-    return _Subscripts((tuple(left), tuple(right)), tuple(output), tuple(summed))
-
-
-def _tensordot_shape(scope: Scope, x: TensorFact, other: TensorFact, dims_self: Any, dims_other: Any) -> TensorFact:
-    """Sums over pairs of dimensions; what is left of ``x`` comes first. Always one matrix product, row-major."""
-    require_dtype("tensordot", x, other)
-    subscripts = _pairing(x, other, dims_self, dims_other)
-    _check_sizes(scope, "tensordot", subscripts, (x, other))
-    return _fact(_contract(subscripts, (x, other), None, True)[0], x.device)
-
-
-def _tensordot_cost(y: TensorFact, x: TensorFact, other: TensorFact, dims_self: Any, dims_other: Any) -> Work:
-    _, tally = _contract(_pairing(x, other, dims_self, dims_other), (x, other), None, True)
-    return contraction(y.dtype, tally.macs, tally.also)
-
-
-def _tensordot_temporaries(y: TensorFact, x: TensorFact, other: TensorFact, dims_self: Any, dims_other: Any) -> Size:
-    return _temporaries(y, _contract(_pairing(x, other, dims_self, dims_other), (x, other), None, True)[1])
-
-
-def _inner_shape(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact:
-    """The sum over the last dimensions; with a scalar, a product."""
-    if not x.shape or not other.shape:
-        return elementwise(scope, "inner", None, x, other)
-    return _tensordot_shape(scope, x, other, [-1], [-1])
-
-
-def _inner_cost(y: TensorFact, x: TensorFact, other: TensorFact) -> Work:
-    if not x.shape or not other.shape:
-        return Scalars(mul=1).work(y.numel, y.dtype)
-    return _tensordot_cost(y, x, other, [-1], [-1])
-
-
-def _inner_temporaries(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
-    return _tensordot_temporaries(y, x, other, [-1], [-1]) if x.shape and other.shape else 0
 
 
 OPS: tuple[Op, ...] = (
     op(
         "einsum", shape=einsum_shape, cost=einsum_cost, temporaries=_einsum_temporaries, extra=(torch.functional.einsum,)
     ),
-    op("tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries),
-    op("inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries),
 )

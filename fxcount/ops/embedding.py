@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import broadcast, shape_text, wrap_dim
+from fxcount.ops.common import broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.registry import Count, Op, op
 from fxcount.ops.scalars import Scalars
@@ -51,10 +51,6 @@ def embedding(
 ) -> TensorFact:
     _check_table("embedding", weight, indices)
     return weight.new((*indices.shape, weight.shape[1]))
-
-
-def _embedding_cost(y: TensorFact, weight: TensorFact, indices: TensorFact, *args: Any, **kwargs: Any) -> Work:
-    return _pick(y, indices)
 
 
 def embedding_renorm(
@@ -127,20 +123,10 @@ def _bag_cost(
     return Work(flops=scalars.work(1, weight.dtype).flops, read_bytes=read)
 
 
-def _spare_entries(
-    y: tuple[TensorFact, ...],
-    weight: TensorFact,
-    indices: TensorFact,
-    offsets: TensorFact,
-    scale_grad_by_freq: bool = False,
-    mode: int = _SUM,
-    sparse: bool = False,
-    per_sample_weights: TensorFact | None = None,
-    include_last_offset: bool = False,
-    padding_idx: int | None = None,
-) -> Size:
+def _spare_entries(y: tuple[TensorFact, ...], weight: TensorFact, indices: TensorFact, *args: Any, **kwargs: Any) -> Size:
     """The storages of the map from rows to bags and of the bag sizes are one entry longer than the tensors."""
-    return 0 if y[1].numel == 0 else indices.itemsize * (1 + include_last_offset)
+    last_offset = kwargs.get("include_last_offset", args[6] if len(args) > 6 else False)
+    return 0 if y[1].numel == 0 else indices.itemsize * (1 + last_offset)
 
 
 def one_hot(scope: Scope, x: TensorFact, num_classes: Any = -1) -> TensorFact:
@@ -166,7 +152,9 @@ def _resized(x: TensorFact, d: int, n: Size) -> tuple[Size, ...]:
     return (*x.shape[:d], n, *x.shape[d + 1 :])
 
 
-def _pick(y: TensorFact, index: TensorFact) -> Work:
+def _pick(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
+    """A look-up reads the index, which is the one other tensor, and what it picks."""
+    (index,) = facts_in((*args, *kwargs.values()))
     return Work(read_bytes=index.nbytes + y.nbytes)
 
 
@@ -182,26 +170,14 @@ def gather(scope: Scope, x: TensorFact, dim: int, index: TensorFact, sparse_grad
     return x.new(index.shape)
 
 
-def _gather_cost(y: TensorFact, x: TensorFact, dim: int, index: TensorFact, sparse_grad: bool = False) -> Work:
-    return _pick(y, index)
-
-
 def index_select(scope: Scope, x: TensorFact, dim: int, index: TensorFact) -> TensorFact:
     if index.ndim > 1:
         raise ShapeError(f"index_select: index has shape {shape_text(index.shape)}, expected one dimension")
     return x.new(_resized(x, wrap_dim(dim, x.ndim), index.numel)) if x.shape else x
 
 
-def _index_select_cost(y: TensorFact, x: TensorFact, dim: int, index: TensorFact) -> Work:
-    return _pick(y, index)
-
-
 def take(scope: Scope, x: TensorFact, index: TensorFact) -> TensorFact:
     return x.new(index.shape)
-
-
-def _take_cost(y: TensorFact, x: TensorFact, index: TensorFact) -> Work:
-    return _pick(y, index)
 
 
 def take_along_dim(scope: Scope, x: TensorFact, indices: TensorFact, dim: int | None = None) -> TensorFact:
@@ -216,10 +192,6 @@ def take_along_dim(scope: Scope, x: TensorFact, indices: TensorFact, dim: int | 
     return x.new((*shape[:d], indices.shape[d], *shape[d + 1 :]))
 
 
-def _take_along_cost(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int | None = None) -> Work:
-    return _pick(y, indices)
-
-
 def _wrapped_indices(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int | None = None) -> Size:
     """torch makes the broadcast indices non-negative in a tensor of its own."""
     return 0 if dim is None else y.numel * indices.itemsize
@@ -228,12 +200,12 @@ def _wrapped_indices(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 OPS: tuple[Op, ...] = (
-    op("embedding", shape=embedding, cost=_embedding_cost),
+    op("embedding", shape=embedding, cost=_pick),
     op("embedding_renorm", shape=embedding_renorm, cost=_renorm_cost),
     op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries),
-    op("gather", shape=gather, cost=_gather_cost),
-    op("index_select", shape=index_select, cost=_index_select_cost),
-    op("take", shape=take, cost=_take_cost),
-    op("take_along_dim", shape=take_along_dim, cost=_take_along_cost, temporaries=_wrapped_indices),
+    op("gather", shape=gather, cost=_pick),
+    op("index_select", shape=index_select, cost=_pick),
+    op("take", shape=take, cost=_pick),
+    op("take_along_dim", shape=take_along_dim, cost=_pick, temporaries=_wrapped_indices),
     op("one_hot", shape=one_hot, counted=one_hot_counted, cost=_one_hot_cost, differentiable=False),
 )

@@ -3,7 +3,6 @@
 Shapes:  a list of what the op makes of each tensor; further lists go along with the first, anything else is given to each
 Counts:  the sum over the tensors
 
->>> import torch
 >>> from fxcount.symbolic import Scope
 >>> x, y = TensorFact((2, 3), torch.float32), TensorFact((5,), torch.float32)
 >>> add = foreach(next(o for o in pointwise.OPS if "add" in o.names))
@@ -13,20 +12,23 @@ Counts:  the sum over the tensors
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
+
 from fxcount.ops import activation, bitwise, comparison, functions, pointwise, vectornorm
 from fxcount.ops.fact import Alias, TensorFact, Work
-from fxcount.ops.registry import CostRule, Op, Unknown, Zero, op
+from fxcount.ops.registry import CostRule, Op, Unknown, Zero
 from fxcount.symbolic import sum_
 
 __all__ = ["OPS", "foreach"]
 
 _FAMILIES = (pointwise, functions, activation, comparison, bitwise, vectornorm)
 _NAMES = (
-    "abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min cos cosh div erf erfc exp expm1 floor frac lerp lgamma log "
-    "log10 log1p log2 maximum minimum mul neg pow reciprocal round rsqrt sigmoid sign sin sinh sqrt sub tan tanh trunc"
+    "abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min cos cosh div erf erfc exp expm1 floor frac lerp lgamma "
+    "log log10 log1p log2 maximum minimum mul neg pow reciprocal round rsqrt sigmoid sign sin sinh sqrt sub tan tanh trunc"
 ).split()
 
 
@@ -43,7 +45,9 @@ def foreach(entry: Op) -> Op:
     def shape(scope: Any, *args: Any, **kwargs: Any) -> list[Any]:
         return [entry.shape(scope, *each, **kwargs) for each in _each(args)]
 
-    return op(f"_foreach_{entry.name}", shape=shape, cost=_summed(entry.cost))
+    name = f"_foreach_{entry.name}"
+    # found by the function alone: in place, which only optimizers are, a whole list would be written
+    return Op(name, shape, _summed(entry.cost), (), (getattr(torch, name),), differentiable=entry.differentiable)
 
 
 def _summed(cost: CostRule | Zero | Unknown) -> CostRule | Zero | Unknown:
@@ -64,14 +68,8 @@ def _fact(result: Any) -> TensorFact:
 
 
 def _named(name: str) -> Op:
-    return next(o for family in _FAMILIES for o in family.OPS if name in o.names)
+    ops: Iterator[Op] = (o for family in _FAMILIES for o in family.OPS)
+    return next(o for o in ops if name in o.names)
 
 
-def _ops() -> Iterator[Op]:
-    import dataclasses
-
-    for name in _NAMES:
-        yield foreach(dataclasses.replace(_named(name), name=name))
-
-
-OPS: tuple[Op, ...] = tuple(_ops())
+OPS: tuple[Op, ...] = tuple(foreach(dataclasses.replace(_named(name), name=name)) for name in _NAMES)

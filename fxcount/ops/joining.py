@@ -157,6 +157,10 @@ def vsplit(scope: Scope, x: TensorFact, indices_or_sections: Any) -> Any:
     return tensor_split(scope, x, indices_or_sections, 0)
 
 
+def dsplit(scope: Scope, x: TensorFact, indices_or_sections: Any) -> Any:
+    return tensor_split(scope, x, indices_or_sections, 2)
+
+
 def unbind(scope: Scope, x: TensorFact, dim: int = 0) -> tuple[Alias, ...]:
     d = wrap_dim(dim, x.ndim)
     if not x.ndim:
@@ -272,6 +276,7 @@ OPS: tuple[Op, ...] = (
     op("tensor_split", shape=tensor_split, cost=VIEW, reads_data=True),
     op("hsplit", shape=hsplit, cost=VIEW),
     op("vsplit", shape=vsplit, cost=VIEW),
+    op("dsplit", shape=dsplit, cost=VIEW),
     op("unbind", shape=unbind, cost=VIEW),
     op("repeat", shape=repeat, cost=COPY, sizes_at=1),
     op("tile", shape=tile, cost=COPY, sizes_at=1),

@@ -7,8 +7,7 @@ Counts:  factorizations count no macs; flops, the leading terms for a real dense
          QR 2*s^2*(l - s/3), as much again for the thin Q, 4*(l^2*s - l*s^2 + s^3/3) for a square Q of N <= M
          the Q of K reflectors 4*M*N*K - 2*(M + N)*K^2 + 4/3*K^3
          symmetric eigenvalues 4/3*N^3, with vectors 9*N^3; general ones 10*N^3, with vectors 25*N^3
-         singular values 4*l*s^2 - 4/3*s^3; thin 14*l*s^2 + 8*s^3; full 4*l^2*s + 8*l*s^2 + 9*s^3
-         pseudo-inverse: the thin singular values, a scaling and a product; of a symmetric matrix by its eigenvectors
+         singular values: ``svd.py``
 Raises:  ShapeError: not square, sizes or dtypes that do not match
 Source:  Golub & Van Loan, Matrix Computations, 4th ed.: 3.2, 4.2, 5.2, 7.5, 8.3 and the table in 8.6; LAPACK Working Note 41
          for DORGQR
@@ -33,10 +32,9 @@ from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.matmul import require
 from fxcount.ops.products import OPS as PRODUCTS
 from fxcount.ops.registry import Op, Zero, op
-from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, floordiv, max_, min_, prod
 
-__all__ = ["FACTORIZATIONS", "LU", "OPS", "check_matrix", "column_major", "lu_factor", "one_each", "thirds_of"]
+__all__ = ["FACTORIZATIONS", "LU", "OPS", "Factorization", "check_matrix", "column_major", "lu_factor", "one_each", "thirds_of"]
 
 
 # --- factorizations -------------------------------------------------------------------------------
@@ -146,10 +144,6 @@ def _values(results: Callable[..., Any], which: int = 0) -> Callable[..., Any]:
     return lambda a, *_, **__: results(a)[which]
 
 
-def _singular(a: TensorFact) -> TensorFact:
-    return _vector(a, min_(*a.shape[-2:]), _real(a))
-
-
 LU = Factorization(lambda a, *_, **__: one_each(a), _lu)
 FACTORIZATIONS = {
     "linalg.det": LU,
@@ -178,50 +172,7 @@ FACTORIZATIONS = {
     "linalg.eigvalsh": Factorization(_values(_symmetric), lambda n, _: 4 * n**3),
     "linalg.eig": Factorization(_eigenvectors, lambda n, _: 75 * n**3),
     "linalg.eigvals": Factorization(_values(_eigenvectors), lambda n, _: 30 * n**3),
-    "linalg.svdvals": Factorization(
-        lambda a, **_: _singular(a), lambda large, small: 12 * large * small**2 - 4 * small**3, False
-    ),
 }
-
-
-def _aten_svd_shape(
-    scope: Scope, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: Any
-) -> tuple[TensorFact, ...]:
-    """The ATen form, which is thin by default."""
-    return _svd_shape(scope, a, full_matrices, compute_uv)
-
-
-def _aten_svd_cost(y: Any, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: Any) -> Work:
-    return _svd_cost(y, a, full_matrices, compute_uv)
-
-
-def _old_svd_shape(
-    scope: Scope, a: TensorFact, some: bool = True, compute_uv: bool = True
-) -> tuple[TensorFact, TensorFact, TensorFact]:
-    """``torch.svd``: V in the place of V^H, and zeros in that of vectors not asked for."""
-    u, s, vh = _svd_shape(scope, a, not some)
-    if not compute_uv:
-        return a.new((*a.shape[:-2], a.shape[-2], a.shape[-2])), s, column_major(a, a.shape[-1], a.shape[-1])
-    strides = vh.stride()
-    order = (*range(a.ndim - 2), a.ndim - 1, a.ndim - 2)
-    return u, s, strided(vh, tuple(vh.shape[d] for d in order), tuple(strides[d] for d in order))
-
-
-def _old_svd_cost(y: Any, a: TensorFact, some: bool = True, compute_uv: bool = True) -> Work:
-    return _svd_cost(y, a, not some, compute_uv)
-
-
-def _pinv_shape(
-    scope: Scope, a: TensorFact, *_: Any, hermitian: bool = False, **__: Any
-) -> TensorFact:
-    check_matrix(scope, a, hermitian)
-    return a.new((*a.shape[:-2], a.shape[-1], a.shape[-2]))
-
-
-def _pinv_cost(y: TensorFact, a: TensorFact, *_: Any, hermitian: bool = False, **__: Any) -> Work:
-    """Thin SVD, V / S times U^H: (14 + 2)*l*s^2 + 8*s^3; eigenvectors, scaled and multiplied: (9 + 2)*N^3."""
-    large, small = max_(*a.shape[-2:]), min_(*a.shape[-2:])
-    return thirds_of(a, 33 * small**3 if hermitian else 48 * large * small**2 + 24 * small**3)
 
 
 def _geqrf_shape(scope: Scope, a: TensorFact) -> tuple[TensorFact, TensorFact]:
@@ -278,34 +229,9 @@ def _qr_cost(y: Any, a: TensorFact, mode: str = "reduced") -> Work:
     return thirds_of(a, triangle + {"r": 0, "reduced": thin, "complete": square}[mode])
 
 
-def _svd_shape(
-    scope: Scope, a: TensorFact, full_matrices: bool = True, compute_uv: bool = True, driver: str | None = None
-) -> tuple[TensorFact, ...]:
-    """U, S and V^H; the ATen form has ``compute_uv``."""
-    check_matrix(scope, a, False)
-    m, n = a.shape[-2:]
-    k = min_(m, n)
-    if not compute_uv:
-        return a.new((0,)), _singular(a), a.new((0,))
-    return column_major(a, m, m if full_matrices else k), _singular(a), column_major(a, n if full_matrices else k, n)
-
-
-def _svd_cost(y: Any, a: TensorFact, full_matrices: bool = True, compute_uv: bool = True, driver: str | None = None) -> Work:
-    m, n = a.shape[-2:]
-    large, small = max_(m, n), min_(m, n)
-    if not compute_uv:
-        return thirds_of(a, 12 * large * small**2 - 4 * small**3)
-    full = 12 * large**2 * small + 24 * large * small**2 + 27 * small**3
-    return thirds_of(a, full if full_matrices else 42 * large * small**2 + 24 * small**3)
-
-
 OPS: tuple[Op, ...] = (
     *(op(name, shape=f.shape, cost=f.cost, differentiable=f.differentiable) for name, f in FACTORIZATIONS.items()),
     op("linalg.qr", "qr", shape=_qr_shape, cost=_qr_cost),
-    op("linalg.svd", shape=_svd_shape, cost=_svd_cost),
-    op("_linalg_svd", shape=_aten_svd_shape, cost=_aten_svd_cost),
-    op("svd", shape=_old_svd_shape, cost=_old_svd_cost),
-    op("linalg.pinv", "pinverse", shape=_pinv_shape, cost=_pinv_cost),
     op("geqrf", shape=_geqrf_shape, cost=_geqrf_cost),
     op("linalg.householder_product", "orgqr", shape=_householder_shape, cost=_householder_cost),
     op(

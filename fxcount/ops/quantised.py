@@ -4,13 +4,12 @@ integer weights.
 Letters: n elements in r rows of one scale each (per tensor: 1); x (M, K), weights of N rows
 Counts:  fake quantisation, per element: times 1/scale, plus zero point, rounded, clipped (2 comparisons), minus zero point,
          times scale = 7; with the mask of what was not clipped 2 comparisons more; r divisions for 1/scale
-         observed as well: minimum and maximum 2*(n - r), moving averages 2*3*r, scale and zero point of a row 9
+         observed as well: minimum and maximum 2*(n - r), moving averages 2*3*r, scale and zero point of a row 10
          int8 weights: macs = M*N*K, a product with the scale per element of the result; int4 weights: every weight is
          first made a float, q*scale + zero: 2*N*K
 Raises:  ShapeError: scales that do not fit the channels; inner sizes that do not match
 Source:  ATen/native/quantized/cpu/kernels/FakeQuantKernels.cpp, ATen/native/cpu/int8mm_kernel.cpp, int4mm_kernel.cpp
 
->>> import torch
 >>> x = TensorFact((2, 5), torch.float32)
 >>> _per_tensor_cost(per_tensor(Scope({}), x, 0.1, 0, 0, 255), x, 0.1, 0, 0, 255).flops
 71
@@ -29,7 +28,7 @@ from fxcount.ops.iterator import dense_like
 from fxcount.ops.matmul import contraction, require
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
-from fxcount.symbolic import Scope, Size
+from fxcount.symbolic import Scope
 
 __all__ = ["OPS", "per_channel", "per_tensor"]
 
@@ -91,7 +90,7 @@ def _observed_cost(per_element: Scalars) -> Any:
     def cost(y: Any, x: TensorFact, on: Any, fake: Any, low: Any, high: Any, scale: TensorFact, *_: Any, **__: Any) -> Work:
         rows = scale.numel
         seen = Scalars(add=2 * (x.numel - rows)) + Scalars(add=4, mul=2) * rows
-        parameters = Scalars(add=7, div=2) * rows
+        parameters = Scalars(add=8, div=2) * rows
         return (seen + parameters + per_element * x.numel + Scalars(div=rows)).work(1, x.dtype)
 
     return cost
@@ -105,7 +104,7 @@ def int8_product(scope: Scope, x: TensorFact, weight: TensorFact, scales: Tensor
 
 
 def _int8_cost(y: TensorFact, x: TensorFact, weight: TensorFact, scales: TensorFact) -> Work:
-    return contraction(x.dtype, y.numel * x.shape[-1], y.numel)
+    return contraction(x.dtype, y.numel * x.shape[-1], Scalars(mul=y.numel))
 
 
 def int4_product(scope: Scope, x: TensorFact, weight: TensorFact, group: int, *scales: TensorFact) -> TensorFact:
@@ -115,11 +114,7 @@ def int4_product(scope: Scope, x: TensorFact, weight: TensorFact, group: int, *s
 
 def _int4_cost(y: TensorFact, x: TensorFact, weight: TensorFact, group: int, *scales: TensorFact) -> Work:
     k, n = x.shape[-1], y.shape[-1]
-    return contraction(x.dtype, y.numel * k, _floats(n * k))
-
-
-def _floats(weights: Size) -> Size:
-    return 2 * weights
+    return contraction(x.dtype, y.numel * k, Scalars(add=n * k, mul=n * k))
 
 
 _FAKE = "fake_quantize_per_tensor_affine"
@@ -143,5 +138,8 @@ OPS: tuple[Op, ...] = (
         differentiable=_MASK,
     ),
     op("_weight_int8pack_mm", shape=int8_product, cost=_int8_cost),
-    op("_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", shape=int4_product, cost=_int4_cost),
+    op(
+        "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", "_weight_int4pack_mm_with_scales_and_zeros", shape=int4_product,
+        cost=_int4_cost,
+    ),
 )  # fmt: skip

@@ -60,6 +60,13 @@ def sum_(
     return x.new(reduced_shape(x, dim, keepdim), _summed_dtype(x, dtype))
 
 
+def sum_to_size(scope: Scope, x: TensorFact, size: Any) -> TensorFact | Alias:
+    """The opposite of ``expand``: sums over the dimensions that ``size`` lacks or has as 1."""
+    wanted = tuple(size)
+    broadcast(scope, "sum_to_size", x.shape, wanted)
+    return Alias(x) if len(wanted) == x.ndim and all(map(scope.equal, wanted, x.shape)) else x.new(wanted)
+
+
 def prod_(
     scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None
 ) -> TensorFact:
@@ -238,6 +245,7 @@ _SORTED = Zero("selection: the number of comparisons depends on the data", moves
 
 OPS: tuple[Op, ...] = (
     op("sum", shape=sum_, cost=_sum_cost),
+    op("sum_to_size", shape=sum_to_size, cost=_sum_cost, sizes_at=1),
     op("nansum", shape=sum_, cost=_steps_cost(Scalars(add=1), Scalars(add=1))),
     op("prod", shape=prod_, cost=_prod_cost),
     op("mean", shape=mean, cost=_steps_cost(Scalars(add=1), per_result=Scalars(add=1))),

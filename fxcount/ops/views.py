@@ -288,6 +288,7 @@ OPS: tuple[Op, ...] = (
     op("as_strided", shape=as_strided, cost=VIEW),
     op("unfold", shape=unfold, cost=VIEW),
     op("diagonal", shape=diagonal, cost=VIEW),
+    op("linalg.diagonal", shape=lambda scope, x, *, offset=0, dim1=-2, dim2=-1: diagonal(scope, x, offset, dim1, dim2), cost=VIEW),
     op("alias", "lift_fresh", "positive", shape=same_view, cost=VIEW),
     op("detach", shape=same_view, cost=VIEW, differentiable=False),
     op("atleast_1d", shape=atleast(1), cost=VIEW),

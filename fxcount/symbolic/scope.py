@@ -188,6 +188,8 @@ class Scope:
         >>> str(scope.check({"H": 225})), scope.check({"H": 256})
         ('H % 32 == 0', None)
         """
+        if self.unbacked.by_name:
+            values = self.unbacked.completed(values)
         for name, size in self.symbols.items():
             if values.get(name, 1) < 1:
                 positive = size - 1

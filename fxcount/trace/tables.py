@@ -154,7 +154,7 @@ _FOLLOWED: dict[str, Callable[..., Any]] = {
     "sub": _elementwise(operator.sub),
     "rsub": _elementwise(lambda a, b: b - a),
     "mul": _elementwise(operator.mul),
-    "div": _elementwise(operator.truediv),
+    "div": lambda a, b, rounding_mode=None: _elementwise(operator.floordiv if rounding_mode else operator.truediv)(a, b),
     "floor_divide": _elementwise(operator.floordiv),
     "remainder": _elementwise(operator.mod),
     "neg": _elementwise(operator.neg),

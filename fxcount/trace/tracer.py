@@ -32,6 +32,7 @@ _NUMBERS = frozenset({bool, float, complex})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
 
+_OF_NUMBERS = frozenset({"add", "sub", "mul", "div", "floor_divide", "remainder", "pow"})
 _TAKES_VALUES = frozenset(
     "add sub rsub mul div pow linspace full full_like new_full fill_ add_ sub_ mul_ div_ clamp clamp_ clamp_min clamp_max "
     "where masked_fill masked_fill_ lerp addcmul eq ne lt le gt ge maximum minimum scaled_dot_product_attention".split()
@@ -92,6 +93,10 @@ class Tracer(Results, TorchFunctionMode):
             for name, a in kwargs.items():
                 key.append(name)
                 recorded_kwargs[name] = convert(a, key, operands)
+        if not operands and recorded and entry.name in _OF_NUMBERS:  # torch.div(size, 2) gives a tensor
+            from fxcount.trace.literals import make_literal
+
+            return self.record(entry, func, (make_literal(self, args[0], None, None), *args[1:]), kwargs)
         hashed = tuple(key)
         signature = self._memo.get(hashed)
         if signature is None:

@@ -83,6 +83,13 @@ def _vit_flops() -> int:
     return int(fxcount.analyze(model, (1, 3, 224, 224)).flops)
 
 
+def _bert_linears() -> float:
+    """ptflops of the time counted linear layers, with their bias once a call, and no attention."""
+    model = build_hub("BertForSequenceClassification", "BertConfig", {})
+    linears = [row for row in fxcount.analyze(model, input_ids="i64[2,128]").ops if row.op == "linear"]
+    return round(sum([int(row.cost.macs) + int(row.output_shapes[0][-1]) for row in linears]) / 1e9, 2)
+
+
 ptflops = partial(of, convention="ptflops")
 LENET = (1024, 1, 32, 32)
 LLAMA = {
@@ -100,6 +107,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "test_fc": lambda: ptflops(nn.Linear(3, 2), (1, 3)),
     "test_fc_multidim": lambda: ptflops(nn.Linear(3, 2, bias=False), (1, 4, 5, 3)),
     "test_func_interpolate": lambda: ptflops(lambda x: F.interpolate(x, (20, 20), mode="bilinear"), (1, 3, 10, 10)),
+    "BertForSequenceClassification": _bert_linears,
     "conv2d thop": lambda: of(nn.Sequential(nn.Conv2d(3, 12, 5, 1, 1)), (1, 3, 32, 32), convention="thop"),
     "linear thop": lambda: of(nn.Sequential(nn.Linear(100, 200)), (1, 100), convention="thop"),
     "relu thop": lambda: of(nn.Sequential(nn.ReLU()), (1, 100), convention="thop"),

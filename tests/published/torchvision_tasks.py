@@ -1,8 +1,8 @@
 """What torchvision publishes with the weights of its other tasks' models, read from the installed library.
 
-Its ``_ops`` were measured on what the weights' own transforms make of a random 512 x 512 image (of 16 of them for video), and of
-a detector on the boxes that it found there: none of these numbers can be known without the image, so a detector's formula
-has to give the published number at some number of proposals and detections.
+Its ``_ops`` were measured on what the weights' own transforms make of a random 512 x 512 image (of 16 of them for video), and
+of a detector on the boxes that it found there: that number cannot be known without the image, so a detector's formula has to
+give the published number at some number of proposals and detections.
 """
 
 from __future__ import annotations

@@ -95,3 +95,47 @@ def test_vmap_of_real_data_is_torchs_own() -> None:
     model = Table()
     x = torch.randn(2, 3, 5)
     assert torch.equal(fxcount.analyze(model, "B,3,5").graph_module(x), model(x))
+
+
+class DefaultMasks(nn.Module):
+    """Asks about masks it has made itself, whose shape is symbolic and whose elements are all one number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones(x.shape[:2])
+        marked = torch.zeros_like(mask)
+        if (mask[:, None] == 0).any() or (marked > 0).any().item():
+            x = x.exp()
+        if not (1 - mask).to(torch.bool).any():
+            x = x * 2
+        return torch.tanh(x) if torch.full((x.shape[0],), 3).max() == 3 else x
+
+
+def test_tensors_full_of_one_number_answer_questions() -> None:
+    report = fxcount.analyze(DefaultMasks(), "B,S,3")
+    x = torch.randn(2, 5, 3)
+    assert torch.equal(report.graph_module(x), DefaultMasks()(x))
+    assert str(report.transcendentals) == "3*B*S"  # the tanh, and no exp
+
+
+def test_a_tensor_written_in_place_is_no_longer_full_of_one_number() -> None:
+    class Marks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mask = torch.zeros(x.shape[0])
+            mask[x[:, 0].argmax()] = 1
+            return x if mask.any() else -x
+
+    with pytest.raises(fxcount.DataDependentError):
+        fxcount.analyze(Marks(), "B,3")
+
+
+def test_cond_takes_the_branch_that_runs() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            taken: torch.Tensor = torch.cond(torch.tensor(True), self.linear, lambda x: x.new_ones(x.shape[0], 5), (x,))
+            return taken
+
+    assert str(fxcount.analyze(Branches(), "B,3").macs) == "15*B"
