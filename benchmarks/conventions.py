@@ -62,14 +62,14 @@ class Outcome:
 
 
 def build(name: str) -> torch.nn.Module:
-    """The model in eval mode, its weights left as the memory was: no tool looks at them."""
+    """The model in eval mode; weights are left as the memory was, where no tool looks at them."""
     options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     try:
-        with torch.device("meta"):
+        with torch.device("cpu" if name.startswith(ATTENTION) else "meta"):  # these index by their buffers
             model = torchvision.models.get_model(name, weights=None, **options)
     except NotImplementedError:  # regnet's constructor reads data
         return torchvision.models.get_model(name, weights=None, **options).eval()
-    return model.to_empty(device="cpu").eval()
+    return (model if name.startswith(ATTENTION) else model.to_empty(device="cpu")).eval()
 
 
 def shape(name: str) -> tuple[int, ...]:

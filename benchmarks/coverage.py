@@ -27,6 +27,7 @@ import torch
 from fxcount.ops import REGISTRY, Zero
 from fxcount.ops.registry import Unknown
 from fxcount.trace.special import METADATA, SPECIAL
+from fxcount.trace.standin import StandIn
 from tests.ops.differential import compare
 from tests.ops.opinfo import ATEN_KNOWN, NOT_GROWN, REFUSED, aten_calls, dtypes_of, full_name, infos, samples
 
@@ -123,12 +124,16 @@ def _callable_kind(name: str, func: Any, below: dict[str, tuple[str, str]]) -> t
     known = _known(func)
     if known is not None:
         return known
-    if func in SPECIAL or func in METADATA:
+    short = name.rpartition(".")[2] if not name.endswith("__get__") else name.split(".")[-2]
+    operator = getattr(torch.Tensor, short.strip("_").removeprefix("i").removeprefix("r"), None)
+    if func in SPECIAL or func in METADATA or short in vars(StandIn):
         return "special", "answered by the tracer"
+    if short.startswith("__") and _known(operator):
+        return "special", "an operator, which arrives as the method"
     if isinstance(func, types.FunctionType):
         return "Python", "its body is traced"
-    short = name.rpartition(".")[2] if not name.endswith("__get__") else name.split(".")[-2]
-    if below.get(short.rstrip("_"), ("", ""))[0] == "fallback":
+    names = (short.rstrip("_"), "_".join(name.split(".")[-2:]))
+    if any(below.get(n, ("", ""))[0] == "fallback" for n in names):
         return "fallback", _family(short)
     return "unknown", _family(short)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fxcount.ops import (
     activation,
+    assignment,
     aten,
     attention,
     backward,

@@ -22,7 +22,7 @@ CONVERT = Zero("conversion of dtype or device", moves=True)
 _DTYPE_METHODS = {
     "float": torch.float32, "double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16,
     "long": torch.int64, "int": torch.int32, "short": torch.int16, "char": torch.int8, "byte": torch.uint8,
-    "bool": torch.bool, "cfloat": torch.complex64, "cdouble": torch.complex128,
+    "bool": torch.bool, "chalf": torch.complex32, "cfloat": torch.complex64, "cdouble": torch.complex128,
 }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: 
     return Alias(formatted(TensorFact(template.shape, x.dtype, x.device, template.strides), memory_format))
 
 
-def fill(scope: Scope, x: TensorFact, value: Any = 0) -> TensorFact:
+def fill(scope: Scope, x: TensorFact, value: Any = 0, *_: Any) -> TensorFact:
     return x
 
 
@@ -160,5 +160,5 @@ OPS: tuple[Op, ...] = (
     op("copy", shape=copy, cost=COPY),
     op("resize", shape=resize, cost=Zero("metadata, or memory that is not written"), sizes_at=1),
     op("resize_as", shape=resize_as, cost=Zero("metadata, or memory that is not written")),
-    op("fill", "zero", shape=fill, cost=Zero("fill with a constant", moves=True)),
+    op("fill", "zero", "fill_diagonal", shape=fill, cost=Zero("fill with a constant", moves=True)),
 )

@@ -125,7 +125,7 @@ def _bag_cost(
 
 def _spare_entries(y: tuple[TensorFact, ...], weight: TensorFact, indices: TensorFact, *args: Any, **kwargs: Any) -> Size:
     """The storages of the map from rows to bags and of the bag sizes are one entry longer than the tensors."""
-    last_offset = kwargs.get("include_last_offset", args[6] if len(args) > 6 else False)
+    last_offset = kwargs.get("include_last_offset", args[5] if len(args) > 5 else False)
     return 0 if y[1].numel == 0 else indices.itemsize * (1 + last_offset)
 
 

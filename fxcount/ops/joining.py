@@ -265,7 +265,7 @@ def chunk_cat(scope: Scope, tensors: Any, dim: int, num_chunks: int) -> TensorFa
 
 OPS: tuple[Op, ...] = (
     op("cat", "concat", "concatenate", shape=cat, cost=COPY),
-    op("stack", shape=stack, cost=COPY),
+    op("stack", "_stack", shape=stack, cost=COPY),
     op("hstack", shape=hstack, cost=COPY),
     op("vstack", "row_stack", shape=vstack, cost=COPY),
     op("dstack", shape=dstack, cost=COPY),

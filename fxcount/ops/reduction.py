@@ -26,8 +26,8 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import vectornorm
-from fxcount.ops.common import wrap_dim
-from fxcount.ops.fact import TensorFact, Work, contiguous_strides
+from fxcount.ops.common import broadcast, wrap_dim
+from fxcount.ops.fact import Alias, TensorFact, Work, contiguous_strides
 from fxcount.ops.iterator import elementwise
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, fact_of, is_arithmetic, total
@@ -64,7 +64,7 @@ def sum_to_size(scope: Scope, x: TensorFact, size: Any) -> TensorFact | Alias:
     """The opposite of ``expand``: sums over the dimensions that ``size`` lacks or has as 1."""
     wanted = tuple(size)
     broadcast(scope, "sum_to_size", x.shape, wanted)
-    return Alias(x) if len(wanted) == x.ndim and all(map(scope.equal, wanted, x.shape)) else x.new(wanted)
+    return Alias(x) if wanted and len(wanted) == x.ndim and all(map(scope.equal, wanted, x.shape)) else x.new(wanted)
 
 
 def prod_(

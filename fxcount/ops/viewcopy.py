@@ -41,6 +41,7 @@ _COPY = Zero("copies elements", moves=True)
 _VIEWS: dict[str, ShapeRule] = {
     "alias_copy": views.same_view,
     "detach_copy": views.same_view,
+    "lift_fresh_copy": views.same_view,
     "as_strided_copy": views.as_strided,
     "diagonal_copy": views.diagonal,
     "expand_copy": views.expand,

@@ -6,6 +6,7 @@ Strides are followed as eager torch computes them (``at::detail::computeStride``
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -278,7 +279,7 @@ OPS: tuple[Op, ...] = (
     op("transpose", "swapaxes", "swapdims", shape=transpose, cost=VIEW),
     op("t", shape=transposed, cost=VIEW),
     op("numpy_T", shape=reversed_dims, cost=VIEW),
-    op("matrix_H", "adjoint", shape=matrix_transpose, cost=VIEW),
+    op("matrix_H", "adjoint", "mT", "mH", shape=matrix_transpose, cost=VIEW),
     op("movedim", "moveaxis", shape=movedim, cost=VIEW),
     op("squeeze", shape=squeeze, cost=VIEW),
     op("unsqueeze", shape=unsqueeze, cost=VIEW),
@@ -288,8 +289,8 @@ OPS: tuple[Op, ...] = (
     op("as_strided", shape=as_strided, cost=VIEW),
     op("unfold", shape=unfold, cost=VIEW),
     op("diagonal", shape=diagonal, cost=VIEW),
-    op("linalg.diagonal", shape=lambda scope, x, *, offset=0, dim1=-2, dim2=-1: diagonal(scope, x, offset, dim1, dim2), cost=VIEW),
-    op("alias", "lift_fresh", "positive", shape=same_view, cost=VIEW),
+    op("linalg.diagonal", shape=partial(diagonal, dim1=-2, dim2=-1), cost=VIEW),
+    op("alias", "lift", "lift_fresh", "positive", shape=same_view, cost=VIEW),
     op("detach", shape=same_view, cost=VIEW, differentiable=False),
     op("atleast_1d", shape=atleast(1), cost=VIEW),
     op("atleast_2d", shape=atleast(2), cost=VIEW),

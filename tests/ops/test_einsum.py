@@ -13,7 +13,8 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.einsum import OPS
+from fxcount.ops import einsum as contractions
+from fxcount.ops import tensordot as pairings
 from fxcount.ops.fact import Alias
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
@@ -89,7 +90,7 @@ def test_bytes_held(case: Case) -> None:
 
 
 def test_every_op_has_a_case() -> None:
-    assert not uncovered(OPS, EQUATIONS + WITHOUT_MATRICES)
+    assert not uncovered((*contractions.OPS, *pairings.OPS), EQUATIONS + WITHOUT_MATRICES)
 
 
 def test_a_reordering_is_a_view() -> None:

@@ -44,6 +44,7 @@ CASES = [
     call(torch.Tensor.new_ones, XT, (N("B"), 2), dtype=f64),
     call(torch.Tensor.new_full, X, (S,), 1),
     call(torch.Tensor.new_empty, XT, ()),
+    call(torch.Tensor.new, X, 3, 5, on="cpu"),
     call(torch.Tensor.new_tensor, X, [[1, 2, 3], [4, 5, 6]], on="cpu"),
     call(torch.Tensor.new_tensor, X, 1.0, on="cpu"),
     call(torch.empty_strided, (N("B"), S), (1, N("B"))),

@@ -91,7 +91,7 @@ VECTORS = [  # torch's counter knows matrices only
     call(torch.mm, T("N,K", i64), T("K,M", i64)),
     call(torch._int_mm, T("32,32", i8), T("32,64", i8)),
 ]
-NAMES = ["chain_matmul", "_cdist_forward", "_euclidean_dist", "_scaled_mm"]
+NAMES = ["chain_matmul", "_cdist_forward", "_euclidean_dist", "_scaled_mm", "transformers.grouped_mm_fallback"]
 
 
 @pytest.mark.parametrize("case", PRODUCTS + VECTORS)

@@ -10,7 +10,7 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY, Zero, reduction
 from tests.ops.cases import call, named, uncovered
-from tests.ops.harness import SIZES, Counted, T, counted, rule_result, work
+from tests.ops.harness import SIZES, Counted, N, T, counted, rule_result, work
 
 I64, I32, U8, F16, F64, C64, BOOL = (
     torch.int64, torch.int32, torch.uint8, torch.float16, torch.float64, torch.complex64, torch.bool,
@@ -29,6 +29,8 @@ CASES = [
       for x, args in ((X, ()), (X, (1,)), (NHWC, ((2, 3), True)), (X, ((0, -1),)), (X, (None,)), (T(""), ()))),
     *(call(named(name), T("B,C", I32), 1) for name in ("sum", "nansum")),
     call(torch.sum, T("B,C", BOOL)),
+    call(torch.Tensor.sum_to_size, T("B,C,H"), (1, N("H"))),
+    call(torch.Tensor.sum_to_size, T("B,C"), (N("B"), N("C"))),
     call(torch.sum, T("B,C", BOOL), dtype=torch.float32),
     call(torch.sum, X, (1, 2), dtype=F64),
     call(torch.mean, T("B,C", I64), 1, dtype=torch.float32),

@@ -17,6 +17,7 @@ TURNED = T("B,H,C", perm=(0, 2, 1))
 CASES = [
     call(torch.alias_copy, TURNED),
     call(torch.detach_copy, TURNED),
+    call(torch.ops.aten.lift_fresh_copy.default, TURNED),
     call(torch.as_strided_copy, X, (2, 3), (1, 2)),
     call(torch.diagonal_copy, X, 0, 1, 2),
     call(torch.expand_copy, T("B,1,H"), (N("B"), 5, N("H"))),

@@ -104,7 +104,7 @@ def test_parameters_are_counted_by_storage() -> None:
     assert p.trainable == p.total - 11
     assert p.bytes == 4 * p.total
     assert (p.buffers, p.buffer_bytes) == (13, 52)
-    tied, view = p.rows("shared")
+    view, tied = p.rows("shared")
     assert (tied.names, view.names) == (("a.weight", "b.weight"), ("view",))
     assert (tied.uses, view.uses) == (2, 1)
     assert {r.reason for r in p.rows("dead")} == {"module dead is never called"}

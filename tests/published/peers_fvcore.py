@@ -179,7 +179,8 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "handles/group_norm no affine": lambda: flops(lambda x: F.group_norm(x, 2), CUBE),
     "handles/upsample bilinear x2": lambda: flops(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), CUBE),
     "test_threeNet": lambda: flops(
-        nn.Sequential(nn.Conv2d(2, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3), nn.Linear(3, 1)), (4, 2, 10, 10)
+        nn.Sequential(nn.Conv2d(2, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3), nn.Linear(3, 1)),
+        (4, 2, 10, 10),
     ),
     "NestedNet": lambda: flops(Nested(), (1, 4, 5)),
     "UnusedNet": lambda: flops(WithUnused(), (1, 10)),

@@ -118,7 +118,7 @@ def _decimals(text: str) -> int:
 
 
 def _onnx_tool(row: Row) -> Iterator[Check]:
-    """Its MACs include elementwise work of the exported graph."""
+    """Of one sample at 1024 tokens or 512 x 512."""
     diffusion = row["case"] in DIFFUSION
     report = DIFFUSION[row["case"]]() if diffusion else _hub(row["case"], 1024)
     yield from _parameters(row, report)
@@ -135,14 +135,14 @@ READMES: dict[str, Callable[[Row], Iterator[Check]]] = {
 
 _REMOTE = "its code is not in transformers"
 _NEOX = "transformers' GPT-NeoX of the time had one more operation on each attention score"
-_EXPORTED = "elementwise work of the exported graph is counted too"
+_EXPORTED = "counts elementwise work, softmax as some 64 MACs for each attention score"
 README_REASONS: dict[str, str] = {
     **dict.fromkeys(("baichuan-7B", "chatglm-6b", "chatglm2-6b", "Qwen-7B"), _REMOTE),
     **dict.fromkeys(("moss-moon-003-sft", "moss-moon-003-sft-plugin"), _REMOTE),
     **dict.fromkeys(("EleutherAI/pythia-1.4b", "EleutherAI/pythia-12b"), _NEOX),
     **dict.fromkeys(("Phi-3-mini-4k", "Phi-3-medium-4k-instruct", "Llama3-8B", "Llama-3.1-70B"), _EXPORTED),
     **dict.fromkeys(("SD VAE encoder", "SD VAE decoder"), _EXPORTED),
-    "SD text encoder": f"{_EXPORTED}; so are constants among the parameters",
-    "Stable Diffusion v1.4 UNet": "two samples, for guidance; and elementwise work of the exported graph",
+    "SD text encoder": f"{_EXPORTED}, and constants as parameters",
+    "Stable Diffusion v1.4 UNet": f"of two samples, for guidance; {_EXPORTED}",
     "torchvision alexnet": "a typing error of the README: its FLOPs are twice 0.714",
 }

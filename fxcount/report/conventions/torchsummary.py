@@ -62,7 +62,10 @@ _COMMON: dict[str, Any] = {
 _TWICE = Mistake("a module called twice has its parameters twice", "they are added for each call")
 _NAMES = Mistake("only weight and bias are parameters", "LSTM, MultiheadAttention and own parameters are left out")
 _PARENTS = Mistake("outputs of nested modules count again", "a block's output is added to that of its last layer")
-_TUPLES = Mistake("several outputs or inputs", "their shapes are multiplied with each other", copied=False)
+_TUPLES = Mistake(
+    "several outputs or inputs", "shapes of several are multiplied with each other; a list as input crashes it (DenseNet)",
+    copied=False,
+)  # fmt: skip
 
 CONVENTIONS = (
     Convention(
