@@ -111,7 +111,8 @@ def split(scope: Scope, x: TensorFact, split_size: Any, dim: int = 0) -> tuple[A
 
 def split_with_sizes(scope: Scope, x: TensorFact, split_sizes: Any, dim: int = 0) -> tuple[Alias, ...]:
     d = wrap_dim(dim, x.ndim)
-    scope.unbacked.balance(split_sizes, x.shape[d], "the pieces of a split make up the whole")
+    if all(s.most is None for s in scope.unbacked.found_in(split_sizes)):
+        scope.unbacked.balance(split_sizes, x.shape[d], "the pieces of a split make up the whole")
     if not scope.same(sum_(split_sizes), x.shape[d], "split"):
         raise ShapeError(
             f"split: sizes {shape_text(split_sizes)} add up to {sum_(split_sizes)}, dimension {d} of "

@@ -251,7 +251,7 @@ class Scope:
         if known is None:
             known = self._decided[key] = self.hint(d) >= 0
             claim = d if known else -1 - d
-            if isinstance(claim, Expr) and self.unbacked.concern(claim):  # there can be hundreds of these, and nothing else follows from them
+            if isinstance(claim, Expr) and self.unbacked.concern(claim):  # can be hundreds; nothing follows
                 if not is_nonnegative(claim):
                     self._record(">=", claim, 0, "guard", reason)
             elif isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):

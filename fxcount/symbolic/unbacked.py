@@ -7,7 +7,7 @@ the symbol. Like every size it is at least 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -85,14 +85,18 @@ class UnbackedSizes:
         self.by_name[name] = Unbacked(name, what, where, most, default)
         return scope.declare(name, hint)
 
+    def found_in(self, sizes: Iterable[Size]) -> list[Unbacked]:
+        """What is known of the symbols that occur in these sizes."""
+        return [self.by_name[name] for size in sizes for name in sorted(free_symbols(size)) if name in self.by_name]
+
     def balance(self, sizes: Sequence[Size], total: Size, reason: str) -> None:
-        """Declare that these add up to ``total``, if they are values of which nothing was known but that each is a guess.
+        """Declare that these symbols add up to ``total``, unless the user has said what one of them is.
 
         Their hints become equal shares: the sizes of groups (rows of each expert, words of each line) that data decide.
         """
-        names = [name for size in sizes for name in free_symbols(size) if name in self.by_name]
+        names = [found.name for found in self.found_in(sizes)]
         plain = [symbol(name) for name in names] == list(sizes) and len(set(names)) == len(sizes) > 0
-        if not plain or any(self.by_name[name].most is not None or name in self.given for name in names):
+        if not plain or any(name in self.given for name in names):
             return
         share = total // len(sizes)
         for name in names:

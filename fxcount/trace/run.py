@@ -78,6 +78,7 @@ def trace_model(
         events = tracer.events()
         scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, tracer.state)
+        tracer.numbers.close()
         reassigned = held.reassigned()
     scope.unbacked.check_given()
     return Trace(

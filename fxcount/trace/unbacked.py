@@ -32,6 +32,8 @@ ITEM: Op = op("item", shape=refused("item", "keep the value in a tensor"), cost=
 _INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
 
 
+_ROWS = "the rows of one class of a one-hot tensor"
+_ONE_CLASS = "each row of a one-hot tensor has one class"
 _INDEXING = frozenset({"getitem", "setitem", "index", "index_put", "_index_put_impl"})
 
 
@@ -157,13 +159,18 @@ class Numbers:
         if not isinstance(classes, int) or not self.tracer.scope.equal(mask.fact.numel, source.numel):
             return None
         rows = self._classes.setdefault(origin.index, [])
-        unbacked = self.tracer.scope.unbacked
-        last = len(rows) == classes - 1
-        default = source.numel - sum_(rows) if last else source.numel // classes
-        rows.append(unbacked.new("rows", "the rows of one class of a one-hot tensor", source.numel, default))
-        if last:
-            self.tracer.scope.learn_equal(sum_(rows), source.numel, "each row of a one-hot tensor has one class")
+        default = source.numel - sum_(rows) if len(rows) == classes - 1 else source.numel // classes
+        rows.append(self.tracer.scope.unbacked.new("rows", _ROWS, source.numel, default))
+        if len(rows) == classes:
+            self.tracer.scope.learn_equal(sum_(rows), source.numel, _ONE_CLASS)
         return rows[-1]
+
+    def close(self) -> None:
+        """The model has run: if nobody asked for one class of a one-hot tensor (masked experts), the others have all rows."""
+        for index, rows in self._classes.items():
+            call = self.tracer.calls[index]
+            if len(rows) == call.outputs[0].fact.shape[-1] - 1:
+                self.tracer.scope.unbacked.balance(rows, call.operands[0].fact.numel, f"{_ONE_CLASS}; the last is left out")
 
     def _one_hot_behind(self, value: Value) -> Any:
         selected = False

@@ -14,10 +14,10 @@ from tests.published.peers_diffusion import DIFFUSION
 from tests.published.peers_hub import HUB
 from tests.published.peers_readme import README_REASONS, READMES
 
-__all__ = ["ROWS", "checks", "key"]
+__all__ = ["REASONS", "ROWS", "checks", "key"]
 
 ROWS = rows("peers_cases")
-_REASONS = {
+REASONS = {
     **peers_torch.REASONS, **peers_small.REASONS, **README_REASONS,
     "model gpt2": "0.2% more than products and norms of transformers 5's GPT-2; not explained",
     "timm vit_base16 (fused attn off)": "it counts elementwise operations by other formulas",
@@ -37,7 +37,7 @@ def key(row: dict[str, str]) -> str:
 
 def checks(row: dict[str, str]) -> list[Check]:
     """The row's numbers; one without a number if it cannot be put to fxcount."""
-    reason = _REASONS.get(row["case"], "")
+    reason = REASONS.get(row["case"], "")
     if row["source"] in READMES:
         if not _is_asked(row["case"]):
             return [_unasked(row, reason)]

@@ -8,7 +8,7 @@ pytest.importorskip("torchvision")
 pytest.importorskip("timm")
 pytest.importorskip("transformers")
 
-from tests.published.peer_rows import ROWS, checks, key
+from tests.published.peer_rows import REASONS, ROWS, checks, key
 
 # What has a reason is still near: of these the READMEs' numbers are wrong or of another setting by more.
 FAR = {"torchvision alexnet": 0.04, "Stable Diffusion v1.4 UNet": 0.6}
@@ -27,7 +27,6 @@ def test_number_or_reason(row: dict[str, str]) -> None:
 
 
 def test_reasons_are_few() -> None:
-    """Nine rows in ten are put to fxcount and met in all their numbers."""
+    """Of the peers' own tests, nine in ten have none and so are met in all their numbers."""
     tests = [row for row in ROWS if "README" not in row["source"]]
-    met = [row for row in tests if all(check.equal for check in checks(row))]
-    assert len(met) >= 0.9 * len(tests)
+    assert len([row for row in tests if row["case"] not in REASONS]) >= 0.9 * len(tests)

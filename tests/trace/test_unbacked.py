@@ -306,3 +306,24 @@ def test_nms_keeps_at_most_all_boxes() -> None:
     assert (kept.name, str(kept.most)) == ("kept_1", "n")
     assert report.at(n=5000, kept_1=31).flops == 31 * 4
     assert report.at(n=5000).flops == 100 * 4
+
+
+def test_all_ways_to_run_mixtrals_experts_count_the_same() -> None:
+    pytest.importorskip("fxcount.adapters.torchvision_ops")  # transformers imports torchvision
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MixtralConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+        num_local_experts=5, num_experts_per_tok=2, vocab_size=53,
+    )  # fmt: skip
+    macs = set()
+    for way in ("eager", "grouped_mm", "batched_mm"):
+        config._experts_implementation = way
+        report = fxcount.analyze(transformers.MixtralModel(config), input_ids="i64[B,S]", use_cache=False)
+        assert not report.uncounted
+        macs.add(report.at(B=3, S=7).macs)
+        if way == "eager":
+            assert "rows_1 + rows_2 + rows_3 + rows_4 + rows_5 == 2*B*S" in map(str, report.assumptions)
+    tokens, attention = 3 * 7, 3 * 2 * 7 * 7 * 32
+    projections = tokens * 32 * (32 + 16 + 16 + 32)  # q, k, v of two key-value heads of 8, o
+    experts = tokens * 2 * 3 * 32 * 48  # two of three 32 x 48 matrices each
+    assert macs == {attention + projections + tokens * 32 * 5 + experts}
