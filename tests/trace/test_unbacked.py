@@ -119,9 +119,14 @@ def lengths(m: Net, x: torch.Tensor) -> Any:
     return m.linear(rows), len(rows) * 3
 
 
+def scaled(m: Net, x: torch.Tensor) -> Any:
+    return m.linear(x / x.abs().max().item()) * m.linear.weight.norm().item()
+
+
 FUNCTIONS = [
     masked, masked_rows, both_halves, same_mask_twice, nonzero, nonzero_tuple, where, argwhere, selected, assigned, unique,
     unique_rows, bins, classes, repeats, item, range_to_tensor, sliced_by_tensor, capped, lengths,
+    scaled,
 ]  # fmt: skip
 
 
