@@ -35,9 +35,10 @@ def analyze(
     ``model`` is an ``nn.Module``, a ``torch.export.ExportedProgram`` or the path of its ``.pt2`` file, a
     ``torch.fx.GraphModule`` or a TorchScript module. A graph that knows its input shapes needs no inputs.
 
-    An input is a shape (``"B,3,H,W"``, ``"i64[B,S]"``, ``("B", 3, 224, 224)``), a tensor (its data are never read),
-    or lists, tuples and dicts of these; anything else is passed to the model as it is. ``hints`` are the sizes at which
-    the model's decisions on shapes are taken (each decision is listed in ``report.assumptions``). ``strict`` makes an
+    An input is a shape (``"B,3,H,W"``, ``"i64[B,S]"``, ``("B", 3, 224, 224)``), a tensor (of its data only a
+    few integers on the CPU are read, if the model asks for them), or lists, tuples and dicts of these; anything else is
+    passed to the model as it is. ``hints`` are the sizes at which the model's decisions on shapes are taken (each is
+    listed in ``report.assumptions``), also for sizes that data decide (``report.unbacked``). ``strict`` makes an
     op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`. ``frontend`` chooses between
     following the model's Python code (``"trace"``) and ``torch.export`` (``"export"``); ``"auto"`` does the second where
     the first cannot.
@@ -47,7 +48,7 @@ def analyze(
     Raises:
         InputError: the inputs do not describe a call of the model.
         ShapeError: an op does not fit its operands (with the line and module of the model).
-        DataDependentError: the model asks for the value of a tensor.
+        DataDependentError: the model decides on the value of a tensor.
         UncountedError: ``strict`` and some op has no cost rule.
 
     >>> report = analyze(torch.nn.Linear(5, 7), "B,5")
