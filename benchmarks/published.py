@@ -114,6 +114,12 @@ def summary(found: Sequence[Check]) -> str:
     return table(["table", "quantity", "numbers", "equal", "not, with a reason", "not, without"], rows)
 
 
+def fitted(found: Sequence[Check]) -> str:
+    """The detectors' numbers, each with the number of boxes at which it is met."""
+    rows = [[c.row, c.quantity, c.published, c.found] for c in found if c.table.endswith("detection") and " at " in c.row]
+    return table(["model, weights, boxes", "quantity", "published", "fxcount"], rows) if rows else "None."
+
+
 def exceptions(found: Sequence[Check]) -> str:
     """Every number that is not met, and why."""
     rows = [[c.table, c.row, c.quantity, c.published, c.found, c.reason or "**none**"] for c in found if not c.equal]
@@ -127,18 +133,24 @@ def document(found: Sequence[Check], seconds: float, jobs: int) -> str:
     return f"""# Published numbers
 
 Written by `python benchmarks/published.py --write`. Every row of the tables in `tests/data` is a model built without weights,
-traced, and compared with what its publisher prints: to the last unit, or to the last digit that was printed. {versions},
-Python {platform.python_version()}; {seconds:.0f} s with {jobs} processes, most of which is building the models.
+traced, and compared with what its publisher prints: to the last unit, or to the last digit that was printed.
+{versions}, Python {platform.python_version()}; {seconds:.0f} s with {jobs} processes, most of which is building the models.
 
 - *torchvision*: `num_params` and `_ops` of the weights' meta data, of all tasks. A detector's work depends on the boxes it
-  finds: its formula has to give the published number at some number of proposals and detections.
+  finds, which is not published: its formula is only held to give the number at *some* number of proposals (0 or 1000) and
+  detections (0 to 100). These rows are a weaker check than the others and are listed below.
 - *timm*: its benchmark tables: parameters, GMACs and activations as fvcore counts them, by the conventions `fvcore` and
   `fvcore-activations`. The models run with unfused attention, of which fvcore would see nothing.
 - *Hugging Face*: parameters of models built from their configurations.
-- the rest: tests and READMEs of other counting tools, each number by that tool's convention. A dash: the case cannot be put
-  to fxcount.
+- the rest: tests and READMEs of other counting tools, each number by that tool's convention. READMEs are older than the tools:
+  for thop, calflops and ptflops' BERT the rule of the old release is written out in `tests/published`, chosen after comparing
+  and then read in (for thop also run against) that release. A dash: the case cannot be put to fxcount.
 
 {summary(found)}
+
+## Fitted
+
+{fitted(found)}
 
 ## Not equal
 

@@ -117,15 +117,15 @@ def _row_sums(numel: Size, rows: Size, weight: Weight) -> Scalars:
     return Scalars(add=numel, mul=numel if weight is not None else 0)
 
 
-def _cross_entropy_cost(
-    y: TensorFact,
-    x: TensorFact,
-    target: TensorFact,
-    weight: Weight = None,
-    reduction: Any = 1,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-) -> Work:
+def _options(
+    weight: Weight = None, reduction: Any = 1, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> tuple[Weight, Any, float]:
+    """What matters to the work among the arguments of ``cross_entropy_loss``, however they were passed."""
+    return weight, reduction, label_smoothing
+
+
+def _cross_entropy_cost(y: TensorFact, x: TensorFact, target: TensorFact, *args: Any, **kwargs: Any) -> Work:
+    weight, reduction, label_smoothing = _options(*args, **kwargs)
     rows = x.new(_per_row(x)).numel
     scores = Scalars(add=4 * x.numel - 2 * rows, fn=x.numel + rows)
     if _is_probability(x, target):
@@ -139,16 +139,9 @@ def _cross_entropy_cost(
     return Work(flops=plain.flops + smooth.flops, transcendentals=plain.transcendentals)
 
 
-def _cross_entropy_held(
-    y: TensorFact,
-    x: TensorFact,
-    target: TensorFact,
-    weight: Weight = None,
-    reduction: Any = 1,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-) -> Size:
+def _cross_entropy_held(y: TensorFact, x: TensorFact, target: TensorFact, *args: Any, **kwargs: Any) -> Size:
     """Log probabilities and the weights' sum; products with weights or probabilities; smoothed sums."""
+    weight, reduction, label_smoothing = _options(*args, **kwargs)
     rows = x.new(_per_row(x)).numel
     if _is_probability(x, target):
         products = 2 + (weight is not None) + (label_smoothing > 0)

@@ -219,6 +219,8 @@ def _fractional_shape(what: str, n: int) -> ShapeRule:
     ) -> TensorFact:
         lead, spatial = _split(what, x, n)
         out = as_tuple(output_size, n)
+        if not scope.same(random_samples.shape[-1], n, f"{what} draws a place in each dimension"):
+            raise ShapeError(f"{what}: samples {shape_text(random_samples.shape)} for {n} dimensions")
         for i, k, o in zip(spatial, as_tuple(kernel_size, n), out, strict=True):
             if not scope.decide("<=", o + k - 1, i, f"{what} windows lie inside"):
                 raise ShapeError(f"{what}: {o} windows of {k} elements do not fit a size of {i}")

@@ -64,7 +64,9 @@ def sum_to_size(scope: Scope, x: TensorFact, size: Any) -> TensorFact | Alias:
     """The opposite of ``expand``: sums over the dimensions that ``size`` lacks or has as 1."""
     wanted = tuple(size)
     broadcast(scope, "sum_to_size", x.shape, wanted)
-    return Alias(x) if wanted and len(wanted) == x.ndim and all(map(scope.equal, wanted, x.shape)) else x.new(wanted)
+    if wanted and len(wanted) == x.ndim and all(map(scope.equal, wanted, x.shape)):
+        return Alias(x)
+    return x.new(wanted, _summed_dtype(x, None))
 
 
 def prod_(

@@ -91,6 +91,8 @@ def _reduced(reduce: str, values: Size, x: TensorFact) -> Work:
 def _scattered(scope: Scope, what: str, x: TensorFact, dim: int, index: TensorFact, src: Any) -> TensorFact:
     d = wrap_dim(dim, x.ndim)
     _check_dtype(what, x, src)
+    if any(type(n) is int and n == 0 for n in index.shape):  # torch writes nothing to a tensor of any rank
+        return x.new(x.shape)
     operands = [("x", x), ("src", src)] if isinstance(src, TensorFact) else [("x", x)]
     for name, t in operands:
         if t.ndim != index.ndim and t.ndim and index.ndim:

@@ -46,9 +46,13 @@ def _solve_shape(scope: Scope, a: TensorFact, b: TensorFact, *, left: bool = Tru
     return _right_hand_sides(scope, a, b, left)
 
 
-def _right_hand_sides(scope: Scope, a: TensorFact, b: TensorFact, left: bool = True) -> TensorFact:
+def _right_hand_sides(
+    scope: Scope, a: TensorFact, b: TensorFact, left: bool = True, row_major: bool = False
+) -> TensorFact:
     require(scope, b.shape[-2 if left else -1], a.shape[-1], "linalg: sides must match", a.shape, b.shape)
     batch = broadcast(scope, "linalg", a.shape[:-2], b.shape[:-2])
+    if row_major:
+        return b.new((*batch, *b.shape[-2:]))
     return column_major(b.new((*batch, *b.shape[-2:])), b.shape[-2], b.shape[-1])
 
 
@@ -107,7 +111,7 @@ def _of_factors(scope: Scope, a: TensorFact, pivots: TensorFact, b: TensorFact, 
     check_matrix(scope, a, True)
     for rows, n in zip(a.shape[:-1], pivots.shape, strict=True):
         require(scope, rows, n, "linalg: a pivot for each row", a.shape, pivots.shape)
-    return _right_hand_sides(scope, a, b, left)
+    return _right_hand_sides(scope, a, b, left, row_major=not left)
 
 
 def _of_factors_cost(y: TensorFact, a: TensorFact, pivots: TensorFact, b: TensorFact, **_: Any) -> Work:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import wrap_dim
+from fxcount.ops.common import shape_text, wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.reduction import named
@@ -73,9 +73,12 @@ def _indices(out_int32: bool) -> torch.dtype:
 
 
 def searchsorted(
-    scope: Scope, sorted_sequence: TensorFact, values: Any, *, out_int32: bool = False, **_: Any
+    scope: Scope, sorted_sequence: TensorFact, values: Any, *, out_int32: bool = False, **named: Any
 ) -> TensorFact:
     """Where ``values`` would go in the sorted rows."""
+    sorter = named.get("sorter")
+    if sorter is not None and not all(map(scope.same, sorter.shape, sorted_sequence.shape)):
+        raise ShapeError(f"searchsorted: a sorter {shape_text(sorter.shape)} for {shape_text(sorted_sequence.shape)}")
     shape = values.shape if isinstance(values, TensorFact) else ()
     if sorted_sequence.ndim > 1 and (
         len(shape) != sorted_sequence.ndim
@@ -105,8 +108,12 @@ def _histc_cost(y: TensorFact, x: TensorFact, bins: Size = 100, min: Any = 0, ma
     return Scalars(add=5 * x.numel + ranging).work(1, x.dtype)
 
 
-def histogram(scope: Scope, x: TensorFact, bins: Any, **_: Any) -> tuple[TensorFact, TensorFact]:
+def histogram(
+    scope: Scope, x: TensorFact, bins: Any, *, weight: TensorFact | None = None, **_: Any
+) -> tuple[TensorFact, TensorFact]:
     """Elements per bin, and the edges: one more than bins, which may be given as a tensor."""
+    if weight is not None and not all(map(scope.same, weight.shape, x.shape)):
+        raise ShapeError(f"histogram: weights {shape_text(weight.shape)} for {shape_text(x.shape)}")
     edges = bins.shape[0] if isinstance(bins, TensorFact) else bins + 1
     return x.new((edges - 1,)), x.new((edges,))
 

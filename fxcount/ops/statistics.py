@@ -26,10 +26,10 @@ from typing import Any
 
 from fxcount.errors import ShapeError
 from fxcount.ops.common import float_result, promote, shape_text
-from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.matmul import contraction
 from fxcount.ops.registry import Op, Zero, op
-from fxcount.ops.scalars import Scalars
+from fxcount.ops.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size, floordiv
 
 __all__ = ["OPS", "corrcoef", "cov"]
@@ -97,14 +97,14 @@ def _pdist_cost(y: TensorFact, x: TensorFact, p: float = 2.0) -> Work:
 
 def histogramdd(
     scope: Scope, x: TensorFact, bins: Any, range: Any = None, weight: TensorFact | None = None, density: bool = False
-) -> tuple[TensorFact, tuple[TensorFact, ...]]:
+) -> tuple[TensorFact, tuple[TensorFact | Alias, ...]]:
     """x (*I, N): counts of N dimensions and the edges of each; bins are a number, a number or the edges for each."""
     if weight is not None and not all(map(scope.same, weight.shape, x.shape[:-1])):
         raise ShapeError(f"histogramdd: weights {shape_text(weight.shape)} for points {shape_text(x.shape)}")
     dims = scope.pin(x.shape[-1], "histogramdd")
     each = [bins] * dims if isinstance(bins, int) else list(bins)
-    edges = [b.numel if isinstance(b, TensorFact) else b + 1 for b in each]
-    return x.new(tuple(e - 1 for e in edges)), tuple(x.new((e,)) for e in edges)
+    edges = [Alias(b, of=1 + i) if isinstance(b, TensorFact) else x.new((b + 1,)) for i, b in enumerate(each)]
+    return x.new(tuple(fact_of(e).numel - 1 for e in edges)), tuple(edges)
 
 
 OPS: tuple[Op, ...] = (

@@ -121,18 +121,22 @@ def _line_flops(n: Size, real: bool) -> Size:
     return floordiv(5 * n * log2_ceil(n), 2) if real else 5 * n * log2_ceil(n)
 
 
-def _stft_cost(
-    y: TensorFact,
-    x: TensorFact,
-    n_fft: int,
-    hop_length: Any = None,
-    win_length: Any = None,
-    window: TensorFact | None = None,
-    normalized: bool = False,
-    *_: Any,
-    **__: Any,
-) -> Work:
-    frames = (y.shape[-1] if y.dtype.is_complex else y.shape[-2]) * prod(x.shape[:-1])
+def _options(
+    hop_length: Any = None, win_length: Any = None, window: TensorFact | None = None, normalized: bool = False,
+    *_: Any, **__: Any,
+) -> tuple[TensorFact | None, bool]:  # fmt: skip
+    """What matters to the work among the arguments of ``stft`` after n_fft, however they were passed."""
+    return window, normalized
+
+
+def _frames(y: TensorFact, x: TensorFact) -> Size:
+    """Frames of all signals."""
+    return (y.shape[-1] if y.dtype.is_complex else y.shape[-2]) * prod(x.shape[:-1])
+
+
+def _stft_cost(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: Any) -> Work:
+    window, normalized = _options(*args, **kwargs)
+    frames = _frames(y, x)
     windowed = n_fft * (2 if x.dtype.is_complex else 1) if window is not None else 0
     scale = y.numel * (2 if y.dtype.is_complex else 1) if normalized else 0
     return Work(flops=frames * (windowed + _line_flops(n_fft, not x.dtype.is_complex)) + scale)
@@ -177,19 +181,10 @@ def _oversized(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
     return max_(x.nbytes - y.nbytes, 0)
 
 
-def _windowed(
-    y: TensorFact,
-    x: TensorFact,
-    n_fft: int,
-    hop_length: Any = None,
-    win_length: Any = None,
-    window: TensorFact | None = None,
-    *_: Any,
-    **__: Any,
-) -> Size:
+def _windowed(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: Any) -> Size:
     """The frames times the window."""
-    frames = y.shape[-1] if y.dtype.is_complex else y.shape[-2]
-    return 0 if window is None else frames * prod(x.shape[:-1]) * n_fft * x.itemsize
+    window, _ = _options(*args, **kwargs)
+    return 0 if window is None else _frames(y, x) * n_fft * x.itemsize
 
 
 def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Any = None, *_: Any, **__: Any) -> Size:

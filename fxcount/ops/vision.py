@@ -62,14 +62,7 @@ def roi_align(
 
 
 def _align_cost(
-    y: Any,
-    x: TensorFact,
-    rois: TensorFact,
-    spatial_scale: float,
-    pooled_height: Size,
-    pooled_width: Size,
-    sampling_ratio: int = -1,
-    aligned: bool = False,
+    y: Any, x: TensorFact, rois: TensorFact, scale: float, height: Size, width: Size, sampling_ratio: int = -1, *_: Any
 ) -> Work:
     out = fact_of(y)
     if sampling_ratio <= 0:
@@ -79,7 +72,7 @@ def _align_cost(
         )
     samples = sampling_ratio * sampling_ratio
     per_value = (_BILINEAR + Scalars(add=1)) * samples  # g*g - 1 additions and a division besides
-    places = out.numel if isinstance(y, tuple) else out.shape[0] * pooled_height * pooled_width
+    places = out.numel if isinstance(y, tuple) else out.shape[0] * height * width
     return (per_value * out.numel + _SAMPLE_PLACE * (samples * places)).work(1, x.dtype)
 
 

@@ -3,6 +3,7 @@
 * ``has_torch_function*`` in torch's Python-level function modules answer no, so these functions run through and only
   the builtin ops they are made of reach the tracer: the op vocabulary of ``torch.export``.
 * ``nn.Module.__call__`` tells the tracer which module runs.
+* ``torch.broadcast_shapes``, which takes no tensor, works on symbolic sizes.
 * ``torch.compiler.is_compiling`` / ``is_exporting`` answer yes: libraries then take their trace-friendly paths.
 """
 
@@ -12,7 +13,7 @@ import gc
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +21,8 @@ import numpy as np
 import torch
 import torch.nn.functional
 
+from fxcount.ops.common import broadcast
+from fxcount.symbolic import SymSize
 from fxcount.trace.control import branching, looping
 from fxcount.trace.functions import applying
 from fxcount.trace.sources import raising_source
@@ -65,10 +68,23 @@ def _replacements(tracer: Tracer) -> Iterator[tuple[Any, str, Any]]:
     if "torchvision.extension" in sys.modules:  # asks whether compiled kernels are there: a trace runs none of them
         yield sys.modules["torchvision.extension"], "_has_ops", _yes
     yield torch, "vmap", vmapping(tracer)
+    for module in (torch, torch.functional):
+        yield module, "broadcast_shapes", _broadcasting(tracer)
     yield torch, "cond", branching(tracer)
     yield torch, "while_loop", looping(tracer)
     yield torch.autograd.Function, "apply", classmethod(applying(tracer, vars(torch.autograd.Function)["apply"].__func__))
     yield torch.nn.Module, "__call__", _calling(tracer, torch.nn.Module.__call__)
+
+
+def _broadcasting(tracer: Tracer) -> Callable[..., torch.Size]:
+    """``torch.broadcast_shapes`` takes no tensor, so no mode sees it, and its own way asks a symbolic size for a SymNode."""
+
+    def broadcast_shapes(*shapes: Any) -> torch.Size:
+        listed = [s if isinstance(s, (tuple, list)) else (s,) for s in shapes]
+        sizes = [tuple([n.expr if isinstance(n, SymSize) else n for n in s]) for s in listed]
+        return torch.Size([tracer.as_int(n) for n in broadcast(tracer.scope, "broadcast_shapes", *sizes)])
+
+    return broadcast_shapes
 
 
 def _calling(tracer: Tracer, original_call: Any) -> Any:

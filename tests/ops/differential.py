@@ -96,6 +96,7 @@ def compare(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     inputs = tensors
     try:
         trace = _traced(call, leaves, tree, inputs, symbols=False)
+        _refuse_guesses(trace)
     except DataDependentError as error:
         # data that decide are given as constants, as a model that computes its own index tables has them
         inputs = [i for i in tensors if leaves[i].dtype.is_floating_point or leaves[i].dtype.is_complex]
@@ -113,6 +114,13 @@ def compare(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     return _against(expected, trace, {}, tensors, inputs) or _symbolic(
         call, leaves, tree, tensors, inputs, expected, slow, grow
     )
+
+
+def _refuse_guesses(trace: Trace) -> None:
+    """A number that is data and was taken for its default says nothing about these data."""
+    for a in trace.scope.assumptions:
+        if a.kind == "pin" and free_symbols(a.expr) & trace.scope.unbacked.by_name.keys():
+            raise DataDependentError(f"{a} is a guess")
 
 
 def _symbolic(

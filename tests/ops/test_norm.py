@@ -258,3 +258,19 @@ def test_refuses_as_torch(func, args) -> None:
 
 def test_symbolic_sizes_that_agree_assume_nothing() -> None:
     check(torch.layer_norm, T("B,H//2,2*W"), (N("H//2"), N("2*W")), T("H//2,2*W"))
+
+
+def test_batch_norm_with_update_is_that_of_training() -> None:
+    training = work(torch.native_batch_norm, X, C, C, C, C, True, 0.1, 1e-5)
+    assert work(aten._batch_norm_with_update.default, X, C, C, C, C, 0.1, 1e-5) == training
+
+
+def test_complex_numbers_have_a_root_mean_square_alone() -> None:
+    assert rule_result(torch.rms_norm, T("B,S", torch.complex64), (T("B,S").sizes()[1],))[0].dtype is torch.complex64
+    with pytest.raises(ShapeError, match="not defined"):
+        rule_result(torch.layer_norm, T("B,5", torch.complex64), (5,))
+
+
+def test_the_sizes_spelled_out_must_be_those_of_x() -> None:
+    with pytest.raises(ShapeError, match="HxW"):
+        rule_result(aten.native_group_norm.default, T("2,6,5"), T("6"), T("6"), 2, 6, 7, 3, 1e-5)

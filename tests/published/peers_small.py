@@ -41,10 +41,10 @@ class WithLoss(nn.Module):
         return self.loss(self.layer(x), y)
 
 
-# torchprofile's units beside multiply-accumulates: so many for each element of the result.
+# torchprofile 0.1.0, handlers.py: its units beside multiply-accumulates, so many for each element of the result.
 _PER_ELEMENT = {
     "batch_norm": 1, "layer_norm": 1, "group_norm": 1, "avg_pool2d": 1, "adaptive_avg_pool2d": 1, "leaky_relu": 1,
-    "grid_sampler": 4, "rms_norm": 1,
+    "grid_sampler": 4, "rms_norm": 1, "mul": 1, "mul_": 1,
 }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def _vit_flops() -> int:
 
 
 def _bert_linears() -> float:
-    """ptflops of the time counted linear layers, with their bias once a call, and no attention."""
+    """ptflops 0.6.7 (flops_counter.py) counts of it the linear layers, their bias once a call: no norm, no product."""
     model = build_hub("BertForSequenceClassification", "BertConfig", {})
     linears = [row for row in fxcount.analyze(model, input_ids="i64[2,128]").ops if row.op == "linear"]
     return round(sum([int(row.cost.macs) + int(row.output_shapes[0][-1]) for row in linears]) / 1e9, 2)
