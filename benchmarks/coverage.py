@@ -212,7 +212,7 @@ def page(results: list[Compared], full: bool) -> str:
     """COVERAGE.md."""
     aten, functions = aten_table(), callable_table()
     python, below = (sum((getattr(r, side) for r in results), Counter()) for side in ("python", "aten"))
-    agree = sum(not r.bad and r.name not in REFUSED for r in results)
+    agree = sum(not r.bad and r.python["agrees"] > 0 and r.name not in REFUSED for r in results)
     wrong = any(r.bad for r in results)
     command = "python benchmarks/coverage.py --write" + (" --full" if full else "")
     sections = [
@@ -228,6 +228,8 @@ def page(results: list[Compared], full: bool) -> str:
         f"{sum(r.grown for r in results)} | {python['data']} | {python['torch']} | {_wrong(python)} |\n"
         f"| as ATen ops | | {below.total()} | {below['agrees']} | - | {below['data']} | {below['torch']} | {_wrong(below)} |",
         "Refused, because a number the model asks for is data: " + _reasons(REFUSED) + ".",
+        "Not compared: " + ", ".join(f"`{r.name}`" for r in results if not r.python["agrees"] and r.name not in REFUSED)
+        + " (sparse, or no samples for the CPU).",
         "Not compared at other sizes, because their data fit one size: " + _reasons(NOT_GROWN) + ".",
         "Not compared as ATen ops: " + _reasons(ATEN_KNOWN) + ".",
         "Through the fallback: " + ", ".join(f"`{n}`" for n in sorted({n for r in results for n in r.slow})) + ".",

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import ShapeError
+from fxcount.errors import ShapeError, UncountedError
 from fxcount.ops.common import broadcast, promote, shape_text, wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.matmul import (
@@ -250,6 +250,16 @@ def _scaled_cost(
     return contraction(y.dtype, y.numel * x.shape[1], Scalars(mul=2 * y.numel) + added(y, bias))
 
 
+def _scaled_v2_cost(
+    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any, recipe_a: Any, swizzle_a: Any, scale_b: Any, recipe_b: Any,
+    swizzle_b: Any, bias: Any = None, *_: Any, **__: Any,
+) -> Work:  # fmt: skip
+    """As ``_scaled_mm`` where a recipe is one scale for each tensor (0) or for each row (1)."""
+    if {*recipe_a, *recipe_b} - {0, 1}:
+        raise UncountedError("_scaled_mm_v2: scales of blocks have no count", hint="scale whole tensors or rows")
+    return _scaled_cost(y, x, mat2, scale_a, scale_b, bias)
+
+
 def _int_mm_shape(scope: Scope, x: TensorFact, mat2: TensorFact) -> TensorFact:
     require_rank("_int_mm", x=(x, 2), mat2=(mat2, 2))
     if {x.dtype, mat2.dtype} != {torch.int8}:
@@ -270,5 +280,6 @@ OPS: tuple[Op, ...] = (
     op("cdist", "_cdist_forward", "_euclidean_dist", shape=_cdist_shape, cost=_cdist_cost),
     op("_grouped_mm", "transformers.grouped_mm_fallback", shape=grouped_shape, cost=grouped_cost),
     op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
+    op("_scaled_mm_v2", shape=_scaled_shape, cost=_scaled_v2_cost),
     op("_int_mm", shape=_int_mm_shape, cost=product_cost),
 )

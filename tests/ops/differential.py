@@ -91,8 +91,8 @@ def compare(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
         return Outcome("torch", "sparse or quantised operands")
     try:
         expected = _executed(call, leaves, tree, tensors)
-    except Exception as error:
-        return Outcome("torch", _short(error))
+    except _TorchRefusesError as refused:
+        return Outcome("torch", str(refused))
     inputs = tensors
     try:
         trace = _traced(call, leaves, tree, inputs, symbols=False)
@@ -144,14 +144,18 @@ def _symbolic(
         grown[position] = _grown(leaves[position], tuple(evaluate(s, values) for s in shape))
     try:
         expected = _executed(call, grown, tree, tensors)
-    except torch.linalg.LinAlgError:  # repeated rows make singular matrices
-        return Outcome("agrees", slow=slow)
-    except Exception as error:
-        return Outcome("lenient", f"at {values}: {_short(error)}", slow=slow)
+    except _TorchRefusesError as refused:
+        if isinstance(refused.__cause__, torch.linalg.LinAlgError):  # grown matrices may be singular
+            return Outcome("agrees", slow=slow)
+        return Outcome("lenient", f"at {values}: {refused}", slow=slow)
     found = _against(expected, trace, values, tensors, inputs)
     if found is not None:
         return Outcome(found.kind, f"at {values} from {dict(hints)}: {found.detail}", slow=slow)
     return Outcome("agrees", grown=True, slow=slow)
+
+
+class _TorchRefusesError(Exception):
+    """torch itself does not run the call."""
 
 
 # -- torch's side -----------------------------------------------------------------------------------------------------
@@ -165,21 +169,29 @@ def _executed(call: Any, leaves: list[Any], tree: Any, tensors: list[int]) -> tu
     args, kwargs = pytree.tree_unflatten(fresh, tree)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = call(*args, **kwargs)
+        try:
+            result = call(*args, **kwargs)
+        except Exception as error:
+            raise _TorchRefusesError(_short(error)) from error
     storages = {t.untyped_storage()._cdata: i for i, t in reversed(list(enumerate(operands)))}
     found = []
     for leaf in pytree.tree_leaves(result):
         if isinstance(leaf, torch.Tensor):
             if leaf.layout is not torch.strided:
-                raise NotImplementedError(f"a result of layout {leaf.layout}")
+                raise _TorchRefusesError(f"a result of layout {leaf.layout}")
             of = storages.get(leaf.untyped_storage()._cdata)
             found.append(Seen.make(tuple(leaf.shape), leaf.dtype, tuple(leaf.stride()), of, leaf.requires_grad))
-    kept = [leaves[i] for i in tensors]  # batch_norm writes its running statistics without a new version
+    # batch_norm writes its running statistics without a new version
     written = frozenset(
-        i for i, (t, v, k) in enumerate(zip(operands, versions, kept))
-        if t._version != v or (t.shape == k.shape and not torch.equal(t.nan_to_num(), k.nan_to_num()))
+        i for i, (t, v, k) in enumerate(zip(operands, versions, [leaves[i] for i in tensors]))
+        if t._version != v or (t.shape == k.shape and not _same_bits(t, k))
     )
     return found, written
+
+
+def _same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
+    rows = [torch.empty(t.numel(), dtype=t.dtype).copy_(t.detach().resolve_conj().resolve_neg().flatten()) for t in (a, b)]
+    return torch.equal(*(row.view(torch.uint8) for row in rows))
 
 
 def copied(tensor: torch.Tensor) -> torch.Tensor:

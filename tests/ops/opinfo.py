@@ -13,14 +13,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.ops.differential import copied
 
-__all__ = ["ATEN_KNOWN", "NOT_GROWN", "REFUSED", "Sample", "aten_calls", "dtypes_of", "full_name", "infos", "samples"]
+__all__ = [
+    "ATEN_KNOWN", "NOT_GROWN", "NOT_RUN", "REFUSED", "Sample", "aten_calls", "dtypes_of", "full_name", "infos", "samples",
+]  # fmt: skip
 
-# Operators, and why fxcount refuses them, why their data hold at one size only, how their ATen ops are known to differ.
+# Operators, and why fxcount refuses them, why they cannot be run as they are, why their data hold at one size only; ATen ops,
+# and how they are known to differ.
 REFUSED = {
     "allclose": "its result is data",
     "equal": "its result is data",
     "item": "its result is data",
     "nn.functional.gaussian_nll_loss": "asks whether a variance is negative",
+}
+NOT_RUN = {
+    "as_strided.partial_views": "views of more memory than a copy has",
+    "sparse.mm.reduce": "sparse tensors",
+    "sparse.sampled_addmm": "sparse tensors",
+    "to_sparse": "sparse tensors",
 }
 NOT_GROWN = {
     "_segment_reduce.lengths": "lengths add up to a size",

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fxcount.errors import ShapeError
+from fxcount.errors import ShapeError, UncountedError
 from fxcount.ops import matmul, products
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
@@ -91,7 +91,7 @@ VECTORS = [  # torch's counter knows matrices only
     call(torch.mm, T("N,K", i64), T("K,M", i64)),
     call(torch._int_mm, T("32,32", i8), T("32,64", i8)),
 ]
-NAMES = ["chain_matmul", "_cdist_forward", "_euclidean_dist", "_scaled_mm", "transformers.grouped_mm_fallback"]
+NAMES = ["chain_matmul", "_cdist_forward", "_euclidean_dist", "_scaled_mm", "_scaled_mm_v2", "transformers.grouped_mm_fallback"]
 
 
 @pytest.mark.parametrize("case", PRODUCTS + VECTORS)
@@ -256,6 +256,11 @@ def test_scaled_product() -> None:
     assert work(aten._scaled_mm.default, *args) == {
         "macs": 32 * 64 * 16, "flops": 2 * 32 * 64 * 16 + 3 * 32 * 16, "transcendentals": 0,
     }  # fmt: skip
+    later = (*args[:2], [T("")], [0], [0], [T("")], [0], [0], *args[4:5], bf16)
+    assert rule_result(aten._scaled_mm_v2.default, *later)[0] == rule_result(aten._scaled_mm.default, *args)[0]
+    assert work(aten._scaled_mm_v2.default, *later) == work(aten._scaled_mm.default, *args)
+    with pytest.raises(UncountedError, match="blocks"):
+        work(aten._scaled_mm_v2.default, *args[:2], [T("")], [3], [0], [T("")], [0], [0], None, bf16)
 
 
 def test_complex_and_integer_work() -> None:
