@@ -250,12 +250,26 @@ def _scaled_cost(
     return contraction(y.dtype, y.numel * x.shape[1], Scalars(mul=2 * y.numel) + added(y, bias))
 
 
+def _codes(recipe: Any) -> list[int]:
+    return [int(getattr(kind, "value", kind)) for kind in recipe]
+
+
+def _scaled_v2_shape(
+    scope: Scope, x: TensorFact, mat2: TensorFact, scale_a: Any, recipe_a: Any, swizzle_a: Any, scale_b: Any, recipe_b: Any,
+    *args: Any, **kwargs: Any,
+) -> TensorFact:  # fmt: skip
+    for scales, recipe, n in ((scale_a, recipe_a, x.shape[0]), (scale_b, recipe_b, mat2.shape[1])):
+        if _codes(recipe) == [1]:
+            require(scope, scales[0].numel, n, "scaled_mm: a scale for each row", scales[0].shape, x.shape, mat2.shape)
+    return _scaled_shape(scope, x, mat2, *args, **kwargs)
+
+
 def _scaled_v2_cost(
     y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any, recipe_a: Any, swizzle_a: Any, scale_b: Any, recipe_b: Any,
     swizzle_b: Any, bias: Any = None, *_: Any, **__: Any,
 ) -> Work:  # fmt: skip
     """As ``_scaled_mm`` where a recipe is one scale for each tensor (0) or for each row (1)."""
-    if {*recipe_a, *recipe_b} - {0, 1}:
+    if {*_codes(recipe_a), *_codes(recipe_b)} - {0, 1}:
         raise UncountedError("_scaled_mm_v2: scales of blocks have no count", hint="scale whole tensors or rows")
     return _scaled_cost(y, x, mat2, scale_a, scale_b, bias)
 
@@ -280,6 +294,6 @@ OPS: tuple[Op, ...] = (
     op("cdist", "_cdist_forward", "_euclidean_dist", shape=_cdist_shape, cost=_cdist_cost),
     op("_grouped_mm", "transformers.grouped_mm_fallback", shape=grouped_shape, cost=grouped_cost),
     op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
-    op("_scaled_mm_v2", shape=_scaled_shape, cost=_scaled_v2_cost),
+    op("_scaled_mm_v2", shape=_scaled_v2_shape, cost=_scaled_v2_cost),
     op("_int_mm", shape=_int_mm_shape, cost=product_cost),
 )
