@@ -43,12 +43,15 @@ class TimeLimit(Exception):
     """The tool ran longer than allowed."""
 
 
-def seconds(work: Callable[[], object], prepare: Callable[[], None] | None = None) -> float:
-    """Wall-clock seconds of one run. Not timed: ``prepare``, and collecting the garbage of earlier runs."""
+def seconds(work: Callable[[], object], prepare: Callable[[], None] | None = None, limit: float = 0.0) -> float:
+    """Wall-clock seconds of one run, of at most ``limit`` (0: no limit).
+
+    Neither timed nor limited: ``prepare``, and collecting the garbage of earlier runs.
+    """
     if prepare is not None:
         prepare()
     gc.collect()
-    with _quiet():
+    with _quiet(), _time_limit(limit):
         start = time.perf_counter()
         result = work()
         elapsed = time.perf_counter() - start
@@ -84,8 +87,7 @@ def _first_run(
 
         timing.device = device
         try:
-            with _time_limit(limit):
-                elapsed = seconds(work, tool.prepare)
+            elapsed = seconds(work, tool.prepare, limit)
         except Exception as error:
             timing.error = timing.error or type(error).__name__
             continue
@@ -111,7 +113,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _time_limit(limit: float) -> Iterator[None]:
-    """Raise TimeLimit after ``limit`` seconds, where the system has alarms.
+    """Raise TimeLimit after ``limit`` seconds (0: never), where the system has alarms.
 
     The alarm rings on every second: Python swallows an exception raised inside a callback of the garbage collector (some
     libraries install one), and a single alarm that falls there would be lost.
@@ -120,7 +122,7 @@ def _time_limit(limit: float) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise TimeLimit
 
-    if not hasattr(signal, "setitimer"):
+    if not limit or not hasattr(signal, "setitimer"):
         yield
         return
     before = signal.signal(signal.SIGALRM, ring)
