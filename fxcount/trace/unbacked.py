@@ -6,7 +6,7 @@ number is used: the complement of a mask has the other elements, the classes of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +29,19 @@ ITEM: Op = op("item", shape=refused("item", "keep the value in a tensor"), cost=
 """The graph's record of ``x.item()``: its result is a symbol."""
 
 
+def _known_items(operands: list[StandIn]) -> Iterator[tuple[int, Size]]:
+    """The one element of tensors without dimensions that have known data, or hold a symbolic size."""
+    for o in operands:
+        if not o._value.fact.shape and o._value.fact.dtype in _INTEGERS:
+            table = o.__dict__.get("_symbols")
+            if table is not None:
+                element = table.item()
+                yield o._value.index, element if isinstance(element, int) else element.expr
+            elif o._known is not None and o._storage.constant:
+                o._tracer.note_data((o,))
+                yield o._value.index, int(o._known)
+
+
 _INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
 
 
@@ -43,7 +56,7 @@ class Numbers:
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
         self._true: dict[int, Size] = {}  # index of a value -> how many of its elements are true
-        self._items: dict[int, Size] = {}  # index of a value -> the symbol of its one element
+        self._items: dict[int, Size] = {}  # index of a value -> its one element: a symbol, or what is known of it
         self._classes: dict[int, list[Size]] = {}  # index of a one_hot call -> rows of the classes met so far
 
     # -- calls --------------------------------------------------------------------------------------------------------
@@ -52,6 +65,7 @@ class Numbers:
     ) -> Signature:
         """The signature of a call whose plain shape rule raised ``error``, or that error. Never memoised."""
         tracer = self.tracer
+        self._items.update(_known_items(operands))
         facts = tuple([facts_of_arguments(a) for a in args])
         named = {k: facts_of_arguments(v) for k, v in kwargs.items()}
         if entry is ITEM:

@@ -22,7 +22,8 @@ class Pyramid(nn.Module):
         maps = [p.reshape(*p.shape[:2], h, w) for p, (h, w) in zip(pieces, shapes)]
         halves = (shapes.float() / 2).ceil().long()
         rows = (shapes[:, 0] * shapes[:, 1]).sum()
-        return *maps, torch.zeros(starts[1].item(), 3), torch.zeros(halves[0, 1].item()), torch.zeros(rows.item())
+        ones = torch.arange(shapes[0, 0], shapes[0, 0] + 3)  # sizes that are tensors themselves
+        return *maps, torch.zeros(starts[1].item(), 3), torch.zeros(halves[0, 1].item()), torch.zeros(rows.item()), ones
 
 
 class Ratios(nn.Module):
