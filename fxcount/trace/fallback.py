@@ -17,7 +17,7 @@ from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.common import facts_in
 from fxcount.ops.registry import Count, Unknown
 from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
-from fxcount.trace.arithmetic import ARITHMETIC
+from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 
 __all__ = ["fake_call", "record_unknown"]
 
@@ -141,7 +141,7 @@ def _as_symint(size: Size, symbols: dict[str, Any]) -> Any:
         elif op == "int":
             results.append(int(a))
         else:
-            results.append(ARITHMETIC[op](*[results[i] for i in (a, b) if i is not None]))
+            results.append(ARITHMETIC[op](*operands_of(op, a, b, results)))
     return results[-1]
 
 

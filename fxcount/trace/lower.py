@@ -21,7 +21,7 @@ import torch.fx
 
 from fxcount.errors import UnsupportedError
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
-from fxcount.trace.arithmetic import ARITHMETIC
+from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 from fxcount.trace.outputs import Opaque
 from fxcount.trace.tape import Call, Quotient, Trace, Value
 
@@ -108,8 +108,7 @@ class _Lowering:
             elif op == "sym":
                 results.append(self._symbol(a))
             else:
-                operands = tuple(results[i] for i in (a, b) if i is not None)
-                results.append(self._arithmetic(ARITHMETIC[op], operands))
+                results.append(self._arithmetic(ARITHMETIC[op], operands_of(op, a, b, results)))
         self.sizes[size] = results[-1]
         return results[-1]
 

@@ -32,7 +32,8 @@ class Ratios(nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         h, w = x.shape[-2:]
         grid = torch.linspace(0.5, h - 0.5, h) / h
-        return x * (h / w) + grid[:, None], torch.full((2,), w / 2), x.clamp(max=w / h)
+        squares = torch.zeros(h * h * w, 2)  # the rows of its size hold a power
+        return x * (h / w) + grid[:, None], torch.full((2,), w / 2), x.clamp(max=w / h), squares
 
 
 class Mask(nn.Module):
