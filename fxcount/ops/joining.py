@@ -14,7 +14,7 @@ from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import Count, Op, Zero, op
 from fxcount.ops.striding import channels_last_strides, strided
 from fxcount.ops.views import VIEW
-from fxcount.symbolic import Expr, Scope, Size, ceildiv, prod, sum_
+from fxcount.symbolic import Expr, Scope, Size, ceildiv, max_, prod, sum_
 
 __all__ = ["OPS"]
 
@@ -57,6 +57,20 @@ def stack(scope: Scope, tensors: Any, dim: int = 0) -> TensorFact:
             raise ShapeError(f"stack: shapes {' and '.join(shape_text(t.shape) for t in facts)} must be equal")
     d = wrap_dim(dim, first.ndim + 1)
     return TensorFact((*first.shape[:d], len(facts), *first.shape[d:]), promote(*facts), first.device)
+
+
+def pad_sequence(
+    scope: Scope, sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> TensorFact:
+    """Sequences (L_i, *rest) in one tensor as long as the longest, (N, L, *rest) or (L, N, *rest)."""
+    facts = list(sequences)
+    if not facts:
+        raise ShapeError("pad_sequence: expects at least one tensor")
+    first, longest = facts[0], max_(*[t.shape[0] for t in facts])
+    if not all(t.ndim == first.ndim and all(map(scope.same, t.shape[1:], first.shape[1:])) for t in facts[1:]):
+        raise ShapeError(f"pad_sequence: {' and '.join(shape_text(t.shape) for t in facts)} may differ in length only")
+    ends = (len(facts), longest) if batch_first else (longest, len(facts))
+    return TensorFact((*ends, *first.shape[1:]), promote(*facts), first.device)
 
 
 def _at_least(facts: list[TensorFact], ndim: int) -> list[TensorFact]:
@@ -281,6 +295,7 @@ OPS: tuple[Op, ...] = (
     op("unbind", shape=unbind, cost=VIEW),
     op("repeat", shape=repeat, cost=COPY, sizes_at=1),
     op("tile", shape=tile, cost=COPY, sizes_at=1),
+    op("pad_sequence", shape=pad_sequence, cost=COPY),
     op("repeat_interleave", shape=repeat_interleave, counted=repeat_interleave_counted, cost=COPY),
     op("flip", shape=flip, cost=COPY, sizes_at=1),
     op("fliplr", shape=fliplr, cost=COPY),

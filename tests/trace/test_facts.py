@@ -318,3 +318,19 @@ def test_states_the_model_returns_are_outputs_of_the_graph() -> None:
     for a, b in zip(found, [x * 2, *report.graph_module.state_dict().values(), torch.ones(3)], strict=True):
         torch.testing.assert_close(a, b)
     assert report.params.dead == 0
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_sequences_are_padded_to_the_longest(batch_first: bool) -> None:
+    class Pads(torch.nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+            return torch.nn.utils.rnn.pad_sequence([a, b, c], batch_first=batch_first, padding_value=2.0)
+
+    report = fxcount.analyze(Pads(), "P,5", "Q,5", "7,5")
+    (fact,) = (v.fact for v in report.trace.values_out())
+    assert not report.uncounted
+    for p, q in ((3, 11), (13, 2), (1, 2)):
+        inputs = torch.randn(p, 5), torch.randn(q, 5), torch.randn(7, 5)
+        theirs = Pads()(*inputs)
+        assert tuple(map(report.at(P=p, Q=q).size, fact.shape)) == tuple(theirs.shape)
+        assert torch.equal(report.graph_module(*inputs), theirs)
