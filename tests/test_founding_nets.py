@@ -3,40 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
 import fxcount
-
-
-def conv() -> nn.Conv2d:
-    return nn.Conv2d(1, 1, 3, stride=1, padding=1, bias=False)
-
-
-class Net(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = conv(), conv()
-
-
-class Both(Net):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv2(self.conv1(x))
-
-
-class Twice(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = conv()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv1(self.conv1(x))
-
-
-class Unused(Net):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv1(x)
-
+from benchmarks.founding import Both, Twice, Unused
 
 # One convolution: 9 multiply-accumulates for each of 512*512 results.
 ONE = 9 * 512 * 512

@@ -6,26 +6,51 @@ S query length, T key length, E embedding, D head dimension.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 import torch
 
-from fxcount.errors import ShapeError
-from fxcount.ops.fact import TensorFact
+from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.fact import Alias, TensorFact
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
+    "FIXED_NUMBER",
+    "SIZE_IS_DATA",
     "as_tuple",
     "broadcast",
     "facts_in",
+    "facts_of_result",
     "float_result",
     "promote",
+    "refused",
     "shape_text",
     "wrap_dim",
     "wrap_dims",
 ]
 
+SIZE_IS_DATA = "the size of the result depends on the values of a tensor"
+FIXED_NUMBER = "use torch.where(mask, x, other), multiply by the mask, or keep a fixed number (topk, nonzero_static)"
+
+
+def refused(name: str, hint: str = FIXED_NUMBER, why: str = SIZE_IS_DATA) -> Callable[..., NoReturn]:
+    """The shape rule of an op whose result, or whose result's size, is data."""
+
+    def rule(*_: Any, **__: Any) -> NoReturn:
+        raise DataDependentError(f"{name}: {why}", hint=hint)
+
+    return rule
+
+
+
+def facts_of_result(result: Any) -> Any:
+    """What a shape rule gave, with the facts of views in the place of their aliases."""
+    if isinstance(result, Alias):
+        return result.fact
+    if isinstance(result, (tuple, list)):
+        return type(result)(map(facts_of_result, result))
+    return result
 
 
 def shape_text(shape: Iterable[Size]) -> str:

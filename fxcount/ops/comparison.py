@@ -14,12 +14,12 @@ Raises:  ShapeError: operands do not broadcast, a mask is not boolean; DataDepen
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import broadcast, promote
+from fxcount.ops.common import broadcast, promote, refused
 from fxcount.ops.dynamic import index_columns, true_elements
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like, elementwise
@@ -27,7 +27,7 @@ from fxcount.ops.registry import CostRule, Count, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, is_arithmetic
 from fxcount.symbolic import Scope, Size
 
-__all__ = ["OPS", "data_dependent", "masked_fill", "where"]
+__all__ = ["OPS", "masked_fill", "where"]
 
 
 def _compare(name: str) -> ShapeRule:
@@ -70,15 +70,6 @@ def isclose(
     if x.dtype is not other.dtype:
         raise ShapeError(f"isclose: {x.dtype} and {other.dtype} did not match", hint="convert one operand")
     return elementwise(scope, "isclose", torch.bool, x, other)
-
-
-def data_dependent(name: str, hint: str) -> ShapeRule:
-    """Shape rule of an op whose result's shape, or whose Python result, depends on the values of tensors."""
-
-    def rule(scope: Scope, *_: Any, **__: Any) -> NoReturn:
-        raise DataDependentError(f"{name}: the result depends on the values of the tensor", hint=hint)
-
-    return rule
 
 
 def where(scope: Scope, condition: TensorFact, x: Any = None, other: Any = None) -> TensorFact:
@@ -151,6 +142,7 @@ _COMPARISONS = {
 }
 _TESTS = {"isnan": 1, "isinf": 2, "isposinf": 1, "isneginf": 1, "signbit": 1, "isreal": 1}
 _VALUE = "the answer is a Python bool that only the data can give; keep the comparison in tensors (torch.eq)"
+_IS_DATA = "the result depends on the values of the tensor"
 _SELECT = Zero("selects values, computes none", moves=True)
 
 OPS: tuple[Op, ...] = (
@@ -168,7 +160,7 @@ OPS: tuple[Op, ...] = (
     op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
     *(
-        op(name, shape=data_dependent(name, _VALUE), cost=_comparing(1), differentiable=False)
+        op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_comparing(1), differentiable=False)
         for name in ("equal", "allclose", "is_nonzero")
     ),
     op("where", shape=where, counted=where_true, cost=_SELECT, temporaries=_where_scalars),

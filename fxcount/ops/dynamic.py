@@ -12,27 +12,18 @@ Source:  ATen/native/TensorAdvancedIndexing.cpp (nonzero), Unique.cpp; torchvisi
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
-from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import broadcast, wrap_dim
+from fxcount.errors import ShapeError
+from fxcount.ops.common import broadcast, refused, wrap_dim
 from fxcount.ops.fact import TensorFact
-from fxcount.ops.registry import Count, Op, ShapeRule, Zero, op
+from fxcount.ops.registry import Count, Op, Zero, op
 from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, max_, min_, prod
 
-__all__ = ["OPS", "index_columns", "refused", "true_elements"]
-
-
-def refused(name: str, hint: str) -> ShapeRule:
-    """The plain rule of an op whose result's size depends on the values of tensors."""
-
-    def rule(scope: Scope, *_: Any, **__: Any) -> NoReturn:
-        raise DataDependentError(f"{name}: the size of the result depends on the values of a tensor", hint=hint)
-
-    return rule
+__all__ = ["OPS", "index_columns", "true_elements"]
 
 
 def true_elements(count: Count, mask: TensorFact, operand: int | None) -> Size:
@@ -117,15 +108,14 @@ def nms(scope: Scope, count: Count, dets: TensorFact, scores: TensorFact, iou_th
     return dets.new((count("kept", "the number of boxes that non-maximum suppression keeps", boxes, boxes),), torch.int64)
 
 
-_FIXED = "use torch.where(mask, x, other), multiply by the mask, or keep a fixed number (topk, nonzero_static)"
 _BINS = "pass a fixed number of bins or classes instead"
 _SEARCHING, _COPYING = Zero("a search", moves=True), Zero("copies elements", moves=True)
 _INTEGER, _SORTING = Zero("integer work", moves=True), Zero("the number of comparisons depends on the data", moves=True)
 
 OPS: tuple[Op, ...] = (
-    op("nonzero", shape=refused("nonzero", _FIXED), counted=nonzero, cost=_SEARCHING, differentiable=False),
-    op("argwhere", shape=refused("argwhere", _FIXED), counted=argwhere, cost=_SEARCHING, differentiable=False),
-    op("masked_select", shape=refused("masked_select", _FIXED), counted=masked_select, cost=_COPYING),
+    op("nonzero", shape=refused("nonzero"), counted=nonzero, cost=_SEARCHING, differentiable=False),
+    op("argwhere", shape=refused("argwhere"), counted=argwhere, cost=_SEARCHING, differentiable=False),
+    op("masked_select", shape=refused("masked_select"), counted=masked_select, cost=_COPYING),
     op("_unique2", shape=refused("unique", _BINS), counted=unique2, cost=_SORTING, differentiable=False),
     op("unique_dim", shape=refused("unique", _BINS), counted=unique_dim, cost=_SORTING, differentiable=False),
     op(

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.common import broadcast, facts_in, shape_text, wrap_dim
+from fxcount.ops.common import FIXED_NUMBER, SIZE_IS_DATA, broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.iterator import dense_like, iterator_strides
 from fxcount.ops.registry import Op, Zero, op
@@ -36,13 +36,6 @@ __all__ = ["MASKS", "OPS", "basic", "gathered_shape", "selected", "sliced"]
 _ENDLESS = 1 << 62  # ATen spells a missing end as the largest int64
 MASKS = (torch.bool, torch.uint8)
 _NESTED = (TensorFact, list, tuple, range, slice)
-
-
-def _data_dependent(what: str) -> DataDependentError:
-    return DataDependentError(
-        f"{what}: the size of the result depends on the values of a tensor",
-        hint="use torch.where(mask, x, other), multiply by the mask, or keep a fixed number (topk, nonzero_static)",
-    )
 
 
 # --- one dimension ---------------------------------------------------------------------------------------------------
@@ -119,7 +112,7 @@ def _as_tensor(index: Any, x: TensorFact) -> TensorFact | None:
     if isinstance(level, bool):
         flat = list(index)
         if len(shape) > 1:
-            raise _data_dependent("index by a nested list of booleans")
+            raise DataDependentError(f"index by a nested list of booleans: {SIZE_IS_DATA}", hint=FIXED_NUMBER)
         shape = [sum(flat)]
     elif facts_in(list(index)):
         shape += level.shape
@@ -199,7 +192,7 @@ def _gathered(scope: Scope, x: TensorFact, tensors: Sequence[TensorFact | None])
     """What tensors pick. Laid out by TensorIterator, for which ``x`` does not move along the dimensions indexed."""
     listed = [(d, t) for d, t in enumerate(tensors) if t is not None]
     if any(t.dtype in MASKS for _, t in listed):
-        raise _data_dependent("index by a mask")
+        raise DataDependentError(f"index by a mask: {SIZE_IS_DATA}", hint=FIXED_NUMBER)
     picked = broadcast(scope, "index", *(t.shape for _, t in listed))
     shape, before, after = gathered_shape(x, [d for d, _ in listed], picked)
     stride = x.stride()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fxcount.errors import UncountedError
-from fxcount.ops.common import facts_in
+from fxcount.ops.common import facts_in, facts_of_result
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.registry import Unknown, Zero
 from fxcount.symbolic import Size, sum_
@@ -107,7 +107,7 @@ def signature_cost(signature: Signature) -> CallCost:
     elif isinstance(op.cost, Unknown):
         raise UncountedError(f"{op.name} has no cost rule", hint=op.cost.hint)
     else:
-        facts = _facts(signature.result)
+        facts = facts_of_result(signature.result)
         work = op.cost(facts, *signature.args, **signature.kwargs)
     return _traffic(signature, work)
 
@@ -122,16 +122,6 @@ def _traffic(signature: Signature, work: Work) -> CallCost:
     if write is None:
         write = sum_([f.nbytes for f, alias in results if not alias or signature.op.inplace])
     return CallCost(work.macs, work.flops, work.transcendentals, read, write)
-
-
-def _facts(result: object) -> object:
-    if isinstance(result, Alias):
-        return result.fact
-    if isinstance(result, list):
-        return [_facts(r) for r in result]
-    if isinstance(result, tuple):
-        return tuple(_facts(r) for r in result)
-    return result
 
 
 def _results(result: object) -> Iterator[tuple[TensorFact, bool]]:

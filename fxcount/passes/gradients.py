@@ -19,9 +19,9 @@ from fxcount.errors import InputError
 from fxcount.trace.outputs import Opaque
 from fxcount.trace.tape import Call, Trace, Value, values_in
 
-__all__ = ["Path", "Reach", "chosen_outputs", "reach"]
+__all__ = ["ONE_TO_ONE", "READ_FOR_SHAPE", "Path", "Reach", "Recorded", "chosen_outputs", "reach"]
 
-_READ_FOR_SHAPE: Mapping[str, int] = {
+READ_FOR_SHAPE: Mapping[str, int] = {
     **dict.fromkeys(
         "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty "
         "new_full new_empty_strided new_tensor".split(), 0,
@@ -30,7 +30,7 @@ _READ_FOR_SHAPE: Mapping[str, int] = {
 }  # fmt: skip
 """Ops that ask one operand, at this position, for nothing but its shape, dtype or device."""
 
-_ONE_TO_ONE = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"})
+ONE_TO_ONE = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"})
 """Ops that make of each operand one result, without regard to the others."""
 
 GRADIENT, DATA, SHAPE = range(3)
@@ -52,7 +52,7 @@ class Reach:
     def __init__(self, trace: Trace, targets: Sequence[Value]) -> None:
         self._trace = trace
         self._targets = targets
-        self._recorded = _Recorded(trace)
+        self._recorded = Recorded(trace)
         self._met = _gradient_walk(trace, targets, self._recorded)
         parameters = [s.value for s in trace.states if s.value.origin == "parameter"]
         self.gradient = frozenset([v.name for v in parameters if v.index in self._met])
@@ -71,14 +71,14 @@ class Reach:
         """Whether the state ``name``, first used by call ``first``, is read ``within`` so many calls by one that a gradient
         passes, itself or what is computed from it: then its data reach the outputs. ``False`` leaves that open."""
         calls = self._trace.calls
-        if first < len(calls) and calls[first].op.name not in _READ_FOR_SHAPE:
+        if first < len(calls) and calls[first].op.name not in READ_FOR_SHAPE:
             for v in calls[first].outputs:
                 if v.index in self._met:
                     return True
         carried = {self._states[name]} if name in self._states else set()
         for call in calls[first : first + within]:
             for i, o in enumerate(call.operands):
-                if o.index in carried and _READ_FOR_SHAPE.get(call.op.name) != i:
+                if o.index in carried and READ_FOR_SHAPE.get(call.op.name) != i:
                     if any([v.index in self._met for v in call.outputs]):
                         return True
                     carried.update([v.index for v in call.outputs])
@@ -96,7 +96,7 @@ def reach(trace: Trace, outputs: Iterable[Value] | None = None) -> Reach:
     return Reach(trace, list(trace.values_out() if outputs is None else outputs))
 
 
-class _Recorded:
+class Recorded:
     """Which calls autograd would record, and which values have a history, writes through views included."""
 
     def __init__(self, trace: Trace) -> None:
@@ -140,13 +140,13 @@ class _Recorded:
             hot.clear()  # what is written and not viewed is known by its latest value
 
 
-def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) -> set[int]:
+def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: Recorded) -> set[int]:
     """Indices of the values that get a gradient."""
     node, inner = recorded.node, recorded.inner
     of, has_history = recorded.of, recorded.has_history
     tracked = bool(recorded.hot)
     plain = not tracked and not inner
-    selective = {id(s) for s in trace.signatures if s.op.name in _READ_FOR_SHAPE or s.op.name in _ONE_TO_ONE}
+    selective = {id(s) for s in trace.signatures if s.op.name in READ_FOR_SHAPE or s.op.name in ONE_TO_ONE}
     needed: set[int] = set()
     families: set[int] = set()
 
@@ -179,15 +179,15 @@ def _with_gradient(call: Call, needed: set[int]) -> Sequence[Value]:
     """The operands a recorded call passes a gradient to."""
     operands = call.operands
     name = call.signature.op.name
-    if name in _READ_FOR_SHAPE:
-        skipped = _READ_FOR_SHAPE[name]
+    if name in READ_FOR_SHAPE:
+        skipped = READ_FOR_SHAPE[name]
         return [o for i, o in enumerate(operands) if i != skipped]
-    if name in _ONE_TO_ONE and len(call.outputs) == len(operands):
+    if name in ONE_TO_ONE and len(call.outputs) == len(operands):
         return [o for o, v in zip(operands, call.outputs) if v.index in needed]
     return operands
 
 
-def _data_walk(trace: Trace, targets: Iterable[Value], recorded: _Recorded) -> dict[int, Path]:
+def _data_walk(trace: Trace, targets: Iterable[Value], recorded: Recorded) -> dict[int, Path]:
     """The best path of every value that reaches the targets."""
     values: dict[int, Path] = {}
     storages: dict[int, Path] = {}
@@ -219,7 +219,7 @@ def _level(path: Path) -> int:
     return path.level
 
 
-def _reads(call: Call, recorded: _Recorded, needed: Mapping[int, Path]) -> Iterator[tuple[Value, int]]:
+def _reads(call: Call, recorded: Recorded, needed: Mapping[int, Path]) -> Iterator[tuple[Value, int]]:
     """Each operand with the most that this call lets through of it."""
     asked = [v for v in call.outputs if call.mutated or v.index in needed]
     through = GRADIENT if recorded.node[call.index] and any(recorded.has_history(v) for v in asked) else DATA
@@ -229,9 +229,9 @@ def _reads(call: Call, recorded: _Recorded, needed: Mapping[int, Path]) -> Itera
         through = DATA
     name = call.signature.op.name
     for i, operand in enumerate(call.operands):
-        if _READ_FOR_SHAPE.get(name) == i:
+        if READ_FOR_SHAPE.get(name) == i:
             yield operand, SHAPE
-        elif name not in _ONE_TO_ONE or len(call.outputs) != len(call.operands) or call.outputs[i].index in needed:
+        elif name not in ONE_TO_ONE or len(call.outputs) != len(call.operands) or call.outputs[i].index in needed:
             yield operand, through
 
 

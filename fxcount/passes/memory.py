@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fxcount.ops.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Scope, Size, dominates, evaluate, max_, sum_
 from fxcount.trace.tape import Trace
@@ -101,9 +102,7 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
     by_signature: dict[int, Size] = {}
     for s in trace.signatures:
         if s.op.temporaries is not None:
-            from fxcount.passes.cost import _facts
-
-            extra: Size = s.op.temporaries(_facts(s.result), *s.args, **s.kwargs)
+            extra: Size = s.op.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
             if extra != 0:
                 by_signature[id(s)] = extra
     if not by_signature:

@@ -21,7 +21,7 @@ from fxcount.symbolic.sympy_ import from_sympy, to_sympy
 from fxcount.symbolic.symratio import SymRatio
 from fxcount.symbolic.text import to_latex, to_text
 from fxcount.symbolic.unbacked import BRANCH, Unbacked, UnbackedSizes, is_data_dependent
-from fxcount.symbolic.values import evaluate, free_symbols
+from fxcount.symbolic.values import evaluate, free_symbols, name_of
 from fxcount.symbolic.zero import is_zero
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "max_",
     "min_",
     "mod",
+    "name_of",
     "parse",
     "prod",
     "substitute",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fxcount.errors import InputError
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.expr import Expr, Size, sum_, symbol
-from fxcount.symbolic.values import evaluate, free_symbols
+from fxcount.symbolic.values import evaluate, free_symbols, name_of
 
 if TYPE_CHECKING:
     from fxcount.symbolic.scope import Scope
@@ -94,27 +94,30 @@ class UnbackedSizes:
 
         Their hints become equal shares: the sizes of groups (rows of each expert, words of each line) that data decide.
         """
-        names = [found.name for found in self.found_in(sizes)]
-        plain = [symbol(name) for name in names] == list(sizes) and len(set(names)) == len(sizes) > 0
-        if not plain or any(name in self.given for name in names):
+        names = [name for name in map(name_of, sizes) if name is not None and self._is_open(name)]
+        if not names or len(set(names)) != len(sizes):
             return
         share = total // len(sizes)
         for name in names:
-            rest = total - sum_(sizes[:-1]) if name == names[-1] else share
-            self.by_name[name] = replace(self.by_name[name], default=rest, most=total)
-            self.scope.rehint(name, max(1, self.scope.hint(rest)))
+            self._redefine(name, total - sum_(sizes[:-1]) if name == names[-1] else share, most=total)
         self.scope.learn_equal(sum_(sizes), total, reason)
 
     def settle(self, size: Size, value: Size, reason: str) -> None:
         """Declare that a size that was taken at its default is ``value``: the model could not run otherwise."""
-        if not self.by_name or type(size) is not Expr:
+        name = name_of(size) if self.by_name else None
+        if name is None or not self._is_open(name) or self.concern(value):
             return
-        (name, *others) = sorted(free_symbols(size)) or ("",)
-        open_ = name in self.by_name and not others and size == symbol(name) and name not in self.given
-        if open_ and not self.concern(value) and self.scope.hint(size) != self.scope.hint(value):
-            self.by_name[name] = replace(self.by_name[name], default=value)
-            self.scope.rehint(name, max(1, self.scope.hint(value)))
+        if self.scope.hint(size) != self.scope.hint(value):
+            self._redefine(name, value, most=self.by_name[name].most)
             self.scope.learn_equal(size, value, reason)
+
+    def _is_open(self, name: str) -> bool:
+        """Whether it is one of these symbols, and the user has not said what it is."""
+        return name in self.by_name and self.given.keys().isdisjoint({name, name.rpartition("_")[0]})
+
+    def _redefine(self, name: str, default: Size, most: Size | None) -> None:
+        self.by_name[name] = replace(self.by_name[name], default=default, most=most)
+        self.scope.rehint(name, max(1, self.scope.hint(default)))
 
     def concern(self, size: Size) -> bool:
         """Whether any of these symbols occurs in the size."""

@@ -22,6 +22,19 @@ def free_symbols(size: Size) -> frozenset[str]:
     return _free_symbols(size) if isinstance(size, Expr) else frozenset()
 
 
+def name_of(size: Size) -> str | None:
+    """The name of a size that is one symbol and nothing else.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> name_of(symbol("B")), name_of(2 * symbol("B")), name_of(7)
+    ('B', None, None)
+    """
+    if not isinstance(size, Expr) or len(size.terms) != 1:
+        return None
+    ((factors, coefficient),) = size.terms.items()
+    return factors[0] if coefficient == 1 and len(factors) == 1 and isinstance(factors[0], str) else None
+
+
 @lru_cache(MEMO)
 def _free_symbols(size: Expr) -> frozenset[str]:
     names: set[str] = set()

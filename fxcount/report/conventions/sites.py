@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from types import CodeType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Literal
 
-from fxcount.ops.common import facts_in
-from fxcount.ops.fact import Alias, TensorFact
+from fxcount.ops.common import facts_in, facts_of_result
+from fxcount.ops.fact import TensorFact
 from fxcount.passes.cost import Costs
 from fxcount.report.conventions.convention import Evaluate, Item
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Trace
 
-__all__ = ["Counted", "OpRule", "Site", "from_ops", "site_of"]
+__all__ = ["Counted", "OpRule", "Site", "called_as", "from_ops", "site_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ OpRule = Callable[[Site], Counted | None]
 def site_of(call: Call, costs: Costs) -> Site:
     """The call as rules see it."""
     s = call.signature
-    return Site(s.op.name, _facts(s.result), s.args, s.kwargs, costs.of(call).macs, _called(call))
+    return Site(s.op.name, facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, called_as(call))
 
 
 def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterator[Item]:
@@ -83,7 +83,7 @@ def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterato
         rule = rules.get(name)
         if rule is None:
             continue
-        key = (id(call.signature), _called(call))
+        key = (id(call.signature), called_as(call))
         if key not in known:
             known[key] = rule(site_of(call, costs))
         counted = known[key]
@@ -91,7 +91,7 @@ def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterato
             yield Item(name, range(call.index, call.index + 1), counted.count, counted.rule, counted.numeric)
 
 
-def _called(call: Call) -> Literal["function", "method", "operator"]:
+def called_as(call: Call) -> Literal["function", "method", "operator"]:
     """Operators reach torch as the method of their name; the instruction in the model's code tells them apart."""
     if not isinstance(call.func, (MethodDescriptorType, WrapperDescriptorType)):
         return "function"
@@ -103,11 +103,3 @@ def _called(call: Call) -> Literal["function", "method", "operator"]:
 @functools.lru_cache(maxsize=4096)
 def _instruction(code: CodeType, position: int) -> str:
     return dis.opname[code.co_code[position]]
-
-
-def _facts(result: object) -> object:
-    if isinstance(result, Alias):
-        return result.fact
-    if isinstance(result, (tuple, list)):
-        return tuple(_facts(r) for r in result)
-    return result

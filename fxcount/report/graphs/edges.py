@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fxcount.passes.gradients import _READ_FOR_SHAPE, _Recorded
+from fxcount.passes.gradients import READ_FOR_SHAPE, Recorded
 from fxcount.passes.uses import arguments_of
 from fxcount.report.graphs.nodes import Attributes, Plain, declared_id, keeps_apart, tensor_attributes
 from fxcount.report.graphs.outputs import named_outputs
@@ -49,7 +49,7 @@ class _Flow:
     def __init__(self, trace: Trace, plain: Plain) -> None:
         self.trace = trace
         self.plain = plain
-        self.recorded = _Recorded(trace)
+        self.recorded = Recorded(trace)
         self.origin: dict[int, str] = {}  # index of a value -> node it comes from
         self.owner: dict[int, str] = {}  # storage -> node that brought it
         self.writer: dict[int, str] = {}  # storage -> op that wrote to it last
@@ -86,7 +86,7 @@ class _Flow:
         node = f"op:{call.index}"
         recorded = self.recorded
         passes = recorded.node[call.index] and not any([v.index in recorded.inner for v in call.outputs])
-        only_shape = _READ_FOR_SHAPE.get(call.op.name)
+        only_shape = READ_FOR_SHAPE.get(call.op.name)
         writes: dict[str, bool] = {}
         names = self._names.get(id(call.signature))
         if names is None:  # calls of one signature have the same arguments

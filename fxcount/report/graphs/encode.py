@@ -12,10 +12,11 @@ from collections.abc import Iterable
 import torch
 
 from fxcount.ops import REGISTRY, Op
+from fxcount.ops.common import facts_of_result
 from fxcount.ops.fact import TensorFact
 from fxcount.ops.registry import Unknown, Zero
-from fxcount.passes.cost import CallCost, Costs, _facts
-from fxcount.report.conventions.sites import _called
+from fxcount.passes.cost import CallCost, Costs
+from fxcount.report.conventions.sites import called_as
 from fxcount.report.graphs.codec import Encoder, Plain, size_text
 from fxcount.report.report import Report
 from fxcount.symbolic import Scope, Size
@@ -198,7 +199,7 @@ def _signature(s: Signature, op: int, cost: CallCost, uncounted: bool, encoder: 
         "uncounted": uncounted,
     }  # fmt: skip
     if rule is not None:
-        row["temporary_bytes"] = size_text(rule(_facts(s.result), *s.args, **s.kwargs))
+        row["temporary_bytes"] = size_text(rule(facts_of_result(s.result), *s.args, **s.kwargs))
     return row
 
 
@@ -208,7 +209,7 @@ def _sizes(sizes: Iterable[Size | None]) -> list[int | str | None]:
 
 def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> Plain:
     return {
-        "signature": signature, "function": getattr(c.func, "__name__", c.op.name), "written": _called(c),
+        "signature": signature, "function": getattr(c.func, "__name__", c.op.name), "written": called_as(c),
         "module": c.module, "source": places.row(c.source), "args": encoder.tree(c.args), "kwargs": encoder.tree(c.kwargs),
         "operands": [encoder.value(v) for v in c.operands], "outputs": [encoder.value(v) for v in c.outputs],
         "result": encoder.tree(c.result), "mutated": list(c.mutated), "grad_enabled": c.grad_enabled,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fxcount.passes.cost import CallCost
-from fxcount.passes.gradients import _ONE_TO_ONE as ONE_TO_ONE
+from fxcount.passes.gradients import ONE_TO_ONE
 from fxcount.report.graphs.codec import size_text
 from fxcount.report.graphs.outputs import named_outputs
 from fxcount.report.report import Report

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxcount.errors import InputError
-from fxcount.symbolic import Expr, Size, free_symbols
+from fxcount.symbolic import Expr, Size, name_of
 from fxcount.trace.frontends.program import Program
 from fxcount.trace.specs import InputSpec
 
@@ -46,10 +46,10 @@ def _replace(program: Program, given: Sequence[Any], specialised: bool = False) 
             shape = tuple([b if isinstance(a, int) else a for a, b in zip(mine.shape, spec.shape, strict=True)])
             mine = InputSpec(shape, mine.dtype, mine.device)
         _match(name, mine, spec, became, strict=not specialised)
-    names = {ours: _name(size) for ours, size in became.items()}
+    names = {ours: name_of(size) for ours, size in became.items()}
     program.hints = {n: program.hints[ours] for ours, n in names.items() if n and ours in program.hints}
     program.bounds = {n: program.bounds[ours] for ours, n in names.items() if n and ours in program.bounds}
-    program.bound = {k: became.get(_name(v) or "", v) if isinstance(v, Expr) else v for k, v in program.bound.items()}
+    program.bound = {k: became.get(name_of(v) or "", v) if isinstance(v, Expr) else v for k, v in program.bound.items()}
     program.inputs = {
         name: dataclasses.replace(spec, dtype=spec.dtype or mine.dtype, device=spec.device or mine.device)
         for (name, mine), spec in zip(own.items(), specs, strict=True)
@@ -66,15 +66,9 @@ def _match(name: str, mine: InputSpec, given: InputSpec, became: dict[str, Size]
                 f"size {dim} of the graph's input {name} is {size}, not {theirs}",
                 hint="export the model again with this size dynamic",
             )
-        symbol = _name(size)
+        symbol = name_of(size)
         if symbol and became.setdefault(symbol, theirs) != theirs and strict:
             raise InputError(
                 f"size {dim} of the graph's input {name} is {theirs}, but elsewhere {became[symbol]}",
                 hint="the graph was made for equal sizes there",
             )
-
-
-def _name(size: Size) -> str | None:
-    """The symbol's name if the size is just that."""
-    names = list(free_symbols(size))
-    return names[0] if len(names) == 1 and isinstance(size, Expr) and size.terms == {(names[0],): 1} else None
