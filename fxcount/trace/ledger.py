@@ -159,20 +159,18 @@ class Ledger:
         return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
 
     def scalar(self, x: StandIn, what: str) -> Any:
-        table = x.__dict__.get("_symbols")
-        if table is not None:
-            return table.item()
+        if x.table is not None:
+            return x.table.item()
         if x._known is not None and x._storage.constant:
             self.note_data((x,))
             return x._known.item()
-        dtype = x._value.fact.dtype
-        fill = x.__dict__.get("_fill")
-        if fill is not None and x._value.fact.numel == 1:
-            return fill.item()
+        if x.fill is not None and x._value.fact.numel == 1:
+            return x.fill.item()
         if what == "a bool" and BRANCH in self.scope.unbacked.given:
             taken = bool(self.scope.unbacked.given[BRANCH])
             self._note(f"a decision on data at {self.where()} was taken as {taken}")
             return taken
+        dtype = x._value.fact.dtype
         if what != "a bool" and dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
             return self.read_item(x)
         self.fail_on_data(x, what)

@@ -48,7 +48,7 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
     if symbolic:
         made._known = None
         made._storage.constant = False
-        made._symbols = as_table(data)
+        made.note(table=as_table(data))
         tracer.tables = True
     else:
         made._known = known

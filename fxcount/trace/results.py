@@ -66,8 +66,7 @@ class Results(Ledger):
         )  # fmt: skip
         self._counter += 1
         target._value = value
-        for data in ("_symbols", "_fill"):
-            target.__dict__.pop(data, None)
+        storage.writes += 1
         call.outputs = (value,)
         call.mutated = (storage.index,)
         return target
@@ -84,5 +83,6 @@ class Results(Ledger):
             if isinstance(a, torch.Tensor):
                 storage = (a if isinstance(a, StandIn) else self.state(a))._storage
                 storage.constant = False
+                storage.writes += 1
                 written.append(storage.index)
         call.mutated = tuple(written)

@@ -60,7 +60,7 @@ def follow(entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any] | None, resu
     tables = made if isinstance(made, list) else [made]
     for stand_in, table in zip(results, tables):
         if type(stand_in) is StandIn and table.shape == tuple(stand_in._value.fact.shape) and table.size <= MAX_ELEMENTS:
-            stand_in._symbols = table
+            stand_in.note(table=table)
 
 
 class _Unknown(Exception):
@@ -69,15 +69,14 @@ class _Unknown(Exception):
 
 def _is_symbolic(a: Any) -> bool:
     if type(a) is StandIn:
-        return "_symbols" in a.__dict__
+        return a.table is not None
     return isinstance(a, (SymSize, SymRatio)) or (isinstance(a, (tuple, list)) and any(map(_is_symbolic, a)))
 
 
 def _cells(a: Any) -> Any:
     if type(a) is StandIn:
-        found = a.__dict__.get("_symbols")
-        if found is not None:
-            return found
+        if a.table is not None:
+            return a.table
         if a._known is None or not a._storage.constant or a._known.numel() > MAX_ELEMENTS:
             raise _Unknown
         return a._known.cpu().numpy().astype(object)

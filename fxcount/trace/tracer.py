@@ -23,7 +23,7 @@ from fxcount.trace.results import Results
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Call, Quotient, Signature, Value
-from fxcount.trace.unbacked import ITEM, Numbers
+from fxcount.trace.unbacked import ITEM, Numbers, numbers_in
 
 __all__ = ["Tracer"]
 
@@ -132,7 +132,7 @@ class Tracer(Results, TorchFunctionMode):
                 self.pass_on(result, operands)
             if self.tables:
                 tables.follow(entry, args, kwargs, result)
-            name = getattr(func, "__name__", "").partition(".")[0].strip("_")
+            name = fills.plain_name(func)
             if name in fills.MAKERS or (self.fills and name in fills.FOLLOWED):
                 self.fills |= fills.follow(name, func, args, kwargs, result)
             if type(result) is tuple:
@@ -224,7 +224,7 @@ class Tracer(Results, TorchFunctionMode):
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call did not bind
                 raise UnsupportedError(f"{entry.name}: {error}", where=self.where()) from error
-            if "TensorFact" in str(error):  # arithmetic on a size that is a tensor
+            if numbers_in((fact_args[1:], fact_kwargs)):  # arithmetic on a size that is a tensor
                 raise DataDependentError(f"{entry.name}: a size is a tensor", where=self.where()) from error
             raise
         if entry.inplace and isinstance(result, TensorFact):
@@ -259,9 +259,11 @@ class Tracer(Results, TorchFunctionMode):
                 return signature
         data = {o._value: o._known for o in operands if o._storage.constant and o._known is not None}
         try:
-            return self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
+            signature = self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
         except DataDependentError as error:
             return self.numbers.infer(entry, recorded, recorded_kwargs, operands, error)
+        self.note_data([o for o in operands if o._value in data])
+        return signature
 
     def _check_in_place(self, entry: Op, target: TensorFact, result: TensorFact) -> None:
         same = result.ndim == target.ndim and all(

@@ -6,14 +6,15 @@ number is used: the complement of a mask has the other elements, the classes of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fxcount.errors import DataDependentError
 from fxcount.ops import Op, Zero, op
-from fxcount.ops.dynamic import index_columns, refused
+from fxcount.ops.common import facts_in, refused
+from fxcount.ops.dynamic import index_columns
 from fxcount.ops.indexing import MASKS
 from fxcount.symbolic import Size, sum_
 from fxcount.trace.arguments import facts_of_arguments
@@ -23,31 +24,34 @@ from fxcount.trace.tape import Signature, Value
 if TYPE_CHECKING:
     from fxcount.trace.tracer import Tracer
 
-__all__ = ["ITEM", "Numbers"]
+__all__ = ["ITEM", "Numbers", "numbers_in"]
 
-ITEM: Op = op("item", shape=refused("item", "keep the value in a tensor"), cost=Zero("reads one element"), differentiable=False)
+ITEM: Op = op(
+    "item", shape=refused("item", "keep the value in a tensor"), cost=Zero("reads one element"), differentiable=False
+)  # fmt: skip
 """The graph's record of ``x.item()``: its result is a symbol."""
+
+_INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
+_ROWS = "the rows of one class of a one-hot tensor"
+_ONE_CLASS = "each row of a one-hot tensor has one class"
+_INDEXING = frozenset({"getitem", "setitem", "index", "index_put", "_index_put_impl"})
 
 
 def _known_items(operands: list[StandIn]) -> Iterator[tuple[int, Size]]:
     """The one element of tensors without dimensions that have known data, or hold a symbolic size."""
     for o in operands:
         if not o._value.fact.shape and o._value.fact.dtype in _INTEGERS:
-            table = o.__dict__.get("_symbols")
-            if table is not None:
-                element = table.item()
+            if o.table is not None:
+                element = o.table.item()
                 yield o._value.index, element if isinstance(element, int) else element.expr
             elif o._known is not None and o._storage.constant:
                 o._tracer.note_data((o,))
                 yield o._value.index, int(o._known)
 
 
-_INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
-
-
-_ROWS = "the rows of one class of a one-hot tensor"
-_ONE_CLASS = "each row of a one-hot tensor has one class"
-_INDEXING = frozenset({"getitem", "setitem", "index", "index_put", "_index_put_impl"})
+def numbers_in(arguments: Iterable[Any]) -> bool:
+    """Whether an integer tensor without dimensions, which can stand for a size, is among the facts of these arguments."""
+    return any(not fact.shape and fact.dtype in _INTEGERS for fact in facts_in(arguments))
 
 
 class Numbers:

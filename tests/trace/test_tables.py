@@ -130,6 +130,32 @@ def test_a_tensor_written_in_place_is_no_longer_full_of_one_number() -> None:
         fxcount.analyze(Marks(), "B,3")
 
 
+@pytest.mark.parametrize("through_a_view", [True, False])
+def test_a_write_ends_what_is_known_of_all_views(through_a_view: bool) -> None:
+    class Marks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            mask = torch.zeros(x.shape[0], 3)
+            view = mask[1:]
+            written, asked = (view, mask) if through_a_view else (mask, view)
+            written.fill_(1)
+            return x.exp() if asked.any() else x
+
+    with pytest.raises(fxcount.DataDependentError):
+        fxcount.analyze(Marks(), "B,3")
+
+    class Sizes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes = torch.tensor([x.shape[0], x.shape[1]])
+            view = sizes[0]
+            written, asked = (view, sizes[0]) if through_a_view else (sizes, view)
+            written += 5
+            return torch.zeros(asked.item())
+
+    report = fxcount.analyze(Sizes(), "B,3")
+    assert [found.name for found in report.unbacked] == ["item_1"]  # no longer the batch
+    assert tuple(report.graph_module(torch.randn(4, 3)).shape) == (9,)
+
+
 def test_cond_takes_the_branch_that_runs() -> None:
     class Branches(nn.Module):
         def __init__(self) -> None:

@@ -278,6 +278,17 @@ def test_integers_given_with_their_data_are_read() -> None:
     assert grid.tolist() == [[2, 3], [5, 7]]
 
 
+def test_a_mask_given_with_its_data_is_counted_and_said() -> None:
+    class Picks(nn.Module):
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return x[:, mask].exp()
+
+    report = fxcount.analyze(Picks(), "B,4", torch.tensor([True, False, True, True]))
+    assert str(report.transcendentals) == "3*B"
+    (note,) = report.trace.notes
+    assert "the values of mask as given" in note
+
+
 def test_floating_data_are_never_read() -> None:
     class Asks(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
