@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import broadcast, facts_in, shape_text, wrap_dim
+from fxcount.ops.common import broadcast, facts_in, same_shape, shape_text, wrap_dim
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.indexing import MASKS, basic, gathered_shape, selected, sliced
 from fxcount.ops.iterator import dense_like
@@ -108,7 +108,7 @@ def _index_put_cost(
 
 def _embedded(scope: Scope, what: str, x: TensorFact, part: TensorFact, src: TensorFact) -> TensorFact:
     """``x`` with a part replaced."""
-    if src.ndim != part.ndim or not all(map(scope.same, src.shape, part.shape)):
+    if not same_shape(scope, src.shape, part.shape):
         raise ShapeError(f"{what}: src has shape {shape_text(src.shape)}, expected {shape_text(part.shape)}")
     return dense_like(x)
 

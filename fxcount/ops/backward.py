@@ -21,14 +21,15 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import float_result, shape_text
+from fxcount.ops.common import float_result, same_shape, shape_text
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.functions import per_element
 from fxcount.ops.iterator import dense_like, elementwise
 from fxcount.ops.reducing import reducing
 from fxcount.ops.registry import Op, ShapeRule, Unknown, op
 from fxcount.ops.scalars import Scalars
-from fxcount.symbolic import Scope, Size, prod
+from fxcount.ops.softmax import rows
+from fxcount.symbolic import Scope
 
 __all__ = ["LOSSES", "OPS", "POINTWISE"]
 
@@ -112,22 +113,17 @@ def prelu_backward(scope: Scope, g: TensorFact, x: TensorFact, weight: TensorFac
 
 
 def softmax_backward(scope: Scope, g: TensorFact, y: TensorFact, dim: int, dtype: torch.dtype) -> TensorFact:
-    if g.ndim != y.ndim or not all(map(scope.same, g.shape, y.shape)):
+    if not same_shape(scope, g.shape, y.shape):
         raise ShapeError(f"softmax: the gradient {shape_text(g.shape)} is for a result {shape_text(y.shape)}")
     return TensorFact(g.shape, dtype, g.device)
 
 
 def _softmax_cost(x: TensorFact, g: TensorFact, y: TensorFact, dim: int, dtype: torch.dtype) -> Work:
-    return Work(flops=4 * g.numel - _rows(g, dim))
-
-
-def _rows(g: TensorFact, dim: int) -> Size:
-    d = dim % max(g.ndim, 1)
-    return prod((*g.shape[:d], *g.shape[d + 1 :]))
+    return Work(flops=4 * g.numel - rows(g, dim))
 
 
 def _log_softmax_cost(x: TensorFact, g: TensorFact, y: TensorFact, dim: int, dtype: torch.dtype) -> Work:
-    return Work(flops=4 * g.numel - _rows(g, dim), transcendentals=g.numel)
+    return Work(flops=4 * g.numel - rows(g, dim), transcendentals=g.numel)
 
 
 # --- losses: g is one number, or one for each element ----------------------------------------------------------------

@@ -27,14 +27,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxcount.ops.batchnorm import given
-from fxcount.ops.conv import channels_last_strides, is_channels_last
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.iterator import dense_like
+from fxcount.ops.iterator import channels_last_or_dense, dense_like, is_channels_last
 from fxcount.ops.matmul import contraction
-from fxcount.ops.pooling import in_format_of
 from fxcount.ops.registry import Op, op
 from fxcount.ops.scalars import Scalars
-from fxcount.ops.striding import strided
+from fxcount.ops.striding import channels_last_layout, strided
 from fxcount.symbolic import Scope, Size, prod
 
 __all__ = ["OPS"]
@@ -55,7 +53,7 @@ def convolution_backward(
 ) -> tuple[Given, ...]:  # fmt: skip
     channels_last = is_channels_last(x) or is_channels_last(weight)
     dx, dw = (
-        TensorFact(t.shape, t.dtype, t.device, channels_last_strides(t.shape) if channels_last else None) for t in (x, weight)
+        TensorFact(t.shape, t.dtype, t.device, channels_last_layout(t.shape) if channels_last else None) for t in (x, weight)
     )
     return _asked(output_mask, dx, dw, g.new((g.shape[1],)))
 
@@ -118,7 +116,7 @@ def batch_norm_backward(
     rstd: Given, train: bool, eps: float, output_mask: Sequence[bool], *_: Any,
 ) -> tuple[Given, ...]:  # fmt: skip
     parameter = x.new((x.shape[1],), weight.dtype if weight is not None else None)
-    return _asked(output_mask, in_format_of(x, x.shape), parameter, parameter)
+    return _asked(output_mask, channels_last_or_dense(x, x.shape), parameter, parameter)
 
 
 def _batch_norm_cost(
@@ -184,7 +182,7 @@ def attention_backward_with_bias(
 def _attention_cost(
     y: Any, g: TensorFact, q: TensorFact, k: TensorFact, v: TensorFact, *rest: Any, attn_mask: Given = None, **_: Any
 ) -> Work:
-    rows = q.numel // q.shape[-1] if isinstance(q.numel, int) else prod(q.shape[:-1])
+    rows = prod(q.shape[:-1])
     pairs = rows * k.shape[-2]
     macs = contraction(q.dtype, pairs * (3 * q.shape[-1] + 2 * v.shape[-1]))
     masked = attn_mask is not None or (bool(rest) and isinstance(rest[0], TensorFact) and rest[0].shape[-1:] == k.shape[-2:-1])

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import as_tuple, shape_text
+from fxcount.ops.common import as_tuple, same_shape, shape_text
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.iterator import dense_like
-from fxcount.ops.pooling import adaptive_elements, in_format_of
+from fxcount.ops.iterator import channels_last_or_dense, dense_like
+from fxcount.ops.pooling import adaptive_elements
 from fxcount.ops.registry import CostRule, Op, Unknown, Zero, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_, prod
@@ -31,7 +31,7 @@ __all__ = ["OPS"]
 
 
 def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
-    return in_format_of(x, x.shape)
+    return channels_last_or_dense(x, x.shape)
 
 
 def _passed(y: TensorFact, g: TensorFact, *_: Any, **__: Any) -> Work:
@@ -54,7 +54,7 @@ def _adaptive_avg_cost(n: int) -> CostRule:
 
 
 def resized_backward(scope: Scope, g: TensorFact, output_size: Any, input_size: Any, *_: Any, **__: Any) -> TensorFact:
-    return in_format_of(g, tuple(input_size))
+    return channels_last_or_dense(g, tuple(input_size))
 
 
 def _taps_cost(n: int, taps: int) -> CostRule:
@@ -95,7 +95,7 @@ def _of_sizes(scope: Scope, g: TensorFact, input_sizes: Any, *_: Any, **__: Any)
 def strided_scatter(
     scope: Scope, x: TensorFact, src: TensorFact, size: Any, stride: Any, storage_offset: Any = None
 ) -> TensorFact:
-    if src.ndim != len(size) or not all(map(scope.same, src.shape, size)):
+    if not same_shape(scope, src.shape, size):
         raise ShapeError(f"as_strided_scatter: {shape_text(src.shape)} does not fit {shape_text(size)}")
     return dense_like(x)
 

@@ -25,6 +25,7 @@ __all__ = [
     "float_result",
     "promote",
     "refused",
+    "same_shape",
     "shape_text",
     "wrap_dim",
     "wrap_dims",
@@ -42,6 +43,11 @@ def refused(name: str, hint: str = FIXED_NUMBER, why: str = SIZE_IS_DATA) -> Cal
 
     return rule
 
+
+
+def same_shape(scope: Scope, a: Sequence[Size], b: Sequence[Size], reason: str = "") -> bool:
+    """Whether two shapes are equal, of which what algebra cannot tell is assumed."""
+    return len(a) == len(b) and all(scope.same(m, n, reason) for m, n in zip(a, b, strict=True))
 
 
 def facts_of_result(result: Any) -> Any:

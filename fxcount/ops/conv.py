@@ -21,61 +21,20 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.common import as_tuple, shape_text
-from fxcount.ops.fact import TensorFact, Work, probe
+from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.iterator import is_channels_last
 from fxcount.ops.matmul import added, contraction, require, require_dtype, require_rank
 from fxcount.ops.registry import Op, ShapeRule, op
+from fxcount.ops.striding import channels_last_layout
 from fxcount.symbolic import Scope, Size, floordiv, mod, prod
 
-__all__ = ["OPS", "channels_last_strides", "is_channels_last"]
+__all__ = ["OPS"]
 
 # oneDNN, which alone writes 3-d results channels-last, takes these
 _ONEDNN = (torch.float32, torch.bfloat16)
 
 
 # --- layout ---------------------------------------------------------------------------------------
-
-
-def is_channels_last(t: TensorFact) -> bool:
-    """Whether torch takes the strides of a 4-d or 5-d tensor for channels-last (``suggest_memory_format``).
-
-    Asked at one fixed large assignment of the symbols: a layout question must not become an assumption.
-
-    >>> is_channels_last(TensorFact((2, 3, 5, 7), torch.float32, strides=(105, 1, 21, 3)))
-    True
-    """
-    if t.strides is None or t.ndim not in (4, 5):
-        return False
-    shape, strides = _numbers(t.shape), _numbers(t.strides)
-    least = 0
-    for d in _channels_last_order(t.ndim):
-        if not shape[d] or not strides[d] or strides[d] < least or (d == 0 and least == strides[1]):
-            return False
-        least = strides[d] * max(shape[d], 1)
-    return True
-
-
-def _numbers(sizes: tuple[Size, ...]) -> list[int]:
-    return [probe(n) for n in sizes]
-
-
-def _channels_last_order(ndim: int) -> tuple[int, ...]:
-    return (1, *range(ndim - 1, 1, -1), 0)
-
-
-def channels_last_strides(shape: tuple[Size, ...]) -> tuple[Size, ...] | None:
-    """Channels-last strides; ``None`` where they coincide with row-major ones.
-
-    >>> channels_last_strides((2, 3, 5, 7))
-    (105, 1, 21, 3)
-    """
-    if shape[1] == 1 or all(n == 1 for n in shape[2:]):
-        return None
-    strides: list[Size] = [0] * len(shape)
-    running: Size = 1
-    for d in _channels_last_order(len(shape)):
-        strides[d] = running
-        running = running * shape[d]
-    return tuple(strides)
 
 
 def _laid_out(y: TensorFact, x: TensorFact, weight: TensorFact) -> TensorFact:
@@ -85,8 +44,8 @@ def _laid_out(y: TensorFact, x: TensorFact, weight: TensorFact) -> TensorFact:
     if not wanted or not (is_channels_last(x) or is_channels_last(weight)):
         return y
     if y.ndim == weight.ndim:
-        return TensorFact(y.shape, y.dtype, y.device, channels_last_strides(y.shape))
-    strides = channels_last_strides((1, *y.shape))
+        return TensorFact(y.shape, y.dtype, y.device, channels_last_layout(y.shape))
+    strides = channels_last_layout((1, *y.shape))
     return TensorFact(y.shape, y.dtype, y.device, strides and strides[1:])
 
 

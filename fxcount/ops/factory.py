@@ -27,12 +27,11 @@ import torch
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.common import facts_in, promote, shape_text
-from fxcount.ops.conv import channels_last_strides
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars
-from fxcount.ops.striding import strided
+from fxcount.ops.striding import channels_last_layout, strided
 from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, prod
 
 __all__ = ["OPS", "made"]
@@ -54,7 +53,7 @@ def _sized(shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
 
 def _in_format(y: TensorFact, memory_format: Any) -> TensorFact:
     if memory_format in _CHANNELS_LAST:
-        return TensorFact(y.shape, y.dtype, y.device, channels_last_strides(y.shape))
+        return TensorFact(y.shape, y.dtype, y.device, channels_last_layout(y.shape))
     return y
 
 

@@ -27,8 +27,7 @@ import torch
 from fxcount.errors import ShapeError, UnsupportedError
 from fxcount.ops.common import wrap_dim
 from fxcount.ops.fact import TensorFact, Work, stride_order
-from fxcount.ops.iterator import dense_like
-from fxcount.ops.pooling import in_format_of
+from fxcount.ops.iterator import channels_last_or_dense, dense_like
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.striding import strided
 from fxcount.symbolic import Scope, Size, floordiv, is_nonnegative, min_, prod, sum_
@@ -74,7 +73,7 @@ def _resized(scope: Scope, x: TensorFact, dims: Sequence[int], sizes: Sequence[A
         padded = padded or scope.decide(">", n, shape[d], "transform size")
         shape[d] = n
     if padded:
-        return in_format_of(x, shape)
+        return channels_last_or_dense(x, shape)
     return strided(x, tuple(shape), x.stride())
 
 

@@ -16,6 +16,7 @@ import torch
 
 from fxcount.ops.common import broadcast, promote
 from fxcount.ops.fact import TensorFact, contiguous_strides, probe
+from fxcount.ops.striding import channels_last_layout
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
@@ -84,22 +85,18 @@ def is_channels_last(x: TensorFact) -> bool:
     floor = 0
     for dim in (1, *range(x.ndim - 1, 1, -1), 0):
         stride, size = probe(x.strides[dim]), probe(x.shape[dim])
-        if size == 0 or stride < floor or (dim == 0 and floor == probe(x.strides[1])):
+        if size == 0 or stride == 0 or stride < floor or (dim == 0 and floor == probe(x.strides[1])):
             return False
         floor = stride * size
     return True
 
 
-def channels_last_or_dense(x: TensorFact, shape: tuple[Size, ...], dtype: torch.dtype | None = None) -> TensorFact:
+def channels_last_or_dense(x: TensorFact, shape: Sequence[Size], dtype: torch.dtype | None = None) -> TensorFact:
     """A new tensor in the memory format that ``x`` suggests: channels-last, else row-major."""
+    shape = tuple(shape)
     if not is_channels_last(x) or len(shape) != x.ndim:
         return x.new(shape, dtype)
-    running: Size = 1
-    strides: list[Size] = [1] * len(shape)
-    for dim in (1, *range(x.ndim - 1, 1, -1), 0):
-        strides[dim] = running
-        running = running * shape[dim]
-    return TensorFact(shape, dtype or x.dtype, x.device, tuple(strides))
+    return TensorFact(shape, dtype or x.dtype, x.device, channels_last_layout(shape))
 
 
 def iterator_strides(shape: tuple[Size, ...], tensors: Sequence[TensorFact]) -> tuple[Size, ...] | None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from fxcount.errors import ShapeError
 from fxcount.ops import classification, distance
-from fxcount.ops.common import float_result, promote
+from fxcount.ops.common import float_result, promote, same_shape
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import broadcast_numel, elementwise
 from fxcount.ops.reducing import combined, reduced, reducing
@@ -93,10 +93,7 @@ def binary_cross_entropy(
 
 
 def _same_shapes(scope: Scope, name: str, x: TensorFact, target: TensorFact) -> None:
-    fits = x.ndim == target.ndim and all(
-        scope.same(a, b, f"{name}: a target for each element") for a, b in zip(x.shape, target.shape, strict=True)
-    )
-    if not fits:
+    if not same_shape(scope, x.shape, target.shape, f"{name}: a target for each element"):
         raise ShapeError(
             f"{name}: input is {x.shape}, target is {target.shape}; they must be of one shape",
             hint="target.view_as(input)",

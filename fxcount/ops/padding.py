@@ -18,8 +18,7 @@ from typing import Any
 from fxcount.errors import ShapeError
 from fxcount.ops.common import shape_text
 from fxcount.ops.fact import TensorFact
-from fxcount.ops.iterator import dense_like
-from fxcount.ops.pooling import in_format_of
+from fxcount.ops.iterator import channels_last_or_dense, dense_like
 from fxcount.ops.registry import Op, ShapeRule, Zero, op
 from fxcount.symbolic import Scope, Size, is_nonnegative
 
@@ -49,7 +48,7 @@ def pad(scope: Scope, x: TensorFact, pad: Sequence[Size], mode: str = "constant"
         return x.new(tuple(shape))
     if mode == "constant" and not any(_may_grow(amount) for amount in amounts):  # torch crops, then clones
         return dense_like(TensorFact(tuple(shape), x.dtype, x.device, x.strides))
-    return in_format_of(x, shape)
+    return channels_last_or_dense(x, shape)
 
 
 def _check_amounts(scope: Scope, mode: str, n: Size, before: Size, after: Size) -> None:

@@ -21,28 +21,20 @@ Source:  ATen/native/Pool.h (``pooling_output_shape``), ATen/native/AdaptivePool
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import as_tuple, shape_text
-from fxcount.ops.conv import channels_last_strides, is_channels_last
+from fxcount.ops.common import as_tuple, same_shape, shape_text
 from fxcount.ops.fact import TensorFact, Work
+from fxcount.ops.iterator import channels_last_or_dense, is_channels_last
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, mod, prod, sum_
 
-__all__ = ["OPS", "adaptive_elements", "gcd_size", "in_format_of"]
-
-def in_format_of(x: TensorFact, shape: Sequence[Size], dtype: torch.dtype | None = None) -> TensorFact:
-    """A new tensor of this shape: channels-last if ``x`` is, else row-major."""
-    shape = tuple(shape)
-    if not is_channels_last(x):
-        return x.new(shape, dtype)
-    return TensorFact(shape, dtype or x.dtype, x.device, channels_last_strides(shape))
+__all__ = ["OPS", "adaptive_elements", "gcd_size"]
 
 
 def _split(what: str, x: TensorFact, n: int) -> tuple[tuple[Size, ...], tuple[Size, ...]]:
@@ -117,7 +109,7 @@ def _laid_out(what: str, x: TensorFact, n: int, shape: tuple[Size, ...]) -> Tens
             return TensorFact(shape, x.dtype, x.device, (shape[1] * shape[2], 1, shape[1]))
     if what in ("avg_pool3d", "fractional_max_pool2d", "fractional_max_pool3d") or (n == 3 and "adaptive" in what):
         return x.new(shape)
-    return in_format_of(x, shape)
+    return channels_last_or_dense(x, shape)
 
 
 def _indexed(shape_rule: ShapeRule) -> ShapeRule:
@@ -234,10 +226,10 @@ def _unpool_shape(what: str, n: int) -> ShapeRule:
         scope: Scope, x: TensorFact, indices: TensorFact, output_size: Any, stride: Any = None, padding: Any = None
     ) -> TensorFact:
         lead, _ = _split(what, x, n)
-        if len(x.shape) != len(indices.shape) or not all(map(scope.same, x.shape, indices.shape, [what] * x.ndim)):
+        if not same_shape(scope, x.shape, indices.shape, what):
             raise ShapeError(f"{what}: indices {shape_text(indices.shape)} do not match x {shape_text(x.shape)}")
         shape = (*lead, *as_tuple(output_size, n))
-        return in_format_of(x, shape) if n == 2 else x.new(shape)
+        return channels_last_or_dense(x, shape) if n == 2 else x.new(shape)
 
     return unpool
 

@@ -11,7 +11,7 @@ Raises:  ShapeError: scales that do not fit the channels; inner sizes that do no
 Source:  ATen/native/quantized/cpu/kernels/FakeQuantKernels.cpp, ATen/native/cpu/int8mm_kernel.cpp, int4mm_kernel.cpp
 
 >>> x = TensorFact((2, 5), torch.float32)
->>> _per_tensor_cost(per_tensor(Scope({}), x, 0.1, 0, 0, 255), x, 0.1, 0, 0, 255).flops
+>>> _cost(_ROUNDED)(per_tensor(Scope({}), x, 0.1, 0, 0, 255), x, 0.1, 0, 0, 255).flops
 71
 """
 
@@ -26,7 +26,7 @@ from fxcount.ops.common import shape_text, wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.matmul import contraction, require
-from fxcount.ops.registry import Op, op
+from fxcount.ops.registry import CostRule, Op, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope
 
@@ -41,17 +41,19 @@ def per_tensor(scope: Scope, x: TensorFact, scale: Any, zero_point: Any, quant_m
     return dense_like(x)
 
 
-def _per_tensor_cost(y: Any, x: TensorFact, *_: Any) -> Work:
-    return (_ROUNDED * x.numel + Scalars(div=1)).work(1, x.dtype)
+def _cost(per_element: Scalars) -> CostRule:
+    """Each element, and the inverse of each scale: one number, a tensor of one, or one for each channel."""
+
+    def cost(y: Any, x: TensorFact, scale: Any, *_: Any) -> Work:
+        scales = scale.numel if isinstance(scale, TensorFact) else 1
+        return (per_element * x.numel + Scalars(div=1) * scales).work(1, x.dtype)
+
+    return cost
 
 
 def per_tensor_masked(scope: Scope, x: TensorFact, *_: Any) -> tuple[TensorFact, TensorFact]:
     """Also which elements were within the range."""
     return dense_like(x), dense_like(x, torch.bool)
-
-
-def _per_tensor_masked_cost(y: Any, x: TensorFact, *_: Any) -> Work:
-    return (_MASKED * x.numel + Scalars(div=1)).work(1, x.dtype)
 
 
 def per_channel(
@@ -64,17 +66,9 @@ def per_channel(
     return dense_like(x)
 
 
-def _per_channel_cost(y: Any, x: TensorFact, scale: TensorFact, *_: Any) -> Work:
-    return (_ROUNDED * x.numel + Scalars(div=1) * scale.numel).work(1, x.dtype)
-
-
 def per_channel_masked(scope: Scope, x: TensorFact, *args: Any) -> tuple[TensorFact, TensorFact]:
     y = per_channel(scope, x, *args)
     return y, dense_like(x, torch.bool)
-
-
-def _per_channel_masked_cost(y: Any, x: TensorFact, scale: TensorFact, *_: Any) -> Work:
-    return (_MASKED * x.numel + Scalars(div=1) * scale.numel).work(1, x.dtype)
 
 
 def observed(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
@@ -121,15 +115,15 @@ _FAKE = "fake_quantize_per_tensor_affine"
 _WRITES = (3, 4, 5, 6)
 
 OPS: tuple[Op, ...] = (
-    op(_FAKE, shape=per_tensor, cost=_per_tensor_cost),
-    op("fake_quantize_per_channel_affine", shape=per_channel, cost=_per_channel_cost),
-    op(f"{_FAKE}_cachemask", shape=per_tensor_masked, cost=_per_tensor_masked_cost, differentiable=_MASK),
+    op(_FAKE, shape=per_tensor, cost=_cost(_ROUNDED)),
+    op("fake_quantize_per_channel_affine", shape=per_channel, cost=_cost(_ROUNDED)),
+    op(f"{_FAKE}_cachemask", shape=per_tensor_masked, cost=_cost(_MASKED), differentiable=_MASK),
     op(
-        "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams", shape=per_tensor_masked, cost=_per_tensor_masked_cost,
+        "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams", shape=per_tensor_masked, cost=_cost(_MASKED),
         differentiable=_MASK,
     ),
     op(
-        "fake_quantize_per_channel_affine_cachemask", shape=per_channel_masked, cost=_per_channel_masked_cost,
+        "fake_quantize_per_channel_affine_cachemask", shape=per_channel_masked, cost=_cost(_MASKED),
         differentiable=_MASK,
     ),
     op("fused_moving_avg_obs_fake_quant", shape=observed, cost=_observed_cost(_ROUNDED), writes=_WRITES),

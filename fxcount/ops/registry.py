@@ -174,10 +174,12 @@ class Registry(Mapping[Callable[..., Any], Op]):
                 self._by_callable[found] = entry
             if base.startswith("__"):
                 continue
-            in_place = dataclasses.replace(entry, name=entry.name + "_", names=(), extra=(), inplace=True)
-            for found in callables_named(name + "_"):
-                self._by_callable.setdefault(found, in_place)
+            variants = list(callables_named(name + "_"))
+            if variants:
+                in_place = dataclasses.replace(entry, name=entry.name + "_", names=(), extra=(), inplace=True)
                 self._by_name.setdefault(name.replace(".", "_") + "_", in_place)
+                for found in variants:
+                    self._by_callable.setdefault(found, in_place)
         for found in entry.extra:
             self._by_callable[found] = entry
 

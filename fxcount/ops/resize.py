@@ -31,7 +31,7 @@ from typing import Any
 from fxcount.errors import ShapeError
 from fxcount.ops.common import as_tuple, shape_text
 from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.pooling import in_format_of
+from fxcount.ops.iterator import channels_last_or_dense
 from fxcount.ops.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.scalars import Scalars
 from fxcount.symbolic import Scope, Size, floordiv, max_, min_, prod
@@ -90,7 +90,7 @@ def _interpolated(
     for i, o in zip(x.shape[2:], sizes, strict=True):
         if not scope.decide(">", o, 0, f"{what} has an output"):
             raise ShapeError(f"{what}: a size of {i} would become {o}", hint="every output size is at least 1")
-    return in_format_of(x, (*x.shape[:2], *sizes))
+    return channels_last_or_dense(x, (*x.shape[:2], *sizes))
 
 
 def _interpolation(what: str, n: int, *, corners: bool = True) -> ShapeRule:
@@ -245,21 +245,21 @@ def _multiple(scope: Scope, what: str, name: str, n: Size, of: Size) -> None:
 def pixel_shuffle(scope: Scope, x: TensorFact, upscale_factor: Size) -> TensorFact:
     (lead, c, h, w), r = _image("pixel_shuffle", x), upscale_factor
     _multiple(scope, "pixel_shuffle", "channels", c, r * r)
-    return in_format_of(x, (*lead, floordiv(c, r * r), h * r, w * r))
+    return channels_last_or_dense(x, (*lead, floordiv(c, r * r), h * r, w * r))
 
 
 def pixel_unshuffle(scope: Scope, x: TensorFact, downscale_factor: Size) -> TensorFact:
     (lead, c, h, w), r = _image("pixel_unshuffle", x), downscale_factor
     _multiple(scope, "pixel_unshuffle", "height", h, r)
     _multiple(scope, "pixel_unshuffle", "width", w, r)
-    return in_format_of(x, (*lead, c * r * r, floordiv(h, r), floordiv(w, r)))
+    return channels_last_or_dense(x, (*lead, c * r * r, floordiv(h, r), floordiv(w, r)))
 
 
 def channel_shuffle(scope: Scope, x: TensorFact, groups: Size) -> TensorFact:
     if x.ndim < 3:
         raise ShapeError(f"channel_shuffle: x has shape {shape_text(x.shape)}, expected (N, C, ...)")
     _multiple(scope, "channel_shuffle", "channels", x.shape[1], groups)
-    return in_format_of(x, x.shape)
+    return channels_last_or_dense(x, x.shape)
 
 
 _MOVED = Zero("permutes elements", moves=True)

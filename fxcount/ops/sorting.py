@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import shape_text, wrap_dim
+from fxcount.ops.common import same_shape, shape_text, wrap_dim
 from fxcount.ops.fact import TensorFact, Work
 from fxcount.ops.iterator import dense_like
 from fxcount.ops.reduction import named
@@ -77,7 +77,7 @@ def searchsorted(
 ) -> TensorFact:
     """Where ``values`` would go in the sorted rows."""
     sorter = named.get("sorter")
-    if sorter is not None and not all(map(scope.same, sorter.shape, sorted_sequence.shape)):
+    if sorter is not None and not same_shape(scope, sorter.shape, sorted_sequence.shape):
         raise ShapeError(f"searchsorted: a sorter {shape_text(sorter.shape)} for {shape_text(sorted_sequence.shape)}")
     shape = values.shape if isinstance(values, TensorFact) else ()
     if sorted_sequence.ndim > 1 and (
@@ -112,7 +112,7 @@ def histogram(
     scope: Scope, x: TensorFact, bins: Any, *, weight: TensorFact | None = None, **_: Any
 ) -> tuple[TensorFact, TensorFact]:
     """Elements per bin, and the edges: one more than bins, which may be given as a tensor."""
-    if weight is not None and not all(map(scope.same, weight.shape, x.shape)):
+    if weight is not None and not same_shape(scope, weight.shape, x.shape):
         raise ShapeError(f"histogram: weights {shape_text(weight.shape)} for {shape_text(x.shape)}")
     edges = bins.shape[0] if isinstance(bins, TensorFact) else bins + 1
     return x.new((edges - 1,)), x.new((edges,))

@@ -25,7 +25,7 @@ import math
 from typing import Any
 
 from fxcount.errors import ShapeError
-from fxcount.ops.common import float_result, promote, shape_text
+from fxcount.ops.common import float_result, promote, same_shape, shape_text
 from fxcount.ops.fact import Alias, TensorFact, Work
 from fxcount.ops.matmul import contraction
 from fxcount.ops.registry import Op, Zero, op
@@ -99,7 +99,7 @@ def histogramdd(
     scope: Scope, x: TensorFact, bins: Any, range: Any = None, weight: TensorFact | None = None, density: bool = False
 ) -> tuple[TensorFact, tuple[TensorFact | Alias, ...]]:
     """x (*I, N): counts of N dimensions and the edges of each; bins are a number, a number or the edges for each."""
-    if weight is not None and not all(map(scope.same, weight.shape, x.shape[:-1])):
+    if weight is not None and not same_shape(scope, weight.shape, x.shape[:-1]):
         raise ShapeError(f"histogramdd: weights {shape_text(weight.shape)} for points {shape_text(x.shape)}")
     dims = scope.pin(x.shape[-1], "histogramdd")
     each = [bins] * dims if isinstance(bins, int) else list(bins)

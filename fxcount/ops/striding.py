@@ -25,6 +25,17 @@ def channels_last_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
     return (prod(shape[1:]), 1, *spatial[:-1])
 
 
+def channels_last_layout(shape: tuple[Size, ...]) -> tuple[Size, ...] | None:
+    """The same as a layout: ``None`` where channels-last coincides with row-major.
+
+    >>> channels_last_layout((2, 3, 5, 7)), channels_last_layout((2, 1, 5, 7))
+    ((105, 1, 21, 3), None)
+    """
+    if shape[1] == 1 or all(n == 1 for n in shape[2:]):
+        return None
+    return channels_last_strides(shape)
+
+
 def view_strides(
     scope: Scope, old: tuple[Size, ...], strides: tuple[Size, ...], new: tuple[Size, ...]
 ) -> tuple[Size, ...] | None:

@@ -334,3 +334,41 @@ def test_sequences_are_padded_to_the_longest(batch_first: bool) -> None:
         theirs = Pads()(*inputs)
         assert tuple(map(report.at(P=p, Q=q).size, fact.shape)) == tuple(theirs.shape)
         assert torch.equal(report.graph_module(*inputs), theirs)
+
+
+def test_a_channel_that_is_only_repeated_is_not_channels_last() -> None:
+    class Norms(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.batch, self.group = nn.BatchNorm2d(3), nn.GroupNorm(3, 3)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            repeated = x.expand(-1, 3, -1, -1)
+            return self.batch(repeated), self.group(repeated)
+
+    model = Norms().eval()
+    report = fxcount.analyze(model, "B,1,H,W").at(B=2, H=5, W=7)
+    ours = [tuple(map(report.size, v.fact.stride())) for v in report.trace.values_out()]
+    assert ours == [t.stride() for t in model(torch.randn(2, 1, 5, 7))]
+
+
+@pytest.mark.parametrize("arguments", [{"hermitian": True}, (1e-15, True)], ids=["named", "positional"])
+def test_the_inverse_of_a_hermitian_matrix_is_the_same_however_it_is_asked_for(arguments: Any) -> None:
+    class Inverse(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            named = arguments if isinstance(arguments, dict) else {}
+            return torch.linalg.pinv(x, *(() if named else arguments), **named)
+
+    assert fxcount.analyze(Inverse(), "N,N").at(N=6).flops == 11 * 6**3  # eigenvectors 9 N^3, two products of N^3
+    with pytest.raises(fxcount.ShapeError):
+        fxcount.analyze(Inverse(), "5,6")
+
+
+@pytest.mark.parametrize("weight", ["4", "4,5,1"])
+def test_weights_of_another_rank_are_refused(weight: str) -> None:
+    class Counts(nn.Module):
+        def forward(self, x: torch.Tensor, weight: torch.Tensor) -> Any:
+            return torch.histogram(x, 3, weight=weight)
+
+    with pytest.raises(fxcount.ShapeError, match="weights"):
+        fxcount.analyze(Counts(), "4,5", weight + ("," if "," not in weight else ""))
