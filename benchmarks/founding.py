@@ -11,7 +11,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import fxcount
 from benchmarks.tables import table
 from fxcount.compat.analysis import located
 from fxcount.symbolic import prod
+from tests.report.conventions_tools import undisturbed
 
 __all__ = ["COLUMNS", "NETS", "TOOLS", "Both", "Row", "Twice", "Unused", "compare", "side_by_side"]
 
@@ -126,8 +127,8 @@ def torchstat(net: type[nn.Module]) -> Row:
     note = "run"
     text = ""
     try:
-        with _classes_kept(net()):
-            text = _printed(lambda: stat(net(), SHAPE))
+        with undisturbed(net()) as model:
+            text = _printed(lambda: stat(model, SHAPE))
     except Exception as error:
         note = f"run: {type(error).__name__}: {error}; columns by its rules"
     report = fxcount.analyze(net(), "1,1,512,512")
@@ -212,21 +213,6 @@ def _printed(call: Callable[[], object]) -> str:
 def _after(label: str, text: str) -> str:
     match = re.search(rf"{label}[^:\n]*: ([\d.,]+)", text)
     return match[1] if match else "-"
-
-
-@contextlib.contextmanager
-def _classes_kept(model: nn.Module) -> Iterator[None]:
-    """torchstat replaces ``__call__`` of every layer's class and leaves it so; undone here."""
-    classes = {type(m) for m in model.modules()}
-    own = {c: c.__dict__.get("__call__") for c in classes}
-    try:
-        yield
-    finally:
-        for c, call in own.items():
-            if call is None and "__call__" in c.__dict__:
-                del c.__call__
-            elif call is not None:
-                c.__call__ = call  # type: ignore[method-assign]
 
 
 def main() -> None:

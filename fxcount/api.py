@@ -99,12 +99,17 @@ def find_unused_parameters(
 
 
 def compare_modes(
-    model: torch.nn.Module, /, *inputs: Any, outputs: str | Iterable[str] | None = None, **named_inputs: Any
+    model: torch.nn.Module,
+    /,
+    *inputs: Any,
+    outputs: str | Iterable[str] | None = None,
+    hints: Mapping[str, int] | None = None,
+    **named_inputs: Any,
 ) -> list[ModeRow]:
     """Every parameter in training and in eval mode: alive in both, in one of them, in none, and why.
 
     The model is traced once in each mode and left in the one it was in; arguments are those of
-    :func:`find_unused_parameters`.
+    :func:`find_unused_parameters`, and the ``hints`` of :func:`analyze`.
 
     >>> class Net(torch.nn.Module):
     ...     def __init__(self):
@@ -119,7 +124,7 @@ def compare_modes(
     with torch.enable_grad():
         for training in (True, False):
             with in_mode(model, training):
-                found.append(parameters(trace_any(model, inputs, named_inputs), outputs))
+                found.append(parameters(trace_any(model, inputs, named_inputs, hints=hints), outputs))
     return compared(*found)
 
 

@@ -121,14 +121,10 @@ def _params(words: Sequence[str]) -> int:
 
 
 def _modes(options: argparse.Namespace, outputs: Sequence[str]) -> list[ModeRow]:
-    from fxcount.adapters.load import load
     from fxcount.api import compare_modes
 
-    model, default_args, default_kwargs = load(options.model)
-    args, kwargs = _inputs(options.inputs)
-    if not args and not kwargs:
-        args, kwargs = default_args, default_kwargs
-    return compare_modes(model, *args, outputs=outputs or None, **kwargs)
+    model, args, kwargs = _loaded(options)
+    return compare_modes(model, *args, outputs=outputs or None, hints=_assignments(options.hints), **kwargs)
 
 
 def _names(text: str) -> list[str]:
@@ -184,17 +180,22 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"params": _params, "grap
 
 
 def _analyze(options: argparse.Namespace) -> Report:
-    from fxcount.adapters.load import load
     from fxcount.api import analyze
 
-    model, default_args, default_kwargs = load(options.model)
+    model, args, kwargs = _loaded(options)
     if options.train:
         _to_training(model)
-    args, kwargs = _inputs(options.inputs)
-    if not args and not kwargs:
-        args, kwargs = default_args, default_kwargs
     report = analyze(model, *args, hints=_assignments(options.hints), strict=options.strict, progress=True, **kwargs)
     return report.at(**_assignments(options.at)) if options.at else report
+
+
+def _loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The model, and the inputs that were described or else its own."""
+    from fxcount.adapters.load import load
+
+    model, *own = load(options.model)
+    args, kwargs = _inputs(options.inputs)
+    return (model, args, kwargs) if args or kwargs else (model, *own)
 
 
 def _to_training(model: Any) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "SizeError",
     "UncountedError",
     "UnsupportedError",
+    "first_line",
 ]
 
 
@@ -66,3 +67,12 @@ class UnsupportedError(FxcountError, NotImplementedError):
 
 class UncountedError(FxcountError, RuntimeError):
     """``strict=True`` and some op of the model has no cost rule."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says in one line; its class if it says nothing.
+
+    >>> first_line(ValueError("too long\\nfor one line")), first_line(KeyError())
+    ('too long', 'KeyError')
+    """
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError
 from fxcount.symbolic import evaluate
+from fxcount.trace.patches import preserved
 from fxcount.trace.specs import InputSpec, Plain, default_hints, parse_inputs
 
 __all__ = ["Measurement", "TimedCall", "measure"]
@@ -177,10 +178,10 @@ def _hooked(model: nn.Module, now: Callable[[], Any]) -> Iterator[list[_Span]]:
 
 @contextmanager
 def _kept(model: nn.Module) -> Iterator[None]:
-    """Buffers (running statistics) and random states survive the block."""
-    before = [(b, b.detach().clone()) for b in model.buffers()] if any([m.training for m in model.modules()]) else []
+    """Buffers (running statistics, counters), attributes and random states survive the block."""
+    before = [(b, b.detach().clone()) for b in model.buffers()]
     try:
-        with torch.random.fork_rng():
+        with preserved(list(model.modules())), torch.random.fork_rng():
             yield
     finally:
         with torch.no_grad():
@@ -218,7 +219,7 @@ def _keep_tensors(given: Any) -> Any:
 
 
 def _tensor(spec: InputSpec, values: Mapping[str, int], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    shape = [s if isinstance(s, int) else evaluate(s, values) for s in spec.shape]
+    shape = [evaluate(s, values) for s in spec.shape]
     kind = spec.dtype or dtype
     place = spec.device or device
     if spec.data is not None:

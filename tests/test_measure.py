@@ -86,3 +86,23 @@ def test_nested_inputs() -> None:
     bias = torch.ones(3)
     found = fxcount.measure(Pair(), ("2,3", "bool[4]"), {"bias": bias}, repeat=1, warmup=0)
     assert [row.class_name for row in found.rows] == ["Pair"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counters_and_attributes_are_as_before(training: bool) -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("written", torch.zeros(()))
+            self.register_buffer("replaced", torch.zeros(()))
+            self.calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.written.add_(1)
+            self.replaced = self.replaced + 1
+            self.calls += 1
+            return x * self.written
+
+    model = Counts().train(training)
+    fxcount.measure(model, torch.randn(3))
+    assert (model.written.item(), model.replaced.item(), model.calls) == (0, 0, 0)

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.zoo.entry import Inputs, Sizes, tensors
+from tests import oracles
 
 __all__ = ["Count", "as_traced", "count", "count_on_cpu", "runs"]
 
@@ -32,24 +33,16 @@ class Count:
 
 @contextlib.contextmanager
 def as_traced() -> Iterator[None]:
-    """Libraries take the paths they take under a tracer, check no values, and attention is not fused into a fast path."""
-    flags = ("_is_compiling_flag", "_is_exporting_flag")
-    before = [getattr(torch.compiler, flag) for flag in flags]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
+    """As the tests' own reference runs, and without checks of values."""
     checks = os.environ.get(_NO_CHECKS)
     try:
         os.environ[_NO_CHECKS] = "1"
-        for flag in flags:
-            setattr(torch.compiler, flag, True)
-        torch.backends.mha.set_fastpath_enabled(False)
-        yield
+        with oracles.as_traced():
+            yield
     finally:
         os.environ.pop(_NO_CHECKS)
         if checks is not None:
             os.environ[_NO_CHECKS] = checks
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        for flag, value in zip(flags, before, strict=True):
-            setattr(torch.compiler, flag, value)
 
 
 def count(model: nn.Module, inputs: Inputs, values: Sizes) -> Count:

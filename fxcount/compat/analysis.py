@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
 from fxcount.passes import cost
+from fxcount.passes.modes import in_mode
 from fxcount.report import Report
 from fxcount.report.conventions import Item, convention
-from fxcount.symbolic import Size
+from fxcount.symbolic import Size, parse
 from fxcount.trace import trace_model
 from fxcount.trace.specs import InputSpec, Plain, parse_inputs
 from fxcount.trace.tape import ModuleCall
 
-__all__ = ["analysed", "as_given", "in_mode", "located"]
+__all__ = ["analysed", "as_given", "in_mode", "located", "sizes_in"]
 
 
 def as_given(data: Any, device: torch.device | None = None) -> Any:
@@ -36,16 +36,13 @@ def as_given(data: Any, device: torch.device | None = None) -> Any:
     return Plain(data)
 
 
-@contextmanager
-def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Training or evaluation inside the block; every module's own mode again after it."""
-    before = [(m, m.training) for m in model.modules()]
-    try:
-        model.train(training)
-        yield
-    finally:
-        for module, mode in before:
-            module.training = mode
+def sizes_in(shape: Iterable[Any]) -> tuple[Size, ...]:
+    """A shape as other tools are given it, in which a text is a symbol or an expression.
+
+    >>> sizes_in((2, "3*H"))
+    (2, 3*H)
+    """
+    return tuple(parse(s) if isinstance(s, str) else int(s) for s in shape)
 
 
 def analysed(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None = False) -> Report:

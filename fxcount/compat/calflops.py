@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from fxcount.compat.analysis import analysed, as_given
+from fxcount.compat.analysis import analysed, as_given, sizes_in
 from fxcount.errors import InputError
-from fxcount.symbolic import parse
 from fxcount.trace.specs import InputSpec
 
 __all__ = ["calculate_flops"]
@@ -48,7 +47,7 @@ def calculate_flops(
     if (input_shape is None) == (not args and not kwargs):
         raise InputError("calculate_flops() wants either input_shape, or args and kwargs")
     if input_shape is not None:
-        args = (InputSpec(tuple(parse(s) if isinstance(s, str) else int(s) for s in input_shape)),)
+        args = (InputSpec(sizes_in(input_shape)),)
     report = analysed(model, tuple(as_given(a) for a in args), as_given(dict(kwargs or {})))
     if print_results:
         print(report.table(None if print_detailed else 0))

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from fxcount.compat.analysis import analysed, as_given
+from fxcount.compat.analysis import analysed, as_given, sizes_in
 from fxcount.errors import InputError
-from fxcount.symbolic import parse
 from fxcount.trace.specs import InputSpec
 
 __all__ = ["flops_to_string", "get_model_complexity_info", "params_to_string"]
@@ -52,7 +51,7 @@ def get_model_complexity_info(
         given = input_constructor(input_res)
         args, kwargs = ((), as_given(given)) if isinstance(given, dict) else ((as_given(given),), {})
     else:
-        shape = tuple(parse(s) if isinstance(s, str) else int(s) for s in input_res)
+        shape = sizes_in(input_res)
         args = (InputSpec((1, *shape)),)
     report = analysed(model, args, kwargs)
     if print_per_layer_stat:

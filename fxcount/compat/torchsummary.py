@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from fxcount.compat.analysis import analysed
+from fxcount.compat.analysis import analysed, sizes_in
 from fxcount.errors import InputError
 from fxcount.report import Report
-from fxcount.symbolic import Expr, Size, parse, prod, sum_, to_text
+from fxcount.symbolic import Expr, Size, prod, sum_, to_text
 from fxcount.trace.specs import InputSpec
 from fxcount.trace.tape import ModuleCall
 
@@ -62,9 +62,8 @@ def summary_string(
     if torch.device(device).type not in ("cuda", "cpu"):
         raise InputError(f"the device {device} is neither cuda nor cpu", hint="leave device out: nothing runs")
     shapes = [input_size] if isinstance(input_size, tuple) else list(input_size)
-    sizes = [tuple(parse(s) if isinstance(s, str) else int(s) for s in shape) for shape in shapes]
-    kinds = list(dtypes) if dtypes is not None else [None] * len(sizes)
-    specs = tuple(InputSpec((_BATCH_OF_TRACE, *shape), dtype) for shape, dtype in zip(sizes, kinds))
+    kinds = list(dtypes) if dtypes is not None else [None] * len(shapes)
+    specs = tuple(InputSpec((_BATCH_OF_TRACE, *sizes_in(shape)), dtype) for shape, dtype in zip(shapes, kinds))
     report = analysed(model, specs, {}, training=None)
     rows = list(_rows(report, model, batch_size))
     p = report.params

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fxcount.passes.derived import derived_weights
-from fxcount.passes.uses import Use, upwards
+from fxcount.passes.uses import Use, called_paths, upwards
 from fxcount.trace.tape import Declared, Trace
 
 __all__ = ["Kind", "SharingGroup", "sharing_groups", "unshared_elements"]
@@ -85,9 +85,7 @@ def _paths(trace: Trace, declared: Sequence[Declared], uses: Mapping[str, Sequen
 def _calls(trace: Trace, declared: Sequence[Declared], uses: Mapping[str, Sequence[Use]]) -> Iterable[SharingGroup]:
     """Modules with parameters called more often than the module that calls them."""
     modules = trace.modules
-    counts: dict[str, int] = {}
-    for m in modules:
-        counts[m.path] = counts.get(m.path, 0) + 1
+    counts = called_paths(trace)
     several = {path for path, n in counts.items() if n > 1}
     if not several:
         return

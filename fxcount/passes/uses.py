@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from fxcount.ops.registry import Op
 from fxcount.trace.tape import Call, Source, Trace, Value, values_in
 
-__all__ = ["Use", "argument_of", "arguments_of", "upwards", "uses_of"]
+__all__ = ["Use", "argument_of", "arguments_of", "called_paths", "upwards", "uses_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +125,8 @@ def upwards(path: str) -> list[str]:
         path = path.rpartition(".")[0]
         found.append(path)
     return found
+
+
+def called_paths(trace: Trace) -> Counter[str]:
+    """How many times each module is called, by the path its calls carry."""
+    return Counter(m.path for m in trace.modules)

@@ -6,6 +6,7 @@ module's own ``forward`` computes outside of its submodules (functional attentio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ __all__ = ["Layer", "Work", "bias_adds", "layers"]
 
 _WITH_BIAS = {"linear": 2, "convolution": 2, **{f"conv{kind}{n}d": 2 for kind in ("", "_transpose") for n in (1, 2, 3)}}
 _SUMS = frozenset({*_WITH_BIAS, "matmul", "mm", "bmm", "addmm", "baddbmm"})
+_POOL = re.compile(r"_pool([123])d")
 _RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"})
 
 
@@ -131,6 +133,6 @@ def _kernels(calls: Sequence[Call]) -> Iterator[tuple[Size, ...]]:
         if name in _WITH_BIAS and name != "linear":
             weight = args[1] if len(args) > 1 else call.signature.kwargs["weight"]
             yield tuple(weight.shape[2:])
-        elif "_pool" in name and "adaptive" not in name:
+        elif (pooled := _POOL.search(name)) and "adaptive" not in name:
             kernel = args[1] if len(args) > 1 else call.signature.kwargs.get("kernel_size")
-            yield as_tuple(kernel, int(name[name.index("pool") + 4]))
+            yield as_tuple(kernel, int(pooled[1]))

@@ -223,7 +223,9 @@ class Report:
                 where=failed.where,
                 hint=f"analyse again with hints=dict({_listed(values)}), so that the model decides for these sizes",
             )
-        return Report(self.trace, self.costs, values)
+        found = Report(self.trace, self.costs, values)
+        found.__dict__.update({k: v for k, v in self.__dict__.items() if k in ("params", "peaks")})  # the same at all sizes
+        return found
 
     # -- views ------------------------------------------------------------------------------------------------------
     def table(self, depth: int | None = 2) -> str:

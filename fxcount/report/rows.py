@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fxcount.passes.cost import CallCost, Costs
+from fxcount.passes.sharing import unshared_elements
+from fxcount.passes.uses import upwards
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Trace
 
@@ -66,19 +68,13 @@ def op_kinds(trace: Trace, costs: Costs) -> list[KindRow]:
 
 
 def module_parameters(trace: Trace) -> dict[str, int]:
-    """Elements of the unique parameters each module holds, those of its submodules included."""
+    """Elements of the parameters each module holds, those of its submodules included; each element counted once."""
     held: dict[str, int] = {}
+    taken: dict[tuple[str, int], list[tuple[int, int]]] = {}  # of each module and storage
     for p in trace.declared:
-        if p.kind != "parameter":
-            continue
-        owners: set[str] = set()
-        for name in p.names:
-            path = name.rpartition(".")[0]
-            while path:
-                owners.add(path)
-                path = path.rpartition(".")[0]
-        for path in ("", *owners):
-            held[path] = held.get(path, 0) + p.numel
+        if p.kind == "parameter":
+            for path in {around for name in p.names for around in upwards(name.rpartition(".")[0])}:
+                held[path] = held.get(path, 0) + unshared_elements(p, taken.setdefault((path, p.storage), []))
     return held
 
 

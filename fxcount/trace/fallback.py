@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fxcount.errors import DataDependentError, FxcountError, UnsupportedError
+from fxcount.errors import DataDependentError, FxcountError, UnsupportedError, first_line
 from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.common import facts_in
 from fxcount.ops.registry import Count, Unknown
@@ -93,7 +93,7 @@ def fake_call(
         except Exception as error:
             raise UnsupportedError(
                 f"fxcount has no rule for {getattr(func, '__name__', func)}, and torch's fake run of it failed: "
-                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+                f"{first_line(error)}",
                 hint="register a rule with fxcount.rule(...), or a fake implementation with torch.library.register_fake",
             ) from error
         _name_unbacked(env, back, scope, getattr(func, "__name__", str(func)), count)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import fxcount
 from fxcount import InputError
 from fxcount.compat.calflops import calculate_flops
 from fxcount.compat.ptflops import flops_to_string, get_model_complexity_info, params_to_string
@@ -64,3 +65,19 @@ def test_calflops_inputs_and_refusals() -> None:
     for wrong in ({"input_shape": (1, 1, 28, 28), "forward_mode": "generate"}, {}):
         with pytest.raises(InputError):
             calculate_flops(Digits(), **wrong)
+
+
+def test_the_models_own_train_is_never_called() -> None:
+    """Adapters merge weights in it."""
+
+    class Merges(nn.Linear):
+        def train(self, mode: bool = True) -> nn.Module:
+            if not mode:
+                self.weight.data.add_(1)
+            return super().train(mode)
+
+    model = Merges(3, 5)
+    before = model.weight.detach().clone()
+    fxcount.summary(model, input_size=(2, 3), verbose=0)
+    assert torch.equal(model.weight, before)
+    assert model.training

@@ -282,3 +282,18 @@ def test_albert_is_one_layer_called_several_times() -> None:
     assert (found.names, found.calls) == (("encoder.albert_layer_groups.0",), 5)
     assert found.bytes_saved == 4 * 4 * sum(p.numel() for p in layer.parameters())
     assert len(found.uses) == 5 * len(list(layer.parameters()))
+
+
+def test_a_module_counts_overlapping_parameters_once() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.whole = nn.Parameter(torch.zeros(4))
+            self.part = nn.Parameter(self.whole.data[:2])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.whole.sum() + self.part.sum()
+
+    report = fxcount.analyze(Halves(), "B,3")
+    assert report.params.total == 4
+    assert report.by_module()[0].params == 4

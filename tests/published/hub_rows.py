@@ -24,13 +24,13 @@ TABLE = "Hugging Face"
 _TRUNCATED = ("llama-65b",)
 
 
-def build(model_class: str, config_class: str, overrides: Mapping[str, Any]) -> nn.Module:
+def build(model_class: str, config_class: str, overrides: Mapping[str, Any], **options: Any) -> nn.Module:
     """A model on meta, in eval mode."""
     import transformers
 
     config = getattr(transformers, config_class)(**overrides)
     with torch.device("meta"):
-        model: nn.Module = getattr(transformers, model_class)._from_config(config)
+        model: nn.Module = getattr(transformers, model_class)._from_config(config, **options)
     return model.eval()
 
 

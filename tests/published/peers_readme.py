@@ -14,6 +14,7 @@ from torch import nn
 
 import fxcount
 from tests.published.check import Check, printed
+from tests.published.hub_rows import build as build_hub
 from tests.published.hub_rows import inputs as hub_inputs
 from tests.published.peers_diffusion import DIFFUSION
 from tests.published.peers_hub import HUB
@@ -95,12 +96,8 @@ def _parameters(row: Row, report: fxcount.Report) -> Iterator[Check]:
 
 @cache
 def _hub(name: str, length: int) -> fxcount.Report:
-    import transformers
-
-    (model_class, config_class), overrides = HUB[name]
-    config = getattr(transformers, config_class)(**overrides)
-    with torch.device("meta"):
-        model = getattr(transformers, model_class)._from_config(config, attn_implementation="eager").eval()
+    kinds, overrides = HUB[name]
+    model = build_hub(*kinds, overrides, attn_implementation="eager")
     return fxcount.analyze(model, **hub_inputs(model, length))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import fxcount
 from tests.published.hub_rows import build as build_hub
 from tests.published.peers_common import Function, of, parameters_of
+from tests.published.timm_rows import build as build_timm
 from tests.published.torchvision_rows import report_of
 
 __all__ = ["ANSWERS", "REASONS"]
@@ -70,17 +71,7 @@ def _text_model(kind: str, length: int, **settings: Any) -> int:
 
 
 def _vit_flops() -> int:
-    import timm
-    from timm.layers import config
-
-    before = config._USE_FUSED_ATTN
-    config.set_fused_attn(False)
-    try:
-        with torch.device("meta"):
-            model = timm.create_model("vit_base_patch16_224").eval()
-    finally:
-        config._USE_FUSED_ATTN = before
-    return int(fxcount.analyze(model, (1, 3, 224, 224)).flops)
+    return int(fxcount.analyze(build_timm("vit_base_patch16_224"), (1, 3, 224, 224)).flops)
 
 
 def _bert_linears() -> float:

@@ -15,7 +15,7 @@ import fxcount
 from fxcount.adapters import torchvision_ops as torchvision_ops  # before torchvision, which timm imports
 from tests.published.check import Check, printed, rows
 
-__all__ = ["ROWS", "SAMPLE", "TABLE", "checks"]
+__all__ = ["ROWS", "SAMPLE", "TABLE", "build", "checks"]
 
 ROWS = rows("timm_gmacs")
 SAMPLE = ROWS[::21]  # 41 of them, spread over the alphabet and so over the architectures

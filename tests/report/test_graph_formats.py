@@ -6,7 +6,10 @@ import dataclasses
 import importlib.util
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -367,3 +370,41 @@ def test_names_are_escaped() -> None:
     nodes, _ = _statements(report.to_dot())
     assert r"parameter:we\"i\\rd\n" in nodes
     assert 'parameter:we"i\\rd\n' in nx.parse_graphml(report.to_graphml(), force_multigraph=True)
+
+
+def test_groups_of_a_loaded_report_with_a_rule_of_the_users() -> None:
+    doubled = fxcount.rule(torch.erfinv, shape=lambda scope, x: x, cost=lambda y, x: Work(flops=2 * x.numel))
+
+    class Derived(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(5, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(x, torch.erfinv(self.w))
+
+    report = fxcount.analyze(Derived(), "B,3", rules=[doubled])
+    loaded = load_report(report.to_graph_json())
+    assert [(g.kind, g.names, g.derived) for g in loaded.params.groups] == [
+        (g.kind, g.names, g.derived) for g in report.params.groups
+    ]
+    assert [g.kind for g in report.params.groups] == ["parametrization"]
+
+
+def test_the_order_of_edges_does_not_depend_on_the_hash_seed() -> None:
+    code = (
+        "import torch, fxcount\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        for kind in (torch.nn.ReLU, torch.nn.GELU, torch.nn.Sigmoid, torch.nn.Tanh):\n"
+        "            x = kind()(x)\n"
+        "        return x\n"
+        "print(fxcount.analyze(Net(), 'B,3').to_graph_json())\n"
+    )
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert texts[0] == texts[1]

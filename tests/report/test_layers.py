@@ -59,3 +59,13 @@ def test_own_work_adds_up(name: str) -> None:
         numbers.size(getattr(total, q)) for q in ("macs", "flops", "read_bytes")
     ]
     assert numbers.size(total.macs) == numbers.macs
+
+
+def test_pooling_of_regions_has_no_kernel() -> None:
+    class Regions(nn.Module):
+        def forward(self, x: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+            pooled: torch.Tensor = torch.ops.torchvision.roi_pool(x, boxes, 1.0, 3, 3)[0]
+            return pooled
+
+    (layer,) = layers(fxcount.analyze(Regions(), "2,5,11,13", "7,5"))
+    assert layer.kernel_size == ()

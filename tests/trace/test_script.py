@@ -142,3 +142,32 @@ def test_a_node_without_meaning_names_its_line() -> None:
     with pytest.raises(fxcount.UnsupportedError, match="prim::fork") as caught:
         fxcount.analyze(torch.jit.script(Forks()), "B,6", frontend="trace")
     assert __file__ in caught.value.where
+
+
+def test_parameters_tied_across_script_children_stay_one() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.b.weight = self.a.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x))
+
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(Pair()), buffer)
+    buffer.seek(0)
+    loaded = torch.jit.load(buffer)
+
+    class Holder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = loaded.a, loaded.b
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(x))
+
+    params = fxcount.analyze(Holder(), "B,3").params
+    assert params.total == 9 + 3 + 3
+    (group,) = params.groups
+    assert (group.kind, group.names) == ("same parameter", ("first.weight", "second.weight"))

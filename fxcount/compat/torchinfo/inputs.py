@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
+from fxcount.compat.analysis import sizes_in
 from fxcount.compat.torchinfo.settings import NEEDS_INPUT, ColumnSettings
-from fxcount.symbolic import Size, parse, sum_
+from fxcount.symbolic import Size, prod, sum_
 from fxcount.trace.specs import InputSpec
 
 __all__ = ["check", "corrected_sizes", "input_bytes", "sizes_of", "specs"]
@@ -70,7 +71,7 @@ def specs(sizes: Sequence[Any], dtypes: Sequence[torch.dtype] | None, batch_dim:
     are those of one sample, and the batch is 1."""
     made = []
     for shape, dtype in zip(sizes, dtypes if dtypes is not None else [None] * len(sizes)):
-        parsed: list[Size] = [parse(s) if isinstance(s, str) else int(s) for s in shape]
+        parsed = list(sizes_in(shape))
         if batch_dim is not None:
             parsed.insert(batch_dim if batch_dim >= 0 else len(parsed) + 1 + batch_dim, 1)
         made.append(InputSpec(tuple(parsed), dtype))
@@ -81,14 +82,7 @@ def input_bytes(given: Any) -> Size:
     """Bytes of all tensors among the inputs."""
     leaves = pytree.tree_leaves(given, is_leaf=lambda x: isinstance(x, InputSpec))
     found = [leaf for leaf in leaves if isinstance(leaf, InputSpec)]
-    return sum_([_numel(s) * (s.dtype or torch.get_default_dtype()).itemsize for s in found])
-
-
-def _numel(spec: InputSpec) -> Size:
-    n: Size = 1
-    for size in spec.shape:
-        n = n * size
-    return n
+    return sum_([prod(s.shape) * (s.dtype or torch.get_default_dtype()).itemsize for s in found])
 
 
 def sizes_of(data: Any) -> Any:

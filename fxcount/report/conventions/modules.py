@@ -16,7 +16,7 @@ from fxcount.passes.cost import Costs
 from fxcount.report.conventions.convention import Item
 from fxcount.report.conventions.sites import Counted, Site, site_of
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Declared, ModuleCall, Trace
+from fxcount.trace.tape import Call, Declared, ModuleCall, Trace
 
 __all__ = ["ModuleRule", "ModuleSite", "batch_size", "by_ancestor", "from_modules", "module_sites"]
 
@@ -61,8 +61,11 @@ def module_sites(trace: Trace, costs: Costs) -> Iterator[ModuleSite]:
                 path, _, last = name.rpartition(".")
                 owned.setdefault(path, {})[last] = p
     parents = {path.rpartition(".")[0] for path in trace.module_paths if path}
+    inside: dict[int, list[Call]] = {}  # the ops each module call makes itself
+    for op in trace.calls:
+        inside.setdefault(op.module, []).append(op)
     for call in trace.modules:
-        ops = tuple(site_of(c, costs) for c in trace.calls[call.start : call.stop] if c.module == call.index)
+        ops = tuple(site_of(c, costs) for c in inside.get(call.index, ()))
         yield ModuleSite(call, _kind(call), owned.get(call.path, {}), call.path not in parents, ops)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import InputError
+from fxcount.passes.uses import upwards
 from fxcount.report.graphs.edges import FLOW
 
 if TYPE_CHECKING:
@@ -80,11 +81,7 @@ class _Collapsed:
 
     def _modules(self) -> None:
         called = {a["path"] for _, a in self.full.nodes(data=True) if a["kind"] == "module" and a["calls"]}
-        alive = {""}
-        for path in called:
-            while path:
-                alive.add(path)
-                path = path.rpartition(".")[0]
+        alive = {"", *(around for path in called for around in upwards(path))}
         below = {self.full.nodes[node]["path"] for node in self.calls}
         for node, attributes in self.full.nodes(data=True):
             if attributes["kind"] != "module":

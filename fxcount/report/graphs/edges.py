@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fxcount.passes.gradients import READ_FOR_SHAPE, Recorded
-from fxcount.passes.uses import arguments_of
+from fxcount.passes.uses import arguments_of, called_paths
 from fxcount.report.graphs.nodes import Attributes, Plain, declared_id, keeps_apart, tensor_attributes
 from fxcount.report.graphs.outputs import named_outputs
 from fxcount.trace.tape import Call, Trace, Value
@@ -194,8 +194,7 @@ def _aliases(trace: Trace) -> Iterator[Edge]:
 
 
 def _containment(trace: Trace) -> Iterator[Edge]:
-    called = {m.path for m in trace.modules}
-    for path in (*trace.module_paths, *[p for p in called if p not in trace.module_paths]):
+    for path in dict.fromkeys((*trace.module_paths, *called_paths(trace))):
         if path:
             yield f"module:{path.rpartition('.')[0]}", f"module:{path}", {"kind": "contains"}
     for d in trace.declared:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fxcount.passes.cost import CallCost
 from fxcount.passes.gradients import ONE_TO_ONE
+from fxcount.passes.uses import called_paths
 from fxcount.report.graphs.codec import size_text
 from fxcount.report.graphs.outputs import named_outputs
 from fxcount.report.report import Report
@@ -18,7 +19,7 @@ from fxcount.report.rows import module_parameters
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Declared, Trace, Value
 
-__all__ = ["Attributes", "Node", "called_paths", "declared_id", "keeps_apart", "nodes", "tensor_attributes"]
+__all__ = ["Attributes", "Node", "declared_id", "keeps_apart", "nodes", "tensor_attributes"]
 
 Attributes = dict[str, Any]
 Node = tuple[str, Attributes]
@@ -67,14 +68,6 @@ def tensor_attributes(v: Value, plain: Plain) -> Attributes:
     """Shape, dtype and bytes of a tensor."""
     f = v.fact
     return {"shape": [plain(s) for s in f.shape], "dtype": _name(f.dtype), "nbytes": plain(f.nbytes)}
-
-
-def called_paths(trace: Trace) -> dict[str, int]:
-    """How many times each module is called, by the path its calls carry."""
-    counts: dict[str, int] = {}
-    for m in trace.modules:
-        counts[m.path] = counts.get(m.path, 0) + 1
-    return counts
 
 
 def _modules(trace: Trace) -> Iterator[Node]:

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fxcount.errors import InputError, UnsupportedError
+from fxcount.errors import InputError, UnsupportedError, first_line
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.blocks import module_stack
 from fxcount.trace.frontends.inputs import renamed_inputs
-from fxcount.trace.frontends.modules import Root, hold, model_class, module_at, named_class
+from fxcount.trace.frontends.modules import Root, hold, identity, model_class, module_at, named_class
 from fxcount.trace.frontends.program import Program
 from fxcount.trace.frontends.sizes import TorchSizes
 from fxcount.trace.specs import InputSpec, parse_inputs
@@ -40,7 +40,7 @@ def load_pt2(path: str | os.PathLike[str]) -> Any:
         return torch.export.load(path)
     except Exception as error:
         raise InputError(
-            f"{os.fspath(path)!r} cannot be loaded as an exported program: {_first_line(error)}",
+            f"{os.fspath(path)!r} cannot be loaded as an exported program: {first_line(error)}",
             hint="write it with torch.export.save of this version of torch; import first what registers its custom ops and "
             "output classes",
         ) from error
@@ -141,19 +141,10 @@ def _restore_states(program: Any, root: Root) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     same: dict[Any, torch.Tensor] = {}
     for name, tensor in {**program.state_dict, **{n: program.constants[n] for n in sorted(fleeting)}}.items():
-        key = _identity(tensor)
+        key = identity(tensor)
         found[name] = same.setdefault(key, tensor)
         hold(root, name, found[name], name not in fleeting)
     return found
-
-
-def _identity(tensor: torch.Tensor) -> Any:
-    try:
-        storage = tensor.untyped_storage()
-        where = (storage._cdata, tensor.storage_offset()) if storage.nbytes() else (id(tensor),)
-    except (NotImplementedError, RuntimeError):
-        return id(tensor)
-    return (*where, tuple(tensor.shape), tensor.stride(), tensor.dtype, type(tensor))
 
 
 def _finisher(program: Any, states: Mapping[str, torch.Tensor]) -> Callable[[Any], Any]:
@@ -174,7 +165,3 @@ def _finisher(program: Any, states: Mapping[str, torch.Tensor]) -> Callable[[Any
         return pytree.tree_unflatten(kept, tree) if tree is not None and tree.num_leaves == len(kept) else tuple(kept)
 
     return finish
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

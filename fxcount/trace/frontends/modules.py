@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
-__all__ = ["Place", "Root", "hold", "model_class", "module_at", "named_class"]
+__all__ = ["Place", "Root", "hold", "identity", "model_class", "module_at", "named_class"]
 
 
 class Place(torch.nn.Module):
@@ -75,3 +75,13 @@ def hold(root: torch.nn.Module, name: str, tensor: torch.Tensor, persistent: boo
         owner._buffers[attribute] = tensor
         if not persistent:
             owner._non_persistent_buffers_set.add(attribute)
+
+
+def identity(tensor: torch.Tensor) -> Any:
+    """A key that tensors share if they are the same elements in memory, seen the same way."""
+    try:
+        storage = tensor.untyped_storage()
+        where = (storage._cdata, tensor.storage_offset()) if storage.nbytes() else (id(tensor),)
+    except (NotImplementedError, RuntimeError):
+        return id(tensor)
+    return (*where, tuple(tensor.shape), tensor.stride(), tensor.dtype, type(tensor))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fxcount.errors import UnsupportedError
+from fxcount.errors import UnsupportedError, first_line
 from fxcount.ops import REGISTRY, Registry
 from fxcount.symbolic import Expr, Scope, evaluate
 from fxcount.trace.frontends.exported import flat_inputs, program_of
@@ -44,7 +44,7 @@ def trace_by_export(
     def example(leaf: Any) -> Any:
         if not isinstance(leaf, InputSpec):
             return leaf
-        sizes = [s if isinstance(s, int) else evaluate(s, chosen) for s in leaf.shape]
+        sizes = [evaluate(s, chosen) for s in leaf.shape]
         return torch.zeros(sizes, dtype=leaf.dtype or held.dtype, device=leaf.device or held.device)
 
     examples, named_examples = pytree.tree_unflatten([example(leaf) for leaf in leaves], tree)
@@ -55,9 +55,9 @@ def trace_by_export(
             warnings.simplefilter("ignore")  # of torch about its own internals
             program = torch.export.export(model, examples, named_examples, dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnsupportedError(
-            f"torch.export cannot export the model: {first_line}", hint="torch.export's own message is this error's cause"
+            f"torch.export cannot export the model: {first_line(error)}",
+            hint="torch.export's own message is this error's cause",
         ) from error
     prepared = program_of(program)
     specialised_inputs(prepared, flat_inputs(program, specs))

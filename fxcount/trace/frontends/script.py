@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import UnsupportedError
-from fxcount.trace.frontends.modules import named_class
+from fxcount.trace.frontends.modules import identity, named_class
 from fxcount.trace.frontends.places import Places
 from fxcount.trace.frontends.script_ops import builtin, call_op
 
@@ -28,16 +28,15 @@ def readable(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
         yield mirror(model, places)
         return
     replaced: list[tuple[dict[str, Any], str, torch.nn.Module]] = []
-    mirrors: dict[int, torch.nn.Module] = {}
+    known: dict[Any, torch.nn.Module] = {}
+    tensors: dict[Any, Any] = {}  # across children: what they share stays shared
     plain = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
     try:
         for parent in plain:
             for name, child in list(parent._modules.items()):
                 if isinstance(child, torch.jit.ScriptModule):
                     replaced.append((parent._modules, name, child))
-                    if id(child) not in mirrors:
-                        mirrors[id(child)] = mirror(child, places)
-                    parent._modules[name] = mirrors[id(child)]
+                    parent._modules[name] = _mirror(child._c, places, known, tensors)
         yield model
     finally:
         for children, name, child in replaced:
@@ -83,19 +82,18 @@ def mirror(script: Any, places: Places) -> torch.nn.Module:
 def _mirror(
     compiled: Any, places: Places, known: dict[Any, torch.nn.Module], tensors: dict[Any, Any]
 ) -> torch.nn.Module:  # fmt: skip
-    key = compiled._ivalue() if hasattr(compiled, "_ivalue") else compiled
-    for other, made in known.items():
-        if other == key:
-            return made
+    found = known.get(compiled)
+    if found is not None:
+        return found
     kind = named_class(Mirror, compiled._type().name().rpartition(".")[2])
     mirrored: Mirror = kind(compiled, places)
-    known[key] = mirrored
+    known[compiled] = mirrored
     mirrored.training = bool(compiled.hasattr("training") and compiled.getattr("training"))
     for attribute, tensor in _items(torch._C.ParameterDict, compiled):
         parameter = tensor if isinstance(tensor, torch.nn.Parameter) else torch.nn.Parameter(tensor, tensor.requires_grad)
-        mirrored._parameters[attribute] = tensors.setdefault(_identity(tensor), parameter)
+        mirrored._parameters[attribute] = tensors.setdefault(identity(tensor), parameter)
     for attribute, tensor in _items(torch._C.BufferDict, compiled):
-        mirrored._buffers[attribute] = tensors.setdefault(_identity(tensor), tensor)
+        mirrored._buffers[attribute] = tensors.setdefault(identity(tensor), tensor)
     for attribute, child in _items(torch._C.ModuleDict, compiled):
         mirrored._modules[attribute] = _mirror(child, places, known, tensors)
     return mirrored
@@ -103,12 +101,6 @@ def _mirror(
 
 def _items(kind: Any, compiled: Any) -> list[tuple[str, Any]]:
     return list(kind(compiled).items())
-
-
-def _identity(tensor: torch.Tensor) -> Any:
-    storage = tensor.untyped_storage()
-    where: Any = (storage._cdata, tensor.storage_offset()) if storage.nbytes() else id(tensor)
-    return (where, tuple(tensor.shape), tensor.stride(), tensor.dtype)
 
 
 def _bound(schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
