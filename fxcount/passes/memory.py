@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import lt, mul, sub
 
 from fxcount.ops.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
-from fxcount.symbolic import Scope, Size, dominates, evaluate, max_, sum_
+from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, sum_
 from fxcount.trace.tape import Trace
 
 __all__ = ["Memory", "Peak", "memory"]
@@ -51,49 +52,49 @@ class Memory:
 def memory(trace: Trace) -> Memory:
     """Walk the births and deaths of the trace."""
     storages = trace.storages
-    live: dict[Size, int] = {}  # bytes of a storage -> how many of that size are alive; sums are made when needed
-    inputs = [s.nbytes for s in storages if s.origin == "input"]
-    results = [s.nbytes for s in storages if s.origin == "op"]
-    constants = {i for i, s in enumerate(storages) if s.origin in ("parameter", "buffer", "constant")}
-    candidates: dict[frozenset[tuple[Size, int]], int] = {}
+    held = [s.origin in ("parameter", "buffer", "constant") for s in storages]
     temporaries = _temporaries(trace)
+    sizes = list(dict.fromkeys([*[s.nbytes for s, h in zip(storages, held, strict=True) if not h], *temporaries.values()]))
+    position = {size: i for i, size in enumerate(sizes)}
+    at = [-1 if h else position[s.nbytes] for s, h in zip(storages, held, strict=True)]
+    extra = {call: position[size] for call, size in temporaries.items()}
+    live = [0] * len(sizes)  # how many storages of each size are alive; sums are made when needed
+    candidates: dict[tuple[int, ...], int] = {}
     last_call = -1
     grew = False
 
     def note(call: int) -> None:
-        extra = temporaries.get(call)
-        if extra is not None:
-            live[extra] = live.get(extra, 0) + 1
-        key = frozenset([item for item in live.items() if item[1]])
-        candidates.setdefault(key, call)
-        if extra is not None:
-            live[extra] -= 1
+        more = extra.get(call)
+        if more is not None:
+            live[more] += 1
+        candidates.setdefault(tuple(live), call)
+        if more is not None:
+            live[more] -= 1
 
     for event in trace.events:
-        if event.storage in constants:
+        size = at[event.storage]
+        if size < 0:
             continue
-        if grew and (not event.birth or (event.call != last_call and last_call in temporaries)):
+        if grew and (not event.birth or (event.call != last_call and last_call in extra)):
             note(last_call)
             grew = False
-        nbytes = storages[event.storage].nbytes
         if event.birth:
-            live[nbytes] = live.get(nbytes, 0) + 1
+            live[size] += 1
             grew = True
             last_call = event.call
         else:
-            live[nbytes] -= 1
+            live[size] -= 1
             storages[event.storage].died = event.call
     if grew:
         note(last_call)
-    peaks = _undominated([(sum_([n * k for n, k in key]), call) for key, call in candidates.items()], trace)
     out = {v.storage for v in trace.values_out()}
     return Memory(
         parameters=state_bytes(trace, "parameter"),
         buffers=state_bytes(trace, "buffer"),
-        inputs=sum_(inputs),
+        inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
         outputs=sum_([storages[i].nbytes for i in sorted(out)]),
-        activations=sum_(results),
-        peaks=peaks,
+        activations=sum_([s.nbytes for s in storages if s.origin == "op"]),
+        peaks=_undominated(sizes, candidates, trace.scope),
     )
 
 
@@ -110,29 +111,37 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
     return {c.index: by_signature[id(c.signature)] for c in trace.calls if id(c.signature) in by_signature}
 
 
-def _undominated(found: list[tuple[Size, int]], trace: Trace) -> tuple[Peak, ...]:
-    """Drop every moment that another one exceeds at all sizes.
+def _undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope: Scope) -> tuple[Peak, ...]:
+    """Drop every moment that another one exceeds at all sizes. A moment is how many storages of each size are alive.
 
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
     """
-    samples: list[tuple[dict[str, int], dict[str, int]]] = [(s, {}) for s in _samples(trace.scope)]
-    ranked = [([evaluate(nbytes, s, memo) for s, memo in samples], nbytes, call) for nbytes, call in found]
+    columns = [_values(sizes, sample) for sample in _samples(scope.hints)]
+    ranked = [(tuple([sum(map(mul, live, column)) for column in columns]), live, call) for live, call in candidates.items()]
     ranked.sort(key=lambda item: (-item[0][0], item[2]))
-    kept: list[tuple[list[int], Peak]] = []
-    for values, nbytes, call in ranked:
-        for above, peak in kept:
-            if all([a >= b for a, b in zip(above, values, strict=True)]) and dominates(peak.nbytes, nbytes):
+    kept: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
+    for found in ranked:
+        for above in kept:
+            if not any(map(lt, above[0], found[0])) and covers(
+                combination(zip(sizes, map(sub, above[1], found[1]), strict=True))
+            ):
                 break
         else:
-            kept.append((values, Peak(nbytes, call)))
-    return tuple(peak for _, peak in kept)
+            kept.append(found)
+    return tuple([Peak(combination(zip(sizes, live, strict=True)), call) for _, live, call in kept])
 
 
-def _samples(scope: Scope) -> list[dict[str, int]]:
-    """The hint first, then each symbol large and small on its own, then all small: those the assumptions allow."""
-    hints = scope.hints
-    points: list[dict[str, int]] = []
+def _values(sizes: list[Size], sample: dict[str, int]) -> list[int]:
+    memo: dict[str, int] = {}
+    return [evaluate(size, sample, memo) for size in sizes]
+
+
+def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:
+    """The hint first, then each symbol large and small on its own, then all alike.
+
+    Some may break the assumptions: the proof does not know these, so what fails anywhere cannot be proved.
+    """
+    points = [dict(hints)]
     for name, value in hints.items():
         points += [{**hints, name: 16 * value}, {**hints, name: max(1, value // 8)}]
-    points.append({name: max(1, value // 8) for name, value in hints.items()})
-    return [dict(hints), *(p for p in points if scope.check(p) is None)]
+    return points + [dict.fromkeys(hints, value) for value in (1, 4, 29, 120)]

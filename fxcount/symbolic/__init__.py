@@ -8,8 +8,8 @@ ceil(H/2)
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.calc import substitute
-from fxcount.symbolic.dominance import dominates
-from fxcount.symbolic.expr import Expr, Size, prod, sum_, symbol
+from fxcount.symbolic.dominance import covers
+from fxcount.symbolic.expr import Expr, Size, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
 from fxcount.symbolic.parse import parse
@@ -38,7 +38,8 @@ __all__ = [
     "Unbacked",
     "UnbackedSizes",
     "ceildiv",
-    "dominates",
+    "combination",
+    "covers",
     "eval_rows",
     "evaluate",
     "floordiv",

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import combinations
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -66,8 +65,9 @@ def is_nonnegative(size: Size, bounds: Bounds = NO_BOUNDS) -> bool:
     >>> is_nonnegative(h * w - h), is_nonnegative(h - w)
     (True, False)
     """
-    low = lower_bound(size, bounds)
-    return low is not None and low >= 0
+    if isinstance(size, int):
+        return size >= 0
+    return _nonnegative_default(size) if not bounds else _is_at_least_zero(size, bounds)
 
 
 @lru_cache(MEMO)
@@ -75,15 +75,33 @@ def _lower_default(size: Expr) -> int | None:
     return _lower(size, NO_BOUNDS)
 
 
-def _lower(size: Size, bounds: Bounds) -> int | None:
+@lru_cache(MEMO)
+def _nonnegative_default(size: Expr) -> bool:
+    return _is_at_least_zero(size, NO_BOUNDS)
+
+
+def _is_at_least_zero(size: Expr, bounds: Bounds) -> bool:
+    low = _lower(size, bounds, enough=0)
+    return low is not None and low >= 0
+
+
+def _lower(size: Size, bounds: Bounds, enough: int | None = None) -> int | None:
+    """The best lower bound found; the first one of at least ``enough``, if that is all one wants to know."""
     best: int | None = None
     scale = 1
+    intervals: dict[str, Interval] = {}
     for _ in range(8):  # one floor atom less each round
         if isinstance(size, int):
             return _largest(best, -(-size // scale))
-        intervals = {f: _interval(f, bounds) for f in {f for m in size.terms for f in m}}
-        for low in (_by_terms(size, intervals), _by_shift(size, intervals)):
-            best = _largest(best, None if low is None else -(-low // scale))
+        for factor in {f for m in size.terms for f in m}:
+            if factor not in intervals:
+                intervals[factor] = _interval(factor, bounds)
+        for view in (_by_terms, _by_shift):
+            low = view(size, intervals)
+            if low is not None:
+                best = _largest(best, -(-low // scale))
+                if enough is not None and best is not None and best >= enough:
+                    return best
         relaxed = _without_floor(size, intervals)
         if relaxed is None:
             return best
@@ -157,26 +175,24 @@ def _by_shift(size: Expr, intervals: dict[str, Interval]) -> int | None:
         return None
     terms: dict[Monomial, int] = {}
     for m, c in size.terms.items():
-        lows = [intervals[f][0] for f in m]
-        for count in range(len(m) + 1):
-            for chosen in combinations(range(len(m)), count):
-                k = c
-                for i, low in enumerate(lows):
-                    if low is None:
-                        return None
-                    if i not in chosen:
-                        k *= low
-                key = tuple([m[i] for i in chosen])
-                terms[key] = terms.get(key, 0) + k
+        expanded: list[tuple[Monomial, int]] = [((), c)]  # the monomial with low + x' in the place of each x
+        for f in m:
+            low = intervals[f][0]
+            if low is None:
+                return None
+            shifted = [((*key, f), k) for key, k in expanded]
+            expanded = shifted + [(key, k * low) for key, k in expanded] if low else shifted
+        for key, k in expanded:
+            terms[key] = terms.get(key, 0) + k
     total = 0
     for m, c in terms.items():
         if m and c > 0:
             continue
         for f in m if c else ():
-            low, high = intervals[f]
-            if high is None or low is None:
+            start, end = intervals[f]
+            if end is None or start is None:
                 return None
-            c *= high - low
+            c *= end - start
         total += c
     return total
 

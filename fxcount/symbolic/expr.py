@@ -24,7 +24,7 @@ from typing import Any, NoReturn, TypeAlias
 from fxcount.errors import SizeError
 from fxcount.symbolic.atom import Atom, Hooks, Monomial
 
-__all__ = ["Expr", "Size", "make", "prod", "sum_", "symbol", "terms_of", "wrap"]
+__all__ = ["Expr", "Size", "combination", "make", "prod", "sum_", "symbol", "terms_of", "wrap"]
 
 MEMO = 1 << 14  # entries of each memo: far more than one model's distinct sizes, a few MB when full
 
@@ -295,8 +295,25 @@ def sum_(sizes: Iterable[Size]) -> Size:
     >>> sum_([symbol("B"), 3, symbol("B")])
     2*B + 3
     """
+    return combination([(size, 1) for size in sizes])
+
+
+def combination(parts: Iterable[tuple[Size, int]]) -> Size:
+    """The sum of sizes, each times a number, in time linear in the number of terms.
+
+    >>> combination([(symbol("B"), 3), (2, 2), (symbol("h"), 0)])
+    3*B + 4
+    """
     terms: dict[Monomial, int] = {}
-    for size in sizes:
-        for m, c in terms_of(size).items():
-            terms[m] = terms.get(m, 0) + c
-    return make({m: c for m, c in terms.items() if c})
+    halves = False
+    constant = 0
+    for size, times in parts:
+        if type(size) is not Expr:
+            constant += times * int(size)
+        elif times:
+            halves = halves or size.halves
+            for m, c in size.terms.items():
+                terms[m] = terms.get(m, 0) + times * c
+    if constant:
+        terms[()] = terms.get((), 0) + constant
+    return _sum({m: c for m, c in terms.items() if c}, halves)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
@@ -12,7 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from fxcount.errors import InputError
 from fxcount.trace.tape import Declared
 
-__all__ = ["Inventory", "take_inventory"]
+__all__ = ["Inventory", "is_parameter", "take_inventory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Inventory:
 
 def take_inventory(model: torch.nn.Module) -> Inventory:
     """Walk the model once."""
-    modules = tuple(model.named_modules(remove_duplicate=False))
+    modules = tuple(_walk(model, ""))
     names: dict[int, list[str]] = {}
     parameters: dict[int, torch.Tensor] = {}
     buffers: dict[int, torch.Tensor] = {}
@@ -56,20 +56,42 @@ def take_inventory(model: torch.nn.Module) -> Inventory:
     for path, module in modules:
         prefix = f"{path}." if path else ""
         for slot, found in ((module._parameters, parameters), (module._buffers, buffers)):
-            for name, tensor in slot.items():
-                if tensor is not None:
-                    names.setdefault(id(tensor), []).append(prefix + name)
-                    found[id(tensor)] = tensor
-                    hiding = name if name in module.__dict__ else _derived_attribute(module, name)
-                    if hiding:
-                        shadows[prefix + name] = prefix + hiding
-        for name in module._non_persistent_buffers_set:
-            hidden.add(prefix + name)
+            if slot:
+                attributes = module.__dict__
+                for name, tensor in slot.items():
+                    if tensor is not None:
+                        key = id(tensor)
+                        found[key] = tensor
+                        if key in names:
+                            names[key].append(prefix + name)
+                        else:
+                            names[key] = [prefix + name]
+                        hiding = name if name in attributes else _derived_attribute(attributes, name)
+                        if hiding:
+                            shadows[prefix + name] = prefix + hiding
+        if module._non_persistent_buffers_set:
+            hidden.update([prefix + name for name in module._non_persistent_buffers_set])
     known = {key: tuple(listed) for key, listed in names.items()}
     declared = tuple(
         [_declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
     )  # fmt: skip
     return Inventory(modules, known, declared, _aliases(modules), *_home([*parameters.values()], [*buffers.values()]))
+
+
+def _walk(module: torch.nn.Module, path: str) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Every module under each of its paths, as ``named_modules(remove_duplicate=False)`` lists them."""
+    waiting = [(path, module)]
+    while waiting:
+        path, module = waiting.pop()
+        yield path, module
+        if module._modules:
+            prefix = f"{path}." if path else ""
+            waiting.extend([(prefix + name, m) for name, m in reversed(module._modules.items()) if m is not None])
+
+
+def is_parameter(tensor: torch.Tensor) -> bool:
+    """``isinstance(tensor, torch.nn.Parameter)``; that class has an instance check of its own, which is slow."""
+    return type(tensor) is torch.nn.Parameter or isinstance(tensor, torch.nn.Parameter)
 
 
 def _aliases(modules: tuple[tuple[str, torch.nn.Module], ...]) -> tuple[tuple[str, ...], ...]:
@@ -84,11 +106,11 @@ _ORIGINALS = ("_g", "_v", "_orig")
 """Endings that torch's hooks for weight_norm, spectral_norm and pruning give to what they compute a weight from."""
 
 
-def _derived_attribute(module: torch.nn.Module, name: str) -> str:
+def _derived_attribute(attributes: Mapping[str, Any], name: str) -> str:
     """The plain attribute ``weight`` that a hook computes from ``weight_g``, ``weight_v`` or ``weight_orig``; or ""."""
     if name.endswith(_ORIGINALS):
         base = name.rpartition("_")[0]
-        if base in module.__dict__:
+        if base in attributes:
             return base
     return ""
 
@@ -102,12 +124,14 @@ def _declared(
             hint="run the model once on real or meta tensors, so that its lazy modules learn their sizes",
         )
     shape = tuple(tensor.shape)
+    span = tensor.numel()
     try:
         storage, offset = tensor.untyped_storage()._cdata, int(tensor.storage_offset())
-        span = 1 + sum([(n - 1) * s for n, s in zip(shape, tensor.stride())]) if tensor.numel() else 0
+        if span and not tensor.is_contiguous():
+            span = 1 + sum([(n - 1) * s for n, s in zip(shape, tensor.stride())])
     except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage
-        storage, offset, span = id(tensor), 0, tensor.numel()
-    kind: Literal["parameter", "buffer"] = "parameter" if isinstance(tensor, torch.nn.Parameter) else "buffer"
+        storage, offset = id(tensor), 0
+    kind: Literal["parameter", "buffer"] = "parameter" if is_parameter(tensor) else "buffer"
     shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
     return Declared(
         kind, names, shape, tensor.dtype, tensor.requires_grad, storage, offset, span, names[0] not in hidden, shadow

@@ -11,7 +11,7 @@ import torch
 from fxcount.ops import TensorFact
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace import constants
-from fxcount.trace.inventory import Inventory
+from fxcount.trace.inventory import Inventory, is_parameter
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn, Storage, data_error
 from fxcount.trace.tape import Call, CustomFunction, Event, ModuleCall, Origin, Source, State, StorageInfo, Value
@@ -35,6 +35,7 @@ class Ledger:
         self._state_names = held.names  # id of a parameter or buffer -> its names
         self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
+        self._facts: dict[tuple[torch.Size, torch.dtype, torch.device], TensorFact] = {}
         self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
         self._shared_storages: dict[int, Storage] = {}  # real untyped storage -> ours, for states that share memory
         self.given_data: list[str] = []  # names of inputs whose data the user gave
@@ -94,10 +95,10 @@ class Ledger:
         names = self._state_names.get(id(tensor))
         origin: Origin = "constant"
         if names is not None:
-            origin = "parameter" if isinstance(tensor, torch.nn.Parameter) else "buffer"
+            origin = "parameter" if is_parameter(tensor) else "buffer"
         else:
             names = (f"constant_{sum(s.value.origin == 'constant' for s in self.states)}",)
-        fact = constants.fact_of(tensor)
+        fact = self._fact_of(tensor)
         known = constants.known_data(tensor) if origin != "parameter" else None
         storage = self._storage_of(tensor, origin, names[0], fact, known is not None)
         value = Value(
@@ -109,6 +110,16 @@ class Ledger:
         self._kept.append(tensor)
         self.states.append(State(value, names, tensor, names[0] not in self._non_persistent))
         return made
+
+    def _fact_of(self, tensor: torch.Tensor) -> TensorFact:
+        """Parameters are many and of few kinds: those of one shape share a fact."""
+        if tensor.layout is not torch.strided or not tensor.is_contiguous():
+            return constants.fact_of(tensor)
+        key = (tensor.shape, tensor.dtype, tensor.device)
+        found = self._facts.get(key)
+        if found is None:
+            found = self._facts[key] = constants.fact_of(tensor)
+        return found
 
     def note_query(self, tensor: Any, func: Any) -> None:
         """Remember that the model read a shape, dtype or the like of one of its own tensors; the shape wins."""

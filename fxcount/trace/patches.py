@@ -15,6 +15,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,7 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
                 container.clear()
         for container, content in filled:
             if type(container) is list:
-                if list(map(id, container)) != list(map(id, content)):
+                if len(container) != len(content) or not all(map(is_, container, content)):
                     container[:] = content
             elif type(container) is set or not _same(container, content):
                 container.clear()
@@ -173,4 +174,4 @@ _CONTAINERS = frozenset({dict, list, set, OrderedDict})
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     """The same keys in the same order with the very same values."""
-    return list(a) == list(b) and list(map(id, a.values())) == list(map(id, b.values()))
+    return len(a) == len(b) and all(map(is_, a.values(), b.values())) and list(a) == list(b)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -62,9 +62,8 @@ class Signature:
         self.work: Work | None = None  # filled by the cost pass
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A place in the user's code; the line number is looked up only when asked for."""
+class Source(NamedTuple):
+    """A place in the user's code; the line number is looked up only when asked for. One is made for every call."""
 
     code: CodeType
     lasti: int
@@ -184,8 +183,7 @@ class StorageInfo:
     died: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Birth or death of a storage, in order; ``call`` is the number of calls recorded before it."""
 
     storage: int
@@ -193,18 +191,16 @@ class Event:
     call: int
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """A parameter, buffer or constant tensor of the model, identified by its tensor object."""
 
     value: Value
     names: tuple[str, ...]
-    tensor: torch.Tensor = field(repr=False)
+    tensor: torch.Tensor
     persistent: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """A parameter or buffer the model registers, used or not; ``span``: elements from its first to its last;
     ``shadowed_by``: a plain attribute that hides it, or that is computed with in its place."""
 

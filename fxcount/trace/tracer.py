@@ -171,7 +171,7 @@ class Tracer(Results, TorchFunctionMode):
             converted = [self._convert(x, inner, operands) for x in a]
             key.append(tuple(inner))
             return converted if kind is list else tuple(converted)
-        if isinstance(a, torch.Tensor):
+        if kind is torch.nn.Parameter or isinstance(a, torch.Tensor):
             state = self.state(a)
             key.append(state._value.fact)
             operands.append(state)
