@@ -7,9 +7,9 @@ sizes change it is kept as a ``Max`` over the candidates that can be largest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from operator import lt, mul, sub
+from operator import lt, sub
 
 from fxcount.ops.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
@@ -117,18 +117,26 @@ def _undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scop
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
     """
     columns = [_values(sizes, sample) for sample in _samples(scope.hints)]
-    ranked = [(tuple([sum(map(mul, live, column)) for column in columns]), live, call) for live, call in candidates.items()]
+    ranked = [(_totals(live, columns), live, call) for live, call in candidates.items()]
     ranked.sort(key=lambda item: (-item[0][0], item[2]))
-    kept: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
+    kept: list[tuple[list[int], tuple[int, ...], int]] = []
     for found in ranked:
         for above in kept:
-            if not any(map(lt, above[0], found[0])) and covers(
-                combination(zip(sizes, map(sub, above[1], found[1]), strict=True))
-            ):
+            if not any(map(lt, above[0], found[0])) and covers(_sum_of(sizes, map(sub, above[1], found[1]))):
                 break
         else:
             kept.append(found)
-    return tuple([Peak(combination(zip(sizes, live, strict=True)), call) for _, live, call in kept])
+    return tuple([Peak(_sum_of(sizes, live), call) for _, live, call in kept])
+
+
+def _sum_of(sizes: list[Size], times: Iterable[int]) -> Size:
+    return combination([(size, n) for size, n in zip(sizes, times, strict=True) if n])
+
+
+def _totals(live: tuple[int, ...], columns: list[list[int]]) -> list[int]:
+    """The bytes alive at each sample."""
+    some = [(i, n) for i, n in enumerate(live) if n]
+    return [sum([n * column[i] for i, n in some]) for column in columns]
 
 
 def _values(sizes: list[Size], sample: dict[str, int]) -> list[int]:

@@ -12,7 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from fxcount.errors import InputError
 from fxcount.trace.tape import Declared
 
-__all__ = ["Inventory", "is_parameter", "take_inventory"]
+__all__ = ["Inventory", "every_module", "is_parameter", "take_inventory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Inventory:
 
 def take_inventory(model: torch.nn.Module) -> Inventory:
     """Walk the model once."""
-    modules = tuple(_walk(model, ""))
+    modules = tuple(every_module(model))
     names: dict[int, list[str]] = {}
     parameters: dict[int, torch.Tensor] = {}
     buffers: dict[int, torch.Tensor] = {}
@@ -78,15 +78,29 @@ def take_inventory(model: torch.nn.Module) -> Inventory:
     return Inventory(modules, known, declared, _aliases(modules), *_home([*parameters.values()], [*buffers.values()]))
 
 
-def _walk(module: torch.nn.Module, path: str) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Every module under each of its paths, as ``named_modules(remove_duplicate=False)`` lists them."""
-    waiting = [(path, module)]
+def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Every module under each of its paths, as ``named_modules(remove_duplicate=False)`` lists them, but faster; inside
+    of itself a module is not listed again.
+
+    >>> net = torch.nn.Sequential(torch.nn.ReLU())
+    >>> net.add_module("again", net[0]), net.add_module("me", net)
+    (None, None)
+    >>> [path for path, _ in every_module(net)]
+    ['', '0', 'again']
+    """
+    around: set[int] = set()  # the modules on the path to the one at hand
+    waiting: list[tuple[str, torch.nn.Module | None, int]] = [("", model, 0)]
     while waiting:
-        path, module = waiting.pop()
-        yield path, module
-        if module._modules:
-            prefix = f"{path}." if path else ""
-            waiting.extend([(prefix + name, m) for name, m in reversed(module._modules.items()) if m is not None])
+        path, module, key = waiting.pop()
+        if module is None:  # all that is inside of this one is listed
+            around.discard(key)
+        elif id(module) not in around:
+            yield path, module
+            if module._modules:
+                around.add(id(module))
+                waiting.append(("", None, id(module)))
+                prefix = f"{path}." if path else ""
+                waiting.extend([(prefix + name, m, 0) for name, m in reversed(module._modules.items()) if m is not None])
 
 
 def is_parameter(tensor: torch.Tensor) -> bool:

@@ -14,7 +14,7 @@ from fxcount.trace import constants
 from fxcount.trace.inventory import Inventory, is_parameter
 from fxcount.trace.sources import find_source
 from fxcount.trace.standin import StandIn, Storage, data_error
-from fxcount.trace.tape import Call, CustomFunction, Event, ModuleCall, Origin, Source, State, StorageInfo, Value
+from fxcount.trace.tape import Call, CustomFunction, Events, ModuleCall, Origin, Source, State, StorageInfo, Value
 
 __all__ = ["SIZE_QUERIES", "Ledger"]
 
@@ -236,16 +236,6 @@ class Ledger:
         place = str(source) if source is not None else "unknown place"
         return f"{place} ({path})" if path else place
 
-    def events(self) -> list[Event]:
-        """Births and deaths so far, each with the call it belongs to."""
-        found: list[Event] = []
-        marks = self._marks
-        call = -1
-        following = iter([*marks, 1 << 62])
-        limit = next(following)
-        for position, entry in enumerate(self._log):
-            while position >= limit:
-                call += 1
-                limit = next(following)
-            found.append(Event(entry if entry >= 0 else ~entry, entry >= 0, call))
-        return found
+    def events(self) -> Events:
+        """Births and deaths so far."""
+        return Events(tuple(self._log), tuple(self._marks))

@@ -8,7 +8,7 @@ node against 10 us a call), so the fx graph is made from the tape when it is ask
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Literal, NamedTuple
@@ -20,7 +20,7 @@ from fxcount.ops.registry import Op
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
-    "Call", "CustomFunction", "Declared", "Event", "ModuleCall", "Origin", "Signature", "Source", "State",
+    "Call", "CustomFunction", "Declared", "Event", "Events", "ModuleCall", "Origin", "Signature", "Source", "State",
     "StorageInfo", "Trace", "Value",
 ]  # fmt: skip
 
@@ -70,11 +70,11 @@ class Source(NamedTuple):
 
     @property
     def line(self) -> int:
-        line = self.code.co_firstlineno
+        first = self.code.co_firstlineno
         for start, stop, number in self.code.co_lines():
-            if start <= self.lasti < stop and number is not None:
-                line = number
-        return line
+            if start <= self.lasti < stop:
+                return number or first
+        return first
 
     def __str__(self) -> str:
         return f"{self.code.co_filename}:{self.line}"
@@ -184,11 +184,37 @@ class StorageInfo:
 
 
 class Event(NamedTuple):
-    """Birth or death of a storage, in order; ``call`` is the number of calls recorded before it."""
+    """Birth or death of a storage; ``call`` is the call it belongs to, -1 before the first."""
 
     storage: int
     birth: bool
     call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Births and deaths in order, as recorded: ``log`` has the number of the storage that was born, or ``~number`` of the
+    one that died; ``marks[i]`` is the length of the log when call ``i`` began."""
+
+    log: tuple[int, ...] = ()
+    marks: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Events:
+        """From single events in order."""
+        log: list[int] = []
+        marks: list[int] = []
+        for storage, birth, call in events:
+            marks.extend([len(log)] * (call + 1 - len(marks)))
+            log.append(storage if birth else ~storage)
+        return cls(tuple(log), tuple(marks))
+
+    def __iter__(self) -> Iterator[Event]:
+        start = 0
+        for call, stop in enumerate((*self.marks, len(self.log)), -1):
+            for entry in self.log[start:stop]:
+                yield Event(entry, True, call) if entry >= 0 else Event(~entry, False, call)
+            start = stop
 
 
 class State(NamedTuple):
@@ -243,7 +269,7 @@ class Trace:
     modules: list[ModuleCall]
     states: list[State]
     storages: list[StorageInfo]
-    events: list[Event]
+    events: Events
     outputs: Any
     module_paths: dict[str, str]  # path -> class name, also of modules that are never called
     signatures: list[Signature]

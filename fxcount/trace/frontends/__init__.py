@@ -16,6 +16,7 @@ import torch
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.wrappers import compiled_code_off, unwrapped
+from fxcount.trace.inventory import every_module
 from fxcount.trace.run import trace_model
 from fxcount.trace.sources import raised_by_us
 from fxcount.trace.tape import Trace
@@ -88,7 +89,7 @@ def _trace_module(
 def _trace_python(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any]
 ) -> Trace:  # fmt: skip
-    if not any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+    if not any([isinstance(m, torch.jit.ScriptModule) for _, m in every_module(model)]):
         return trace_model(model, args, kwargs, **options)
     from fxcount.trace.frontends.script import readable
 
