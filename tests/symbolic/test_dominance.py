@@ -1,0 +1,80 @@
+"""What matching terms proves is true of every value, and it proves what sums of memory sizes need."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fxcount.symbolic import ceildiv, combination, covers, evaluate, is_nonnegative, symbol
+from tests.symbolic.trees import NAMES, as_number, as_size, formulas, values
+
+B, H, W = map(symbol, "BHW")
+
+grids = st.builds(
+    lambda side, q, up: ceildiv(side, q) if up else side // q,
+    st.sampled_from((H, W)), st.sampled_from((1, 2, 4, 7, 8, 14, 16, 28, 32, 56)), st.booleans(),
+)  # fmt: skip
+products = st.lists(grids | st.just(B), max_size=3).map(lambda factors: [1, *factors])
+sums = st.lists(st.tuples(st.integers(-60, 400), products), min_size=1, max_size=5)
+
+
+def _size(terms):
+    total = 0
+    for number, factors in terms:
+        for factor in factors:
+            number = number * factor
+        total = total + number
+    return total
+
+
+@given(sums, values)
+def test_nothing_false_is_proved(terms, numbers):
+    size = _size(terms)
+    if covers(size):
+        assert evaluate(size, numbers) >= 0
+
+
+@given(formulas, values)
+def test_nothing_false_is_proved_of_any_formula(text, numbers):
+    size, value = as_size(text), as_number(text, numbers)
+    assume(None not in (size, value))
+    if covers(size):
+        assert value >= 0
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        4 * B * ceildiv(H, 2) - 3 * B * ceildiv(H, 4),
+        37632 * B * ceildiv(H, 28) * ceildiv(W, 28) - 768 * B * (H // 4) * (W // 4),  # windows of 7 against what they pad
+        5 * B * H * W - 5 * B * (H // 2) * (W // 2) + 3,
+        7 * ceildiv(H, 28) - H // 4,
+        9604 * B * ceildiv(H, 56) - 28,
+    ],
+)
+def test_proved(size):
+    assert covers(size)
+
+
+@pytest.mark.parametrize("size", [6 * ceildiv(H, 28) - H // 4, B * (H // 4) - B * (H // 2), B * (H // 2) - B, B - 2 * H])
+def test_not_proved_as_it_is_false(size):
+    points = [dict(zip(NAMES, at, strict=True)) for at in itertools.product((1, 2, 28, 113), repeat=len(NAMES))]
+    assert min(evaluate(size, point) for point in points) < 0
+    assert not covers(size)
+    assert not is_nonnegative(size)
+
+
+@given(st.lists(st.tuples(formulas, st.integers(-5, 5)), max_size=4), values)
+def test_combination(parts, numbers):
+    sizes = [(as_size(text), n) for text, n in parts]
+    known = [(as_number(text, numbers), n) for text, n in parts]
+    assume(all(size is not None for size, _ in sizes) and all(value is not None for value, _ in known))
+    total = combination(sizes)
+    assert evaluate(total, numbers) == sum(value * n for value, n in known)
+    plain = 0
+    for size, n in sizes:
+        plain = plain + size * n
+    assert total == plain  # one canonical form, however it was added up
