@@ -63,10 +63,9 @@ def interleaved(case: Case, tools: list[Tool], repeat: int, limit: float) -> dic
     """Time the tools on the case: once each to warm up, then in turns. Slow tools run once, cold."""
     timings: dict[str, Timing] = {}
     ready: list[tuple[Timing, Callable[[], object], Tool]] = []
-    meta = case.on_meta()
     for tool in sorted(tools, key=lambda t: t.slow):
         timing = timings[tool.name] = Timing(tool.name, case.name)
-        work = _first_run(tool, case, meta, timing, limit)
+        work = _first_run(tool, case, timing, limit)
         if work is not None and not tool.slow:
             ready.append((timing, work, tool))
     for _ in range(repeat):
@@ -75,12 +74,13 @@ def interleaved(case: Case, tools: list[Tool], repeat: int, limit: float) -> dic
     return timings
 
 
-def _first_run(
-    tool: Tool, case: Case, meta: torch.nn.Module, timing: Timing, limit: float
-) -> Callable[[], object] | None:
-    """Run the tool on the first of its devices that works; the run counts only if the tool is slow."""
+def _first_run(tool: Tool, case: Case, timing: Timing, limit: float) -> Callable[[], object] | None:
+    """Run the tool on the first of its devices that works; the run counts only if the tool is slow.
+
+    Each tool gets a model of its own: several leave hooks and buffers on it, which would slow down all the others.
+    """
     for device in tool.devices:
-        model = meta if device == "meta" else case.on_cpu()
+        model = case.on_meta() if device == "meta" else case.on_cpu()
 
         def work(model: torch.nn.Module = model) -> object:
             return tool.run(model, case)

@@ -80,6 +80,7 @@ def trace_model(
         outputs = collect(result, tracer.state)
         tracer.numbers.close()
         reassigned = held.reassigned()
+        tracer.forget()
     scope.unbacked.check_given()
     return Trace(
         model_name=type(model).__name__, scope=scope, inputs=inputs, calls=tracer.calls, modules=tracer.modules,

@@ -30,7 +30,8 @@ __all__ = ["Tracer"]
 _PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
 _NUMBERS = frozenset({bool, float, complex})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
-
+_is_autocast_enabled = torch._C._is_any_autocast_enabled
+_is_grad_enabled = torch.is_grad_enabled
 
 _OF_NUMBERS = frozenset({"add", "sub", "mul", "div", "floor_divide", "remainder", "pow"})
 _TAKES_VALUES = frozenset(
@@ -79,7 +80,7 @@ class Tracer(Results, TorchFunctionMode):
         at = entry.sizes_at
         if at is not None and len(args) > at:
             args = collapsed(args, at)
-        if torch._C._is_any_autocast_enabled():
+        if _is_autocast_enabled():
             from fxcount.trace.autocast import cast_operands
 
             args, kwargs = cast_operands(self, entry, args, kwargs or {})
@@ -106,7 +107,7 @@ class Tracer(Results, TorchFunctionMode):
                 signature = self._infer_from_data(entry, func, args, kwargs, recorded, recorded_kwargs, operands)
 
         index = len(self.calls)
-        grad = torch.is_grad_enabled()
+        grad = _is_grad_enabled()
         values = tuple([o._value for o in operands])
         source = find_source(sys._getframe(2))
         call = Call(index, func, signature, recorded, recorded_kwargs, values, self._module, source, grad)
@@ -122,7 +123,10 @@ class Tracer(Results, TorchFunctionMode):
             target = operands[0] if out is None else out if type(out) is StandIn else self.state(out)
             result = self._write(call, target, signature.result, operands, requires_grad, out is not None)
         else:
-            if all([o._storage.constant for o in operands]):
+            for operand in operands:
+                if not operand._storage.constant:
+                    break
+            else:
                 known = constants.compute(entry, func, args, kwargs, signature.result)
                 self.tables |= known is None and bool(operands)  # perhaps a symbolic size among known numbers
             outputs: list[Value] = []
@@ -280,6 +284,12 @@ class Tracer(Results, TorchFunctionMode):
     def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Record ``func(*args, **kwargs)`` as if the model had called it."""
         return self.record(self.registry[func], func, args, kwargs)
+
+    def forget(self) -> None:
+        """Let go of what only the run needed. Stand-ins of parameters and the tracer refer to each other, and the garbage
+        collector would find them later, with a walk over all that the trace has made."""
+        for held in (self._by_id, self.cast_weights, self._shared_storages, self._layouts, self._memo, self._resolved):
+            held.clear()
 
     # -- the uncommon path ------------------------------------------------------------------------------------------
     def _uncommon(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
