@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
@@ -56,21 +56,15 @@ def take_inventory(model: torch.nn.Module) -> Inventory:
     for path, module in modules:
         prefix = f"{path}." if path else ""
         for slot, found in ((module._parameters, parameters), (module._buffers, buffers)):
-            if slot:
-                attributes = module.__dict__
-                for name, tensor in slot.items():
-                    if tensor is not None:
-                        key = id(tensor)
-                        found[key] = tensor
-                        if key in names:
-                            names[key].append(prefix + name)
-                        else:
-                            names[key] = [prefix + name]
-                        hiding = name if name in attributes else _derived_attribute(attributes, name)
-                        if hiding:
-                            shadows[prefix + name] = prefix + hiding
-        if module._non_persistent_buffers_set:
-            hidden.update([prefix + name for name in module._non_persistent_buffers_set])
+            for name, tensor in slot.items():
+                if tensor is not None:
+                    names.setdefault(id(tensor), []).append(prefix + name)
+                    found[id(tensor)] = tensor
+                    hiding = name if name in module.__dict__ else _derived_attribute(module, name)
+                    if hiding:
+                        shadows[prefix + name] = prefix + hiding
+        for name in module._non_persistent_buffers_set:
+            hidden.add(prefix + name)
     known = {key: tuple(listed) for key, listed in names.items()}
     declared = tuple(
         [_declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
@@ -120,11 +114,11 @@ _ORIGINALS = ("_g", "_v", "_orig")
 """Endings that torch's hooks for weight_norm, spectral_norm and pruning give to what they compute a weight from."""
 
 
-def _derived_attribute(attributes: Mapping[str, Any], name: str) -> str:
+def _derived_attribute(module: torch.nn.Module, name: str) -> str:
     """The plain attribute ``weight`` that a hook computes from ``weight_g``, ``weight_v`` or ``weight_orig``; or ""."""
     if name.endswith(_ORIGINALS):
         base = name.rpartition("_")[0]
-        if base in attributes:
+        if base in module.__dict__:
             return base
     return ""
 

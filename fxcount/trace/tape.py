@@ -217,12 +217,13 @@ class Events:
             start = stop
 
 
-class State(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class State:
     """A parameter, buffer or constant tensor of the model, identified by its tensor object."""
 
     value: Value
     names: tuple[str, ...]
-    tensor: torch.Tensor
+    tensor: torch.Tensor = field(repr=False)
     persistent: bool = True
 
 
