@@ -24,8 +24,8 @@ import torch
 import fxcount
 from benchmarks.tables import table
 from benchmarks.torchvision_ops import torchvision
-from fxcount.report.conventions import convention
-from fxcount.report.conventions.render import render
+from fxcount.report.views.conventions import convention
+from fxcount.report.views.conventions.render import render
 from tests.report.conventions_tools import MODULES, TOOLS, undisturbed, which_thop
 
 OUTPUT = Path(__file__).with_name("CONVENTIONS.md")

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from fxcount.ops import REGISTRY, Zero
-from fxcount.ops.registry import Unknown
-from fxcount.trace.special import METADATA, SPECIAL
-from fxcount.trace.standin import StandIn
+from fxcount.ops.core.registry import Unknown
+from fxcount.trace.tracer.special import METADATA, SPECIAL
+from fxcount.trace.tracer.standin import StandIn
 from tests.ops.differential import compare
 from tests.ops.opinfo import ATEN_KNOWN, NOT_GROWN, REFUSED, aten_calls, dtypes_of, full_name, infos, samples
 

@@ -2,7 +2,7 @@
 
 ``python benchmarks/founding.py`` runs plain counting, torchsummary, torchstat, torchinfo and fxcount and prints their
 tables and, below, one table of all. A tool that is not installed or fails says so. torchstat's report fails with pandas 2
-and later; its columns are then worked out from its rules (``fxcount.report.conventions``), and say so.
+and later; its columns are then worked out from its rules (``fxcount.report.views.conventions``), and say so.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from fxcount.measurement import measure
     from fxcount.report import Report
-    from fxcount.report.graphs import load_report
+    from fxcount.report.views.graphs import load_report
 
 __version__ = "0.1.0"
 
@@ -42,7 +42,7 @@ _HOMES = {
     "backend": "fxcount.compile_backend",
     "summary": "fxcount.compat.torchinfo",
     "Report": "fxcount.report",
-    "load_report": "fxcount.report.graphs",
+    "load_report": "fxcount.report.views.graphs",
     "AssumptionError": "fxcount.errors",
     "DataDependentError": "fxcount.errors",
     "FxcountError": "fxcount.errors",

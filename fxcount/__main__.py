@@ -1,5 +1,5 @@
 """``python -m fxcount``."""
 
-from fxcount.cli import main
+from fxcount.cli.main import main
 
 raise SystemExit(main())

@@ -133,7 +133,7 @@ def _progress(wanted: bool | Callable[[int], None] | None) -> Callable[[int], No
         return None
     if callable(wanted):
         return wanted
-    from fxcount.report.progress import Progress
+    from fxcount.report.views.progress import Progress
 
     return Progress()
 

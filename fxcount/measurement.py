@@ -19,8 +19,8 @@ from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError
 from fxcount.symbolic import evaluate
-from fxcount.trace.patches import preserved
-from fxcount.trace.specs import InputSpec, Plain, default_hints, parse_inputs
+from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
+from fxcount.trace.torch_patch.session import preserved
 
 __all__ = ["Measurement", "TimedCall", "measure"]
 

@@ -27,8 +27,8 @@ import transformers
 from torch import nn
 
 import fxcount
-from fxcount.report.graphs import flow
-from fxcount.report.graphs.dot import style
+from fxcount.report.views.graphs import flow
+from fxcount.report.views.graphs.dot import style
 
 plt.rcParams.update({"figure.dpi": 80, "font.size": 9})
 

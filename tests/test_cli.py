@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fxcount.cli import main
+from fxcount.cli.main import main
 
 MODULE = '''
 from torch import nn

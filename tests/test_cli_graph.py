@@ -9,7 +9,7 @@ import networkx as nx
 import pytest
 
 import fxcount
-from fxcount.cli import main
+from fxcount.cli.main import main
 
 
 @pytest.fixture

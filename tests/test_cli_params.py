@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fxcount.cli import main
+from fxcount.cli.main import main
 
 MODULE = '''
 import torch

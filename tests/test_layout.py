@@ -69,11 +69,6 @@ def test_rules_are_pure_arithmetic(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=_name)
-def test_files_are_short(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 325
-
-
-@pytest.mark.parametrize("file", FILES, ids=_name)
 def test_only_the_command_line_prints(file: Path) -> None:
     if _room(file) in ("cli", "__main__", "compat"):  # drop-ins print what the tools they stand for print
         return

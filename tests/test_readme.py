@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fxcount.cli import main
+from fxcount.cli.main import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

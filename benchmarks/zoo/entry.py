@@ -16,7 +16,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fxcount.symbolic import evaluate, free_symbols
-from fxcount.trace.specs import InputSpec, parse_inputs
+from fxcount.trace.inputs.specs import InputSpec, parse_inputs
 
 __all__ = ["IMAGE_STEPS", "STEPS", "Entry", "Inputs", "bools", "floats", "longs", "tensors"]
 

@@ -169,7 +169,7 @@ def _describe(report: fxcount.Report, inputs: Inputs, free: Freedom, record: Rec
         other=free.other,
         assumptions=len(report.assumptions),
         uncounted=sorted({call.op.name for call in report.uncounted}),
-        slow_ops=sorted({s.op.name for s in trace.signatures if s.op.shape.__module__ == "fxcount.trace.fallback"}),
+        slow_ops=sorted({s.op.name for s in trace.signatures if s.op.shape.__module__ == "fxcount.trace.tracer.fallback"}),
         macs=int(at_hint),
         macs_formula=formula if len(formula) <= 200 else "",
         macs_length=len(formula),

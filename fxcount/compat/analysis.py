@@ -11,10 +11,10 @@ from torch import nn
 from fxcount.passes import cost
 from fxcount.passes.modes import in_mode
 from fxcount.report import Report
-from fxcount.report.conventions import Item, convention
+from fxcount.report.views.conventions import Item, convention
 from fxcount.symbolic import Size, parse
 from fxcount.trace import trace_model
-from fxcount.trace.specs import InputSpec, Plain, parse_inputs
+from fxcount.trace.inputs.specs import InputSpec, Plain, parse_inputs
 from fxcount.trace.tape import ModuleCall
 
 __all__ = ["analysed", "as_given", "in_mode", "located", "sizes_in"]
@@ -57,7 +57,7 @@ def analysed(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], tr
 
 def located(report: Report, name: str) -> Iterator[tuple[ModuleCall, Item, Size]]:
     """Every item of a convention with the innermost module call it belongs to, and its count."""
-    from fxcount.report.conventions.count import item_count
+    from fxcount.report.views.conventions.count import item_count
 
     trace = report.trace
     waiting: dict[tuple[int, int, str], list[ModuleCall]] = {}

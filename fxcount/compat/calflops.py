@@ -9,7 +9,7 @@ from torch import nn
 
 from fxcount.compat.analysis import analysed, as_given, sizes_in
 from fxcount.errors import InputError
-from fxcount.trace.specs import InputSpec
+from fxcount.trace.inputs.specs import InputSpec
 
 __all__ = ["calculate_flops"]
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from fxcount.compat.analysis import analysed, as_given, located
 from fxcount.errors import InputError
-from fxcount.ops.fact import TensorFact
+from fxcount.ops.core.fact import TensorFact
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, sum_, to_sympy
-from fxcount.trace.specs import parse_inputs
+from fxcount.trace.inputs.specs import parse_inputs
 from fxcount.trace.tape import ModuleCall
 
 __all__ = ["clever_format", "profile"]

@@ -18,7 +18,7 @@ from fxcount.compat.analysis import analysed, sizes_in
 from fxcount.errors import InputError
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, prod, sum_, to_text
-from fxcount.trace.specs import InputSpec
+from fxcount.trace.inputs.specs import InputSpec
 from fxcount.trace.tape import ModuleCall
 
 __all__ = ["summary", "summary_string"]

@@ -1,72 +1,49 @@
-"""Operations: one file per family; in each, an op's shape rule and cost rule stand side by side.
+"""Operations: one folder per kind, one file per family; in each, an op's shape rule and cost rule stand side by side.
 
 ``REGISTRY`` maps every Python callable torch code can reach an op by (builtin, tensor method, ATen overload) to its
-:class:`~fxcount.ops.registry.Op`.
+:class:`~fxcount.ops.core.registry.Op`.
 """
 
 from __future__ import annotations
 
-from fxcount.ops import (
-    activation,
+from fxcount.ops.backward import functions as backward_functions
+from fxcount.ops.backward import layers as backward_layers
+from fxcount.ops.backward import spatial as backward_spatial
+from fxcount.ops.contraction import attention, conv, einsum, matmul, rnn, tensordot
+from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.registry import Op, Registry, Zero, op
+from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
+from fxcount.ops.linalg import factorizations, solvers, svd
+from fxcount.ops.loss import losses
+from fxcount.ops.memory import (
     assignment,
-    aten,
-    attention,
-    backward,
-    backward_layers,
-    backward_spatial,
-    bitwise,
-    comparison,
-    complex,
-    conv,
     copies,
     creation,
-    cumulative,
-    dropout,
     dynamic,
-    einsum,
     embedding,
     factory,
-    fft,
-    foreach,
     indexing,
     joining,
-    linalg,
-    loss,
-    matmul,
-    norm,
-    padding,
-    pointwise,
-    pooling,
-    quantised,
     random,
-    reduction,
-    resize,
-    rnn,
     scatter,
-    softmax,
-    solvers,
-    sorting,
-    statistics,
-    svd,
-    tensordot,
-    unfold,
     viewcopy,
     views,
-    vision,
 )
-from fxcount.ops.fact import Alias, TensorFact, Work
-from fxcount.ops.registry import Op, Registry, Zero, op
+from fxcount.ops.normalise import functional, norm
+from fxcount.ops.quantise import quantised
+from fxcount.ops.reduction import cumulative, reduction, softmax, sorting, statistics
+from fxcount.ops.spatial import fft, padding, pooling, resize, unfold, vision
 
 __all__ = ["REGISTRY", "Alias", "Op", "Registry", "TensorFact", "Work", "Zero", "op"]
 
 FAMILIES = (
     views, viewcopy, joining, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
-    reduction, softmax, norm, aten, cumulative, sorting, loss,
-    conv, matmul, einsum, tensordot, attention, rnn, linalg, svd, solvers, statistics,
+    reduction, softmax, norm, functional, cumulative, sorting, losses,
+    conv, matmul, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
-    backward, backward_layers, backward_spatial, quantised, foreach,
+    backward_functions, backward_layers, backward_spatial, quantised, foreach,
 )  # fmt: skip
 
 REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fxcount.errors import UncountedError
-from fxcount.ops.common import facts_in, facts_of_result
-from fxcount.ops.fact import Alias, TensorFact, Work
-from fxcount.ops.registry import Unknown, Zero
+from fxcount.ops.core.common import facts_in, facts_of_result
+from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.symbolic import Size, sum_
 from fxcount.trace.tape import Call, Signature, Trace
 

@@ -14,8 +14,8 @@ from typing import Literal
 
 from fxcount.passes.gradients import SHAPE, Path, Reach
 from fxcount.passes.uses import Use, upwards
-from fxcount.trace.ledger import SIZE_QUERIES
 from fxcount.trace.tape import Call, Declared, Trace
+from fxcount.trace.tracer.ledger import SIZE_QUERIES
 
 __all__ = ["Cause", "Coroner", "Death"]
 

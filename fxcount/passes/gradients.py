@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxcount.errors import InputError
-from fxcount.trace.outputs import Opaque
 from fxcount.trace.tape import Call, Trace, Value, values_in
+from fxcount.trace.tracer.outputs import Opaque
 
 __all__ = ["ONE_TO_ONE", "READ_FOR_SHAPE", "Path", "Reach", "Recorded", "chosen_outputs", "reach"]
 

@@ -26,8 +26,8 @@ from torch.fx.passes.infra.pass_base import PassBase, PassResult
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.passes.cost import CallCost, cost
 from fxcount.trace.frontends.graph import graph_program, inputs_known
-from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Trace
+from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["CostPass", "ShapePass", "total_cost"]
 
@@ -123,7 +123,7 @@ def _facts(result: Any) -> Any:
     if isinstance(result, StandIn):
         return result.fact
     if isinstance(result, torch.Tensor):
-        from fxcount.trace.constants import fact_of
+        from fxcount.trace.known.constants import fact_of
 
         return fact_of(result)
     if isinstance(result, (tuple, list)):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import lt, sub
 
-from fxcount.ops.common import facts_of_result
+from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, sum_
 from fxcount.trace.tape import Trace

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fxcount.ops.registry import Op
+from fxcount.ops.core.registry import Op
 from fxcount.trace.tape import Call, Source, Trace, Value, values_in
 
 __all__ = ["Use", "argument_of", "arguments_of", "called_paths", "upwards", "uses_of"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fxcount.report.report import MemoryView, Report
+from fxcount.report.data.report import MemoryView, Report
 
 __all__ = ["MemoryView", "Report"]

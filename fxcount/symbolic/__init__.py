@@ -13,7 +13,7 @@ from fxcount.symbolic.expr import Expr, Size, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
 from fxcount.symbolic.parse import parse
-from fxcount.symbolic.rows import eval_rows, from_rows, to_rows
+from fxcount.symbolic.program import eval_rows, from_rows, to_rows
 from fxcount.symbolic.scope import Comparison, Scope
 from fxcount.symbolic.symfunctions import SYM_FUNCTIONS
 from fxcount.symbolic.symint import SymSize, to_size, to_sym

@@ -22,8 +22,8 @@ import torch.fx
 from fxcount.errors import UnsupportedError
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
-from fxcount.trace.outputs import Opaque
 from fxcount.trace.tape import Call, Quotient, Trace, Value
+from fxcount.trace.tracer.outputs import Opaque
 
 __all__ = ["lower"]
 

@@ -12,14 +12,14 @@ from torch.utils import _pytree as pytree
 from fxcount.errors import FxcountError, InputError
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
-from fxcount.trace.inventory import take_inventory
-from fxcount.trace.lengths import symbolic_lengths
-from fxcount.trace.outputs import collect
-from fxcount.trace.patches import no_collection, patched, place_raised, preserved
-from fxcount.trace.specs import InputSpec, Plain, default_hints, parse_inputs
-from fxcount.trace.standin import StandIn
+from fxcount.trace.inputs.inventory import take_inventory
+from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
-from fxcount.trace.tracer import Tracer
+from fxcount.trace.torch_patch.lengths import symbolic_lengths
+from fxcount.trace.torch_patch.session import no_collection, patched, place_raised, preserved
+from fxcount.trace.tracer.outputs import collect
+from fxcount.trace.tracer.standin import StandIn
+from fxcount.trace.tracer.tracer import Tracer
 
 __all__ = ["trace_model"]
 

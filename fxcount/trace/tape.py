@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from fxcount.ops.fact import TensorFact, Work
-from fxcount.ops.registry import Op
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.registry import Op
 from fxcount.symbolic import Scope, Size
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fxcount.ops.registry import Op, callables_named
+from fxcount.ops.core.registry import Op, callables_named
 from tests.ops import harness, tracker
 
 

@@ -20,7 +20,7 @@ from fxcount.errors import DataDependentError, FxcountError
 from fxcount.ops import REGISTRY
 from fxcount.symbolic import Size, evaluate, free_symbols, symbol
 from fxcount.trace import trace_model
-from fxcount.trace.specs import InputSpec
+from fxcount.trace.inputs.specs import InputSpec
 from fxcount.trace.tape import Trace, Value, values_in
 
 __all__ = ["Outcome", "compare", "copied"]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from fxcount.ops import REGISTRY
-from fxcount.ops.fact import Alias, TensorFact, Work
+from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.symbolic import Scope, Size, evaluate, free_symbols, parse
 
 # Distinct primes, so that no two sizes agree by chance; the first assignment is the hint.

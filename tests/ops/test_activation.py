@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import activation
+from fxcount.ops.elementwise import activation
 from tests.ops.cases import call, named, uncovered
 from tests.ops.harness import SIZES, Counted, T, check, rule_result, work
 

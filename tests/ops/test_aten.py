@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fxcount.ops.aten import OPS
+from fxcount.ops.normalise.functional import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import T, work
 

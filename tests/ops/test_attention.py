@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from fxcount.errors import ShapeError
-from fxcount.ops.attention import OPS
+from fxcount.ops.contraction.attention import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, T, check, counted, real, rule_result, work

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, backward
-from fxcount.ops.registry import Unknown
+from fxcount.ops import REGISTRY
+from fxcount.ops.backward import functions as backward
+from fxcount.ops.core.registry import Unknown
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import Counted, T, counted, rule_result, work
 

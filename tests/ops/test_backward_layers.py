@@ -12,8 +12,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, backward_layers, backward_spatial
-from fxcount.ops.registry import Unknown
+from fxcount.ops import REGISTRY
+from fxcount.ops.backward import layers as backward_layers
+from fxcount.ops.backward import spatial as backward_spatial
+from fxcount.ops.core.registry import Unknown
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, N, T, counted, rule_result, work

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, Zero, bitwise
+from fxcount.ops import REGISTRY, Zero
+from fxcount.ops.elementwise import bitwise
 from tests.ops.cases import named, uncovered
 from tests.ops.harness import SIZES, N, T, check, rule_result
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops import comparison
+from fxcount.ops.elementwise import comparison
 from tests.ops.cases import call, named, uncovered
 from tests.ops.harness import SIZES, Counted, N, T, check, rule_result, work
 

@@ -11,8 +11,8 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.complex import OPS
-from fxcount.ops.fact import Alias
+from fxcount.ops.core.fact import Alias
+from fxcount.ops.elementwise.complex import OPS
 from fxcount.symbolic import evaluate
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import SIZES, T, counted, real, rule_result, work

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from fxcount.errors import ShapeError
-from fxcount.ops.conv import OPS
+from fxcount.ops.contraction.conv import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, N, T, counted, real, rule_result, work

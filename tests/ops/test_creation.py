@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.creation import OPS
-from fxcount.ops.fact import Alias
+from fxcount.ops.core.fact import Alias
+from fxcount.ops.memory.creation import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import SIZES, N, T, _map, counted, real, rule_result, work
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import cumulative
+from fxcount.ops.reduction import cumulative
 from tests.ops.cases import call, named, uncovered
 from tests.ops.harness import SIZES, Counted, T, counted, rule_result, work
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import Alias, dropout
+from fxcount.ops import Alias
+from fxcount.ops.elementwise import dropout
 from tests.ops.cases import call, named, uncovered
 from tests.ops.harness import SIZES, Counted, T, rule_result, work
 

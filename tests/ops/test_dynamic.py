@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops import REGISTRY, dynamic
-from fxcount.ops.dynamic import OPS
-from fxcount.ops.fact import TensorFact
+from fxcount.ops import REGISTRY
+from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.memory import dynamic
+from fxcount.ops.memory.dynamic import OPS
 from fxcount.symbolic import Scope, Size
 from tests.ops.cases import named
 

@@ -13,9 +13,9 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops import einsum as contractions
-from fxcount.ops import tensordot as pairings
-from fxcount.ops.fact import Alias
+from fxcount.ops.contraction import einsum as contractions
+from fxcount.ops.contraction import tensordot as pairings
+from fxcount.ops.core.fact import Alias
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, T, check, real, rule_result, work

@@ -10,7 +10,7 @@ import torch
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.embedding import OPS
+from fxcount.ops.memory.embedding import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import N, T, counted, rule_result, work
 

@@ -11,8 +11,8 @@ import torch
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.factory import OPS
-from fxcount.ops.registry import Zero
+from fxcount.ops.core.registry import Zero
+from fxcount.ops.memory.factory import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import N, T, check, counted, rule_result, work
 

@@ -11,7 +11,7 @@ import torch
 
 from fxcount.errors import ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY
-from fxcount.ops.fft import OPS, log2_ceil
+from fxcount.ops.spatial.fft import OPS, log2_ceil
 from fxcount.symbolic import evaluate, symbol
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import T, counted, rule_result, work

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from fxcount.ops import REGISTRY, foreach
-from fxcount.ops.registry import Op
+from fxcount.ops import REGISTRY
+from fxcount.ops.core.registry import Op
+from fxcount.ops.elementwise import foreach
 from tests.ops.harness import T, check, work
 
 X, Y = T("B,C,H"), T("B,H,C", perm=(0, 2, 1))

@@ -10,8 +10,8 @@ import torch
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.fact import Alias, TensorFact
-from fxcount.ops.indexing import OPS
+from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.ops.memory.indexing import OPS
 from fxcount.symbolic import Scope, evaluate
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import SIZES, N, T, rule_result

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import linalg as factorizations
-from fxcount.ops import products, svd
-from fxcount.ops.fact import TensorFact
+from fxcount.ops.contraction import products
+from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.linalg import factorizations, svd
 from fxcount.symbolic import evaluate
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import SIZES, T, real, rule_result, work

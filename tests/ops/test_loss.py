@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import loss
+from fxcount.ops.loss import losses as loss
 from tests.ops.cases import Case, call, named, uncovered
 from tests.ops.harness import SIZES, Counted, T, counted, rule_result, work
 

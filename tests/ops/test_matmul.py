@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from fxcount.errors import ShapeError, UncountedError
-from fxcount.ops import matmul, products
+from fxcount.ops.contraction import matmul, products
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, T, check, counted, real, rule_result, work

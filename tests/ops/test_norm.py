@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, norm
+from fxcount.ops import REGISTRY
+from fxcount.ops.normalise import norm
 from tests.ops.cases import call, uncovered
 from tests.ops.harness import SIZES, Counted, N, T, check, counted, rule_result, work
 

@@ -9,8 +9,8 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.padding import OPS
-from fxcount.ops.registry import Zero
+from fxcount.ops.core.registry import Zero
+from fxcount.ops.spatial.padding import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import N, T, rule_result
 

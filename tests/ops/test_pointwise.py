@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import functions, pointwise
+from fxcount.ops.elementwise import functions, pointwise
 from tests.ops.cases import call, named, uncovered
 from tests.ops.harness import SIZES, Counted, N, T, check, rule_result, work
 

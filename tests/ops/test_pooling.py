@@ -12,8 +12,8 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.fact import TensorFact
-from fxcount.ops.pooling import OPS, gcd_size
+from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.spatial.pooling import OPS, gcd_size
 from fxcount.symbolic import Scope, evaluate, symbol
 from tests.ops.cases import uncovered
 from tests.ops.harness import N, T, check, counted, rule_result, work

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import quantised
+from fxcount.ops.quantise import quantised
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import Counted, T, counted, rule_result, work
 

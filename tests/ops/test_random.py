@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, Zero, random
+from fxcount.ops import REGISTRY, Zero
+from fxcount.ops.memory import random
 from tests.ops.cases import call, uncovered
 from tests.ops.harness import N, T, rule_result
 

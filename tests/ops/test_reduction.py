@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, Zero, reduction
+from fxcount.ops import REGISTRY, Zero
+from fxcount.ops.reduction import reduction
 from tests.ops.cases import call, named, uncovered
 from tests.ops.harness import SIZES, Counted, N, T, counted, rule_result, work
 

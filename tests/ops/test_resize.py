@@ -11,7 +11,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.resize import OPS, scaled
+from fxcount.ops.spatial.resize import OPS, scaled
 from fxcount.symbolic import Scope, evaluate, to_sym
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import Counted, N, T, check, counted, rule_result, work

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.rnn import OPS
+from fxcount.ops.contraction.rnn import OPS
 from tests.ops.cases import uncovered
 from tests.ops.harness import Counted, T, check, counted, rule_result, work
 from tests.ops.tracker import assert_held

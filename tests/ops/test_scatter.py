@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, assignment, scatter
-from fxcount.ops.fact import Alias, TensorFact
+from fxcount.ops import REGISTRY
+from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.ops.memory import assignment, scatter
 from fxcount.symbolic import Scope, min_
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import T, counted, rule_result, work

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import softmax
+from fxcount.ops.reduction import softmax
 from tests.ops.cases import call, uncovered
 from tests.ops.harness import SIZES, Counted, T, counted, rule_result, work
 

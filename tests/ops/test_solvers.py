@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError, UncountedError
-from fxcount.ops import solvers
+from fxcount.ops.linalg import solvers
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import T, rule_result, work
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import REGISTRY, Zero, sorting
+from fxcount.ops import REGISTRY, Zero
+from fxcount.ops.reduction import sorting
 from tests.ops.cases import call, uncovered
 from tests.ops.harness import SIZES, Counted, N, T, counted, rule_result, work
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops import statistics
+from fxcount.ops.reduction import statistics
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import Counted, T, counted, rule_result, work
 

@@ -10,7 +10,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
-from fxcount.ops.unfold import OPS
+from fxcount.ops.spatial.unfold import OPS
 from fxcount.symbolic import evaluate
 from tests.ops import tracker
 from tests.ops.cases import Case, call, uncovered

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fxcount.ops import REGISTRY, viewcopy
-from fxcount.ops.fact import Alias
-from fxcount.ops.registry import Zero
+from fxcount.ops import REGISTRY
+from fxcount.ops.core.fact import Alias
+from fxcount.ops.core.registry import Zero
+from fxcount.ops.memory import viewcopy
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import N, T, rule_result
 

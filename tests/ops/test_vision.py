@@ -9,7 +9,7 @@ import pytest
 
 from fxcount.errors import ShapeError, UncountedError
 from fxcount.ops import REGISTRY
-from fxcount.ops.vision import OPS
+from fxcount.ops.spatial.vision import OPS
 from fxcount.symbolic import Scope, evaluate
 from tests.ops.harness import SIZES, T, _map, counted, symbolic
 

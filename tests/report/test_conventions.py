@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import fxcount
-from fxcount.cli import main
+from fxcount.cli.main import main
 from fxcount.errors import InputError
-from fxcount.report.conventions import CONVENTIONS, render
-from fxcount.report.conventions.document import document
+from fxcount.report.views.conventions import CONVENTIONS, render
+from fxcount.report.views.conventions.document import document
 from tests.oracles import counted_flops
 from tests.report.conventions_tools import MODULES, TOOLS, undisturbed, which_thop
 from tests.zoo import CASES, analysed, inputs

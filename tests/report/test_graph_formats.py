@@ -20,10 +20,10 @@ from torch import nn
 
 import fxcount
 from fxcount.ops import TensorFact, Work
-from fxcount.report.conventions import CONVENTIONS
-from fxcount.report.graphs import load_report, schema
-from fxcount.report.graphs.codec import Decoder, Encoder
-from fxcount.report.graphs.markup import flattened
+from fxcount.report.views.conventions import CONVENTIONS
+from fxcount.report.views.graphs import load_report, schema
+from fxcount.report.views.graphs.codec import Decoder, Encoder
+from fxcount.report.views.graphs.markup import flattened
 from fxcount.trace.tape import Source, Trace
 from tests.zoo import CASES, analysed
 

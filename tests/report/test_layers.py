@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import fxcount
-from fxcount.report.layers import layers
-from fxcount.report.roofline import A100, Machine
+from fxcount.report.data.layers import layers
+from fxcount.report.data.roofline import A100, Machine
 from tests.zoo import analysed
 
 # one operation a second, a thousand bytes a second; half precision four times as fast

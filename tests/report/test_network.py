@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import fxcount
-from fxcount.report.graphs import flow
+from fxcount.report.views.graphs import flow
 from tests.passes.test_gradients import BODIES, Net
 from tests.zoo import CASES, analysed
 

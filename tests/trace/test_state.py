@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import fxcount
-from fxcount.trace.standin import StandIn
+from fxcount.trace.tracer.standin import StandIn
 
 
 class Busy(nn.Module):

@@ -15,7 +15,7 @@ from fxcount.compat.analysis import analysed, as_given, located
 from fxcount.compat.fvcore.operands import operands_of
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, to_sympy
-from fxcount.trace.specs import parse_inputs
+from fxcount.trace.inputs.specs import parse_inputs
 from fxcount.trace.tape import Call, ModuleCall
 
 __all__ = ["ActivationCountAnalysis", "FlopCountAnalysis", "activation_count", "flop_count"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fxcount.ops.fact import Alias, TensorFact
+from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call
 

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from fxcount.compat.analysis import sizes_in
 from fxcount.compat.torchinfo.settings import NEEDS_INPUT, ColumnSettings
 from fxcount.symbolic import Size, prod, sum_
-from fxcount.trace.specs import InputSpec
+from fxcount.trace.inputs.specs import InputSpec
 
 __all__ = ["check", "corrected_sizes", "input_bytes", "sizes_of", "specs"]
 

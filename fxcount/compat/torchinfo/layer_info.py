@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from fxcount.compat.torchinfo.settings import ColumnSettings
-from fxcount.report.layers import Work
+from fxcount.report.data.layers import Work
 from fxcount.symbolic import Size, sum_
 
 __all__ = ["LayerInfo", "elements"]

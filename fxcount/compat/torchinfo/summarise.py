@@ -14,7 +14,7 @@ from fxcount.compat.analysis import analysed, as_given, in_mode
 from fxcount.compat.torchinfo import inputs
 from fxcount.compat.torchinfo.formatting import FormattingOptions
 from fxcount.compat.torchinfo.layer_info import LayerInfo
-from fxcount.compat.torchinfo.rows import executed_rows, static_rows
+from fxcount.compat.torchinfo.layer_rows import executed_rows, static_rows
 from fxcount.compat.torchinfo.settings import ColumnSettings, Mode, RowSettings, Verbosity
 from fxcount.compat.torchinfo.statistics import ModelStatistics
 from fxcount.errors import FxcountError

@@ -16,10 +16,10 @@ import torch
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.wrappers import compiled_code_off, unwrapped
-from fxcount.trace.inventory import every_module
+from fxcount.trace.inputs.inventory import every_module
 from fxcount.trace.run import trace_model
-from fxcount.trace.sources import raised_by_us
 from fxcount.trace.tape import Trace
+from fxcount.trace.tracer.sources import raised_by_us
 
 __all__ = ["Frontend", "trace_any"]
 

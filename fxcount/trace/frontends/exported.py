@@ -21,7 +21,7 @@ from fxcount.trace.frontends.inputs import renamed_inputs
 from fxcount.trace.frontends.modules import Root, hold, identity, model_class, module_at, named_class
 from fxcount.trace.frontends.program import Program
 from fxcount.trace.frontends.sizes import TorchSizes
-from fxcount.trace.specs import InputSpec, parse_inputs
+from fxcount.trace.inputs.specs import InputSpec, parse_inputs
 from fxcount.trace.tape import Trace
 
 __all__ = ["flat_inputs", "load_pt2", "program_of", "trace_exported"]

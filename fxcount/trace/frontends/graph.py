@@ -20,7 +20,7 @@ from fxcount.trace.frontends.interpreter import Observer
 from fxcount.trace.frontends.modules import Root, hold, model_class, module_at, named_class
 from fxcount.trace.frontends.program import Program
 from fxcount.trace.frontends.sizes import TorchSizes
-from fxcount.trace.specs import InputSpec, Plain, parse_inputs
+from fxcount.trace.inputs.specs import InputSpec, Plain, parse_inputs
 from fxcount.trace.tape import Trace
 
 __all__ = ["graph_program", "inputs_known", "trace_graph"]

@@ -9,7 +9,7 @@ from typing import Any
 from fxcount.errors import InputError
 from fxcount.symbolic import Expr, Size, name_of
 from fxcount.trace.frontends.program import Program
-from fxcount.trace.specs import InputSpec
+from fxcount.trace.inputs.specs import InputSpec
 
 __all__ = ["renamed_inputs", "specialised_inputs"]
 

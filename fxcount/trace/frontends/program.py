@@ -14,10 +14,10 @@ from fxcount.ops import REGISTRY, Op, Registry
 from fxcount.symbolic import Bounds, Expr, free_symbols
 from fxcount.trace.frontends.interpreter import Interpreter, Observer
 from fxcount.trace.frontends.modules import Root
+from fxcount.trace.inputs.specs import InputSpec
 from fxcount.trace.run import trace_model
-from fxcount.trace.specs import InputSpec
-from fxcount.trace.standin import StandIn
 from fxcount.trace.tape import Trace
+from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Program", "registry_for"]
 

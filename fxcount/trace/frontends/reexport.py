@@ -17,10 +17,10 @@ from fxcount.ops import REGISTRY, Registry
 from fxcount.symbolic import Expr, Scope, evaluate
 from fxcount.trace.frontends.exported import flat_inputs, program_of
 from fxcount.trace.frontends.inputs import specialised_inputs
-from fxcount.trace.inventory import take_inventory
-from fxcount.trace.patches import preserved
-from fxcount.trace.specs import InputSpec, Plain, default_hints, parse_inputs
+from fxcount.trace.inputs.inventory import take_inventory
+from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
+from fxcount.trace.torch_patch.session import preserved
 
 __all__ = ["trace_by_export"]
 

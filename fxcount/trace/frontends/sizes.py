@@ -14,7 +14,7 @@ import torch
 
 from fxcount.errors import SizeError
 from fxcount.symbolic import Bounds, Expr, Size, evaluate, free_symbols, from_sympy, parse, substitute, symbol
-from fxcount.trace.specs import InputSpec
+from fxcount.trace.inputs.specs import InputSpec
 
 __all__ = ["TorchSizes", "source_name"]
 

@@ -1,0 +1,1 @@
+"""Sums of products: convolutions, matrix products, einsum, attention, recurrent layers."""

@@ -1,0 +1,272 @@
+"""Scaled dot product attention in torch's spellings, and ``flex_attention``.
+
+Shapes:  q (*B, H, S, D), k (*B', H', T, D), v (*B', H', T, V) -> y (*B, H, S, V); H' divides H with ``enable_gqa``
+Counts:  per pair of a query and a key, of which there are P = prod(B) * H * S * T (also above a causal diagonal):
+         macs = P * (D + V);  flops = 2*macs + P (scale) + softmax, + P with a mask of any kind, + 2*P with dropout
+         softmax, per query: T-1 comparisons, T subtractions, T exp, T-1 additions, T divisions = 5*T - 2
+Raises:  ShapeError: ranks, sizes, heads or dtypes do not match
+Source:  the definition in the documentation of ``scaled_dot_product_attention``, where a causal or boolean mask too is
+         added to the scores; layouts and temporaries: the flash kernel for the CPU, or ``_attention_math`` without it
+
+>>> from fxcount.symbolic import Scope
+>>> q, k = TensorFact((2, 4, 5, 8), torch.float32), TensorFact((2, 4, 7, 8), torch.float32)
+>>> y = attention_shape(Scope({}), q, k, k)
+>>> y.shape, attention_cost(y, q, k, k)
+((2, 4, 5, 8), Work(macs=4480, flops=10560, transcendentals=280, read_bytes=None, write_bytes=None))
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from fxcount.errors import ShapeError
+from fxcount.ops.contraction.fused import OPS as FUSED
+from fxcount.ops.contraction.fused import softmax_scalars
+from fxcount.ops.contraction.matmul import contraction, matmul_copies, require_dtype, require_rank
+from fxcount.ops.core.common import broadcast, shape_text
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.registry import Op, op
+from fxcount.ops.core.scalars import Scalars
+from fxcount.symbolic import Scope, Size, ceildiv, max_, mod, prod
+
+__all__ = ["OPS", "attention_cost", "attention_shape"]
+
+
+# --- shapes ---------------------------------------------------------------------------------------
+
+
+def attention_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> TensorFact:  # fmt: skip
+    """Keeps the layout of the query where the flash kernel takes it, else row-major."""
+    what = "scaled_dot_product_attention"
+    require_dtype(what, query, key, value)
+    shapes = f"query {shape_text(query.shape)}, key {shape_text(key.shape)}, value {shape_text(value.shape)}"
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise ShapeError(f"{what}: {shapes} need 2 dimensions or more")
+    pairs = (("key width", key.shape[-1], query.shape[-1]), ("value length", value.shape[-2], key.shape[-2]))
+    for name, got, wanted in pairs:
+        if not scope.same(got, wanted, f"{what}: {name}"):
+            raise ShapeError(f"{what}: {name} {got} does not match {wanted}: {shapes}")
+    if enable_gqa:
+        if min(query.ndim, key.ndim, value.ndim) < 3 or not all(
+            scope.same(mod(query.shape[-3], t.shape[-3]), 0, f"{what}: grouped heads") for t in (key, value)
+        ):
+            raise ShapeError(f"{what}: with enable_gqa the heads of key and value must divide those of query: {shapes}")
+        outer = broadcast(scope, what, query.shape[:-3], key.shape[:-3], value.shape[:-3])
+        batch = (*outer, query.shape[-3])
+    else:
+        batch = broadcast(scope, what, query.shape[:-2], key.shape[:-2], value.shape[:-2])
+    flash = _takes_flash(query, key, value, dropout_p, enable_gqa)
+    if attn_mask is not None:
+        if is_causal and not flash:
+            raise ShapeError(f"{what}: attn_mask and is_causal=True exclude each other")
+        scores = (*batch, query.shape[-2], key.shape[-2])
+        if attn_mask.shape != scores and not _expands(scope, attn_mask.shape, scores):
+            raise ShapeError(f"{what}: attn_mask {shape_text(attn_mask.shape)} does not expand to {shape_text(scores)}")
+    y = query.new((*batch, query.shape[-2], value.shape[-1]))
+    if flash:
+        return TensorFact(y.shape, y.dtype, y.device, dense_like(query).strides)
+    return y
+
+
+def _expands(scope: Scope, shape: tuple[Size, ...], wanted: tuple[Size, ...]) -> bool:
+    """Whether a tensor of that shape broadcasts to exactly the wanted one."""
+    found = broadcast(scope, "scaled_dot_product_attention: attn_mask", wanted, shape)
+    return len(found) == len(wanted) and all(scope.same(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def _takes_flash(query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float, gqa: bool) -> bool:
+    """Conditions of ``use_flash_attention_cpp``, asked structurally."""
+    tensors = (query, key, value)
+    return (
+        all(t.ndim == 4 and t.stride()[-1] == 1 for t in tensors)
+        and not dropout_p
+        and query.dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+        and query.shape[-1] == value.shape[-1]
+        and all(t.shape[0] == query.shape[0] for t in tensors)
+        and (gqa or all(t.shape[1] == query.shape[1] for t in tensors))
+    )
+
+
+def _logsumexp(query: TensorFact) -> TensorFact:
+    """One number per query, in float at least, stored (B, S, H)."""
+    batch, heads, length, _ = query.shape
+    dtype = query.dtype if query.dtype is torch.float64 else torch.float32
+    return TensorFact((batch, heads, length), dtype, query.device, (length * heads, 1, heads))
+
+
+def _flash_for_cpu_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float = 0.0,
+    is_causal: bool = False, *, attn_mask: TensorFact | None = None, scale: float | None = None,
+) -> tuple[TensorFact, TensorFact]:  # fmt: skip
+    require_rank("flash attention", query=(query, 4), key=(key, 4), value=(value, 4))
+    y = attention_shape(scope, query, key, value, attn_mask, enable_gqa=True)
+    return y, _logsumexp(query)
+
+
+def _math_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, dropout_mask: TensorFact | None = None, *,
+    scale: float | None = None, enable_gqa: bool = False,
+) -> tuple[TensorFact, TensorFact]:  # fmt: skip
+    """Also returns the weights."""
+    y = attention_shape(scope, query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+    return y.new(y.shape), y.new((*y.shape[:-1], key.shape[-2]))
+
+
+def _efficient_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: Any, compute_log_sumexp: bool,
+    *_: Any, **__: Any,
+) -> tuple[TensorFact, ...]:  # fmt: skip
+    """A kernel for CUDA: output, logsumexp in blocks of 32 queries, and two numbers of random state."""
+    y = _dense_attention(scope, query, key, value)
+    queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
+    state = query.new((), torch.int64)
+    return y, query.new((*query.shape[:2], queries), torch.float32), state, state
+
+
+def _device_shape(scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> tuple[Any, ...]:
+    """Other kernels for CUDA: output, logsumexp, bookkeeping of nested sequences, random state, debug mask."""
+    y = _dense_attention(scope, query, key, value)
+    state = query.new((), torch.int64)
+    logsumexp = query.new(query.shape[:3], torch.float32)
+    return y, logsumexp, None, None, query.shape[2], key.shape[2], state, state, query.new((0,))
+
+
+def _dense_attention(scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact) -> TensorFact:
+    require_rank("attention", query=(query, 4), key=(key, 4), value=(value, 4))
+    y = attention_shape(scope, query, key, value, enable_gqa=True)
+    return y
+
+
+# --- work -----------------------------------------------------------------------------------------
+
+
+def _attention_work(
+    query: TensorFact, key: TensorFact, value: TensorFact, y: TensorFact, masked: bool, dropout_p: float
+) -> Work:
+    queries = prod(y.shape[:-1])
+    pairs = queries * key.shape[-2]
+    macs = pairs * (query.shape[-1] + value.shape[-1])
+    scaled = Scalars(mul=pairs, add=pairs if masked else 0)
+    dropped = Scalars(mul=pairs, div=pairs) if dropout_p else Scalars()
+    return contraction(y.dtype, macs, scaled + softmax_scalars(queries, key.shape[-2]) + dropped)
+
+
+def attention_cost(
+    y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, *_: Any, **__: Any,
+) -> Work:  # fmt: skip
+    """See the head of this file; nothing is saved for a causal mask: every product is counted."""
+    return _attention_work(query, key, value, y, attn_mask is not None or is_causal, dropout_p)
+
+
+def _flash_for_cpu_cost(
+    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float = 0.0, is_causal: bool = False, *,
+    attn_mask: TensorFact | None = None, scale: float | None = None,
+) -> Work:  # fmt: skip
+    return _attention_work(query, key, value, y[0], attn_mask is not None or is_causal, dropout_p)
+
+
+def _math_cost(y: Any, *args: Any, **kwargs: Any) -> Work:
+    return attention_cost(y[0], *args, **kwargs)
+
+
+def _device_cost(
+    y: Any,
+    query: TensorFact,
+    key: TensorFact,
+    value: TensorFact,
+    *args: Any,
+    dropout_p: float | None = None,
+    **kwargs: Any,
+) -> Work:
+    # (attn_bias, compute_log_sumexp, dropout_p, is_causal) or (dropout_p, is_causal)
+    with_bias = not args or not isinstance(args[0], (int, float))
+    bias, rest = (args[0] if args else kwargs.get("attn_bias"), args[2:]) if with_bias else (None, args)
+    dropout = dropout_p if dropout_p is not None else rest[0] if rest else 0.0
+    causal = rest[1] if len(rest) > 1 else kwargs.get("is_causal", False)
+    return _attention_work(query, key, value, y[0], bias is not None or bool(causal), dropout)
+
+
+# --- what eager holds -----------------------------------------------------------------------------
+
+
+def _temporaries(
+    y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> Size:  # fmt: skip
+    added: Size = 0
+    if attn_mask is not None and attn_mask.dtype is torch.bool:  # becomes numbers to be added
+        added = attn_mask.numel * query.itemsize
+    if _takes_flash(query, key, value, dropout_p, enable_gqa):
+        return added + _logsumexp(query).nbytes
+    if is_causal:
+        added = query.shape[-2] * key.shape[-2] * query.itemsize
+    return _math_temporaries(y, query, key, value, added, dropout_p)
+
+
+def _math_temporaries(
+    y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, mask: Size, dropout_p: float
+) -> Size:
+    """The fullest moment of scaled query, scaled key, scores, weights, copies for bmm. Half precision is computed in
+    float, so the operands are there twice."""
+    half = query.itemsize < 4
+    q, k, v = (replace(t, dtype=torch.float32) if half else t for t in (query, key, value))
+    scores = TensorFact((*y.shape[:-1], key.shape[-2]), q.dtype)
+    scaled_q, scaled_k = dense_like(q), dense_like(_swapped(k))
+    kept = scaled_q.nbytes + mask + ((q.nbytes + k.nbytes + v.nbytes) if half else 0)
+    first = scaled_k.nbytes + matmul_copies(scores, scaled_q, scaled_k) + scores.nbytes
+    softmax = 2 * scores.nbytes
+    if dropout_p:  # weights, the random numbers and their product
+        softmax = max_(softmax, 3 * scores.nbytes)
+    out = TensorFact(y.shape, q.dtype)
+    weights = scores.nbytes + (scores.numel * y.itemsize if half else scores.nbytes if dropout_p else 0)
+    last = weights + matmul_copies(out, scores, v) + out.nbytes + (y.nbytes if half else 0)
+    return kept + max_(first, softmax, last) - y.nbytes
+
+
+def _swapped(t: TensorFact) -> TensorFact:
+    (*outer, a, b), (*steps, s, r) = t.shape, t.stride()
+    return TensorFact((*outer, b, a), t.dtype, t.device, (*steps, r, s))
+
+
+def _flex_shape(
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
+) -> tuple[TensorFact, TensorFact, TensorFact]:
+    """The higher-order op: output, logsumexp and largest score of each query."""
+    y = _dense_attention(scope, query, key, value)
+    row = query.new(query.shape[:3], torch.float32)
+    return y, row, row
+
+
+def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> Work:
+    """Dense: blocks that a block mask leaves out are counted. What ``score_mod`` computes is the user's own, and not
+    in this number."""
+    return _attention_work(query, key, value, y[0], False, 0.0)
+
+
+OPS: tuple[Op, ...] = (
+    op("scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries),
+    op(
+        "_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost,
+        differentiable=(True, False),
+    ),
+    op("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
+    op("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
+    op(
+        "_scaled_dot_product_flash_attention",
+        "_scaled_dot_product_cudnn_attention",
+        "_scaled_dot_product_fused_attention_overrideable",
+        shape=_device_shape,
+        cost=_device_cost,
+    ),
+    op("flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,)),
+    *FUSED,
+)

@@ -1,0 +1,84 @@
+"""How many scalar operations a formula takes per element, and what each counts by dtype.
+
+Conventions: on real floating-point numbers every scalar operation counts 1 flop; ``fn`` (exp, log, tanh, erf, sin,
+pow, ...) is also a transcendental. Where a definition has cases (``x if x > 0 else alpha * expm1(x)``) the choice is a
+comparison and the costliest case is counted for every element. Integer and boolean work counts 0. A complex number is
+a pair of reals: an addition or comparison counts 2, a multiplication 6, a division 11, a square root 9, an elementary
+function 5 with 3 transcendentals (``exp(a+ib)``: exp, sin, cos and two multiplications).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.symbolic import Size
+
+__all__ = ["Scalars", "fact_of", "is_arithmetic", "total"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalars:
+    """Operations per element: ``add`` (also subtractions, negations, comparisons, roundings), ``mul``, ``div``,
+    ``root`` (square roots), ``fn`` (transcendentals).
+
+    >>> Scalars(add=1, fn=2).work(10, torch.float32)
+    Work(macs=0, flops=30, transcendentals=20, read_bytes=None, write_bytes=None)
+    """
+
+    add: Size = 0
+    mul: Size = 0
+    div: Size = 0
+    root: Size = 0
+    fn: Size = 0
+
+    def __add__(self, other: Scalars) -> Scalars:
+        return Scalars(
+            self.add + other.add,
+            self.mul + other.mul,
+            self.div + other.div,
+            self.root + other.root,
+            self.fn + other.fn,
+        )
+
+    def __mul__(self, times: Size) -> Scalars:
+        return Scalars(self.add * times, self.mul * times, self.div * times, self.root * times, self.fn * times)
+
+    def work(self, n: Size, dtype: torch.dtype) -> Work:
+        """The work of ``n`` elements computed in ``dtype``."""
+        if dtype.is_complex:
+            flops = 2 * self.add + 6 * self.mul + 11 * self.div + 9 * self.root + 5 * self.fn
+            return Work(flops=flops * n, transcendentals=3 * self.fn * n)
+        if not dtype.is_floating_point:
+            return Work()
+        return Work(
+            flops=(self.add + self.mul + self.div + self.root + self.fn) * n, transcendentals=self.fn * n
+        )
+
+
+def is_arithmetic(dtype: torch.dtype) -> bool:
+    """Whether work in ``dtype`` is floating-point work."""
+    return dtype.is_floating_point or dtype.is_complex
+
+
+def total(parts: Iterable[tuple[Size, Scalars]], dtype: torch.dtype) -> Work:
+    """The work of several loops: ``(number of elements, operations per element)``.
+
+    >>> total([(10, Scalars(add=1)), (2, Scalars(div=1))], torch.float32).flops
+    12
+    """
+    combined = Scalars()
+    for n, scalars in parts:
+        combined = combined + scalars * n
+    return combined.work(1, dtype)
+
+
+def fact_of(result: Any) -> TensorFact:
+    """The first tensor of a rule's result."""
+    while not isinstance(result, TensorFact):
+        result = result.fact if hasattr(result, "fact") else result[0]
+    return result

@@ -1,0 +1,1 @@
+"""Element by element: arithmetic, functions, activations, comparisons, bits, complex numbers, dropout."""

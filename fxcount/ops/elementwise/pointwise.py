@@ -1,0 +1,244 @@
+"""Element-wise arithmetic of two operands and more; functions of one operand are in ``functions.py``.
+
+Shapes:  operands broadcast; the dtype is promoted (true division and functions leave the integers); layout of
+         TensorIterator
+Counts:  per element of the result, the scalar formula in the tables below (conventions in ``scalars.py``); integer
+         and boolean results 0
+Raises:  ShapeError: operands do not broadcast, or a dtype has no such operation
+Source:  the definitions in the torch documentation, e.g. remainder(a, b) = a - floor(a/b)*b: 4
+
+>>> x = TensorFact((2, 3), torch.float32)
+>>> y = add(Scope({}), x, TensorFact((3,), torch.float16), alpha=2)
+>>> y.shape, y.dtype, _add_cost(y, x, x, alpha=2).flops
+((2, 3), torch.float32, 12)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.errors import ShapeError
+from fxcount.ops.core.common import float_result, promote
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.iterator import elementwise
+from fxcount.ops.core.registry import CostRule, Op, ShapeRule, op
+from fxcount.ops.core.scalars import Scalars, is_arithmetic
+from fxcount.ops.elementwise import functions
+from fxcount.ops.elementwise.functions import FN, ONE, per_element, table
+from fxcount.symbolic import Scope, Size
+
+__all__ = ["OPS", "add", "clamp", "div", "pow_scalars"]
+
+BINARY = {
+    "maximum fmax": ONE,
+    "minimum fmin": ONE,
+    "fmod": Scalars(add=2, mul=1, div=1),  # a - trunc(a/b)*b
+    "heaviside": Scalars(add=2),
+    "nextafter": ONE,
+    "gcd": Scalars(),
+    "lcm": Scalars(),
+}
+BINARY_FLOAT = {
+    "atan2 arctan2": FN,
+    "copysign": ONE,
+    "hypot": Scalars(add=1, mul=2, root=1),
+    "logaddexp": Scalars(add=5, fn=2),  # max(a, b) + log1p(exp(-|a - b|))
+    "logaddexp2": Scalars(add=5, fn=2),
+    "xlogy special.xlogy": Scalars(mul=1, fn=1),
+    "special.xlog1py": Scalars(mul=1, fn=1),
+    "ldexp": Scalars(mul=1, fn=1),  # x * 2**other
+    "igamma special.gammainc": FN,
+    "igammac special.gammaincc": FN,
+    "special.zeta": FN,
+    "special.chebyshev_polynomial_t special.chebyshev_polynomial_u special.chebyshev_polynomial_v "
+    "special.chebyshev_polynomial_w special.hermite_polynomial_h special.hermite_polynomial_he "
+    "special.laguerre_polynomial_l special.legendre_polynomial_p special.shifted_chebyshev_polynomial_t "
+    "special.shifted_chebyshev_polynomial_u special.shifted_chebyshev_polynomial_v "
+    "special.shifted_chebyshev_polynomial_w": FN,
+}
+
+
+def _binary(name: str, floating: bool = False) -> ShapeRule:
+    def binary(scope: Scope, x: Any, other: Any) -> TensorFact:
+        dtype = promote(x, other)
+        return elementwise(scope, name, float_result(dtype) if floating else dtype, x, other)
+
+    return binary
+
+
+def add(scope: Scope, x: Any, other: Any, alpha: Any = 1) -> TensorFact:
+    """``x + alpha * other``: 1 flop, 2 with an alpha other than 1."""
+    return elementwise(scope, "add", None, x, other)
+
+
+def sub(scope: Scope, x: Any, other: Any, alpha: Any = 1) -> TensorFact:
+    """``x - alpha * other``; torch refuses booleans here."""
+    if all(o.dtype is torch.bool if isinstance(o, TensorFact) else isinstance(o, bool) for o in (x, other)):
+        raise ShapeError("sub: two boolean operands cannot be subtracted", hint="use ^ or logical_xor for masks")
+    return elementwise(scope, "sub", None, x, other)
+
+
+def _add_cost(y: TensorFact, x: Any, other: Any, alpha: Any = 1) -> Work:
+    return Scalars(add=1, mul=0 if alpha == 1 else 1).work(y.numel, y.dtype)
+
+
+def mul(scope: Scope, x: Any, other: Any) -> TensorFact:
+    """``x * other``: 1 flop."""
+    return elementwise(scope, "mul", None, x, other)
+
+
+def div(scope: Scope, x: Any, other: Any, rounding_mode: str | None = None) -> TensorFact:
+    """``x / other``: 1 flop, 2 with a rounding mode."""
+    dtype = promote(x, other)
+    return elementwise(scope, "div", dtype if rounding_mode else float_result(dtype), x, other)
+
+
+def _div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | None = None) -> Work:
+    return Scalars(div=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
+
+
+def _reflected_div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | None = None) -> Work:
+    """``other / x`` is computed as ``reciprocal(x) * other``: 2 flops."""
+    return Scalars(div=1, mul=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
+
+
+def _held_reciprocal(y: TensorFact, *_: Any, **__: Any) -> Size:
+    return y.nbytes
+
+
+def pow_scalars(exponent: Any) -> Scalars:
+    """Operations of ``x ** exponent``; torch computes the exponents 2, 3, 1/2 and their inverses without pow."""
+    if not isinstance(exponent, (int, float)):
+        return FN
+    inverse = Scalars(div=1 if exponent < 0 else 0)
+    plain = {
+        0: Scalars(),
+        1: Scalars(),
+        2: Scalars(mul=1),
+        3: Scalars(mul=2),
+        0.5: Scalars(root=1),
+    }.get(abs(exponent))
+    return FN if plain is None or exponent == -3 else plain + inverse
+
+
+def pow_(scope: Scope, x: Any, exponent: Any) -> TensorFact:
+    """``x ** exponent``: one pow; 1 multiplication for 2, 2 for 3, sqrt for 0.5, division for -1."""
+    negative = isinstance(exponent, (int, float)) and exponent < 0
+    y = elementwise(scope, "pow", None, x, exponent)
+    if negative and not is_arithmetic(y.dtype):
+        raise ShapeError("pow: integers to negative integer powers are not allowed", hint="convert to float first")
+    return y
+
+
+def _pow_cost(y: TensorFact, x: Any, exponent: Any) -> Work:
+    return pow_scalars(exponent).work(y.numel, y.dtype)
+
+
+def float_power(scope: Scope, x: Any, exponent: Any) -> TensorFact:
+    """``x ** exponent`` in double precision: one pow."""
+    dtype = torch.complex128 if promote(x, exponent).is_complex else torch.float64
+    return elementwise(scope, "float_power", dtype, x, exponent)
+
+
+def _widened(y: TensorFact, x: Any, exponent: Any) -> Size:
+    """Operands that are converted to double first."""
+    tensors = (o for o in (x, exponent) if isinstance(o, TensorFact) and o.dtype is not y.dtype)
+    return sum((o.numel * y.itemsize for o in tensors), start=0)
+
+
+def _swapped(rule: ShapeRule) -> ShapeRule:
+    def reflected(scope: Scope, x: Any, other: Any, *rest: Any, **kwargs: Any) -> Any:
+        return rule(scope, other, x, *rest, **kwargs)
+
+    return reflected
+
+
+def _swapped_cost(rule: CostRule) -> CostRule:
+    def reflected(y: Any, x: Any, other: Any, *rest: Any, **kwargs: Any) -> Work:
+        return rule(y, other, x, *rest, **kwargs)
+
+    return reflected
+
+
+def clamp(scope: Scope, x: TensorFact, min: Any = None, max: Any = None) -> TensorFact:
+    """``min(max(x, low), high)``: 1 comparison for each bound given."""
+    if min is None and max is None:
+        raise ShapeError("clamp: neither min nor max is given", hint="give at least one bound")
+    return elementwise(scope, "clamp", None, x, *(b for b in (min, max) if b is not None))
+
+
+def _clamp_cost(y: TensorFact, x: TensorFact, min: Any = None, max: Any = None) -> Work:
+    return Scalars(add=sum(b is not None for b in (min, max))).work(y.numel, y.dtype)
+
+
+def clamp_min(scope: Scope, x: TensorFact, min: Any) -> TensorFact:
+    return elementwise(scope, "clamp_min", None, x, min)
+
+
+def clamp_max(scope: Scope, x: TensorFact, max: Any) -> TensorFact:
+    return elementwise(scope, "clamp_max", None, x, max)
+
+
+def lerp(scope: Scope, x: TensorFact, end: TensorFact, weight: Any) -> TensorFact:
+    """``x + weight * (end - x)``: 3 flops."""
+    if x.dtype is not end.dtype:
+        raise ShapeError(f"lerp: expected end of {x.dtype}, got {end.dtype}")
+    return elementwise(scope, "lerp", x.dtype, *(t for t in (x, end, weight) if isinstance(t, TensorFact)))
+
+
+def addc(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Any = 1) -> TensorFact:
+    """``x + value * tensor1 * tensor2`` (or ``/``): 2 flops, 3 with a value other than 1."""
+    return elementwise(scope, "addcmul", promote(x, tensor1, tensor2), x, tensor1, tensor2)
+
+
+def addcdiv(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Any = 1) -> TensorFact:
+    dtype = promote(tensor1, tensor2)
+    if not is_arithmetic(dtype):
+        raise ShapeError("addcdiv: integer division is not supported", hint="convert an operand to float")
+    return addc(scope, x, tensor1, tensor2, value)
+
+
+def _addc_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Work:
+    return Scalars(add=1, mul=1 if value == 1 else 2).work(y.numel, y.dtype)
+
+
+def _addcdiv_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Work:
+    return Scalars(add=1, div=1, mul=0 if value == 1 else 1).work(y.numel, y.dtype)
+
+
+_T = torch.Tensor
+_FLOOR = per_element(Scalars(div=1, add=1))
+_REMAINDER = per_element(Scalars(add=2, mul=1, div=1))  # a - floor(a/b)*b
+
+OPS: tuple[Op, ...] = (
+    *functions.OPS,
+    *table(BINARY, _binary),
+    *table(BINARY_FLOAT, lambda name: _binary(name, floating=True)),
+    op("add", shape=add, cost=_add_cost),
+    op("sub", "subtract", shape=sub, cost=_add_cost),
+    op("rsub", shape=_swapped(sub), cost=_add_cost, extra=(_T.__rsub__,)),
+    op("mul", "multiply", shape=mul, cost=per_element(Scalars(mul=1))),
+    op("div", "divide", "true_divide", shape=div, cost=_div_cost),
+    op(
+        "Tensor.__rdiv__",
+        shape=_swapped(div),
+        cost=_reflected_div_cost,
+        extra=(_T.__rtruediv__,),
+        temporaries=_held_reciprocal,
+    ),
+    op("floor_divide", shape=_binary("floor_divide"), cost=_FLOOR, extra=(_T.__floordiv__,)),
+    op("Tensor.__rfloordiv__", shape=_swapped(_binary("floor_divide")), cost=_FLOOR),
+    op("remainder", shape=_binary("remainder"), cost=_REMAINDER),
+    op("Tensor.__rmod__", shape=_swapped(_binary("remainder")), cost=_REMAINDER),
+    op("pow", shape=pow_, cost=_pow_cost),
+    op("Tensor.__rpow__", shape=_swapped(pow_), cost=_swapped_cost(_pow_cost)),
+    op("float_power", shape=float_power, cost=per_element(FN), temporaries=_widened),
+    op("clamp", "clip", shape=clamp, cost=_clamp_cost),
+    op("clamp_min", shape=clamp_min, cost=per_element(ONE)),
+    op("clamp_max", shape=clamp_max, cost=per_element(ONE)),
+    op("lerp", shape=lerp, cost=per_element(Scalars(add=2, mul=1))),
+    op("addcmul", shape=addc, cost=_addc_cost),
+    op("addcdiv", shape=addcdiv, cost=_addcdiv_cost),
+)

@@ -1,0 +1,1 @@
+"""Linear algebra: factorizations, singular values, solvers."""

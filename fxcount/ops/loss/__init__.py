@@ -1,0 +1,1 @@
+"""Losses: on values, on classes, on distances."""

@@ -1,0 +1,1 @@
+"""Memory and its views: making, viewing, joining, copying, indexing and scattering. Little arithmetic."""

@@ -1,0 +1,164 @@
+"""Copies and conversions: clone, contiguous, to (dtype, device), copy_, fill_. Memory moved, no arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.errors import ShapeError
+from fxcount.ops.core.common import broadcast, shape_text
+from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.registry import Op, Zero, op
+from fxcount.ops.core.striding import channels_last_strides
+from fxcount.symbolic import Scope
+
+__all__ = ["OPS"]
+
+COPY = Zero("copy", moves=True)
+CONVERT = Zero("conversion of dtype or device", moves=True)
+
+_DTYPE_METHODS = {
+    "float": torch.float32, "double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16,
+    "long": torch.int64, "int": torch.int32, "short": torch.int16, "char": torch.int8, "byte": torch.uint8,
+    "bool": torch.bool, "chalf": torch.complex32, "cfloat": torch.complex64, "cdouble": torch.complex128,
+}  # fmt: skip
+
+
+def formatted(x: TensorFact, memory_format: torch.memory_format | None) -> TensorFact:
+    """A fresh tensor of that memory format; ``None`` and ``preserve_format`` keep the order of the strides."""
+    if memory_format is None or memory_format is torch.preserve_format:
+        return dense_like(x)
+    if memory_format is torch.contiguous_format:
+        return x.new(x.shape)
+    if x.ndim not in (4, 5):
+        raise ShapeError(f"{memory_format} needs a tensor of 4 or 5 dimensions, got {shape_text(x.shape)}")
+    return TensorFact(x.shape, x.dtype, x.device, channels_last_strides(x.shape))
+
+
+def contiguous(
+    scope: Scope, x: TensorFact, memory_format: torch.memory_format = torch.contiguous_format
+) -> TensorFact | Alias:
+    wanted = formatted(x, memory_format)
+    return Alias(x) if wanted == x else wanted
+
+
+def clone(scope: Scope, x: TensorFact, *, memory_format: torch.memory_format | None = None) -> TensorFact:
+    return formatted(x, memory_format)
+
+
+def to(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact | Alias:
+    """``Tensor.to`` in all its overloads: (dtype), (device), (device, dtype), (other), and the keywords."""
+    dtype = kwargs.get("dtype")
+    device = kwargs.get("device")
+    copy = kwargs.get("copy", False)
+    memory_format = kwargs.get("memory_format")
+    flags = []
+    for a in args:
+        if isinstance(a, torch.dtype):
+            dtype = a
+        elif isinstance(a, (torch.device, str)):
+            device = a
+        elif isinstance(a, TensorFact):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, bool):
+            flags.append(a)
+        elif isinstance(a, int):
+            device = torch.device("cuda", a)
+        elif isinstance(a, torch.memory_format):
+            memory_format = a
+    if len(flags) > 1:
+        copy = flags[1]
+    return converted(x, dtype, device, copy, memory_format)
+
+
+def converted(
+    x: TensorFact, dtype: Any = None, device: Any = None, copy: bool = False, memory_format: Any = None
+) -> TensorFact | Alias:
+    """``x`` itself if dtype, device and layout are right already and no copy is forced, else a new tensor."""
+    where = torch.device(device) if device is not None else x.device
+    kind = dtype or x.dtype
+    wanted = formatted(x, memory_format)
+    layout_ok = memory_format in (None, torch.preserve_format) or wanted == x
+    if kind is x.dtype and where == x.device and layout_ok and not copy:
+        return Alias(x)
+    return TensorFact(x.shape, kind, where, wanted.strides)
+
+
+def type_as(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact | Alias:
+    return converted(x, other.dtype, other.device)
+
+
+def tensor_type(scope: Scope, x: TensorFact, dtype: Any = None, non_blocking: bool = False) -> Any:
+    if dtype is None:
+        return f"torch.{_TYPE_NAMES.get(x.dtype, 'Float')}Tensor"
+    if isinstance(dtype, str):
+        dtype = next(d for d, n in _TYPE_NAMES.items() if dtype.rpartition(".")[2] == f"{n}Tensor")
+    elif not isinstance(dtype, torch.dtype):
+        dtype = getattr(dtype, "dtype", x.dtype)
+    return converted(x, dtype)
+
+
+_TYPE_NAMES = {
+    torch.float32: "Float", torch.float64: "Double", torch.float16: "Half", torch.bfloat16: "BFloat16",
+    torch.int64: "Long", torch.int32: "Int", torch.int16: "Short", torch.int8: "Char", torch.uint8: "Byte",
+    torch.bool: "Bool", torch.complex64: "ComplexFloat", torch.complex128: "ComplexDouble",
+}  # fmt: skip
+
+
+def _method(dtype: torch.dtype) -> Any:
+    def rule(scope: Scope, x: TensorFact, memory_format: Any = None) -> TensorFact | Alias:
+        return converted(x, dtype, None, False, memory_format)
+
+    return rule
+
+
+def cpu(scope: Scope, x: TensorFact, memory_format: Any = None) -> TensorFact | Alias:
+    return converted(x, None, "cpu")
+
+
+def cuda(scope: Scope, x: TensorFact, device: Any = None, **_: Any) -> TensorFact | Alias:
+    return converted(x, None, device if device is not None else "cuda")
+
+
+def to_copy(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any) -> Any:
+    return converted(x, dtype, device, True, memory_format)
+
+
+def copy(scope: Scope, x: TensorFact, src: TensorFact, non_blocking: bool = False) -> TensorFact:
+    """``x.copy_(src)``: ``src`` broadcasts to ``x`` and is converted to its dtype."""
+    shape = broadcast(scope, "copy_", x.shape, src.shape)
+    if len(shape) != x.ndim or not all(a == b or scope.equal(a, b) for a, b in zip(shape, x.shape, strict=True)):
+        raise ShapeError(f"copy_: {shape_text(src.shape)} does not fit into {shape_text(x.shape)}")
+    return x
+
+
+def resize(scope: Scope, x: TensorFact, size: Any, memory_format: Any = None) -> Alias:
+    """``x.resize_(size)``: other sizes in the same memory, which grows if it must."""
+    return Alias(formatted(x.new(tuple(size)), memory_format))
+
+
+def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: Any = None) -> Alias:
+    return Alias(formatted(TensorFact(template.shape, x.dtype, x.device, template.strides), memory_format))
+
+
+def fill(scope: Scope, x: TensorFact, value: Any = 0, *_: Any) -> TensorFact:
+    return x
+
+
+OPS: tuple[Op, ...] = (
+    op("contiguous", shape=contiguous, cost=COPY),
+    op("clone", shape=clone, cost=COPY),
+    op("to", shape=to, cost=CONVERT),
+    op("_to_copy", shape=to_copy, cost=CONVERT),
+    op("type_as", shape=type_as, cost=CONVERT),
+    op("type", shape=tensor_type, cost=CONVERT),
+    op("cpu", shape=cpu, cost=CONVERT),
+    op("cuda", shape=cuda, cost=CONVERT),
+    *(op(name, shape=_method(dtype), cost=CONVERT) for name, dtype in _DTYPE_METHODS.items()),
+    op("copy", shape=copy, cost=COPY),
+    op("resize", shape=resize, cost=Zero("metadata, or memory that is not written"), sizes_at=1),
+    op("resize_as", shape=resize_as, cost=Zero("metadata, or memory that is not written")),
+    op("fill", "zero", "fill_diagonal", shape=fill, cost=Zero("fill with a constant", moves=True)),
+)

@@ -1,0 +1,296 @@
+"""Tensors from sizes and numbers alone: constants, ranges, windows, identity, triangle indices.
+
+Shapes:  as the arguments say; ``arange`` has ceil((end - start)/step) elements. Without a dtype: the default float
+         dtype, int64 for ranges and fills of integers, bool for fills of booleans; ``*_like`` and ``new_*`` take x's
+Counts:  constants 0. Per element, in floating point only: ``arange`` and ``linspace`` ``start + i*step`` 2;
+         ``logspace`` a power more, 3. Windows by their definitions, with c = 2*pi/(n - 1):
+         hann ``0.5*(1 - cos(c*i))`` and hamming ``a - b*cos(c*i)`` 4; blackman ``a - b*cos(c*i) + d*cos(2c*i)`` 8;
+         bartlett ``1 - |2*i/(n - 1) - 1|`` 4; kaiser ``i0(b*sqrt(1 - ((i - m)/m)**2))/i0(b)`` 8; cos, i0 and powers are
+         transcendental. ``fftfreq`` is a product.
+         Only the result is written; ``*_like`` reads nothing, ``empty`` writes nothing.
+Raises:  ShapeError: a range that runs the wrong way, negative sizes; DataDependentError: a bound that is a tensor
+Source:  ATen/native/TensorFactories.cpp
+
+>>> scope = Scope({"S": 128})
+>>> arange(scope, 0, scope.symbols["S"], 2).shape
+(ceil(S/2),)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+
+from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.common import facts_in, promote, shape_text
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
+from fxcount.ops.core.scalars import Scalars
+from fxcount.ops.core.striding import channels_last_layout, strided
+from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, prod
+
+__all__ = ["OPS", "made"]
+
+_CHANNELS_LAST = (torch.channels_last, torch.channels_last_3d)
+
+
+def made(scope: Scope, what: str, shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
+    """A row-major tensor of sizes that the model gives, with torch's default dtype and device."""
+    for n in shape:
+        if not scope.decide(">=", n, 0, f"{what} size"):
+            raise ShapeError(f"{what}: negative size {n} in {shape_text(shape)}")
+    return _sized(shape, dtype, device)
+
+
+def _sized(shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
+    return TensorFact(tuple(shape), dtype or torch.get_default_dtype(), torch.device(device or "cpu"))
+
+
+def _in_format(y: TensorFact, memory_format: Any) -> TensorFact:
+    if memory_format in _CHANNELS_LAST:
+        return TensorFact(y.shape, y.dtype, y.device, channels_last_layout(y.shape))
+    return y
+
+
+# --- constants -------------------------------------------------------------------------------------------------------
+
+
+def _filled(what: str) -> ShapeRule:
+    def make(
+        scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any
+    ) -> TensorFact:
+        sizes = size if isinstance(size, (list, tuple)) else (size,)
+        return _in_format(made(scope, what, sizes, dtype, device), memory_format)
+
+    return make
+
+
+def full(scope: Scope, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> TensorFact:
+    sizes = size if isinstance(size, (list, tuple)) else (size,)
+    return made(scope, "full", sizes, dtype or promote(fill_value), device)
+
+
+def scalar_tensor(scope: Scope, s: Any, *, dtype: Any = None, device: Any = None) -> TensorFact:
+    return made(scope, "scalar_tensor", (), dtype, device)
+
+
+def _like(
+    scope: Scope, x: TensorFact, *_: Any, dtype: Any = None, device: Any = None, memory_format: Any = None, **__: Any
+) -> TensorFact:
+    y = TensorFact(x.shape, dtype or x.dtype, torch.device(device) if device else x.device, x.strides)
+    if memory_format in (None, torch.preserve_format):
+        return dense_like(y)
+    return _in_format(y.new(y.shape), memory_format)
+
+
+def _new(
+    scope: Scope, x: TensorFact, size: Any, *_: Any, dtype: Any = None, device: Any = None, **__: Any
+) -> TensorFact:
+    sizes = size if isinstance(size, (list, tuple)) else (size,)
+    return made(scope, "new", sizes, dtype or x.dtype, device or x.device)
+
+
+def new_tensor(scope: Scope, x: TensorFact, data: Any, *, dtype: Any = None, device: Any = None) -> TensorFact:
+    shape: list[Size] = []
+    while isinstance(data, (list, tuple)):
+        shape.append(len(data))
+        data = data[0] if data else 0
+    own = data.shape if isinstance(data, TensorFact) else ()
+    return made(scope, "new_tensor", (*shape, *own), dtype or x.dtype, device or x.device)
+
+
+def empty_strided(
+    scope: Scope, size: Sequence[Size], stride: Sequence[Size], *, dtype: Any = None, device: Any = None
+) -> TensorFact:
+    y = made(scope, "empty_strided", size, dtype, device)
+    return strided(y, y.shape, tuple(stride))
+
+
+def new_empty_strided(
+    scope: Scope, x: TensorFact, size: Sequence[Size], stride: Sequence[Size], *, dtype: Any = None, device: Any = None
+) -> TensorFact:
+    return empty_strided(scope, size, stride, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def empty_permuted(
+    scope: Scope, size: Sequence[Size], physical_layout: Sequence[int], *, dtype: Any = None, device: Any = None
+) -> TensorFact:
+    y = made(scope, "empty_permuted", size, dtype, device)
+    strides: list[Size] = [1] * y.ndim
+    for i, d in enumerate(physical_layout):
+        strides[d] = prod(y.shape[k] for k in physical_layout[i + 1 :])
+    return strided(y, y.shape, tuple(strides))
+
+
+# --- ranges and windows ----------------------------------------------------------------------------------------------
+
+
+def _bounds(bounds: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
+    if len(bounds) == 1 and end is None:
+        bounds = (0 if start is None else start, bounds[0])
+    given = (*bounds, *[None] * (3 - len(bounds)))
+    named = (start, end, step)
+    first, last, by = (g if g is not None else n for g, n in zip(given, named, strict=True))
+    return 0 if first is None else first, last, 1 if by is None else by
+
+
+def _count(scope: Scope, what: str, start: Any, end: Any, step: Any, *, closed: bool) -> Size:
+    """Elements of a range; sizes exactly, floats as torch's double arithmetic has it."""
+    if facts_in([start, end, step]):
+        raise DataDependentError(
+            f"{what}: a bound is a tensor, whose value no analysis knows", hint="use a size or a number"
+        )
+    if step == 0:
+        raise ShapeError(f"{what}: the step is 0")
+    if all(isinstance(v, (int, float)) for v in (start, end, step)):
+        if (end - start) * step < 0:
+            raise ShapeError(f"{what}: {start} to {end} is not the direction of the step {step}")
+        exact = all(isinstance(v, int) for v in (start, end, step))
+        if closed:
+            return math.floor(float(end - start) / float(step)) + 1
+        return -(int(start - end) // int(step)) if exact else math.ceil(float(end - start) / float(step))
+    step = step if isinstance(step, (int, float)) else scope.pin(step, f"{what} step")
+    by = Fraction(step)
+    sign = 1 if by > 0 else -1
+    whole = max(Fraction(v).denominator if isinstance(v, float) else 1 for v in (start, end))  # powers of two
+    span = sign * (_size(end, whole) - _size(start, whole)) * by.denominator
+    if not scope.decide(">=", span, 0, f"{what} direction"):
+        raise ShapeError(f"{what}: {start} to {end} is not the direction of the step {step}")
+    length = abs(by.numerator) * whole
+    return floordiv(span, length) + 1 if closed else ceildiv(span, length)
+
+
+def _size(bound: Any, scale: int) -> Size:
+    """A bound in units of ``1/scale``, of which a float is a multiple."""
+    scaled: Size = int(bound * scale) if isinstance(bound, float) else bound * scale
+    return scaled
+
+
+def arange(
+    scope: Scope,
+    *bounds: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> TensorFact:
+    first, last, by = _bounds(bounds, start, end, step)
+    if dtype is torch.int64:  # which torch counts with from the start
+        first, last, by = (int(v) if isinstance(v, float) else v for v in (first, last, by))
+    count = _count(scope, "arange", first, last, by, closed=False)
+    whole = not any(isinstance(v, float) for v in (first, last, by))
+    return _sized((count,), dtype or (torch.int64 if whole else None), device)
+
+
+def range_(
+    scope: Scope, start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+) -> TensorFact:
+    return _sized((_count(scope, "range", start, end, step, closed=True),), dtype, device)
+
+
+def _spaced(what: str) -> ShapeRule:
+    def spaced(
+        scope: Scope, start: Any, end: Any, steps: Size, base: float = 10.0, *, dtype: Any = None, device: Any = None
+    ) -> TensorFact:
+        return made(scope, what, (steps,), dtype, device)
+
+    return spaced
+
+
+def _window(what: str) -> ShapeRule:
+    def window(
+        scope: Scope, window_length: Size, *_: Any, dtype: Any = None, device: Any = None, **__: Any
+    ) -> TensorFact:
+        return made(scope, what, (window_length,), dtype, device)
+
+    return window
+
+
+def _frequencies(halved: bool) -> ShapeRule:
+    def frequencies(scope: Scope, n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TensorFact:
+        return made(scope, "fftfreq", (floordiv(n, 2) + 1 if halved else n,), dtype, device)
+
+    return frequencies
+
+
+# --- matrices --------------------------------------------------------------------------------------------------------
+
+
+def eye(scope: Scope, n: Size, m: Any = None, *, dtype: Any = None, device: Any = None) -> TensorFact:
+    return made(scope, "eye", (n, n if m is None else m), dtype, device)
+
+
+def _lower_elements(scope: Scope, rows: Size, columns: Size, offset: Size) -> Size:
+    """Elements of a matrix on and below a diagonal: ``sum(clip(i + 1 + offset, 0, columns) for i in range(rows))``."""
+    if not scope.decide(">", rows + offset, 0, "tril_indices"):
+        return 0
+    first = min_(columns, 1 + offset) if scope.decide(">=", offset, 0, "tril_indices") else 1
+    last = min_(columns, rows + offset)  # elements of the last row; rows in between grow by one
+    sloped = last - first + 1
+    whole = min_(rows, rows + offset) - sloped  # rows of full width
+    return floordiv((first + last) * sloped, 2) + whole * columns
+
+
+def _triangle_indices(lower: bool) -> ShapeRule:
+    def indices(
+        scope: Scope, row: Size, col: Size, offset: Size = 0, *, dtype: Any = None, device: Any = None
+    ) -> TensorFact:
+        count = _lower_elements(scope, row, col, offset if lower else offset - 1)
+        if not lower:
+            count = row * col - count
+        return _sized((2, count), dtype or torch.int64, device)
+
+    return indices
+
+
+def _per_element(scalars: Scalars) -> CostRule:
+    """The result is computed from its position, and nothing is read."""
+
+    def cost(y: TensorFact, *_: Any, **__: Any) -> Work:
+        done = scalars.work(y.numel, y.dtype)
+        return Work(0, done.flops, done.transcendentals, read_bytes=0)
+
+    return cost
+
+
+_CONSTANT = _per_element(Scalars())
+_EMPTY, _LINE = Zero("memory that is not written"), _per_element(Scalars(add=1, mul=1))
+_WINDOWS = {
+    "hann_window": Scalars(add=1, mul=2, fn=1),
+    "hamming_window": Scalars(add=1, mul=2, fn=1),
+    "blackman_window": Scalars(add=2, mul=4, fn=2),
+    "bartlett_window": Scalars(add=3, mul=1),
+    "kaiser_window": Scalars(add=2, mul=2, div=2, root=1, fn=1),
+}
+
+OPS: tuple[Op, ...] = (
+    op("zeros", "ones", shape=_filled("zeros"), cost=_CONSTANT, sizes_at=0),
+    op("empty", shape=_filled("empty"), cost=_EMPTY, sizes_at=0),
+    op("full", shape=full, cost=_CONSTANT),
+    op("scalar_tensor", shape=scalar_tensor, cost=_CONSTANT),
+    op("zeros_like", "ones_like", "full_like", shape=_like, cost=_CONSTANT, differentiable=False),
+    op("empty_like", shape=_like, cost=_EMPTY, differentiable=False),
+    op("new_zeros", "new_ones", shape=_new, cost=_CONSTANT, sizes_at=1, differentiable=False),
+    op("new_full", shape=_new, cost=_CONSTANT, differentiable=False),
+    op("new_empty", "new", shape=_new, cost=_EMPTY, sizes_at=1, differentiable=False),
+    op("new_tensor", shape=new_tensor, cost=_CONSTANT),
+    op("empty_strided", shape=empty_strided, cost=_EMPTY),
+    op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY, differentiable=False),
+    op("empty_permuted", shape=empty_permuted, cost=_EMPTY),
+    op("arange", shape=arange, cost=_LINE),
+    op("range", shape=range_, cost=_LINE),
+    op("linspace", shape=_spaced("linspace"), cost=_LINE),
+    op("logspace", shape=_spaced("logspace"), cost=_per_element(Scalars(add=1, mul=1, fn=1))),
+    *(op(name, shape=_window(name), cost=_per_element(scalars)) for name, scalars in _WINDOWS.items()),
+    op("fft.fftfreq", shape=_frequencies(False), cost=_per_element(Scalars(mul=1))),
+    op("fft.rfftfreq", shape=_frequencies(True), cost=_per_element(Scalars(mul=1))),
+    op("eye", shape=eye, cost=_CONSTANT),
+    op("tril_indices", shape=_triangle_indices(True), cost=_CONSTANT),
+    op("triu_indices", shape=_triangle_indices(False), cost=_CONSTANT),
+)

@@ -1,0 +1,107 @@
+"""Random numbers.
+
+Shapes:  the size asked for, or the operand's; default dtype float32 (randint, randperm, multinomial: int64)
+Counts:  0: generators work on integers, and their number of steps depends on the distribution and the data
+Raises:  ShapeError: an operand of the wrong rank
+
+>>> rand(Scope({}), (2, 3), dtype=torch.float16).dtype
+torch.float16
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from fxcount.errors import ShapeError
+from fxcount.ops.core.common import broadcast, facts_in
+from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.registry import Op, Zero, op
+from fxcount.symbolic import Scope, Size
+
+__all__ = ["OPS", "rand", "randint", "randint_like"]
+
+_RANDOM = Zero("random number generation counted 0", moves=True)
+
+
+def _fresh(size: Sequence[Size] | Size, dtype: torch.dtype | None, device: Any, fallback: torch.dtype) -> TensorFact:
+    shape = tuple(size) if isinstance(size, (list, tuple)) else (size,)
+    return TensorFact(shape, dtype or fallback, torch.device(device) if device is not None else torch.device("cpu"))
+
+
+def rand(scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> TensorFact:
+    """A tensor of that size on the CPU unless told otherwise."""
+    return _fresh(size, dtype, device, torch.get_default_dtype())
+
+
+def randint(scope: Scope, *bounds_and_size: Any, dtype: Any = None, device: Any = None, **named: Any) -> TensorFact:
+    """``randint(high, size)`` or ``randint(low, high, size)``."""
+    size = named["size"] if "size" in named else bounds_and_size[-1]
+    return _fresh(size, dtype, device, torch.int64)
+
+
+def randperm(scope: Scope, n: Size, *, dtype: Any = None, device: Any = None, **_: Any) -> TensorFact:
+    """The integers below n in random order."""
+    return _fresh((n,), dtype, device, torch.int64)
+
+
+def _like(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, **_: Any) -> TensorFact:
+    y = dense_like(x, dtype)
+    return y if device is None else TensorFact(y.shape, y.dtype, torch.device(device), y.strides)
+
+
+def randint_like(scope: Scope, x: TensorFact, *bounds: Any, dtype: Any = None, device: Any = None, **_: Any) -> Any:
+    """``randint_like(x, high)`` or ``randint_like(x, low, high)``."""
+    return _like(scope, x, dtype=dtype, device=device)
+
+
+def drawn(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    """One draw for each element of the operand, row-major."""
+    return x.new(x.shape)
+
+
+def filled(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    """In place: the operand itself."""
+    return x
+
+
+def normal(scope: Scope, first: Any = None, /, *rest: Any, size: Any = None, **named: Any) -> TensorFact:
+    """``normal(mean, std)`` with a tensor among them, ``normal(mean, std, size)``, and ``x.normal_(mean, std)``."""
+    size = rest[1] if size is None and len(rest) > 1 and isinstance(rest[1], (list, tuple)) else size
+    if size is not None:
+        return rand(scope, size, dtype=named.get("dtype"), device=named.get("device"))
+    tensors = facts_in([first, *rest[:1], named.get("mean"), named.get("std")])
+    if not tensors:
+        raise ShapeError("normal: neither a tensor nor a size is given", hint="give size=(...)")
+    return tensors[0].new(broadcast(scope, "normal", *(t.shape for t in tensors)))
+
+
+def multinomial(scope: Scope, x: TensorFact, num_samples: Size, replacement: bool = False, **_: Any) -> TensorFact:
+    """Indices drawn from each row of weights."""
+    if x.ndim not in (1, 2):
+        raise ShapeError(f"multinomial: weights must have 1 or 2 dimensions, got {x.ndim}")
+    return x.new((*x.shape[:-1], num_samples), torch.int64)
+
+
+def binomial(scope: Scope, count: TensorFact, prob: TensorFact, **_: Any) -> TensorFact:
+    """Successes among ``count`` trials of probability ``prob``."""
+    return count.new(broadcast(scope, "binomial", count.shape, prob.shape))
+
+
+_IN_PLACE = ("uniform", "exponential", "cauchy", "log_normal", "geometric", "random")
+
+OPS: tuple[Op, ...] = (
+    op("rand", "randn", shape=rand, cost=_RANDOM, sizes_at=0, differentiable=False),
+    op("randint", shape=randint, cost=_RANDOM, differentiable=False),
+    op("randperm", shape=randperm, cost=_RANDOM, differentiable=False),
+    op("rand_like", "randn_like", shape=_like, cost=_RANDOM, differentiable=False),
+    op("randint_like", shape=randint_like, cost=_RANDOM, differentiable=False),
+    op("bernoulli", "poisson", "_standard_gamma", "_sample_dirichlet", shape=drawn, cost=_RANDOM),
+    op("normal", shape=normal, cost=_RANDOM),
+    op("multinomial", shape=multinomial, cost=_RANDOM, differentiable=False),
+    op("binomial", shape=binomial, cost=_RANDOM, differentiable=False),
+    *(op(name, shape=filled, cost=_RANDOM, differentiable=False) for name in _IN_PLACE),
+)

@@ -1,0 +1,1 @@
+"""Normalisation: by channel, by sample, of weights; norms of vectors."""

@@ -1,0 +1,139 @@
+"""Quantisation in floating point (``fake_quantize_*``, as quantisation-aware training has it) and products with packed
+integer weights.
+
+Letters: n elements in r rows of one scale each (per tensor: 1); x (M, K), weights of N rows
+Counts:  fake quantisation, per element: times 1/scale, plus zero point, rounded, clipped (2 comparisons), minus zero point,
+         times scale = 7; with the mask of what was not clipped 2 comparisons more; r divisions for 1/scale
+         observed as well: minimum and maximum 2*(n - r), moving averages 2*3*r, scale and zero point of a row 10
+         int8 weights: macs = M*N*K, a product with the scale per element of the result; int4 weights: every weight is
+         first made a float, q*scale + zero: 2*N*K
+Raises:  ShapeError: scales that do not fit the channels; inner sizes that do not match
+Source:  ATen/native/quantized/cpu/kernels/FakeQuantKernels.cpp, ATen/native/cpu/int8mm_kernel.cpp, int4mm_kernel.cpp
+
+>>> x = TensorFact((2, 5), torch.float32)
+>>> _cost(_ROUNDED)(per_tensor(Scope({}), x, 0.1, 0, 0, 255), x, 0.1, 0, 0, 255).flops
+71
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.errors import ShapeError
+from fxcount.ops.contraction.matmul import contraction, require
+from fxcount.ops.core.common import shape_text, wrap_dim
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.registry import CostRule, Op, op
+from fxcount.ops.core.scalars import Scalars
+from fxcount.symbolic import Scope
+
+__all__ = ["OPS", "per_channel", "per_tensor"]
+
+_ROUNDED = Scalars(add=5, mul=2)
+_MASKED = _ROUNDED + Scalars(add=2)
+_MASK = (True, False)
+
+
+def per_tensor(scope: Scope, x: TensorFact, scale: Any, zero_point: Any, quant_min: int, quant_max: int) -> TensorFact:
+    return dense_like(x)
+
+
+def _cost(per_element: Scalars) -> CostRule:
+    """Each element, and the inverse of each scale: one number, a tensor of one, or one for each channel."""
+
+    def cost(y: Any, x: TensorFact, scale: Any, *_: Any) -> Work:
+        scales = scale.numel if isinstance(scale, TensorFact) else 1
+        return (per_element * x.numel + Scalars(div=1) * scales).work(1, x.dtype)
+
+    return cost
+
+
+def per_tensor_masked(scope: Scope, x: TensorFact, *_: Any) -> tuple[TensorFact, TensorFact]:
+    """Also which elements were within the range."""
+    return dense_like(x), dense_like(x, torch.bool)
+
+
+def per_channel(
+    scope: Scope, x: TensorFact, scale: TensorFact, zero_point: TensorFact, axis: int, quant_min: int, quant_max: int
+) -> TensorFact:
+    channels = x.shape[wrap_dim(axis, x.ndim, "axis")]
+    for what, given in (("scale", scale), ("zero_point", zero_point)):
+        if not scope.same(given.numel, channels, f"fake_quantize: a {what} for each channel"):
+            raise ShapeError(f"fake_quantize: {given.numel} values of {what} for {channels} channels of {shape_text(x.shape)}")
+    return dense_like(x)
+
+
+def per_channel_masked(scope: Scope, x: TensorFact, *args: Any) -> tuple[TensorFact, TensorFact]:
+    y = per_channel(scope, x, *args)
+    return y, dense_like(x, torch.bool)
+
+
+def observed(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    """``fused_moving_avg_obs_fake_quant(x, observer_on, fake_quant_on, running_min, running_max, scale, zero_point, ...)``."""
+    return dense_like(x)
+
+
+def observed_masked(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> tuple[TensorFact, TensorFact]:
+    return per_tensor_masked(scope, x)
+
+
+def _observed_cost(per_element: Scalars) -> Any:
+    def cost(y: Any, x: TensorFact, on: Any, fake: Any, low: Any, high: Any, scale: TensorFact, *_: Any, **__: Any) -> Work:
+        rows = scale.numel
+        seen = Scalars(add=2 * (x.numel - rows)) + Scalars(add=4, mul=2) * rows
+        parameters = Scalars(add=8, div=2) * rows
+        return (seen + parameters + per_element * x.numel + Scalars(div=rows)).work(1, x.dtype)
+
+    return cost
+
+
+def int8_product(scope: Scope, x: TensorFact, weight: TensorFact, scales: TensorFact) -> TensorFact:
+    """x (M, K), weight (N, K) -> (M, N)."""
+    require(scope, x.shape[-1], weight.shape[-1], "_weight_int8pack_mm: inner sizes must match", x.shape, weight.shape)
+    require(scope, weight.shape[0], scales.numel, "_weight_int8pack_mm: a scale for each row", weight.shape, scales.shape)
+    return x.new((x.shape[0], weight.shape[0]))
+
+
+def _int8_cost(y: TensorFact, x: TensorFact, weight: TensorFact, scales: TensorFact) -> Work:
+    return contraction(x.dtype, y.numel * x.shape[-1], Scalars(mul=y.numel))
+
+
+def int4_product(scope: Scope, x: TensorFact, weight: TensorFact, group: int, *scales: TensorFact) -> TensorFact:
+    """x (M, K), packed weights, scales and zeros (K / group, N, 2) -> (M, N)."""
+    return x.new((x.shape[0], scales[0].shape[1]))
+
+
+def _int4_cost(y: TensorFact, x: TensorFact, weight: TensorFact, group: int, *scales: TensorFact) -> Work:
+    k, n = x.shape[-1], y.shape[-1]
+    return contraction(x.dtype, y.numel * k, Scalars(add=n * k, mul=n * k))
+
+
+_FAKE = "fake_quantize_per_tensor_affine"
+_WRITES = (3, 4, 5, 6)
+
+OPS: tuple[Op, ...] = (
+    op(_FAKE, shape=per_tensor, cost=_cost(_ROUNDED)),
+    op("fake_quantize_per_channel_affine", shape=per_channel, cost=_cost(_ROUNDED)),
+    op(f"{_FAKE}_cachemask", shape=per_tensor_masked, cost=_cost(_MASKED), differentiable=_MASK),
+    op(
+        "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams", shape=per_tensor_masked, cost=_cost(_MASKED),
+        differentiable=_MASK,
+    ),
+    op(
+        "fake_quantize_per_channel_affine_cachemask", shape=per_channel_masked, cost=_cost(_MASKED),
+        differentiable=_MASK,
+    ),
+    op("fused_moving_avg_obs_fake_quant", shape=observed, cost=_observed_cost(_ROUNDED), writes=_WRITES),
+    op(
+        "_fused_moving_avg_obs_fq_helper", shape=observed_masked, cost=_observed_cost(_MASKED), writes=_WRITES,
+        differentiable=_MASK,
+    ),
+    op("_weight_int8pack_mm", shape=int8_product, cost=_int8_cost),
+    op(
+        "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", "_weight_int4pack_mm_with_scales_and_zeros", shape=int4_product,
+        cost=_int4_cost,
+    ),
+)  # fmt: skip

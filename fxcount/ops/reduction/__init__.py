@@ -1,0 +1,1 @@
+"""Along dimensions: sums and extremes, running ones, softmax, sorting, statistics."""

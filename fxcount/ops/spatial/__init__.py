@@ -1,0 +1,1 @@
+"""Over space and time: pooling, resampling, padding, windows, regions, Fourier transforms."""

@@ -1,0 +1,138 @@
+"""Layers: one record for each module call with all that summaries of other tools show of it.
+
+Shapes, kernel size, parameters and their share, work, traffic, size of the results, and an estimated share of time. What a
+module's own ``forward`` computes outside of its submodules (functional attention, residual additions) is in ``own``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fxcount.ops.core.common import as_tuple
+from fxcount.ops.core.fact import TensorFact
+from fxcount.passes.cost import CallCost, Costs
+from fxcount.report.data.roofline import A100, Machine, seconds_by_call
+from fxcount.symbolic import Size, floordiv, sum_
+from fxcount.trace.tape import Call, ModuleCall, Trace
+
+if TYPE_CHECKING:
+    from fxcount.report.data.report import Report
+
+__all__ = ["Layer", "Work", "bias_adds", "layers"]
+
+_WITH_BIAS = {"linear": 2, "convolution": 2, **{f"conv{kind}{n}d": 2 for kind in ("", "_transpose") for n in (1, 2, 3)}}
+_SUMS = frozenset({*_WITH_BIAS, "matmul", "mm", "bmm", "addmm", "baddbmm"})
+_POOL = re.compile(r"_pool([123])d")
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"})
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What some calls cost together; ``bias_adds``: additions of a bias by convolutions, linear and recurrent layers;
+    ``sums``: results of convolutions and matrix products, each a sum of products; ``seconds``: estimated from the roofline,
+    at the report's values or hints."""
+
+    cost: CallCost
+    bias_adds: Size
+    sums: Size
+    seconds: float
+
+    @property
+    def macs(self) -> Size:
+        """Multiply-accumulates."""
+        return self.cost.macs
+
+    @property
+    def madds(self) -> Size:
+        """Floating-point operations, where a sum of n products takes n - 1 additions: torchstat's MAdd."""
+        return self.cost.flops - self.sums
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            CallCost.total([self.cost, other.cost]), self.bias_adds + other.bias_adds, self.sums + other.sums,
+            self.seconds + other.seconds,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One call of a module. ``depth`` counts from 0 for the model, ``number`` the calls of this very module from 1;
+    ``parent`` is the position of the call it was made in, -1 for none.
+
+    ``kernel_size``: of the first convolution or pooling its own forward calls, else empty; ``inputs`` and ``outputs``:
+    the tensors it was called with by position, and those it returned; ``own``: without what submodules do; ``total``: with it.
+    """
+
+    module_id: int
+    parent: int
+    path: str
+    class_name: str
+    depth: int
+    number: int
+    inputs: tuple[TensorFact, ...]
+    outputs: tuple[TensorFact, ...]
+    kernel_size: tuple[Size, ...]
+    ops: tuple[str, ...]
+    own: Work
+    total: Work
+
+
+def layers(report: Report, machine: Machine = A100) -> list[Layer]:
+    """Every module call in execution order; ``machine`` is what ``seconds`` are estimated for.
+
+    >>> import torch, fxcount
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 5, (3, 1)), torch.nn.ReLU())
+    >>> [(x.path, x.kernel_size, x.total.macs) for x in layers(fxcount.analyze(net, "1,3,9,7"))]
+    [('', (), 2205), ('0', (3, 1), 2205), ('1', (), 0)]
+    """
+    trace, costs = report.trace, report.costs
+    seconds = seconds_by_call(trace, costs, report.values or trace.scope.hints, machine)
+    return [_layer(m, trace, costs, seconds) for m in trace.modules]
+
+
+def _layer(m: ModuleCall, trace: Trace, costs: Costs, seconds: Callable[[Call], float]) -> Layer:
+    inside = trace.calls[m.start : m.stop]
+    own = [c for c in inside if c.module == m.index]
+    return Layer(
+        m.module_id, m.parent, m.path, m.class_name, m.depth, m.number, m.inputs, m.outputs, next(_kernels(own), ()),
+        tuple([c.op.name for c in own]), _work(own, costs, seconds), _work(inside, costs, seconds),
+    )  # fmt: skip
+
+
+def _work(calls: Sequence[Call], costs: Costs, seconds: Callable[[Call], float]) -> Work:
+    sums = sum_([c.outputs[0].fact.numel for c in calls if c.op.name in _SUMS])
+    return Work(costs.sum(calls), sum_([bias_adds(c, costs) for c in calls]), sums, sum(map(seconds, calls)))
+
+
+def bias_adds(call: Call, costs: Costs) -> Size:
+    """Additions of a bias in this call: one for each result of a convolution or linear layer that has one.
+
+    A recurrent layer applies weights and biases at the same places: ``macs / numel(weights)`` of them.
+    """
+    signature = call.signature
+    name = signature.op.name
+    at = _WITH_BIAS.get(name)
+    if at is not None:
+        bias = signature.args[at] if len(signature.args) > at else signature.kwargs.get("bias")
+        return call.outputs[0].fact.numel if isinstance(bias, TensorFact) else 0
+    if name in _RECURRENT:
+        operands = [v.fact for v in call.operands if v.origin == "parameter"]
+        weights = sum_([f.numel for f in operands if f.ndim == 2])
+        biases = sum_([f.numel for f in operands if f.ndim == 1])
+        return floordiv(costs.of(call).macs * biases, weights) if weights != 0 else 0
+    return 0
+
+
+def _kernels(calls: Sequence[Call]) -> Iterator[tuple[Size, ...]]:
+    """Kernel sizes of the convolutions and poolings among the calls."""
+    for call in calls:
+        name, args = call.op.name, call.signature.args
+        if name in _WITH_BIAS and name != "linear":
+            weight = args[1] if len(args) > 1 else call.signature.kwargs["weight"]
+            yield tuple(weight.shape[2:])
+        elif (pooled := _POOL.search(name)) and "adaptive" not in name:
+            kernel = args[1] if len(args) > 1 else call.signature.kwargs.get("kernel_size")
+            yield as_tuple(kernel, int(pooled[1]))

@@ -1,0 +1,1 @@
+"""The report seen: text, plain data, graphs, other tools' numbers."""

@@ -1,0 +1,50 @@
+"""The page about conventions, made from the conventions themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fxcount.report.views.conventions.convention import Convention
+from fxcount.report.views.conventions.registry import CONVENTIONS
+
+__all__ = ["document"]
+
+_HEAD = """# Counting conventions
+
+Why does one tool say 4.09 G and another 4.13 G? Each counts in its own *convention*: another unit, other ops, other rules, and
+here and there a mistake. fxcount applies a tool's rules to the records of its own trace:
+
+```python
+report = fxcount.analyze(model, "B,3,H,W")
+report.count("fvcore")                  # a formula; after at(...) an int
+report.conventions("fvcore", "thop")    # rows: number, unit, and by which ops it is off the exact macs
+```
+
+```sh
+fxcount conventions torchvision:resnet50 "B,3,H,W" --at B=1,H=224,W=224
+fxcount conventions torchvision:resnet50 "B,3,H,W" --tool fvcore    # with sources and known mistakes
+```
+
+A *mistake* of a tool is reproduced, so that the numbers agree, unless it says *not reproduced*. As formulas, counts that a tool
+rounds are exact; they are rounded as the tool rounds once all sizes are numbers. Tools that patch functions see
+`torch.matmul(x, y)` and `x.matmul(y)` but not `x @ y`; fxcount tells them apart by the instruction of the model that made
+the call. The number is that of the model as traced: in eval or training mode, with gradients enabled, attention not fused
+into a fast path. [benchmarks/CONVENTIONS.md](../benchmarks/CONVENTIONS.md) compares each with the tool.
+"""
+
+
+def document() -> str:
+    """Markdown: a table of all conventions, then one section for each."""
+    lines = [_HEAD, "| convention | unit | tool |", "|:--|:--|:--|"]
+    lines += [f"| [{c.name}](#{c.name}) | {c.unit} | {c.tool} |" for c in CONVENTIONS.values()]
+    for c in CONVENTIONS.values():
+        lines += _section(c)
+    return "\n".join(lines) + "\n"
+
+
+def _section(c: Convention) -> Iterator[str]:
+    yield from ("", f"## {c.name}", "", f"`{c.tool}`, {c.unit}. Rules from {c.versions}, {c.source}.", "")
+    yield f"- includes: {c.includes}"
+    yield f"- leaves out: {c.excludes}"
+    for m in c.mistakes:
+        yield f"- mistake, *{m.name}*: {m.what}" + ("" if m.copied else " (not reproduced)")

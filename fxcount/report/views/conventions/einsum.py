@@ -1,0 +1,41 @@
+"""The cost of an einsum as ``numpy.einsum_path`` prints it: what fvcore, calflops and DeepSpeed read."""
+
+from __future__ import annotations
+
+from fxcount.report.views.conventions.convention import Evaluate
+from fxcount.report.views.conventions.sites import Counted, Site
+from fxcount.symbolic import Size, floordiv
+
+__all__ = ["equation_of", "numpy_cost"]
+
+
+def equation_of(site: Site) -> tuple[str, list[tuple[Size, ...]]]:
+    """The equation with its letters renamed in order of appearance, and the operands' shapes."""
+    equation, *operands = site.args
+    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = list(operands[0])
+    plain = equation.replace(" ", "")
+    letters = dict.fromkeys(c for c in plain if c.isalpha())
+    return plain.translate({ord(c): 97 + i for i, c in enumerate(letters)}), [t.shape for t in operands]
+
+
+def numpy_cost(site: Site, divisor: int) -> Counted:
+    """numpy's "Optimized FLOP count" (2 per product that is summed, 1 otherwise, and 1 more), over ``divisor``.
+
+    numpy prints four significant digits. As a formula the count is exact.
+    """
+    equation, shapes = equation_of(site)
+    cost = 2 * site.macs + 1 if site.macs != 0 else site.out.numel + 1
+    return Counted(
+        floordiv(cost, divisor), "numpy.einsum_path's cost, of which four digits are read",
+        lambda at: int(_printed(equation, shapes, at) // divisor),
+    )  # fmt: skip
+
+
+def _printed(equation: str, shapes: list[tuple[Size, ...]], at: Evaluate) -> float:
+    import numpy
+
+    operands = [numpy.broadcast_to(0.0, [at(n) for n in shape]) for shape in shapes]
+    report = str(numpy.einsum_path(equation, *operands, optimize="optimal")[1])
+    line = next(line for line in report.splitlines() if "optimized flop" in line.lower())
+    return float(line.split(":")[-1])

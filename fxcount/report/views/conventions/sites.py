@@ -1,0 +1,105 @@
+"""Op calls as a convention's rules see them, and conventions that are a table from op names to rules."""
+
+from __future__ import annotations
+
+import dis
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import CodeType, MethodDescriptorType, WrapperDescriptorType
+from typing import Any, Literal
+
+from fxcount.ops.core.common import facts_in, facts_of_result
+from fxcount.ops.core.fact import TensorFact
+from fxcount.passes.cost import Costs
+from fxcount.report.views.conventions.convention import Evaluate, Item
+from fxcount.symbolic import Size
+from fxcount.trace.tape import Call, Trace
+
+__all__ = ["Counted", "OpRule", "Site", "called_as", "from_ops", "site_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One op with its operands and result as :class:`~fxcount.ops.TensorFact`, and its exact multiply-accumulates.
+
+    ``called``: as a function, a tensor's method or an operator (``torch.add(x, y)``, ``x.add(y)``, ``x + y``), of which a
+    tool that patches torch's functions sees only some.
+    """
+
+    op: str
+    y: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    macs: Size
+    called: Literal["function", "method", "operator"] = "function"
+
+    @property
+    def x(self) -> TensorFact:
+        """The first operand."""
+        return self.tensor(0, "input")
+
+    def arg(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument however it was passed."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
+
+    def tensor(self, position: int, name: str) -> TensorFact:
+        """A tensor argument however it was passed."""
+        found = self.arg(position, name)
+        if not isinstance(found, TensorFact) and position == 0:  # operators may have their tensor second, or by another name
+            found = facts_in((self.args, self.kwargs))[0]
+        assert isinstance(found, TensorFact)
+        return found
+
+    @property
+    def out(self) -> TensorFact:
+        """The first result there is: a convolution's backward leaves out the gradients that nobody wants."""
+        return facts_in((self.y,))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A count with its rule in words; ``numeric`` as in :class:`~fxcount.report.views.conventions.Item`."""
+
+    count: Size
+    rule: str
+    numeric: Callable[[Evaluate], int] | None = None
+
+
+OpRule = Callable[[Site], Counted | None]
+
+
+def site_of(call: Call, costs: Costs) -> Site:
+    """The call as rules see it."""
+    s = call.signature
+    return Site(s.op.name, facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, called_as(call))
+
+
+def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterator[Item]:
+    """Items of a tool that looks at ops one by one; calls that look alike are worked out once."""
+    known: dict[tuple[int, str], Counted | None] = {}
+    for call in trace.calls:
+        name = call.op.name
+        rule = rules.get(name)
+        if rule is None:
+            continue
+        key = (id(call.signature), called_as(call))
+        if key not in known:
+            known[key] = rule(site_of(call, costs))
+        counted = known[key]
+        if counted is not None:
+            yield Item(name, range(call.index, call.index + 1), counted.count, counted.rule, counted.numeric)
+
+
+def called_as(call: Call) -> Literal["function", "method", "operator"]:
+    """Operators reach torch as the method of their name; the instruction in the model's code tells them apart."""
+    if not isinstance(call.func, (MethodDescriptorType, WrapperDescriptorType)):
+        return "function"
+    if call.source is None or call.func.__name__ not in call.source.code.co_names:
+        return "operator"
+    return "method" if _instruction(call.source.code, call.source.lasti).startswith("CALL") else "operator"
+
+
+@functools.lru_cache(maxsize=4096)
+def _instruction(code: CodeType, position: int) -> str:
+    return dis.opname[code.co_code[position]]

@@ -1,0 +1,72 @@
+"""torch's own counter and the numbers torchvision publishes: matrix products and convolutions as the dispatcher sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fxcount.passes.cost import Costs
+from fxcount.report.views.conventions.convention import Convention, Item, Mistake
+from fxcount.report.views.conventions.sites import Counted, Site, site_of
+from fxcount.symbolic import Size, floordiv
+from fxcount.trace.tape import Trace
+
+__all__ = ["CONVENTIONS"]
+
+# Contractions whose kernels have no formula in the counter's registry.
+_NO_FORMULA = frozenset({"mv", "addmv", "dot", "addbmm", "bilinear", "_trilinear", "linalg.vecdot", "conv_tbc", "_int_mm"})
+
+
+def _products(site: Site) -> Size:
+    """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one."""
+    if site.op.rstrip("_") in _NO_FORMULA:
+        return 0
+    if site.op == "matmul" and site.tensor(1, "other").ndim == 1:  # becomes mv or dot
+        return 0
+    return floordiv(site.macs, 4) if site.out.dtype.is_complex else site.macs
+
+
+def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = frozenset()) -> Iterator[Item]:
+    for call in trace.calls:
+        if costs.of(call).macs == 0:
+            continue
+        site = site_of(call, costs)
+        found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
+        if found.count == 0 or site.op in excluded:
+            found = Counted(0, "no formula for this kernel")
+        yield Item(site.op, range(call.index, call.index + 1), found.count, found.rule)
+
+
+def _torch(trace: Trace, costs: Costs) -> Iterator[Item]:
+    return _items(trace, costs, 2)
+
+
+def _torchvision(trace: Trace, costs: Costs) -> Iterator[Item]:
+    return _items(trace, costs, 1, frozenset({"baddbmm", "baddbmm_"}))
+
+
+CONVENTIONS = (
+    Convention(
+        "torch", "torch.utils.flop_counter.FlopCounterMode", "FLOP", 2, "batch", "torch 2.13",
+        "torch/utils/flop_counter.py: mm_flop, addmm_flop, bmm_flop, baddbmm_flop, conv_flop, sdpa_flop",
+        "convolution, matrix products and attention, 2 per multiply-accumulate",
+        "bias, normalisation, activation, softmax, pooling, everything elementwise",
+        _torch,
+        (
+            Mistake("matrix-vector products are 0", "mv, addmv, dot, vecdot, addbmm, bilinear and conv_tbc have no formula"),
+            Mistake(
+                "attention is 0 on the CPU",
+                "the CPU's fused attention, LSTM and MultiheadAttention kernels have no formula; counted here, as on meta "
+                "and CUDA tensors",
+                copied=False,
+            ),
+        ),
+    ),
+    Convention(
+        "torchvision", "torchvision weights' meta['_ops'] (published in units of 1e9)", "MAC", 1, "batch", "torchvision 0.28",
+        "WeightsEnum.meta['_ops'], made by a dispatch mode over mm, matmul, addmm, bmm and convolution at batch 1",
+        "convolution and matrix products, attention included, 1 per multiply-accumulate",
+        "bias, normalisation, activation, softmax, pooling, everything elementwise; baddbmm",
+        _torchvision,
+        (Mistake("matrix-vector products are 0", "mv, addmv, dot and vecdot are not in its list of kernels"),),
+    ),
+)  # fmt: skip

@@ -1,0 +1,86 @@
+"""torchsummary's sizes in bytes: four bytes for every number, whatever its dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from fxcount.passes.cost import Costs
+from fxcount.report.views.conventions.convention import Convention, Item, Mistake
+from fxcount.report.views.conventions.modules import ModuleSite, module_sites
+from fxcount.symbolic import Size, prod
+from fxcount.trace.tape import Trace
+
+__all__ = ["CONVENTIONS"]
+
+_BYTES = 4
+
+
+def _layers(trace: Trace, costs: Costs) -> Iterator[ModuleSite]:
+    """Every module call but the model's own and those of containers."""
+    for site in module_sites(trace, costs):
+        if site.call.depth and not issubclass(site.kind, (nn.Sequential, nn.ModuleList)) and site.y is not None:
+            yield site
+
+
+def _calls(site: ModuleSite) -> range:
+    return range(site.call.start, site.call.stop)
+
+
+def _weights(site: ModuleSite) -> int:
+    return sum(p.numel for name, p in site.parameters.items() if name in ("weight", "bias"))
+
+
+def _sample(shape: tuple[Size, ...]) -> Size:
+    return prod(shape[1:])
+
+
+def _parameters(trace: Trace, costs: Costs) -> Iterator[Item]:
+    for site in _layers(trace, costs):
+        yield Item(site.call.class_name, _calls(site), _weights(site), "weight and bias")
+
+
+def _forward(trace: Trace, costs: Costs) -> Iterator[Item]:
+    for site in _layers(trace, costs):
+        assert site.y is not None
+        yield Item(site.call.class_name, _calls(site), 2 * _BYTES * _sample(site.y.shape), "output, twice for gradients")
+
+
+def _total(trace: Trace, costs: Costs) -> Iterator[Item]:
+    for value in trace.inputs:
+        yield Item("input", range(0), _BYTES * _sample(value.fact.shape), "input")
+    yield from _forward(trace, costs)
+    for item in _parameters(trace, costs):
+        yield Item(item.kind, item.calls, _BYTES * item.count, item.rule)
+
+
+_COMMON: dict[str, Any] = {
+    "per_mac": 0, "per": "sample", "versions": "torchsummary 1.5.1", "source": "torchsummary/torchsummary.py: summary",
+}  # fmt: skip
+_TWICE = Mistake("a module called twice has its parameters twice", "they are added for each call")
+_NAMES = Mistake("only weight and bias are parameters", "LSTM, MultiheadAttention and own parameters are left out")
+_PARENTS = Mistake("outputs of nested modules count again", "a block's output is added to that of its last layer")
+_TUPLES = Mistake(
+    "several outputs or inputs", "shapes of several are multiplied with each other; a list as input crashes it (DenseNet)",
+    copied=False,
+)  # fmt: skip
+
+CONVENTIONS = (
+    Convention(
+        "torchsummary-params", "torchsummary.summary(), Total params", "element", items=_parameters,
+        includes="weight and bias of every module call", excludes="parameters of other names, the model's own",
+        mistakes=(_TWICE, _NAMES), **_COMMON,
+    ),
+    Convention(
+        "torchsummary-forward", "torchsummary.summary(), Forward/backward pass size", "byte", items=_forward,
+        includes="outputs of all module calls except Sequential, ModuleList and the model, twice, 4 bytes per element",
+        excludes="outputs of functional ops", mistakes=(_PARENTS, _TUPLES), **_COMMON,
+    ),
+    Convention(
+        "torchsummary", "torchsummary.summary(), Estimated Total Size", "byte", items=_total,
+        includes="inputs, outputs of all module calls twice, weight and bias; 4 bytes per element",
+        excludes="outputs of functional ops", mistakes=(_TWICE, _NAMES, _PARENTS, _TUPLES), **_COMMON,
+    ),
+)  # fmt: skip

@@ -1,0 +1,173 @@
+"""Argument trees of a trace as plain JSON data, and back.
+
+A number, a text, ``true``, ``null`` and a list stand for themselves. Everything else is an object of one key that starts
+with ``$``: ``{"$tuple": [...]}``, ``{"$size": "2*B"}``, ``{"$value": 3}`` (row of the value table), ``{"$fact": 5}`` (row of
+the fact table), ``{"$dtype": "float32"}``. What has no such form (a user's own object among the arguments) keeps the name
+of its class only: ``{"$object": "mask.Config"}``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.symbolic import Expr, Size, parse, to_text
+from fxcount.trace.tape import Value
+from fxcount.trace.tracer.outputs import Opaque
+
+__all__ = ["Decoder", "Encoder", "Foreign", "Plain", "size_from", "size_text"]
+
+Plain = Any  # what json.loads returns: dicts, lists, texts, numbers, booleans, None
+_NAMED = {torch.dtype: "$dtype", torch.layout: "$layout", torch.memory_format: "$memory_format"}
+_TYPES = {t.__name__: t for t in (bool, int, float, complex, str, list, tuple, dict)}
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An object of the model's own that the file names and does not hold."""
+
+    class_name: str
+
+
+@functools.lru_cache(1 << 14)
+def _text(size: Expr) -> str:
+    return to_text(size)
+
+
+@functools.lru_cache(1 << 14)
+def _parsed(text: str) -> Size:
+    return parse(text)
+
+
+def size_text(size: Size) -> int | str:
+    """An int as it is, a formula as text.
+
+    >>> from fxcount.symbolic import symbol
+    >>> size_text(3), size_text(2 * symbol("B"))
+    (3, '2*B')
+    """
+    return _text(size) if isinstance(size, Expr) else int(size)
+
+
+def size_from(plain: int | str) -> Size:
+    """The inverse of :func:`size_text`.
+
+    >>> size_from("2*B"), size_from(2**70)
+    (2*B, 1180591620717411303424)
+    """
+    return _parsed(plain) if isinstance(plain, str) else int(plain)
+
+
+class Encoder:
+    """Trees to plain data; values and facts go to tables, in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self.facts: list[TensorFact] = []
+        self._value_rows: dict[int, int] = {}  # by identity: an operand may be a second record of one value
+        self._fact_rows: dict[TensorFact, int] = {}
+
+    def value(self, value: Value) -> int:
+        """Row of the value in the table."""
+        row = self._value_rows.get(id(value))
+        if row is None:
+            row = self._value_rows[id(value)] = len(self.values)
+            self.values.append(value)
+        return row
+
+    def fact(self, fact: TensorFact) -> int:
+        """Row of the fact in the table; equal facts share one."""
+        row = self._fact_rows.get(fact)
+        if row is None:
+            row = self._fact_rows[fact] = len(self.facts)
+            self.facts.append(fact)
+        return row
+
+    def tree(self, a: Any) -> Plain:
+        """Any argument, result or output."""
+        kind = type(a)
+        if a is None or kind is bool or kind is int or kind is str:
+            return a
+        if kind is Value:
+            return {"$value": self.value(a)}
+        if kind is TensorFact:
+            return {"$fact": self.fact(a)}
+        if kind is float:
+            return a if math.isfinite(a) else {"$float": str(a)}
+        if isinstance(a, Expr):
+            return {"$size": size_text(a)}
+        if kind is list:
+            return [self.tree(x) for x in a]
+        if isinstance(a, tuple):
+            return {"$tuple": [self.tree(x) for x in a]}
+        if isinstance(a, dict):
+            return {"$dict": [[self.tree(k), self.tree(v)] for k, v in a.items()]}
+        return self._rare(a)
+
+    def _rare(self, a: Any) -> Plain:
+        if isinstance(a, Alias):
+            return {"$alias": [self.fact(a.fact), a.of]}
+        if isinstance(a, slice):
+            return {"$slice": [self.tree(a.start), self.tree(a.stop), self.tree(a.step)]}
+        if isinstance(a, complex):
+            return {"$complex": [self.tree(a.real), self.tree(a.imag)]}
+        if type(a) in _NAMED:
+            return {_NAMED[type(a)]: str(a).removeprefix("torch.")}
+        if isinstance(a, torch.device):
+            return {"$device": str(a)}
+        if a is Ellipsis:
+            return {"$ellipsis": True}
+        if isinstance(a, Opaque):
+            return {"$opaque": [a.class_name, [self.value(v) for v in a.values]]}
+        if isinstance(a, torch.Tensor):
+            return {"$tensor": [[int(n) for n in a.shape], str(a.dtype).removeprefix("torch.")]}
+        if isinstance(a, Foreign):
+            return {"$object": a.class_name}
+        if isinstance(a, type) and a.__name__ in _TYPES:
+            return {"$type": a.__name__}
+        if isinstance(a, list):
+            return [self.tree(x) for x in a]
+        return {"$object": f"{type(a).__module__}.{type(a).__qualname__}"}
+
+
+class Decoder:
+    """Plain data to trees, given the tables."""
+
+    def __init__(self, facts: list[TensorFact], values: list[Value]) -> None:
+        self.facts = facts
+        self.values = values
+        self._readers: Mapping[str, Callable[[Any], Any]] = {
+            "$value": lambda row: values[row],
+            "$fact": lambda row: facts[row],
+            "$alias": lambda pair: Alias(facts[pair[0]], pair[1]),
+            "$size": size_from,
+            "$tuple": lambda parts: tuple(map(self.tree, parts)),
+            "$dict": lambda pairs: {self.tree(k): self.tree(v) for k, v in pairs},
+            "$slice": lambda parts: slice(*map(self.tree, parts)),
+            "$float": float,
+            "$complex": lambda parts: complex(*map(self.tree, parts)),
+            "$dtype": functools.partial(getattr, torch),
+            "$layout": functools.partial(getattr, torch),
+            "$memory_format": functools.partial(getattr, torch),
+            "$device": torch.device,
+            "$ellipsis": lambda _: Ellipsis,
+            "$opaque": lambda parts: Opaque(parts[0], tuple(values[row] for row in parts[1])),
+            "$tensor": lambda parts: torch.empty(parts[0], dtype=getattr(torch, parts[1]), device="meta"),
+            "$object": Foreign,
+            "$type": _TYPES.__getitem__,
+        }
+
+    def tree(self, plain: Plain) -> Any:
+        """The inverse of :meth:`Encoder.tree`."""
+        if isinstance(plain, list):
+            return [self.tree(x) for x in plain]
+        if isinstance(plain, dict):
+            ((tag, content),) = plain.items()
+            return self._readers[tag](content)
+        return plain

@@ -1,0 +1,279 @@
+"""From plain data back to a report: the inverse of :mod:`fxcount.report.views.graphs.encode`.
+
+Costs are read, not computed again: a report says what the version that wrote it has counted. Ops that fxcount knows by
+name are its own again; others (a user's rule, an op without one) come back as what the file says of them, without code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import dis
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType, MethodDescriptorType, WrapperDescriptorType
+from typing import Any, NoReturn
+
+import torch
+
+from fxcount.errors import UnsupportedError
+from fxcount.ops import REGISTRY, Op
+from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.registry import Unknown, Zero
+from fxcount.passes.cost import CallCost, Costs
+from fxcount.report.data.report import Report
+from fxcount.report.views.graphs.codec import Decoder, size_from
+from fxcount.symbolic import Assumption, Expr, Scope, Size, symbol
+from fxcount.symbolic.unbacked import Unbacked
+from fxcount.trace.tape import (
+    Call,
+    CustomFunction,
+    Declared,
+    Event,
+    Events,
+    ModuleCall,
+    Signature,
+    Source,
+    State,
+    StorageInfo,
+    Trace,
+    Value,
+)
+
+__all__ = ["decode"]
+
+_Row = Mapping[str, Any]
+_Sources = Callable[[int, str], Source]
+
+
+def decode(body: _Row) -> Report:
+    """The report that :func:`~fxcount.report.views.graphs.encode.encode` has written down."""
+    facts = [_fact(row) for row in body["facts"]]
+    values = [_value(row, facts) for row in body["values"]]
+    decoder = Decoder(facts, values)
+    ops = [_op(row) for row in body["ops"]]
+    signatures = [_signature(row, ops, decoder) for row in body["signatures"]]
+    sources = _sources(body["sources"])
+    calls = [_call(i, row, signatures, sources, decoder) for i, row in enumerate(body["calls"])]
+    trace = Trace(
+        model_name=body["model"],
+        scope=_scope(body["scope"]),
+        inputs=[values[row] for row in body["inputs"]],
+        calls=calls,
+        modules=_modules(body["modules"], facts),
+        states=[_state(row, values) for row in body["states"]],
+        storages=[StorageInfo(size_from(row["nbytes"]), row["origin"], row["name"], row["born"]) for row in body["storages"]],
+        events=Events.of([Event(storage, bool(birth), call) for storage, birth, call in body["events"]]),
+        outputs=decoder.tree(body["outputs"]),
+        module_paths=dict(body["module_paths"]),
+        signatures=signatures,
+        declared=tuple(_declared(row) for row in body["declared"]),
+        frontend=body["frontend"],
+        notes=list(body["notes"]),
+        executable=False,
+        functions=tuple(_custom_function(row, values) for row in body["functions"]),
+        aliases=tuple(map(tuple, body["aliases"])),
+        queries={
+            name: (what, None if place is None else sources(place, "")) for name, (what, place) in body["queries"].items()
+        },
+        reassigned=tuple(body["reassigned"]),
+    )
+    at = body["at"]
+    return Report(trace, _costs(body["signatures"], trace), None if at is None else dict(at))
+
+
+# -- sizes and what is assumed of them --------------------------------------------------------------------------------
+def _optional(plain: int | str | None) -> Size | None:
+    return None if plain is None else size_from(plain)
+
+
+def _scope(body: _Row) -> Scope:
+    scope = Scope({}, where=None)
+    for name, hint in body["hints"].items():
+        scope.symbols[name], scope.hints[name] = symbol(name), hint
+    scope.bounds.update({name: (low, high) for name, (low, high) in body["bounds"].items()})
+    scope.assumptions = [_assumption(row) for row in body["assumptions"]]
+    for row in body["data_sizes"]:
+        scope.unbacked.by_name[row["name"]] = Unbacked(
+            row["name"], row["what"], row["where"], _optional(row["most"]), size_from(row["default"])
+        )
+        if row["given"] is not None:
+            scope.unbacked.given[row["name"]] = row["given"]
+    return scope
+
+
+def _assumption(row: _Row) -> Assumption:
+    expr = size_from(row["expr"])
+    if not isinstance(expr, Expr):
+        raise ValueError(f"the assumption {row['text']!r} depends on no symbol")
+    return Assumption(row["relation"], expr, row["modulus"], row["kind"], row["reason"], row["where"])
+
+
+# -- tensors ----------------------------------------------------------------------------------------------------------
+def _dtype(name: str) -> torch.dtype:
+    found = getattr(torch, name)
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"{name!r} is no dtype")
+    return found
+
+
+def _fact(row: _Row) -> TensorFact:
+    strides = row["strides"]
+    return TensorFact(
+        tuple(map(size_from, row["shape"])), _dtype(row["dtype"]), torch.device(row["device"]),
+        None if strides is None else tuple(map(size_from, strides)),
+    )  # fmt: skip
+
+
+def _value(row: _Row, facts: Sequence[TensorFact]) -> Value:
+    return Value(
+        row["index"], facts[row["fact"]], row["storage"], row["origin"], row["name"], row["call"], row["position"],
+        row["requires_grad"],
+    )  # fmt: skip
+
+
+def _state(row: _Row, values: Sequence[Value]) -> State:
+    value = values[row["value"]]
+    shape = [s for s in value.fact.shape if isinstance(s, int)]
+    tensor = torch.empty(shape, dtype=value.fact.dtype, device="meta")
+    return State(value, tuple(row["names"]), tensor, row["persistent"])
+
+
+def _declared(row: _Row) -> Declared:
+    return Declared(
+        row["kind"], tuple(row["names"]), tuple(row["shape"]), _dtype(row["dtype"]), row["requires_grad"], row["storage"],
+        row["offset"], row["span"], row["persistent"], row["shadowed_by"],
+    )  # fmt: skip
+
+
+# -- calls ------------------------------------------------------------------------------------------------------------
+def _op(row: _Row) -> Op:
+    if row["registered"]:
+        return REGISTRY.named(row["name"].replace(".", "_"))
+    name = row["name"]
+    cost: Any = _without_code(name)
+    if "zero" in row:
+        cost = Zero(row["zero"]["reason"], row["zero"]["moves"])
+    elif "unknown" in row:
+        cost = Unknown(row["unknown"])
+    shape = _without_code(name, row["arguments"])
+    return Op(name, shape, cost, differentiable=row["differentiable"], inplace=row["inplace"])
+
+
+def _without_code(name: str, arguments: Sequence[str] | None = None) -> Callable[..., Any]:
+    """A callable that keeps the names of its arguments and says why it cannot be called."""
+
+    def unavailable(*args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsupportedError(
+            f"{name} cannot run: a report that was read from a file has no code", hint="analyse the model itself"
+        )
+
+    unavailable.__name__ = name
+    if arguments is not None:
+        unavailable.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("scope", *arguments)]
+        )
+    return unavailable
+
+
+def _signature(row: _Row, ops: Sequence[Op], decoder: Decoder) -> Signature:
+    op = ops[row["op"]]
+    if "temporary_bytes" in row:
+        nbytes = size_from(row["temporary_bytes"])
+        op = dataclasses.replace(op, temporaries=lambda *_args, **_kwargs: nbytes)
+    found = Signature(op, decoder.tree(row["args"]), decoder.tree(row["kwargs"]), decoder.tree(row["result"]))
+    if row["work"] is not None:
+        macs, flops, transcendentals = map(size_from, row["work"][:3])
+        found.work = Work(macs, flops, transcendentals, *map(_optional, row["work"][3:]))
+    return found
+
+
+def _costs(rows: Sequence[_Row], trace: Trace) -> Costs:
+    by_signature = {
+        id(s): CallCost(*map(size_from, row["cost"])) for s, row in zip(trace.signatures, rows, strict=True)
+    }
+    unknown = {id(s) for s, row in zip(trace.signatures, rows, strict=True) if row["uncounted"]}
+    uncounted = tuple(c for c in trace.calls if id(c.signature) in unknown) if unknown else ()
+    partial = Costs(by_signature, CallCost(), uncounted)
+    return Costs(by_signature, partial.sum(trace.calls), uncounted)
+
+
+def _sources(rows: Sequence[tuple[str, int, str]]) -> _Sources:
+    """Row of a place, and the name of a method called there (or ""), to the place."""
+
+    @functools.cache
+    def source(row: int, method: str) -> Source:
+        return _source(*rows[row], method)
+
+    return source
+
+
+def _source(file: str, line: int, function: str, method: str = "") -> Source:
+    """A place whose code is no longer there: its file, line and name are, and that it calls a method."""
+    code, position = _code(method)
+    return Source(code.replace(co_filename=file, co_firstlineno=line, co_name=function), position)
+
+
+@functools.lru_cache(1 << 10)
+def _code(method: str) -> tuple[CodeType, int]:
+    """One line that calls the method of this name, or does nothing, and where in it that is."""
+    code = compile(f"x.{method}()" if method else "", "", "exec")
+    calls = [i.offset for i in dis.get_instructions(code) if i.opname.startswith("CALL")]
+    return code, calls[-1] if calls else -1
+
+
+def _function_of(row: _Row) -> Callable[..., Any]:
+    found = getattr(torch.Tensor, row["function"], None) if row["written"] != "function" else None
+    return found if isinstance(found, (MethodDescriptorType, WrapperDescriptorType)) else _without_code(row["function"])
+
+
+def _custom_function(row: _Row, values: Sequence[Value]) -> CustomFunction:
+    inputs, outputs = (tuple(values[v] for v in row[side]) for side in ("inputs", "outputs"))
+    return CustomFunction(row["name"], row["start"], row["stop"], inputs, outputs)
+
+
+def _call(
+    index: int, row: _Row, signatures: Sequence[Signature], sources: _Sources, decoder: Decoder
+) -> Call:
+    values = decoder.values
+    source = None
+    if row["source"] is not None:
+        source = sources(row["source"], row["function"] if row["written"] == "method" else "")
+    found = Call(
+        index, _function_of(row), signatures[row["signature"]], decoder.tree(row["args"]),
+        decoder.tree(row["kwargs"]), tuple(values[v] for v in row["operands"]), row["module"],
+        source, row["grad_enabled"],
+    )  # fmt: skip
+    found.outputs = tuple(values[v] for v in row["outputs"])
+    found.result = decoder.tree(row["result"])
+    found.mutated = tuple(row["mutated"])
+    return found
+
+
+def _modules(rows: Sequence[_Row], facts: Sequence[TensorFact]) -> list[ModuleCall]:
+    kinds: dict[tuple[str, str, bool], type[torch.nn.Module]] = {}
+    found = []
+    for i, row in enumerate(rows):
+        key = (row["class"], row["base"], row["derived"])
+        if key not in kinds:
+            kinds[key] = _class(*key)
+        found.append(_module(i, row, facts, kinds[key]))
+    return found
+
+
+def _class(name: str, base: str, derived: bool) -> type[torch.nn.Module]:
+    """The class of ``torch.nn``, or an empty one of that name derived from it."""
+    known = getattr(torch.nn, base)
+    if not (isinstance(known, type) and issubclass(known, torch.nn.Module)):
+        raise ValueError(f"torch.nn.{base} is no module class")
+    return type(name, (known,), {}) if derived else known
+
+
+def _module(index: int, row: _Row, facts: Sequence[TensorFact], kind: type[torch.nn.Module]) -> ModuleCall:
+    found = ModuleCall(
+        index, row["module"], row["path"], row["class"], row["number"], row["parent"], row["depth"], row["start"], kind
+    )
+    found.stop = row["stop"]
+    found.inputs = tuple(facts[f] for f in row["inputs"])
+    found.outputs = tuple(facts[f] for f in row["outputs"])
+    return found

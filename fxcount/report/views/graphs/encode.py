@@ -1,0 +1,250 @@
+"""A whole report as plain data: the tape with its tables, what its formulas assume, and the cost of every signature.
+
+Rows refer to one another by number. Tables are filled in the order of the tape and hold nothing that depends on the run
+(no addresses), so the same trace always gives the same data, and so does one that was read back from them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+import torch
+
+from fxcount.ops import REGISTRY, Op
+from fxcount.ops.core.common import facts_of_result
+from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.core.registry import Unknown, Zero
+from fxcount.passes.cost import CallCost, Costs
+from fxcount.report.data.report import Report
+from fxcount.report.views.conventions.sites import called_as
+from fxcount.report.views.graphs.codec import Encoder, Plain, size_text
+from fxcount.symbolic import Scope, Size
+from fxcount.trace.tape import Call, Declared, ModuleCall, Signature, Source, Trace, Value
+
+__all__ = ["encode", "is_registered", "parameter_names"]
+
+
+def encode(report: Report) -> dict[str, Plain]:
+    """The report as dicts, lists, texts and numbers; :func:`fxcount.report.views.graphs.decode.decode` is the inverse."""
+    trace = report.trace
+    encoder = Encoder()
+    numbering = _Numbering()
+    places = _Places()
+    body = {
+        "model": trace.model_name,
+        "frontend": trace.frontend,
+        "notes": list(trace.notes),
+        "at": report.values,
+        "scope": _scope(trace.scope),
+        "module_paths": dict(trace.module_paths),
+        "declared": [_declared(d, numbering) for d in trace.declared],
+        "storages": [
+            {"nbytes": size_text(s.nbytes), "origin": s.origin, "name": s.name, "born": s.born} for s in trace.storages
+        ],
+        "events": [[e.storage, int(e.birth), e.call] for e in trace.events],
+        "inputs": [encoder.value(v) for v in trace.inputs],
+        "states": [
+            {"value": encoder.value(s.value), "names": list(s.names), "persistent": s.persistent} for s in trace.states
+        ],
+        **_calls(trace, report.costs, encoder, places),
+        "modules": [_module(m, encoder, numbering) for m in trace.modules],
+        "functions": [
+            {
+                "name": f.name, "start": f.start, "stop": f.stop, "inputs": [encoder.value(v) for v in f.inputs],
+                "outputs": [encoder.value(v) for v in f.outputs],
+            }
+            for f in trace.functions
+        ],
+        "aliases": [list(paths) for paths in trace.aliases],
+        "queries": {name: [what, places.row(source)] for name, (what, source) in trace.queries.items()},
+        "reassigned": list(trace.reassigned),
+        "outputs": encoder.tree(trace.outputs),
+    }  # fmt: skip
+    # last, as only now the tables are complete
+    body["values"] = [_value(v, encoder) for v in encoder.values]
+    body["facts"] = [_fact(f) for f in encoder.facts]
+    body["sources"] = places.rows
+    return body
+
+
+class _Numbering:
+    """Small numbers, by first appearance, in the place of addresses."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[int, int]] = {}
+
+    def __call__(self, kind: str, address: int) -> int:
+        known = self._known.setdefault(kind, {})
+        return known.setdefault(address, len(known))
+
+
+def _scope(scope: Scope) -> Plain:
+    return {
+        "hints": dict(scope.hints),
+        "bounds": {name: list(interval) for name, interval in scope.bounds.items()},
+        "assumptions": [
+            {
+                "relation": a.relation, "expr": size_text(a.expr), "modulus": a.modulus, "kind": a.kind, "reason": a.reason,
+                "where": a.where, "text": str(a),
+            }
+            for a in scope.assumptions
+        ],
+        "data_sizes": [
+            {
+                "name": u.name, "what": u.what, "where": u.where, "most": _optional(u.most), "default": size_text(u.default),
+                "given": scope.unbacked.given.get(u.name),
+            }
+            for u in scope.unbacked.by_name.values()
+        ],
+    }  # fmt: skip
+
+
+def _optional(size: Size | None) -> int | str | None:
+    return None if size is None else size_text(size)
+
+
+def _declared(d: Declared, numbering: _Numbering) -> Plain:
+    return {
+        "kind": d.kind, "names": list(d.names), "shape": list(d.shape), "dtype": _name(d.dtype),
+        "requires_grad": d.requires_grad, "storage": numbering("storage", d.storage), "offset": d.offset, "span": d.span,
+        "persistent": d.persistent, "shadowed_by": d.shadowed_by,
+    }  # fmt: skip
+
+
+def _calls(trace: Trace, costs: Costs, encoder: Encoder, places: _Places) -> dict[str, Plain]:
+    uncounted = {id(c.signature) for c in costs.uncounted}
+    ops: dict[str, Plain] = {}  # by what the file says of them
+    rows_of_ops: dict[int, int] = {}
+    for s in trace.signatures:
+        if id(s.op) not in rows_of_ops:
+            described = _op(s.op)
+            key = repr(described)
+            ops.setdefault(key, described)
+            rows_of_ops[id(s.op)] = list(ops).index(key)
+    rows_of_signatures = {id(s): row for row, s in enumerate(trace.signatures)}
+    return {
+        "ops": list(ops.values()),
+        "signatures": [
+            _signature(s, rows_of_ops[id(s.op)], costs.by_signature[id(s)], id(s) in uncounted, encoder)
+            for s in trace.signatures
+        ],
+        "calls": [_call(c, rows_of_signatures[id(c.signature)], places, encoder) for c in trace.calls],
+    }
+
+
+class _Places:
+    """Lines of the model's code, each once."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Plain]] = []
+        self._by_source: dict[tuple[int, int], int] = {}
+        self._by_place: dict[tuple[str, int, str], int] = {}
+
+    def row(self, source: Source | None) -> int | None:
+        if source is None:
+            return None
+        key = (id(source.code), source.lasti)
+        row = self._by_source.get(key)
+        if row is None:  # looking up the line is the slow part
+            place = (source.code.co_filename, source.line, source.code.co_name)
+            row = self._by_source[key] = self._by_place.setdefault(place, len(self._by_place))
+            if row == len(self.rows):
+                self.rows.append(list(place))
+        return row
+
+
+def is_registered(op: Op) -> bool:
+    """Whether fxcount knows the op by its name, so that a file need not describe it."""
+    try:
+        return REGISTRY.named(op.name.replace(".", "_")) == op
+    except KeyError:
+        return False
+
+
+def parameter_names(op: Op) -> list[str] | None:
+    """Names of the op's positional arguments, the scope of its shape rule left out; ``None`` if they cannot be known.
+
+    >>> parameter_names(REGISTRY.named("conv2d"))[:3]
+    ['x', 'weight', 'bias']
+    """
+    try:
+        parameters = list(inspect.signature(op.shape).parameters.values())[1:]
+    except (TypeError, ValueError):
+        return None
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def _op(op: Op) -> Plain:
+    registered = is_registered(op)
+    row: dict[str, Plain] = {"name": op.name, "registered": registered}
+    if not registered:
+        row |= {"differentiable": op.differentiable, "inplace": op.inplace, "arguments": parameter_names(op)}
+        if isinstance(op.cost, Zero):
+            row["zero"] = {"reason": op.cost.reason, "moves": op.cost.moves}
+        elif isinstance(op.cost, Unknown):
+            row["unknown"] = op.cost.hint
+    return row
+
+
+def _signature(s: Signature, op: int, cost: CallCost, uncounted: bool, encoder: Encoder) -> Plain:
+    work = s.work
+    rule = None if is_registered(s.op) else s.op.temporaries
+    row = {
+        "op": op, "args": encoder.tree(s.args), "kwargs": encoder.tree(s.kwargs), "result": encoder.tree(s.result),
+        "cost": _sizes((cost.macs, cost.flops, cost.transcendentals, cost.read_bytes, cost.write_bytes)),
+        "work": None if work is None else _sizes(
+            (work.macs, work.flops, work.transcendentals, work.read_bytes, work.write_bytes)
+        ),
+        "uncounted": uncounted,
+    }  # fmt: skip
+    if rule is not None:
+        row["temporary_bytes"] = size_text(rule(facts_of_result(s.result), *s.args, **s.kwargs))
+    return row
+
+
+def _sizes(sizes: Iterable[Size | None]) -> list[int | str | None]:
+    return [_optional(s) for s in sizes]
+
+
+def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> Plain:
+    return {
+        "signature": signature, "function": getattr(c.func, "__name__", c.op.name), "written": called_as(c),
+        "module": c.module, "source": places.row(c.source), "args": encoder.tree(c.args), "kwargs": encoder.tree(c.kwargs),
+        "operands": [encoder.value(v) for v in c.operands], "outputs": [encoder.value(v) for v in c.outputs],
+        "result": encoder.tree(c.result), "mutated": list(c.mutated), "grad_enabled": c.grad_enabled,
+    }  # fmt: skip
+
+
+def _module(m: ModuleCall, encoder: Encoder, numbering: _Numbering) -> Plain:
+    base = _torch_class(m.kind)
+    return {
+        "module": numbering("module", m.module_id), "path": m.path, "class": m.class_name, "base": base,
+        "derived": m.kind is not getattr(torch.nn, base), "number": m.number, "parent": m.parent, "depth": m.depth,
+        "start": m.start, "stop": m.stop,
+        "inputs": [encoder.fact(f) for f in m.inputs], "outputs": [encoder.fact(f) for f in m.outputs],
+    }  # fmt: skip
+
+
+def _torch_class(kind: type[torch.nn.Module] | None) -> str:
+    """The class itself if it is one of ``torch.nn``, else the nearest one it is derived from."""
+    lineage = () if kind is None else kind.__mro__
+    return next((k.__name__ for k in lineage if getattr(torch.nn, k.__name__, None) is k), "Module")
+
+
+def _value(v: Value, encoder: Encoder) -> Plain:
+    return {
+        "index": v.index, "fact": encoder.fact(v.fact), "storage": v.storage, "origin": v.origin, "name": v.name,
+        "call": v.call, "position": v.position, "requires_grad": v.requires_grad,
+    }  # fmt: skip
+
+
+def _fact(f: TensorFact) -> Plain:
+    return {
+        "shape": [size_text(s) for s in f.shape], "dtype": _name(f.dtype), "device": str(f.device),
+        "strides": None if f.strides is None else [size_text(s) for s in f.strides],
+    }  # fmt: skip
+
+
+def _name(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")

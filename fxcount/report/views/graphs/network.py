@@ -1,0 +1,76 @@
+"""The report as a :class:`networkx.MultiDiGraph`.
+
+>>> import torch, fxcount
+>>> graph = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_networkx()
+>>> list(graph.successors("parameter:weight")), graph.nodes["op:0"]["macs"]
+(['op:0'], '15*B')
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fxcount.report.data.report import Report
+from fxcount.report.views.graphs.edges import FLOW, edges
+from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
+from fxcount.trace.torch_patch.session import no_collection
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+__all__ = ["GRAPH_SCHEMA_VERSION", "flow", "to_networkx"]
+
+GRAPH_SCHEMA_VERSION = 1
+
+
+def to_networkx(report: Report, depth: int | None = None) -> nx.MultiDiGraph[str]:
+    """Inputs, ops, parameters, buffers, constants, modules, module calls, further names and outputs as nodes.
+
+    ``node["kind"]`` and ``edge["kind"]`` say what each is; docs/graph.md lists the attributes. Sizes, counts and bytes are
+    ints of any size, or the texts of formulas while symbols remain. With ``depth``, every module call that many levels
+    below the model is one node; shared and dead parameters stay visible.
+    """
+    import networkx as nx
+
+    from fxcount.report.views.graphs.collapse import collapse
+
+    plain = plainly(report)
+    with no_collection():  # a graph is many small dicts, and none of them garbage
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**_attributes(report))
+        graph.add_nodes_from(nodes(report, plain))
+        graph.add_edges_from(edges(report.trace, plain))
+        return graph if depth is None else collapse(graph, depth)
+
+
+def flow(graph: nx.MultiDiGraph[str], *, gradient: bool = False) -> nx.MultiDiGraph[str]:
+    """The same nodes with the flow edges that carry more than a shape, or only those along which a gradient comes back.
+
+    >>> import networkx as nx, torch, fxcount
+    >>> graph = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_networkx()
+    >>> sorted(nx.ancestors(flow(graph), "output:0"))
+    ['input:input', 'op:0', 'parameter:bias', 'parameter:weight']
+    """
+    kept = graph.__class__(**graph.graph)
+    kept.add_nodes_from(graph.nodes(data=True))
+    kept.add_edges_from(
+        (source, target, key, edge)
+        for source, target, key, edge in graph.edges(keys=True, data=True)
+        if edge["kind"] in FLOW and (edge["gradient"] if gradient else not edge.get("shape_only"))
+    )
+    return kept
+
+
+def _attributes(report: Report) -> Attributes:
+    plain = plainly(report)
+    total, p = report.costs.total, report.params
+    found: Attributes = {
+        "fxcount_schema": GRAPH_SCHEMA_VERSION, "model": report.trace.model_name, "frontend": report.frontend,
+        "symbols": dict(report.symbols), "at": dict(report.values or {}),
+        "macs": plain(total.macs), "flops": plain(total.flops), "transcendentals": plain(total.transcendentals),
+        "read_bytes": plain(total.read_bytes), "write_bytes": plain(total.write_bytes),
+        "parameters": p.total, "parameter_bytes": p.bytes, "dead_parameters": p.dead,
+        "assumptions": [str(a) for a in report.assumptions],
+    }  # fmt: skip
+    return found
+
+

@@ -1,0 +1,164 @@
+"""Nodes of the graph: one for each input, op call, parameter, buffer, constant, module, module call, further name, output.
+
+Attributes are plain: texts, numbers, booleans and lists of these. A size is an int where it is known, else the text of
+its formula. Bytes and elements carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fxcount.passes.cost import CallCost
+from fxcount.passes.gradients import ONE_TO_ONE
+from fxcount.passes.uses import called_paths
+from fxcount.report.data.report import Report
+from fxcount.report.data.rows import module_parameters
+from fxcount.report.views.graphs.codec import size_text
+from fxcount.report.views.graphs.outputs import named_outputs
+from fxcount.symbolic import Size
+from fxcount.trace.tape import Call, Declared, Trace, Value
+
+__all__ = ["Attributes", "Node", "declared_id", "keeps_apart", "nodes", "tensor_attributes"]
+
+Attributes = dict[str, Any]
+Node = tuple[str, Attributes]
+Plain = Callable[[Size], int | str]
+
+
+def plainly(report: Report) -> Plain:
+    """Sizes at the report's values, or as text; each formula is written once."""
+    known: dict[Size, int | str] = {}
+
+    def plain(size: Size) -> int | str:
+        if isinstance(size, int):
+            return int(size)
+        found = known.get(size)
+        if found is None:
+            found = known[size] = size_text(report.size(size))
+        return found
+
+    return plain
+
+
+def nodes(report: Report, plain: Plain) -> Iterator[Node]:
+    """All nodes, in the order of the model: what it is given, what it holds, what it does, what it returns."""
+    trace = report.trace
+    for v in trace.inputs:
+        yield f"input:{v.name}", {"kind": "input", "label": v.name, "name": v.name, **tensor_attributes(v, plain)}
+    yield from _modules(trace)
+    yield from _parameters(report)
+    yield from _buffers(report)
+    for s in trace.states:
+        if s.value.origin == "constant":
+            name = s.value.name
+            yield f"constant:{name}", {"kind": "constant", "label": name, "name": name, **tensor_attributes(s.value, plain)}
+    yield from _module_calls(report, plain)
+    yield from _ops(report, plain)
+    for name, v in named_outputs(trace.outputs):
+        yield f"output:{name}", {"kind": "output", "label": name, "name": name, **tensor_attributes(v, plain)}
+
+
+def declared_id(d: Declared) -> str:
+    """Node of a parameter or buffer, by its first name."""
+    return f"{d.kind}:{d.names[0]}"
+
+
+def tensor_attributes(v: Value, plain: Plain) -> Attributes:
+    """Shape, dtype and bytes of a tensor."""
+    f = v.fact
+    return {"shape": [plain(s) for s in f.shape], "dtype": _name(f.dtype), "nbytes": plain(f.nbytes)}
+
+
+def _modules(trace: Trace) -> Iterator[Node]:
+    held = module_parameters(trace)
+    counts = called_paths(trace)
+    classes = {**trace.module_paths, **{m.path: m.class_name for m in trace.modules if m.path not in trace.module_paths}}
+    for path, class_name in classes.items():
+        yield f"module:{path}", {
+            "kind": "module", "label": f"{path}: {class_name}" if path else class_name, "path": path,
+            "class_name": class_name, "depth": path.count(".") + 1 if path else 0, "calls": counts.get(path, 0),
+            "parameters": held.get(path, 0),
+        }  # fmt: skip
+
+
+def _aliases(d: Declared) -> Iterator[Node]:
+    for name in d.names[1:]:
+        yield f"alias:{name}", {"kind": "alias", "label": name, "name": name, "of": d.kind}
+
+
+def _parameters(report: Report) -> Iterator[Node]:
+    rows = {r.name: r for r in report.params.rows()}
+    for d in report.trace.declared:
+        if d.kind != "parameter":
+            continue
+        row = rows[d.names[0]]
+        yield declared_id(d), {
+            "kind": "parameter", "label": d.names[0], "name": d.names[0], "names": list(d.names), "shape": list(d.shape),
+            "dtype": _name(d.dtype), "elements": d.numel, "nbytes": d.numel * d.dtype.itemsize,
+            "requires_grad": d.requires_grad, "uses": row.uses, "shared": row.shared, "gets_gradient": row.gets_gradient,
+            "dead": row.dead, "cause": row.cause, "reason": row.reason,
+        }  # fmt: skip
+        yield from _aliases(d)
+
+
+def _buffers(report: Report) -> Iterator[Node]:
+    rows = {r.name: r for r in report.params.buffer_rows}
+    for d in report.trace.declared:
+        if d.kind != "buffer":
+            continue
+        row = rows[d.names[0]]
+        yield declared_id(d), {
+            "kind": "buffer", "label": row.name, "name": row.name, "names": list(d.names), "shape": list(d.shape),
+            "dtype": _name(d.dtype), "elements": d.numel, "nbytes": row.nbytes, "persistent": d.persistent,
+            "uses": row.uses, "shared": len(d.names) > 1, "updated": row.updated, "reason": row.reason,
+        }  # fmt: skip
+        yield from _aliases(d)
+
+
+def _module_calls(report: Report, plain: Plain) -> Iterator[Node]:
+    trace, costs = report.trace, report.costs
+    for m in trace.modules:
+        name = m.path or m.class_name
+        yield f"call:{m.index}", {
+            "kind": "module_call", "label": name if m.number == 1 else f"{name} (call {m.number})", "path": m.path,
+            "class_name": m.class_name, "depth": m.depth, "number": m.number, "ops": m.stop - m.start,
+            "shapes": [[plain(s) for s in f.shape] for f in m.outputs], "collapsed": False,
+            **_cost(costs.sum(trace.calls[m.start : m.stop]), plain),
+        }  # fmt: skip
+
+
+def _ops(report: Report, plain: Plain) -> Iterator[Node]:
+    trace, costs = report.trace, report.costs
+    uncounted = {c.index for c in costs.uncounted}
+    by_signature = {key: _cost(c, plain) for key, c in costs.by_signature.items()}
+    for c in trace.calls:
+        place = trace.modules[c.module] if c.module >= 0 else None
+        yield f"op:{c.index}", {
+            "kind": "op", "label": c.op.name, "op": c.op.name, "index": c.index, "path": place.path if place else "",
+            "call": c.module, "where": str(c.source or ""),
+            "shapes": [[plain(s) for s in v.fact.shape] for v in c.outputs],
+            "dtypes": [_name(v.fact.dtype) for v in c.outputs], "grad_enabled": c.grad_enabled,
+            "in_place": bool(c.mutated), "counted": c.index not in uncounted, **by_signature[id(c.signature)],
+        }  # fmt: skip
+        if keeps_apart(c):
+            for i, v in enumerate(c.outputs):
+                yield f"result:{c.index}.{i}", {
+                    "kind": "result", "label": f"{c.op.name}[{i}]", "op": c.op.name, "result": i, **tensor_attributes(v, plain),
+                }  # fmt: skip
+
+
+def keeps_apart(c: Call) -> bool:
+    """Whether each result of the call is of one operand alone, so that a node for all of them would mix them up."""
+    return c.op.name in ONE_TO_ONE and len(c.outputs) == len(c.operands) > 1
+
+
+def _cost(c: CallCost, plain: Plain) -> Attributes:
+    return {
+        "macs": plain(c.macs), "flops": plain(c.flops), "transcendentals": plain(c.transcendentals),
+        "read_bytes": plain(c.read_bytes), "write_bytes": plain(c.write_bytes),
+    }  # fmt: skip
+
+
+def _name(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,92 @@
+"""The report as plain data, for JSON and for other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fxcount.passes.cost import CallCost
+from fxcount.symbolic import Size, to_rows, to_text
+
+if TYPE_CHECKING:
+    from fxcount.report.data.report import Report
+
+__all__ = ["SCHEMA_VERSION", "to_dict"]
+
+SCHEMA_VERSION = 1
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """Nested dicts and lists of str, int, float, bool and None.
+
+    A size is an int, or the text of its formula. The totals also come as straight-line programs (``[op, a, b]`` rows
+    that name earlier rows by number), so that another runtime can evaluate them without a parser.
+    """
+    trace, total, m, p = report.trace, report.costs.total, report.peaks, report.params
+    values = report.values
+    return {
+        "schema": SCHEMA_VERSION,
+        "model": trace.model_name,
+        "frontend": trace.frontend,
+        "symbols": dict(trace.scope.hints),
+        "at": values,
+        "inputs": [
+            {"name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype)}
+            for v in trace.inputs
+        ],
+        "totals": _cost(report, total),
+        "programs": {} if values is not None else {
+            name: to_rows(size) for name, size in (("macs", total.macs), ("flops", total.flops))
+        },
+        "params": {
+            "total": p.total, "trainable": p.trainable, "frozen": p.frozen, "shared": p.shared, "dead": p.dead,
+            "bytes": p.bytes, "bytes_by_dtype": {_dtype(d): n for d, n in p.bytes_by_dtype.items()},
+            "buffers": p.buffers, "buffer_bytes": p.buffer_bytes,
+            "rows": [
+                {
+                    "names": list(r.names), "shape": list(r.shape), "dtype": _dtype(r.dtype), "numel": r.numel,
+                    "requires_grad": r.requires_grad, "uses": r.uses, "gets_gradient": r.gets_gradient, "dead": r.dead,
+                    "reason": r.reason,
+                }
+                for r in p.rows()
+            ],
+        },
+        "memory": {
+            "parameters": m.parameters, "buffers": m.buffers, "inputs": _size(report, m.inputs),
+            "outputs": _size(report, m.outputs), "activations": _size(report, m.activations),
+            "peaks": [{"bytes": _size(report, k.nbytes), "call": k.call} for k in m.peaks],
+            "peak_at_hint": m.peak_at(values if values is not None else trace.scope.hints)[0],
+        },
+        "assumptions": [{"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where} for a in report.assumptions],
+        "uncounted": [{"op": c.op.name, "call": c.index, "where": str(c.source or "")} for c in report.uncounted],
+        "modules": [
+            {
+                "path": r.path, "class": r.class_name, "depth": r.depth, "call": r.number, "params": r.params,
+                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_cost(report, r.cost),
+            }
+            for r in report.by_module()
+        ],
+        "ops": [
+            {
+                "call": r.index, "op": r.op, "module": r.module, "where": r.source,
+                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_cost(report, r.cost),
+            }
+            for r in report.ops
+        ],
+    }  # fmt: skip
+
+
+def _size(report: Report, size: Size) -> int | str:
+    value = report.size(size)
+    return value if isinstance(value, int) else to_text(value)
+
+
+def _cost(report: Report, c: CallCost) -> dict[str, int | str]:
+    return {
+        "macs": _size(report, c.macs), "flops": _size(report, c.flops),
+        "transcendentals": _size(report, c.transcendentals), "read_bytes": _size(report, c.read_bytes),
+        "write_bytes": _size(report, c.write_bytes),
+    }  # fmt: skip
+
+
+def _dtype(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")

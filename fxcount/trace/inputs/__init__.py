@@ -1,0 +1,1 @@
+"""What the user gives: input specifications, and what the model holds."""

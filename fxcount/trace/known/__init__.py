@@ -1,0 +1,1 @@
+"""What is known of data without inputs or weights: constants, tensors of one number, small tables of sizes."""

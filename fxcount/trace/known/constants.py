@@ -1,0 +1,192 @@
+"""Tensors whose data are known without inputs or parameters: index tables, masks, ``torch.tensor([...])``.
+
+Ops on them are recorded like any other and also run for real, on small data, so that a model may look at the values
+(``.tolist()``, ``int(x)``, ``if x.any()``). A model's own buffers are read but never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from fxcount.ops.core.fact import Alias, TensorFact, contiguous_strides
+from fxcount.ops.core.registry import Op
+from fxcount.symbolic import Expr, SymRatio, SymSize
+from fxcount.trace.tape import Call, Value
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = [
+    "compute",
+    "fact_of",
+    "facts_of",
+    "known_data",
+    "named_result",
+    "output_facts",
+    "update",
+    "with_data",
+]
+
+MAX_KNOWN_NUMEL = 1 << 16
+"""Data of more elements than this are not kept: they would cost more than the analysis."""
+
+RESHAPES_IN_PLACE = frozenset(
+    "squeeze_ unsqueeze_ t_ transpose_ swapaxes_ swapdims_ resize_ resize_as_ set_ as_strided_ detach_".split()
+)
+_RANDOM = frozenset(
+    "rand randn randint randperm rand_like randn_like randint_like normal uniform_ normal_ random_ bernoulli bernoulli_ "
+    "multinomial poisson exponential_ geometric_ log_normal_ cauchy_ dropout feature_dropout alpha_dropout "
+    "feature_alpha_dropout native_dropout rrelu empty empty_like new_empty empty_strided".split()
+)
+
+
+def fact_of(tensor: torch.Tensor) -> TensorFact:
+    """Shape, dtype, device and layout of a real tensor."""
+    shape = tuple(int(s) for s in tensor.shape)
+    strides = None
+    if tensor.layout is torch.strided and not tensor.is_contiguous():
+        strides = tuple(int(s) for s in tensor.stride())
+        if strides == contiguous_strides(shape):
+            strides = None
+    return TensorFact(shape, tensor.dtype, tensor.device, strides)
+
+
+def facts_of(known: Any) -> Any:
+    """Facts in the place of real tensors."""
+    if isinstance(known, torch.Tensor):
+        return fact_of(known)
+    if isinstance(known, (tuple, list)):
+        return type(known)(facts_of(k) for k in known) if type(known) in (tuple, list) else tuple(map(facts_of, known))
+    return known
+
+
+def with_data(args: Any, data: Mapping[Value, torch.Tensor], real: bool) -> Any:
+    """The arguments with what is known of the data of values: ``real`` tensors in their place if the rule reads them.
+
+    A boolean mask in an index becomes the index tensors it stands for, so that its number of elements is known.
+    """
+    if isinstance(args, (tuple, list)):
+        parts: list[Any] = []
+        for a in args:
+            known = data.get(a) if type(a) is Value else None
+            if known is not None and known.dtype is torch.bool:
+                parts.extend(fact_of(i) for i in known.nonzero(as_tuple=True))
+            else:
+                parts.append(with_data(a, data, real))
+        return tuple(parts) if isinstance(args, tuple) else parts
+    return data.get(args, args) if real and type(args) is Value else args
+
+
+def known_data(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The tensor itself if it is small and has data."""
+    if tensor.device.type == "meta" or tensor.numel() > MAX_KNOWN_NUMEL or type(tensor) not in _REAL:
+        return None
+    return tensor.detach()
+
+
+_REAL = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+def compute(
+    entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: Any
+) -> Any:
+    """Run ``func`` on known data; ``None`` if something it needs is not known or the result would be large."""
+    if entry.name in _RANDOM or not _is_small(result):
+        return None
+    try:
+        real_args = [_real(a) for a in args]
+        real_kwargs = {k: _real(v) for k, v in (kwargs or {}).items()}
+    except _Unknown:
+        return None
+    if "device" in real_kwargs:
+        real_kwargs["device"] = torch.device("cpu")
+    elif torch.get_default_device().type == "meta" and not any(isinstance(a, torch.Tensor) for a in real_args):
+        return None
+    try:
+        return func(*real_args, **real_kwargs)
+    except (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError):
+        return None  # the data stay unknown; the shape rule has already judged the call
+
+
+def update(call: Call, target: StandIn, operands: list[StandIn]) -> bool:
+    """Apply an in-place call to known data; whether the data are still known afterwards."""
+    owned = target._value.origin == "op" and target._known is not None
+    if not owned or call.op.name in _RANDOM or not all(o._storage.constant for o in operands):
+        return False
+    known = iter([o._known for o in operands])
+    try:
+        args = [_real_recorded(a, known) for a in call.args]
+        kwargs = {k: _real_recorded(v, known) for k, v in call.kwargs.items()}
+        call.func(*args, **kwargs)
+    except (_Unknown, RuntimeError, TypeError, NotImplementedError, ValueError, IndexError):
+        return False
+    return True
+
+
+class _Unknown(Exception):
+    """Something in the arguments has no data."""
+
+
+def _is_small(result: Any) -> bool:
+    if isinstance(result, Alias):
+        result = result.fact
+    if isinstance(result, TensorFact):
+        return type(result.numel) is int and result.numel <= MAX_KNOWN_NUMEL
+    if isinstance(result, (tuple, list)):
+        return all(_is_small(r) for r in result)
+    return True
+
+
+def _real(a: Any) -> Any:
+    kind = type(a)
+    if kind is StandIn:
+        if a._known is None:
+            raise _Unknown
+        return a._known
+    if kind is SymSize or kind is SymRatio:
+        raise _Unknown
+    if isinstance(a, torch.Tensor):
+        data = known_data(a)
+        if data is None:
+            raise _Unknown
+        return data
+    if kind in (tuple, list, torch.Size):
+        return (list if kind is list else tuple)(_real(x) for x in a)
+    if kind is slice:
+        return slice(_real(a.start), _real(a.stop), _real(a.step))
+    return a
+
+
+def _real_recorded(a: Any, known: Iterator[Any]) -> Any:
+    if type(a) is Value:
+        data = next(known)
+        if data is None:
+            raise _Unknown
+        return data
+    if isinstance(a, Expr):
+        raise _Unknown
+    if isinstance(a, (tuple, list)):
+        return type(a)(_real_recorded(x, known) for x in a)
+    if isinstance(a, slice):
+        return slice(*(_real_recorded(x, known) for x in (a.start, a.stop, a.step)))
+    return a
+
+
+def output_facts(result: Any) -> Iterator[TensorFact]:
+    """Facts of all stand-ins in a module's result, whatever container it comes in."""
+    if type(result) is StandIn:
+        yield result._value.fact
+    else:
+        from fxcount.trace.tracer.outputs import stand_ins_in
+
+        for found in stand_ins_in(result):
+            yield found._value.fact
+
+
+def named_result(entry: Op, result: tuple[Any, ...]) -> Any:
+    """``torch.return_types.max`` and its like, where torch returns a named tuple."""
+    kind = getattr(torch.return_types, entry.name, None)
+    if kind is None or len(result) != kind.n_sequence_fields:
+        return result
+    return kind(result)

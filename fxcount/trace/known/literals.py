@@ -1,0 +1,83 @@
+"""``torch.tensor(...)`` while tracing: real data where all of it is known, symbolic sizes or stand-ins where not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.ops import Op, TensorFact, Zero, op
+from fxcount.symbolic import SymRatio, SymSize
+from fxcount.trace.known.tables import as_table
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["LITERAL", "literal", "make_literal"]
+
+
+def literal(data: Any, dtype: torch.dtype, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """The graph target of a tensor literal: ``torch.tensor(data, dtype=dtype, device=device)``."""
+    return torch.tensor(data, dtype=dtype, device=device)
+
+
+def _literal_shape(
+    scope: Any, data: Any, dtype: torch.dtype, shape: tuple[int, ...], device: torch.device
+) -> TensorFact:
+    return TensorFact(shape, dtype, device)
+
+
+LITERAL: Op = op("fxcount_literal", shape=_literal_shape, cost=Zero("constant data", moves=True), extra=(literal,))
+
+
+def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
+    """A stand-in for ``torch.tensor(data, dtype, device)``; its values stay known where they are."""
+    if isinstance(data, torch.Tensor):
+        options = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
+        copied: StandIn = tracer.run(torch.Tensor.clone, tracer.run(torch.Tensor.detach, data))
+        return tracer.run(torch.Tensor.to, copied, **options) if options else copied
+    where = torch.device(device) if device is not None else torch.get_default_device()
+    leaves = list(_leaves(data))
+    if any(isinstance(x, torch.Tensor) for x in leaves):
+        return _stacked(tracer, data, dtype, where)
+    symbolic = any(isinstance(x, (SymSize, SymRatio)) for x in leaves)
+    hinted = _at_hint(data) if symbolic else data
+    known = torch.tensor(hinted, dtype=dtype, device="cpu")
+    if hasattr(data, "tolist"):
+        data = data.tolist()
+    shape = tuple(known.shape)
+    made: StandIn = tracer.record(LITERAL, literal, (data, known.dtype, shape, where), {})
+    if symbolic:
+        made._known = None
+        made._storage.constant = False
+        made.note(table=as_table(data))
+        tracer.tables = True
+    else:
+        made._known = known
+        made._storage.constant = True
+    return made
+
+
+def _stacked(tracer: Any, data: Any, dtype: Any, device: torch.device) -> StandIn:
+    if isinstance(data, torch.Tensor):
+        stand_in: StandIn = data if isinstance(data, StandIn) else tracer.state(data)
+        return stand_in if dtype is None else tracer.run(torch.Tensor.to, stand_in, dtype=dtype)
+    if not isinstance(data, (list, tuple)):
+        return make_literal(tracer, data, dtype, device)
+    parts = [_stacked(tracer, d, dtype, device) for d in data]
+    stacked: StandIn = tracer.run(torch.stack, parts)
+    return stacked
+
+
+def _leaves(data: Any) -> Any:
+    if isinstance(data, (list, tuple)):
+        for item in data:
+            yield from _leaves(item)
+    else:
+        yield data
+
+
+def _at_hint(data: Any) -> Any:
+    if isinstance(data, (list, tuple)):
+        return [_at_hint(d) for d in data]
+    if isinstance(data, SymSize):
+        return data.hint
+    return float(data) if isinstance(data, SymRatio) else data

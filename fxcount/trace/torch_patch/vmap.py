@@ -1,0 +1,88 @@
+"""``torch.vmap`` under a trace, for functions of numbers: each mapped dimension becomes one that broadcasts.
+
+``vmap(vmap(f, (None, 0)), (0, None))(rows, columns)`` calls ``f`` once, on ``rows`` of shape (R, 1) and ``columns`` of
+shape (1, C): where what is mapped over are single numbers (positions, from which libraries build attention masks) and
+``f`` is made of elementwise ops and indexing, that is what vmap computes, with the ops torch runs. Anything else raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fxcount.errors import UnsupportedError
+from fxcount.trace.tracer.standin import StandIn
+
+if TYPE_CHECKING:
+    from fxcount.trace.tracer.tracer import Tracer
+
+__all__ = ["vmapping"]
+
+_ELEMENTWISE = frozenset(
+    "add sub mul div floor_divide remainder neg abs eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not "
+    "logical_and logical_or logical_xor logical_not where clamp minimum maximum exp log getitem index to bool reshape "
+    "unsqueeze fxcount_literal ones_like zeros_like full_like new_ones new_zeros new_full ones zeros full expand".split()
+)
+
+
+def vmapping(tracer: Tracer) -> Callable[..., Any]:
+    """What stands in for ``torch.vmap`` while this tracer runs."""
+    running: list[Callable[..., Any]] = []  # functions that are mapped now, outermost first
+    sizes: list[Any] = []  # of the dimensions they are mapped over
+    mapped_now: set[int] = set()  # ids of tensors that carry these dimensions
+
+    def vmap(
+        func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, *options: Any, **named_options: Any
+    ) -> Callable[..., Any]:
+        def mapped(*inputs: Any, **named: Any) -> Any:
+            dims = in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(inputs)
+            depth, start = len(running), len(tracer.calls)
+            spread, marked = [], []
+            for x, dim in zip(inputs, dims, strict=True):
+                if dim is not None:
+                    if x.dim() != 1 or id(x) in mapped_now:
+                        raise _unsupported(tracer, "tensors of more than one dimension")
+                    n = x.shape[0]
+                    sizes[depth:] = [n]
+                    x = x.reshape((1,) * depth + (n,))
+                    marked.append(x)
+                elif id(x) in mapped_now:
+                    x = x.unsqueeze(-1)
+                    marked.append(x)
+                spread.append(x)
+            mapped_now.update(map(id, marked))
+            running.append(func)
+            try:
+                result = func(*spread, **named)
+                strange = {c.op.name for c in tracer.calls[start:]} - _ELEMENTWISE
+                if strange or out_dims != 0:
+                    raise _unsupported(tracer, ", ".join(sorted(strange)) or f"out_dims={out_dims}")
+                if depth == 0 and isinstance(result, torch.Tensor):
+                    result = result.expand(tuple(sizes))
+                return result
+            finally:
+                mapped_now.difference_update(map(id, marked))
+                running.pop()
+
+        def plain_or_mapped(*inputs: Any, **named: Any) -> Any:
+            if not running and not any(type(x) is StandIn for x in inputs):
+                plain = torch._functorch.apis.vmap(func, in_dims, out_dims, *options, **named_options)
+                try:
+                    with torch._C.DisableTorchFunction():
+                        return plain(*inputs, **named)
+                except UnsupportedError:  # a stand-in of the surroundings took part
+                    pass
+            return mapped(*inputs, **named)
+
+        return plain_or_mapped
+
+    return vmap
+
+
+def _unsupported(tracer: Tracer, what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the model uses torch.vmap over more than elementwise functions of numbers ({what})", where=tracer.where(),
+        hint="write the batch dimension out, e.g. by broadcasting",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The tracer: records each op a model calls on stand-in tensors."""

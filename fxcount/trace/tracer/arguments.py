@@ -1,0 +1,65 @@
+"""Arguments as models write them, brought to one form, and values or facts in the place of stand-ins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.symbolic import SymSize
+from fxcount.trace.tape import Value
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["collapsed", "facts_of_arguments", "normalised", "values_of_result"]
+
+_RENAMED = {"axis": "dim", "keepdims": "keepdim", "axes": "dim"}
+_DROPPED = frozenset({"out", "layout", "pin_memory", "requires_grad", "generator", "non_blocking"})
+
+
+def normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """Positional ``input``/``self``, numpy's names replaced by torch's, arguments without meaning here removed."""
+    out = kwargs.get("out")
+    clean: dict[str, Any] = {}
+    for name, value in kwargs.items():
+        taken = name == "input" and args and isinstance(args[0], torch.Tensor)
+        if name in ("self", "tensors", "input") and not taken:
+            args = (value, *args)
+        elif name not in _DROPPED:
+            clean[_RENAMED.get(name, name)] = value
+    return args, clean, out
+
+
+def collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
+    """``x.view(2, 3)`` as ``x.view((2, 3))``."""
+    first = args[at]
+    if isinstance(first, (tuple, list)):
+        if StandIn in [type(s) for s in first]:  # a size read off an index table
+            return (*args[:at], tuple([s.item() if type(s) is StandIn else s for s in first]), *args[at + 1 :])
+        return args
+    if isinstance(first, (int, torch.SymInt)) or (type(first) is StandIn and first.ndim == 0):
+        return (*args[:at], tuple([s.item() if type(s) is StandIn else s for s in args[at:]]))
+    return args
+
+
+def facts_of_arguments(a: Any) -> Any:
+    if type(a) is Value:
+        return a.fact
+    if type(a) is tuple:
+        return tuple([facts_of_arguments(x) for x in a])
+    if type(a) is list:
+        return [facts_of_arguments(x) for x in a]
+    if type(a) is slice:
+        return slice(facts_of_arguments(a.start), facts_of_arguments(a.stop), facts_of_arguments(a.step))
+    if type(a) is dict:
+        return {k: facts_of_arguments(v) for k, v in a.items()}
+    return a
+
+
+def values_of_result(result: Any) -> Any:
+    if type(result) is StandIn:
+        return result._value
+    if isinstance(result, (tuple, list)):
+        return tuple([values_of_result(r) for r in result])
+    if isinstance(result, SymSize):
+        return result.expr
+    return result

@@ -1,0 +1,186 @@
+"""Ops without a shape rule: run once under FakeTensorMode with a ShapeEnv, and their symbolic sizes translated.
+
+The op becomes an :class:`~fxcount.ops.core.registry.Op` like any other, whose shape rule is that run; so it is memoised by
+signature, and a custom op with ``register_fake`` (and ``torch.utils.flop_counter.register_flop_formula``) just works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fxcount.errors import DataDependentError, FxcountError, UnsupportedError, first_line
+from fxcount.ops import Alias, Op, TensorFact, Work
+from fxcount.ops.core.common import facts_in
+from fxcount.ops.core.registry import Count, Unknown
+from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
+from fxcount.trace.arithmetic import ARITHMETIC, operands_of
+
+__all__ = ["fake_call", "record_unknown"]
+
+
+def record_unknown(tracer: Any, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Record a call of an op fxcount has no rule for."""
+    name = getattr(func, "__name__", str(func))
+
+    def shape(scope: Scope, *a: Any, **k: Any) -> Any:
+        return fake_call(func, a, k, scope.hints, scope)[0]
+
+    formula = _flop_formula(func)
+
+    def cost(y: Any, *a: Any, **k: Any) -> Work:
+        flops = fake_call(func, a, k, _generic_hints((a, k)), None, formula)[1]
+        return Work(macs=flops // 2, flops=flops)
+
+    def counted(scope: Scope, count: Count, *a: Any, **k: Any) -> Any:
+        return fake_call(func, a, k, scope.hints, scope, count=count)[0]
+
+    entry = Op(name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted)
+    tracer._resolved[func] = entry
+    tracer.slow_ops.append(name)
+    return tracer.record(entry, func, args, kwargs)
+
+
+def _is_inplace(func: Any, name: str) -> bool:
+    schema = getattr(func, "_schema", None)
+    if schema is not None:
+        return bool(schema.is_mutable and schema.returns and schema.arguments[0].alias_info is not None)
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _flop_formula(func: Any) -> Callable[..., Any] | None:
+    from torch.utils.flop_counter import flop_registry
+
+    packet = getattr(func, "overloadpacket", func)
+    return flop_registry.get(packet)
+
+
+def _generic_hints(tree: Any) -> dict[str, int]:
+    names = sorted({n for f in facts_in(tree) for s in f.shape for n in free_symbols(s)})
+    return {name: 9240 + 2 * i for i, name in enumerate(names)}
+
+
+def fake_call(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], hints: Mapping[str, int],
+    scope: Scope | None, formula: Callable[..., Any] | None = None, count: Count | None = None,
+) -> tuple[Any, Size]:  # fmt: skip
+    """Run ``func`` on fake tensors of symbolic shape; its result as facts, and its flops if a formula is given.
+
+    Decisions torch takes on the way become assumptions of ``scope``. Sizes that depend on data (``new_dynamic_size``) raise
+    :class:`~fxcount.errors.DataDependentError`, or become symbols of ``count``.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+
+    env = ShapeEnv()
+    symbols: dict[str, Any] = {}
+    back: dict[Any, str] = {}
+    leaves, tree = pytree.tree_flatten((args, kwargs))
+    sizes = [s for f in facts_in(leaves) for s in (*f.shape, *f.stride())] + [x for x in leaves if isinstance(x, Expr)]
+    for name in sorted({n for s in sizes for n in free_symbols(s)}):
+        source = torch._dynamo.source.ConstantSource(name)
+        symbol = env.create_symbol(hints[name], source, dynamic_dim=DimDynamic.DYNAMIC)
+        symbols[name] = env.create_symintnode(symbol, hint=hints[name], source=source)
+        back[symbol] = name
+    with torch._C.DisableTorchFunction(), FakeTensorMode(shape_env=env, allow_non_fake_inputs=True):
+        fakes = [_fake(leaf, symbols) for leaf in leaves]
+        a, k = pytree.tree_unflatten(fakes, tree)
+        try:
+            result = func(*a, **k)
+        except Exception as error:
+            raise UnsupportedError(
+                f"fxcount has no rule for {getattr(func, '__name__', func)}, and torch's fake run of it failed: "
+                f"{first_line(error)}",
+                hint="register a rule with fxcount.rule(...), or a fake implementation with torch.library.register_fake",
+            ) from error
+        _name_unbacked(env, back, scope, getattr(func, "__name__", str(func)), count)
+        storages = {t.untyped_storage()._cdata: i for i, t in reversed(list(enumerate(_tensors(fakes))))}
+        flops: Size = 0
+        if formula is not None:
+            flops = _translated(formula(*a, **k, out_val=result), back)
+        facts = pytree.tree_map(lambda leaf: _fact(leaf, back, storages), result)
+    if scope is not None:
+        _adopt_guards(env, back, scope, getattr(func, "__name__", str(func)))
+    return facts, flops
+
+
+def _name_unbacked(env: Any, back: dict[Any, str], scope: Scope | None, name: str, count: Count | None) -> None:
+    for symbol in env.var_to_range:
+        if symbol in back or not str(symbol).startswith("u") or scope is None:
+            continue
+        if count is None:
+            raise DataDependentError(f"{name}: the size of the result depends on the values of a tensor")
+        (back[symbol],) = free_symbols(count("size", f"a size that {name} finds in the data"))
+
+
+def _tensors(leaves: list[Any]) -> list[torch.Tensor]:
+    return [x for x in leaves if isinstance(x, torch.Tensor)]
+
+
+def _fake(leaf: Any, symbols: dict[str, Any]) -> Any:
+    if isinstance(leaf, TensorFact):
+        shape = [_as_symint(s, symbols) for s in leaf.shape]
+        strides = [_as_symint(s, symbols) for s in leaf.stride()]
+        return torch.empty_strided(shape, strides, dtype=leaf.dtype, device=leaf.device)
+    if isinstance(leaf, Expr):
+        return _as_symint(leaf, symbols)
+    return leaf
+
+
+def _as_symint(size: Size, symbols: dict[str, Any]) -> Any:
+    if isinstance(size, int):
+        return size
+    results: list[Any] = []
+    rows: list[list[Any]] = to_rows(size)
+    for op, a, b in rows:
+        if op == "sym":
+            results.append(symbols[a])
+        elif op == "int":
+            results.append(int(a))
+        else:
+            results.append(ARITHMETIC[op](*operands_of(op, a, b, results)))
+    return results[-1]
+
+
+def _translated(size: Any, back: dict[Any, str]) -> Size:
+    if isinstance(size, int):
+        return size
+    if isinstance(size, torch.SymInt):
+        import sympy
+
+        expr = size.node.expr
+        renamed = expr.subs({s: sympy.Symbol(n, positive=True, integer=True) for s, n in back.items()})
+        return from_sympy(renamed)
+    return int(size)
+
+
+def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
+    if not isinstance(leaf, torch.Tensor):
+        return _translated(leaf, back) if isinstance(leaf, torch.SymInt) else leaf
+    from fxcount.ops.core.striding import strided
+
+    shape = tuple(_translated(s, back) for s in leaf.shape)
+    strides = tuple(_translated(s, back) for s in leaf.stride())
+    fact = strided(TensorFact(shape, leaf.dtype, leaf.device), shape, strides)
+    of = storages.get(leaf.untyped_storage()._cdata)
+    return fact if of is None else Alias(fact, of)
+
+
+def _adopt_guards(env: Any, back: dict[Any, str], scope: Scope, name: str) -> None:
+    import sympy
+
+    relations = {sympy.Eq: "==", sympy.Ne: "!=", sympy.Ge: ">=", sympy.Gt: ">", sympy.Le: "<=", sympy.Lt: "<"}
+    named = {s: sympy.Symbol(n, positive=True, integer=True) for s, n in back.items()}
+    for guard in env.guards:
+        expr = guard.expr.subs(named)
+        relation = relations.get(type(expr))
+        if relation is None:
+            continue
+        try:
+            left, right = from_sympy(expr.lhs), from_sympy(expr.rhs)
+        except (FxcountError, TypeError, ValueError):
+            continue
+        scope.decide(relation, left, right, f"torch's own shape function of {name}")  # type: ignore[arg-type]

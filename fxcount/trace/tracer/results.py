@@ -1,0 +1,88 @@
+"""What a call gives back: stand-ins for its results, and new values for what it wrote in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.ops import Alias, TensorFact
+from fxcount.symbolic import Expr
+from fxcount.trace.known import constants
+from fxcount.trace.tape import Call, Value
+from fxcount.trace.tracer.ledger import Ledger
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["Results"]
+
+
+class Results(Ledger):
+    """The part of a tracer that makes results."""
+
+    def _wrap(
+        self, r: Any, call: Call, operands: list[StandIn], outputs: list[Value], requires_grad: bool, known: Any
+    ) -> Any:
+        if type(r) is TensorFact:
+            storage = self.new_storage(r.nbytes, "op", constant=known is not None)
+        elif type(r) is Alias:
+            storage = operands[r.of]._storage
+            r = r.fact
+        elif isinstance(r, (tuple, list)):
+            parts = []
+            for i, part in enumerate(r):
+                data = known[i] if known is not None else None
+                parts.append(self._wrap(part, call, operands, outputs, requires_grad, data))
+            return parts if isinstance(r, list) else tuple(parts)
+        elif isinstance(r, Expr):
+            return self.as_int(r)
+        elif isinstance(r, torch.Tensor):  # a rule that read data knows the data of this result
+            known, r = r, constants.fact_of(r)
+            storage = self.new_storage(r.nbytes, "op", constant=True)
+        else:
+            return r
+        floating = r.dtype.is_floating_point or r.dtype.is_complex
+        if requires_grad and type(call.op.differentiable) is tuple:
+            floating = floating and call.op.differentiable[len(outputs)]
+        value = Value(
+            self._counter, r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
+        )  # fmt: skip
+        self._counter += 1
+        outputs.append(value)
+        return StandIn.make(self, value, storage, known)
+
+    def _write(
+        self, call: Call, target: StandIn, result: Any, operands: list[StandIn], requires_grad: bool, is_out: bool
+    ) -> StandIn:
+        """An in-place or ``out=`` call: ``target`` stays the object it is and becomes a new value of its storage."""
+        fact = target._value.fact
+        if is_out or call.signature.op.name in constants.RESHAPES_IN_PLACE:
+            made = result.fact if isinstance(result, Alias) else result
+            fact = made if isinstance(made, TensorFact) else fact
+        storage = target._storage
+        if storage.constant:
+            storage.constant = constants.update(call, target, operands)
+        value = Value(
+            self._counter, fact, storage.index, "op", "", call.index, 0, requires_grad or target._value.requires_grad
+        )  # fmt: skip
+        self._counter += 1
+        target._value = value
+        storage.writes += 1
+        call.outputs = (value,)
+        call.mutated = (storage.index,)
+        return target
+
+    def _mark_written(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        flag = call.op.writes_if
+        if flag is not None and not (kwargs or {}).get(flag[1], args[flag[0]] if len(args) > flag[0] else False):
+            return
+        written = []
+        for position in call.op.writes:
+            a = (kwargs or {}).get(position) if isinstance(position, str) else None
+            if isinstance(position, int) and position < len(args):
+                a = args[position]
+            if isinstance(a, torch.Tensor):
+                storage = (a if isinstance(a, StandIn) else self.state(a))._storage
+                storage.constant = False
+                storage.writes += 1
+                written.append(storage.index)
+        call.mutated = tuple(written)

@@ -1,0 +1,70 @@
+"""Which line of the user's model is running: the innermost frame that is neither torch's nor fxcount's.
+
+A model made of torch's modules alone has no such frame; then it is the line in torch that called the op.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from types import CodeType, FrameType, TracebackType
+
+import torch
+
+from fxcount.errors import FxcountError
+from fxcount.trace.tape import Source
+
+__all__ = ["find_source", "raised_by_us", "raising_source"]
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_MODULES = os.path.join(_TORCH, "nn", "modules") + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_OURS = tuple(os.path.join(_PACKAGE, room) + os.sep for room in ("trace", "ops", "symbolic"))
+_OUTERMOST = os.path.join(_PACKAGE, "trace", "run.py")
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind(code: CodeType) -> str:
+    """"" for the user's code, else "torch", "module" (a forward of ``torch.nn``), "ours", or "outermost"."""
+    name = code.co_filename
+    if name.startswith(_TORCH):
+        return "module" if name.startswith(_MODULES) and not code.co_name.endswith("_call_impl") else "torch"
+    if name == _OUTERMOST:
+        return "outermost"
+    return "ours" if name.startswith((*_OURS, "<")) else ""
+
+
+def find_source(frame: FrameType | None) -> Source | None:
+    """The first frame outward from ``frame`` that belongs to the model, up to where fxcount called it."""
+    in_torch: Source | None = None
+    while frame is not None:
+        code = frame.f_code
+        kind = _kind(code)
+        if not kind:
+            return Source(code, frame.f_lasti)
+        if kind == "outermost":
+            return in_torch
+        if kind == "module" and in_torch is None:
+            in_torch = Source(code, frame.f_lasti)
+        frame = frame.f_back
+    return in_torch
+
+
+def raising_source(traceback: TracebackType | None) -> Source | None:
+    """The innermost line of the model in the traceback of an exception that left it."""
+    found: dict[str, Source] = {}
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        found[_kind(code)] = Source(code, traceback.tb_lasti)
+        traceback = traceback.tb_next
+    return found.get("") or found.get("module")
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether an exception that is none of fxcount's own kind came out of fxcount's code: a defect, not the model's error."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if isinstance(error, FxcountError) or traceback is None:
+        return False
+    return traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE + os.sep)

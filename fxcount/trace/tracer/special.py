@@ -1,0 +1,286 @@
+"""Callables that are not plain ops: metadata queries, tensor literals, properties, queries for data.
+
+Reached only for what the registry does not know, so nothing here is on the hot path.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+
+from fxcount.errors import UnsupportedError
+from fxcount.symbolic import SymSize
+from fxcount.trace.tracer.standin import StandIn
+from fxcount.trace.tracer.tracer import Tracer
+
+__all__ = ["handle"]
+
+
+def handle(tracer: Tracer, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Answer a call of something that is not in the registry's table of callables."""
+    special = SPECIAL.get(func)
+    if special is not None:
+        return special(tracer, *args, **kwargs)
+    metadata = METADATA.get(func)
+    stand_ins = _has_stand_in(args) or _has_stand_in(kwargs.values())
+    if metadata is not None and args and type(args[0]) is StandIn:
+        return metadata(*args, **kwargs)
+    if not stand_ins and (metadata is not None or not _touches_state(tracer, args, kwargs)):
+        if metadata is not None and args:
+            tracer.note_query(args[0], func)
+        return func(*args, **kwargs)  # nothing of the model's data flow: runs for real
+    if getattr(func, "__name__", "") == "__get__" and not stand_ins:
+        tracer.note_query(args[0], func)
+        return func(*args, **kwargs)
+    try:
+        entry = tracer.registry[func]
+    except (KeyError, TypeError):
+        entry = None
+    if entry is not None:
+        tracer._resolved[func] = entry
+        return tracer.record(entry, func, args, kwargs)
+    if isinstance(func, types.FunctionType) and func not in tracer._running:
+        tracer._running.add(func)  # a Python function of torch: its body is made of ops we know
+        try:
+            with tracer:
+                return func(*args, **kwargs)
+        finally:
+            tracer._running.discard(func)
+    from fxcount.trace.tracer.fallback import record_unknown
+
+    return record_unknown(tracer, func, args, kwargs)
+
+
+def _has_stand_in(items: Any) -> bool:
+    for item in items:
+        if type(item) in (StandIn, SymSize):
+            return True
+        if isinstance(item, (tuple, list)) and _has_stand_in(item):
+            return True
+        if isinstance(item, dict) and _has_stand_in(item.values()):
+            return True
+    return False
+
+
+def _touches_state(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(
+        isinstance(a, torch.Tensor) and (id(a) in tracer._state_names or id(a) in tracer._by_id)
+        for a in (*args, *kwargs.values())
+    )
+
+
+# -- metadata -------------------------------------------------------------------------------------------------------
+METADATA: dict[Any, Callable[..., Any]] = {
+    torch.Tensor.size: StandIn.size,
+    torch.Tensor.dim: StandIn.dim,
+    torch.Tensor.ndimension: StandIn.dim,
+    torch.Tensor.numel: StandIn.numel,
+    torch.Tensor.nelement: StandIn.numel,
+    torch.numel: StandIn.numel,
+    torch.Tensor.stride: StandIn.stride,
+    torch.Tensor.storage_offset: StandIn.storage_offset,
+    torch.Tensor.is_contiguous: StandIn.is_contiguous,
+    torch.Tensor.is_floating_point: StandIn.is_floating_point,
+    torch.is_floating_point: StandIn.is_floating_point,
+    torch.Tensor.is_complex: StandIn.is_complex,
+    torch.is_complex: StandIn.is_complex,
+    torch.Tensor.is_signed: StandIn.is_signed,
+    torch.is_signed: StandIn.is_signed,
+    torch.Tensor.element_size: StandIn.element_size,
+    torch.Tensor.data_ptr: StandIn.data_ptr,
+    torch.Tensor.item: StandIn.item,
+    torch.Tensor.tolist: StandIn.tolist,
+    torch.Tensor.numpy: StandIn.numpy,
+    torch.Tensor.__bool__: StandIn.__bool__,
+    torch.Tensor.__int__: StandIn.__int__,
+    torch.Tensor.__float__: StandIn.__float__,
+    torch.Tensor.__index__: StandIn.__index__,
+    torch.Tensor.get_device: lambda x: -1 if x.device.type == "cpu" else (x.device.index or 0),
+    torch.Tensor.is_conj: lambda x: False,
+    torch.is_conj: lambda x: False,
+    torch.Tensor.is_neg: lambda x: False,
+    torch.is_neg: lambda x: False,
+    torch.Tensor.is_inference: lambda x: False,
+    torch.is_inference: lambda x: False,
+    torch.Tensor.is_pinned: lambda x: False,
+    torch.Tensor.is_shared: lambda x: False,
+    torch.Tensor.is_coalesced: lambda x: False,
+    torch.Tensor.is_same_size: lambda x, other: x.shape == other.shape,
+    torch.is_same_size: lambda x, other: x.shape == other.shape,
+    torch.Tensor.register_hook: lambda x, hook: None,
+    torch.Tensor.retain_grad: lambda x: None,
+}
+for _name, _answer in {
+    "is_cuda": lambda x: x.device.type == "cuda",
+    "is_meta": lambda x: x.device.type == "meta",
+    "is_cpu": lambda x: x.device.type == "cpu",
+    "is_xpu": lambda x: False,
+    "is_mps": lambda x: x.device.type == "mps",
+    "is_xla": lambda x: False,
+    "is_mtia": lambda x: False,
+    "is_maia": lambda x: False,
+    "is_vulkan": lambda x: False,
+    "is_ipu": lambda x: False,
+    "is_sparse": lambda x: False,
+    "is_sparse_csr": lambda x: False,
+    "is_nested": lambda x: False,
+    "is_quantized": lambda x: False,
+    "is_mkldnn": lambda x: False,
+    "names": lambda x: (None,) * x.ndim,
+    "name": lambda x: None,
+    "output_nr": lambda x: 0,
+    "_version": lambda x: 0,
+    "_base": lambda x: None,
+    "_backward_hooks": lambda x: None,
+    "retains_grad": lambda x: False,
+}.items():
+    _getter = getattr(getattr(torch.Tensor, _name, None), "__get__", None)
+    if _getter is not None:
+        METADATA[_getter] = lambda x, *_rest, _answer=_answer: _answer(x)
+
+
+def _no_backward(tracer: Tracer, *args: Any, **kwargs: Any) -> NoReturn:
+    raise UnsupportedError(
+        "the model calls backward() or autograd.grad() in its forward", where=tracer.where(),
+        hint="analyse the forward alone; gradients are derived from it",
+    )  # fmt: skip
+
+
+# -- tensor literals ------------------------------------------------------------------------------------------------
+def _tensor(tracer: Tracer, data: Any = None, *args: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
+    from fxcount.trace.known.literals import make_literal
+
+    if args:
+        dtype = args[0]
+    return make_literal(tracer, data, dtype, device)
+
+
+def _as_tensor(tracer: Tracer, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
+    if isinstance(data, torch.Tensor):
+        options = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
+        return tracer.run(torch.Tensor.to, data, **options) if options else data
+    return _tensor(tracer, data, dtype=dtype, device=device)
+
+
+def _new_tensor(tracer: Tracer, x: torch.Tensor, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
+    return _tensor(tracer, data, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def _from_numpy(tracer: Tracer, array: Any) -> Any:
+    return _tensor(tracer, torch._C._from_numpy(array) if hasattr(torch._C, "_from_numpy") else array.tolist())
+
+
+# -- properties -----------------------------------------------------------------------------------------------------
+def _reversed(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+    return tracer.run(torch.Tensor.permute, x, tuple(range(x.dim()))[::-1])
+
+
+def _matrix_transpose(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+    return tracer.run(torch.Tensor.transpose, x, -2, -1)
+
+
+def _adjoint(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+    transposed = _matrix_transpose(tracer, x)
+    return tracer.run(torch.conj, transposed) if x.dtype.is_complex else transposed
+
+
+def _data(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+    return tracer.run(torch.Tensor.detach, x)
+
+
+def _set_data(tracer: Tracer, x: torch.Tensor, value: torch.Tensor) -> None:
+    if not isinstance(x, StandIn):
+        raise UnsupportedError(
+            "the model replaces the data of one of its own tensors in forward", where=tracer.where(),
+            hint="do it outside of forward: an analysis must leave the model as it found it",
+        )  # fmt: skip
+    source = value if isinstance(value, StandIn) else tracer.state(value)
+    x._value, x._storage, x._known = source._value, source._storage, source._known
+
+
+def _real(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+    return tracer.run(torch.real, x) if x.dtype.is_complex else x
+
+
+def _imag(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+    return tracer.run(torch.imag, x)
+
+
+# -- functions of dtypes and data -----------------------------------------------------------------------------------
+def _result_type(tracer: Tracer, a: Any, b: Any) -> torch.dtype:
+    from fxcount.ops.core.common import promote
+
+    return promote(*(_fact_or_number(tracer, v) for v in (a, b)))
+
+
+def _fact_or_number(tracer: Tracer, v: Any) -> Any:
+    if isinstance(v, torch.Tensor):
+        return (v if isinstance(v, StandIn) else tracer.state(v))._value.fact
+    return v
+
+
+def _data_query(name: str) -> Callable[..., Any]:
+    def answer(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
+        known = []
+        for a in args:
+            if isinstance(a, torch.Tensor):
+                stand_in = a if isinstance(a, StandIn) else tracer.state(a)
+                if stand_in._known is None or not stand_in._storage.constant:
+                    tracer.fail_on_data(stand_in, f"{name}()")
+                known.append(stand_in._known)
+            else:
+                known.append(a)
+        return getattr(torch, name)(*known, **kwargs)
+
+    return answer
+
+
+def _passes(tracer: Tracer, x: torch.Tensor) -> torch.Tensor:
+    """Validation (``torch._check_tensor_all``, distributions) asks whether data are as they must be: an analysis says yes."""
+    return torch.tensor(True)
+
+
+def _ignore(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
+    return args[0] if args else None
+
+
+def _getter_of(name: str) -> Any:
+    """The ``__get__`` of a tensor property, which is what a ``TorchFunctionMode`` sees."""
+    return vars(torch._C.TensorBase)[name].__get__
+
+
+SPECIAL: dict[Any, Callable[..., Any]] = {
+    torch.tensor: _tensor,
+    torch.as_tensor: _as_tensor,
+    torch.asarray: _as_tensor,
+    torch.scalar_tensor: _tensor,
+    torch.from_numpy: _from_numpy,
+    torch.Tensor.new_tensor: _new_tensor,
+    _getter_of("T"): _reversed,
+    _getter_of("mT"): _matrix_transpose,
+    _getter_of("H"): _adjoint,
+    _getter_of("mH"): _adjoint,
+    _getter_of("data"): _data,
+    vars(torch._C.TensorBase)["data"].__set__: _set_data,
+    _getter_of("real"): _real,
+    _getter_of("imag"): _imag,
+    torch.result_type: _result_type,
+    torch.equal: _data_query("equal"),
+    torch.Tensor.equal: _data_query("equal"),
+    torch.allclose: _data_query("allclose"),
+    torch.Tensor.allclose: _data_query("allclose"),
+    torch.is_nonzero: _data_query("is_nonzero"),
+    torch.Tensor.is_nonzero: _data_query("is_nonzero"),
+    torch.Tensor._is_all_true: _passes,
+    torch._is_all_true: _passes,
+    torch.Tensor.pin_memory: _ignore,
+    torch.Tensor.share_memory_: _ignore,
+    torch.Tensor.record_stream: _ignore,
+    torch.Tensor.backward: _no_backward,
+    torch.autograd.backward: _no_backward,
+    torch.autograd.grad: _no_backward,
+    torch._assert_async: lambda tracer, *a, **k: None,
+}

@@ -1,0 +1,278 @@
+"""Stand-in tensors: what the model computes with. A shape, a dtype and a device, but no storage and no data.
+
+A stand-in is a ``torch.Tensor`` (so that ``isinstance`` holds) whose metadata are answered here in Python, without a
+dispatch; every real op on it reaches the tracer, a ``TorchFunctionMode``. It lives exactly as long as the model's own
+references let it, which is what makes memory predictions exact: nothing but the model may hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+
+from fxcount.errors import DataDependentError, UnsupportedError
+from fxcount.ops.core.fact import TensorFact
+from fxcount.trace.tape import Value
+
+if TYPE_CHECKING:
+    from fxcount.trace.tracer.ledger import Ledger
+
+__all__ = ["StandIn", "Storage"]
+
+
+_MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
+
+
+class Storage:
+    """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
+
+    __slots__ = ("__weakref__", "constant", "from_input", "index", "log", "writes")
+
+    def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
+        self.index = index
+        self.log = log
+        self.constant = constant  # whether the data of all stand-ins on it are known
+        self.from_input = False  # whether these data were given by the user, or computed from such
+        self.writes = 0  # how often it was written in place, through whichever view
+        log.append(index)
+
+    def __del__(self) -> None:
+        self.log.append(~self.index)
+
+
+class StandIn(torch.Tensor):
+    """A tensor without data. ``_value`` is its place in the trace, ``_storage`` the memory it stands for,
+    ``_known`` its real data where they do not depend on inputs or parameters (index tables, constants)."""
+
+    _value: Value
+    _storage: Storage
+    _tracer: Ledger
+    _known: Any
+    _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
+    _fill: Any  # the number all elements are, for torch.ones(B, S) and what is computed from it
+    _table: Any  # an array of symbolic sizes, for torch.tensor([h, w]) and what is computed from it
+    _noted_at: tuple[int, int]  # the storage, and its number of writes, of which these two speak
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @staticmethod
+    def make(tracer: Ledger, value: Value, storage: Storage, known: Any = None) -> StandIn:
+        fact = value.fact
+        made: StandIn = torch.Tensor._make_wrapper_subclass(
+            StandIn, tracer.layout(fact)[1], dtype=fact.dtype, device=fact.device
+        )
+        made._value = value
+        made._storage = storage
+        made._tracer = tracer
+        made._known = known
+        return made
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> NoReturn:
+        raise UnsupportedError(
+            f"{func} reached a stand-in tensor below the level fxcount traces at, or after its analysis ended",
+            hint="a tensor of the analysis was kept, or the op is called from compiled code",
+        )
+
+    # -- metadata -----------------------------------------------------------------------------------------------------
+    @property
+    def fact(self) -> TensorFact:
+        return self._value.fact
+
+    @property
+    def shape(self) -> torch.Size:  # type: ignore[override]
+        return self._tracer.layout(self._value.fact)[0]
+
+    def size(self, dim: int | None = None) -> Any:
+        sizes = self._tracer.layout(self._value.fact)[0]
+        return sizes if dim is None else sizes[dim]
+
+    @property
+    def ndim(self) -> int:  # type: ignore[override]
+        return len(self._value.fact.shape)
+
+    def dim(self) -> int:
+        return len(self._value.fact.shape)
+
+    ndimension = dim
+
+    def numel(self) -> Any:
+        return self._tracer.as_int(self._value.fact.numel)
+
+    nelement = numel
+
+    @property
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
+        return self._value.fact.dtype
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self._value.fact.device
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._value.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self.requires_grad_(flag)
+
+    def requires_grad_(self, requires_grad: bool = True) -> StandIn:
+        self._asked = requires_grad and self.is_leaf
+        self._tracer.set_requires_grad(self, requires_grad)
+        return self
+
+    @property
+    def grad(self) -> Any:  # type: ignore[override]
+        return None
+
+    @property
+    def grad_fn(self) -> Any:  # type: ignore[override]
+        return None if self.is_leaf else object()
+
+    @property
+    def is_leaf(self) -> bool:  # type: ignore[override]
+        return self._asked or not (self._value.requires_grad and self._value.origin == "op")
+
+    def stride(self, dim: int | None = None) -> Any:
+        strides = tuple(self._tracer.as_int(s) for s in self._value.fact.stride())
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> Any:
+        return 0
+
+    def is_contiguous(self, memory_format: torch.memory_format = torch.contiguous_format) -> bool:
+        return self._tracer.is_contiguous(self._value.fact, memory_format)
+
+    def is_floating_point(self) -> bool:
+        return self._value.fact.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return self._value.fact.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        return self._value.fact.dtype.is_signed
+
+    def element_size(self) -> int:
+        return self._value.fact.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:  # type: ignore[override]
+        return self._value.fact.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Any:  # type: ignore[override]
+        return self._tracer.as_int(self._value.fact.nbytes)
+
+    @property
+    def layout(self) -> torch.layout:  # type: ignore[override]
+        return torch.strided
+
+    def data_ptr(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        fact = self._value.fact
+        return f"StandIn({tuple(fact.shape)}, {str(fact.dtype).removeprefix('torch.')}, {fact.device})"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self) if self._known is None else format(self._known, spec)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.clone()
+
+    def __reduce_ex__(self, proto: Any) -> Any:
+        raise UnsupportedError("a stand-in tensor cannot be pickled: it has no data")
+
+    # -- data: known only of constants ----------------------------------------------------------------------------
+    def note(self, *, fill: Any = None, table: Any = None) -> None:
+        """Remember what is known of the data although the shape is symbolic, or the elements are."""
+        self._fill = self.fill if fill is None else fill
+        self._table = self.table if table is None else table
+        self._noted_at = (self._storage.index, self._storage.writes)
+
+    @property
+    def fill(self) -> Any:
+        """The number all elements are, as a tensor, or ``None``."""
+        return self._fill if self._is_noted() else None
+
+    @property
+    def table(self) -> Any:
+        """The elements as an array of symbolic sizes, or ``None``."""
+        return self._table if self._is_noted() else None
+
+    def _is_noted(self) -> bool:
+        """Whether something was noted, and the memory not written since."""
+        return self.__dict__.get("_noted_at") == (self._storage.index, self._storage.writes)
+
+    def _data(self, what: str) -> Any:
+        if self._known is not None and self._storage.constant:
+            self._tracer.note_data((self,))
+            return self._known
+        self._tracer.fail_on_data(self, what)
+
+    def __len__(self) -> int:
+        if not self._value.fact.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._value.fact.shape:
+            raise TypeError("iteration over a 0-d tensor")
+        self._tracer.before_iteration(self)
+        return iter(self.unbind(0))
+
+    def item(self) -> Any:
+        return self._tracer.scalar(self, "item()")
+
+    def tolist(self) -> Any:
+        table = self.table
+        if table is not None:
+            return table.tolist()
+        fact = self._value.fact
+        unknown = self._known is None or not self._storage.constant
+        if unknown and fact.dtype is not torch.bool and type(fact.numel) is int and fact.numel <= _MAX_LISTED:
+            return [part.tolist() for part in self.unbind(0)] if fact.shape else self.item()
+        return self._data("tolist()").tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self._tracer.scalar(self, "a bool"))
+
+    def __int__(self) -> int:
+        return int(self._tracer.scalar(self, "int()"))
+
+    def __float__(self) -> float:
+        return float(self._tracer.scalar(self, "float()"))
+
+    def __index__(self) -> int:
+        return int(self._tracer.scalar(self, "an index"))
+
+    def __complex__(self) -> complex:
+        return complex(self._tracer.scalar(self, "complex()"))
+
+    def __contains__(self, element: Any) -> bool:
+        return bool(self._data("`in`").__contains__(element))
+
+    def numpy(self, *, force: bool = False) -> Any:
+        return self._data("numpy()").numpy()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        data = self._data("numpy conversion").numpy()
+        return data if dtype is None else data.astype(dtype)
+
+
+def data_error(what: str, where: str, known_input: bool) -> DataDependentError:
+    """The error for a model that looks at the data: names the line and the ways out."""
+    return DataDependentError(
+        f"the model asks for {what} of a tensor whose data are not known without running it",
+        where=where,
+        hint="make the decision on shapes or on a Python value, keep it in tensors (torch.where), give small integer inputs "
+        "as tensors with their data, or say which way all such decisions go: hints={'branch': 0} or 1",
+    )
