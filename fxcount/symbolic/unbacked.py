@@ -24,6 +24,9 @@ __all__ = ["BRANCH", "Unbacked", "UnbackedSizes", "is_data_dependent"]
 KINDS = ("nonzero", "rows", "kept", "unique", "bins", "classes", "repeated", "item", "size")
 """Stems of names, by what is counted; a hint for the stem alone is one for all of the kind."""
 
+_NOT_GUESSED = frozenset({"nonzero", "rows", "kept"})
+"""Kinds whose default means something: all elements of a mask, an equal share of the rows, all boxes."""
+
 BRANCH = "branch"
 """The hint (0 or 1) for decisions on the data themselves, ``if x.sum() > 0``, which no size stands for."""
 
@@ -33,13 +36,15 @@ _PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 @dataclass(frozen=True, slots=True)
 class Unbacked:
     """A size that data decide: ``what`` it counts and ``where``, at ``most`` how many (``None``: unknown), and the
-    ``default`` in terms of other sizes (a small prime where nothing is known: a guess)."""
+    ``default`` in terms of other sizes. ``guess``: nothing speaks for the default (a small prime), it only let the trace
+    go on: what depends on it is no answer until somebody gives the value."""
 
     name: str
     what: str
     where: str
     most: Size | None
     default: Size
+    guess: bool = False
 
     def __str__(self) -> str:
         limit = f", at most {self.most}" if self.most is not None else ""
@@ -76,13 +81,14 @@ class UnbackedSizes:
     def new(self, kind: str, what: str, most: Size | None = None, default: Size | None = None) -> Expr:
         """A new symbol ``kind_1``, ``kind_2``, ...; the default is its hint unless the user gave one."""
         scope = self.scope
+        guess = default is None or (kind not in _NOT_GUESSED and default != most)
         number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
         name = f"{kind}_{number}"
         if default is None:
             default = _PRIMES[len(self.by_name) % len(_PRIMES)]
         hint = self.given.get(name) or self.given.get(kind) or max(1, scope.hint(default))
         where = scope.where() if scope.where is not None else ""
-        self.by_name[name] = Unbacked(name, what, where, most, default)
+        self.by_name[name] = Unbacked(name, what, where, most, default, guess)
         return scope.declare(name, hint)
 
     def found_in(self, sizes: Iterable[Size]) -> list[Unbacked]:
@@ -93,6 +99,7 @@ class UnbackedSizes:
         """Declare that these symbols add up to ``total``, unless the user has said what one of them is.
 
         Their hints become equal shares: the sizes of groups (rows of each expert, words of each line) that data decide.
+        Shares of a known total are not guessed.
         """
         names = [name for name in map(name_of, sizes) if name is not None and self._is_open(name)]
         if not names or len(set(names)) != len(sizes):
@@ -116,7 +123,7 @@ class UnbackedSizes:
         return name in self.by_name and self.given.keys().isdisjoint({name, name.rpartition("_")[0]})
 
     def _redefine(self, name: str, default: Size, most: Size | None) -> None:
-        self.by_name[name] = replace(self.by_name[name], default=default, most=most)
+        self.by_name[name] = replace(self.by_name[name], default=default, most=most, guess=False)
         self.scope.rehint(name, max(1, self.scope.hint(default)))
 
     def concern(self, size: Size) -> bool:

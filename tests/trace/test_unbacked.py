@@ -343,3 +343,14 @@ def test_all_ways_to_run_mixtrals_experts_count_the_same() -> None:
     projections = tokens * 32 * (32 + 16 + 16 + 32)  # q, k, v of two key-value heads of 8, o
     experts = tokens * 2 * 3 * 32 * 48  # two of three 32 x 48 matrices each
     assert macs == {attention + projections + tokens * 32 * 5 + experts}
+
+
+GUESSED = {
+    masked: [False], nonzero: [False], both_halves: [False], item: [True], unique: [True], bins: [True], classes: [True],
+    repeats: [True], range_to_tensor: [True], capped: [False],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", GUESSED, ids=lambda f: f.__name__)
+def test_a_default_that_nothing_speaks_for_is_a_guess(function: Callable[..., Any]) -> None:
+    assert [u.guess for u in fxcount.analyze(Net(function), f"B,S,{D}").unbacked] == GUESSED[function]

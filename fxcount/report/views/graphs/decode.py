@@ -95,7 +95,7 @@ def _scope(body: _Row) -> Scope:
     scope.assumptions = [_assumption(row) for row in body["assumptions"]]
     for row in body["data_sizes"]:
         scope.unbacked.by_name[row["name"]] = Unbacked(
-            row["name"], row["what"], row["where"], _optional(row["most"]), size_from(row["default"])
+            row["name"], row["what"], row["where"], _optional(row["most"]), size_from(row["default"]), row["guess"],
         )
         if row["given"] is not None:
             scope.unbacked.given[row["name"]] = row["given"]

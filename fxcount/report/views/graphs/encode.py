@@ -93,7 +93,7 @@ def _scope(scope: Scope) -> Plain:
         "data_sizes": [
             {
                 "name": u.name, "what": u.what, "where": u.where, "most": _optional(u.most), "default": size_text(u.default),
-                "given": scope.unbacked.given.get(u.name),
+                "guess": u.guess, "given": scope.unbacked.given.get(u.name),
             }
             for u in scope.unbacked.by_name.values()
         ],
