@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from fxcount.measurement import measure
     from fxcount.report import Report
-    from fxcount.report.views.graphs import load_report
+    from fxcount.report.load import load, load_report
 
 __version__ = "0.1.0"
 
@@ -42,7 +42,8 @@ _HOMES = {
     "backend": "fxcount.compile_backend",
     "summary": "fxcount.compat.torchinfo",
     "Report": "fxcount.report",
-    "load_report": "fxcount.report.views.graphs",
+    "load": "fxcount.report.load",
+    "load_report": "fxcount.report.load",
     "AssumptionError": "fxcount.errors",
     "DataDependentError": "fxcount.errors",
     "FxcountError": "fxcount.errors",
@@ -68,6 +69,7 @@ __all__ = [
     "backend",
     "compare_modes",
     "find_unused_parameters",
+    "load",
     "load_report",
     "measure",
     "rule",

@@ -152,17 +152,19 @@ def _conventions(words: Sequence[str]) -> int:
 
 def _graph(words: Sequence[str]) -> int:
     from fxcount.errors import InputError
-    from fxcount.report.views.graphs.files import FORMATS, format_of
+    from fxcount.report.formats import by_suffix, format_of
 
+    formats = by_suffix("graph")
     parser = _parser("graph")
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help=f"FILE.{', FILE.'.join(FORMATS)}; - prints it")
-    parser.add_argument("--format", choices=tuple(FORMATS), help="the format, if FILE does not end in one (with -: json)")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help=f"FILE.{', FILE.'.join(formats)}; - prints it")
+    parser.add_argument("--format", choices=tuple(formats), help="the format, if FILE does not end in one (with -: json)")
     parser.add_argument("--depth", type=int, metavar="N", help="draw modules N levels below the model as one node each")
     options = parser.parse_args(words)
     printed = options.output == "-"
-    name = options.format or ("json" if printed else format_of(options.output))
+    named = options.format or ("json" if printed else "")
+    chosen = formats[named] if named else format_of(options.output, "graph")
     report = _analyze(options)
-    text = FORMATS[name](report, options.depth)
+    text = chosen.function(report, options.depth)
     if printed:
         print(text.rstrip("\n"))
         return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fxcount.report.views import graphs as _views
-from fxcount.report.views.graphs import *  # noqa: F403
+from fxcount.report.load import load_report
+from fxcount.report.views.graphs import flow, schema, to_graph_json, to_networkx
 
-__all__ = _views.__all__
+__all__ = ["flow", "load_report", "schema", "to_graph_json", "to_networkx"]

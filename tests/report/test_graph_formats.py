@@ -20,8 +20,8 @@ from torch import nn
 
 import fxcount
 from fxcount.ops import TensorFact, Work
+from fxcount.report.graphs import load_report, schema
 from fxcount.report.views.conventions import CONVENTIONS
-from fxcount.report.views.graphs import load_report, schema
 from fxcount.report.views.graphs.codec import Decoder, Encoder
 from fxcount.report.views.graphs.markup import flattened
 from fxcount.trace.tape import Source, Trace

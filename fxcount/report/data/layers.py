@@ -19,7 +19,7 @@ from fxcount.symbolic import Size, floordiv, sum_
 from fxcount.trace.tape import Call, ModuleCall, Trace
 
 if TYPE_CHECKING:
-    from fxcount.report.data.report import Report
+    from fxcount.report.data.report import ReportData
 
 __all__ = ["Layer", "Work", "bias_adds", "layers"]
 
@@ -80,7 +80,7 @@ class Layer:
     total: Work
 
 
-def layers(report: Report, machine: Machine = A100) -> list[Layer]:
+def layers(report: ReportData, machine: Machine = A100) -> list[Layer]:
     """Every module call in execution order; ``machine`` is what ``seconds`` are estimated for.
 
     >>> import torch, fxcount

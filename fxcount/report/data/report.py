@@ -1,4 +1,4 @@
-"""The report: totals, rows and views of one analysis, as formulas or, after ``at()``, as numbers."""
+"""The report as data: totals and rows of one analysis, as formulas or, after ``at()``, as numbers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fxcount.symbolic import Expr, Size, Unbacked, evaluate, max_, to_sympy
 from fxcount.trace.tape import Call, Trace
 
 if TYPE_CHECKING:
-    from fxcount.report.views.conventions import ConventionRow
+    from typing_extensions import Self
 
-__all__ = ["MemoryView", "Report"]
+__all__ = ["MemoryView", "ReportData"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,78 +34,69 @@ class MemoryView:
     peak_op: str
 
 
-class Report:
-    """What :func:`fxcount.analyze` found. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
+class _Found:
+    """What the passes find in one trace, at all sizes alike: worked out when first asked for, shared by what ``at()`` gives."""
 
-    >>> import torch, fxcount
-    >>> r = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
-    >>> r.flops, r.at(B=7).flops
-    (35*B, 245)
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        return parameters(self.trace)
+
+    @cached_property
+    def memory(self) -> Memory:
+        return memory(self.trace)
+
+    @cached_property
+    def graph_module(self) -> Any:
+        from fxcount.trace.lower import lower
+
+        return lower(self.trace)
+
+
+class ReportData:
+    """Totals and rows of a trace with its costs. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
+
+    :class:`fxcount.Report` adds the views. ``values`` are the sizes, if all are known.
     """
 
     def __init__(self, trace: Trace, costs: Costs, values: Mapping[str, int] | None = None) -> None:
         self.trace = trace
         self.costs = costs
         self.values = dict(values) if values is not None else None
+        self._found = _Found(trace)
 
     # -- totals -----------------------------------------------------------------------------------------------------
     @property
     def macs(self) -> Any:
         """Multiply-accumulates of contractions (conv, matmul, attention), exact and dense."""
-        return self._public(self.costs.total.macs)
+        return self.public(self.costs.total.macs)
 
     @property
     def flops(self) -> Any:
         """All scalar floating-point operations, two for each multiply-accumulate included."""
-        return self._public(self.costs.total.flops)
+        return self.public(self.costs.total.flops)
 
     @property
     def transcendentals(self) -> Any:
         """Those of the flops that are exp, log, tanh, erf, sin and the like."""
-        return self._public(self.costs.total.transcendentals)
+        return self.public(self.costs.total.transcendentals)
 
     @property
     def read_bytes(self) -> Any:
         """Bytes read: each operand once for each op."""
-        return self._public(self.costs.total.read_bytes)
+        return self.public(self.costs.total.read_bytes)
 
     @property
     def write_bytes(self) -> Any:
         """Bytes written: each result once for each op."""
-        return self._public(self.costs.total.write_bytes)
+        return self.public(self.costs.total.write_bytes)
 
-    def count(self, convention: str = "fxcount") -> Any:
-        """What another tool would say of this model: its number in its own unit (``fxcount``: exact macs).
-
-        ``int``, or ``sympy.Expr`` while symbols remain. The conventions are in ``fxcount.report.conventions.CONVENTIONS``,
-        each with its unit, its source and its known mistakes. Raises :class:`~fxcount.errors.InputError` for a name that
-        is not among them.
-
-        >>> import torch, fxcount
-        >>> r = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
-        >>> r.count("torch"), r.count("fvcore"), r.at(B=7).count("torch")
-        (30*B, 15*B, 210)
-        """
-        from fxcount.report.views.conventions import count
-
-        return self.macs if convention == "fxcount" else self._public(count(self, convention))
-
-    def conventions(self, *names: str) -> list[ConventionRow]:
-        """One row for each convention (or those named): number, unit, and the ops by which it differs from exact macs.
-
-        >>> import torch, fxcount
-        >>> row, = fxcount.analyze(torch.nn.Linear(3, 5), (7, 3)).conventions("ptflops")
-        >>> row.number - row.exact, row.differences[0].kind, row.differences[0].rule
-        (35, 'Linear', 'products, and 1 per output element with a bias')
-        """
-        from fxcount.report.views.conventions import convention_rows
-
-        return convention_rows(self, names or None)
-
-    @cached_property
+    @property
     def params(self) -> Parameters:
         """Parameters, each unique one counted once: ``total``, ``trainable``, ``frozen``, ``shared``, ``dead``, ``bytes``."""
-        return parameters(self.trace)
+        return self._found.parameters
 
     def params_for(self, outputs: str | Iterable[str]) -> Parameters:
         """:attr:`params` judged by some of the outputs: what is dead for a loss made of ``"logits"`` alone?
@@ -115,10 +106,10 @@ class Report:
         """
         return parameters(self.trace, outputs)
 
-    @cached_property
+    @property
     def peaks(self) -> Memory:
         """The memory pass' own result, with every moment at which memory can be largest."""
-        return memory(self.trace)
+        return self._found.memory
 
     @property
     def memory(self) -> MemoryView:
@@ -127,8 +118,8 @@ class Report:
         nbytes, call = found.peak_at(self.values or self.trace.scope.hints)
         peak: Size = nbytes if self.values is not None else max_(*[p.nbytes for p in found.peaks], 0)
         return MemoryView(
-            found.parameters, found.buffers, self._public(found.inputs), self._public(found.outputs),
-            self._public(found.activations), self._public(peak), self.memory_place(call),
+            found.parameters, found.buffers, self.public(found.inputs), self.public(found.outputs),
+            self.public(found.activations), self.public(peak), self.memory_place(call),
         )  # fmt: skip
 
     def memory_place(self, call: int) -> str:
@@ -186,14 +177,12 @@ class Report:
         """The symbols that remain, with the hints at which decisions were taken."""
         return {} if self.values is not None else dict(self.trace.scope.hints)
 
-    @cached_property
+    @property
     def graph_module(self) -> Any:
         """An executable ``torch.fx.GraphModule`` that computes what the model computes, also at other sizes."""
-        from fxcount.trace.lower import lower
+        return self._found.graph_module
 
-        return lower(self.trace)
-
-    def at(self, **values: int) -> Report:
+    def at(self, **values: int) -> Self:
         """The same report with numbers. Every symbol needs a value, of at least 1; data-dependent sizes have defaults.
 
         Raises :class:`~fxcount.errors.SizeError` for missing, unknown or impossible values and
@@ -223,74 +212,12 @@ class Report:
                 where=failed.where,
                 hint=f"analyse again with hints=dict({_listed(values)}), so that the model decides for these sizes",
             )
-        found = Report(self.trace, self.costs, values)
-        found.__dict__.update({k: v for k, v in self.__dict__.items() if k in ("params", "peaks")})  # the same at all sizes
+        found = type(self)(self.trace, self.costs, values)
+        found._found = self._found
         return found
 
-    # -- views ------------------------------------------------------------------------------------------------------
-    def table(self, depth: int | None = 2) -> str:
-        """The text table, down to ``depth`` module levels."""
-        from fxcount.report.views.table import render
-
-        return render(self, depth)
-
-    def __str__(self) -> str:
-        return self.table()
-
     def __repr__(self) -> str:
-        return f"<fxcount.Report of {self.trace.model_name}: {len(self.trace.calls)} ops>"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: numbers as ints, formulas as text and, in ``rows``, as straight-line programs."""
-        from fxcount.report.views.plain import to_dict
-
-        return to_dict(self)
-
-    def to_json(self, indent: int | None = None) -> str:
-        """:meth:`to_dict` as JSON text."""
-        import json
-
-        return json.dumps(self.to_dict(), indent=indent)
-
-    # -- the graph --------------------------------------------------------------------------------------------------
-    def to_networkx(self, depth: int | None = None) -> Any:
-        """A ``networkx.MultiDiGraph`` of inputs, ops, parameters, buffers, constants, modules and outputs.
-
-        Edges are data flow, parameter use, shared memory, further names and containment; docs/graph.md lists them. With
-        ``depth``, every module call that many levels below the model is one node.
-
-        >>> import torch, fxcount
-        >>> graph = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_networkx()
-        >>> [edge["argument"] for _, _, edge in graph.out_edges("parameter:weight", data=True)]
-        ['weight']
-        """
-        from fxcount.report.views.graphs.network import to_networkx
-
-        return to_networkx(self, depth)
-
-    def to_dot(self, depth: int | None = None) -> str:
-        """The graph for Graphviz: modules as nested clusters, shared and dead parameters in colours of their own."""
-        from fxcount.report.views.graphs.dot import to_dot
-
-        return to_dot(self, depth)
-
-    def to_graphml(self, depth: int | None = None) -> str:
-        """The graph as GraphML, which networkx, Gephi and yEd read."""
-        from fxcount.report.views.graphs.markup import to_graphml
-
-        return to_graphml(self, depth)
-
-    def to_gexf(self, depth: int | None = None) -> str:
-        """The graph as GEXF, which networkx and Gephi read."""
-        from fxcount.report.views.graphs.markup import to_gexf
-
-        return to_gexf(self, depth)
-
-    def to_graph_json(self, depth: int | None = None, indent: int | None = None) -> str:
-        """The graph as node-link JSON, with the whole report beside it: :func:`fxcount.load_report` brings it back."""
-        from fxcount.report.views.graphs.nodelink import to_graph_json
-
-        return to_graph_json(self, depth, indent)
+        return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {len(self.trace.calls)} ops>"
 
     # -- internal ---------------------------------------------------------------------------------------------------
     def size(self, size: Size) -> Size:
@@ -299,7 +226,7 @@ class Report:
             return size
         return evaluate(size, self.values)
 
-    def _public(self, size: Size) -> Any:
+    def public(self, size: Size) -> Any:
         value = self.size(size)
         return to_sympy(value) if isinstance(value, Expr) else value
 

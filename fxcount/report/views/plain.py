@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from fxcount.passes.cost import CallCost
 from fxcount.symbolic import Size, to_rows, to_text
 
 if TYPE_CHECKING:
-    from fxcount.report.data.report import Report
+    from fxcount.report.data.report import ReportData
 
-__all__ = ["SCHEMA_VERSION", "to_dict"]
+__all__ = ["SCHEMA_VERSION", "to_dict", "to_json"]
 
 SCHEMA_VERSION = 1
 
 
-def to_dict(report: Report) -> dict[str, Any]:
+def to_dict(report: ReportData) -> dict[str, Any]:
     """Nested dicts and lists of str, int, float, bool and None.
 
     A size is an int, or the text of its formula. The totals also come as straight-line programs (``[op, a, b]`` rows
@@ -75,12 +76,17 @@ def to_dict(report: Report) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _size(report: Report, size: Size) -> int | str:
+def to_json(report: ReportData, indent: int | None = None) -> str:
+    """:func:`to_dict` as JSON text."""
+    return json.dumps(to_dict(report), indent=indent)
+
+
+def _size(report: ReportData, size: Size) -> int | str:
     value = report.size(size)
     return value if isinstance(value, int) else to_text(value)
 
 
-def _cost(report: Report, c: CallCost) -> dict[str, int | str]:
+def _cost(report: ReportData, c: CallCost) -> dict[str, int | str]:
     return {
         "macs": _size(report, c.macs), "flops": _size(report, c.flops),
         "transcendentals": _size(report, c.transcendentals), "read_bytes": _size(report, c.read_bytes),

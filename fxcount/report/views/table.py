@@ -16,7 +16,7 @@ from fxcount.symbolic import Size, evaluate, to_text
 from fxcount.trace.tape import ModuleCall, Trace
 
 if TYPE_CHECKING:
-    from fxcount.report.data.report import Report
+    from fxcount.report.data.report import ReportData
 
 __all__ = ["render"]
 
@@ -24,7 +24,7 @@ _BAR = 10
 _HEADER = ("module", "output shape", "params", "macs", "flops", "share of macs")
 
 
-def render(report: Report, depth: int | None = 2) -> str:
+def render(report: ReportData, depth: int | None = 2) -> str:
     """The whole table as text."""
     trace = report.trace
     rows = _rows(report, depth)
@@ -39,7 +39,7 @@ def render(report: Report, depth: int | None = 2) -> str:
     return "\n".join(lines)
 
 
-def _title(report: Report) -> str:
+def _title(report: ReportData) -> str:
     trace = report.trace
     given = ", ".join(
         f"{v.name}: {str(v.fact.dtype).removeprefix('torch.')}[{', '.join(str(report.size(s)) for s in v.fact.shape)}]"
@@ -51,7 +51,7 @@ def _title(report: Report) -> str:
     return f"{trace.model_name}({given}){place}"
 
 
-def _rows(report: Report, depth: int | None) -> list[tuple[str, ...]]:
+def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
     trace = report.trace
     values = report.values if report.values is not None else trace.scope.hints
     by_signature = {
@@ -139,7 +139,7 @@ def _stems(levels: Sequence[int]) -> list[str]:
     return stems[::-1]
 
 
-def _shapes(report: Report, m: ModuleCall) -> str:
+def _shapes(report: ReportData, m: ModuleCall) -> str:
     texts = ["(" + ", ".join(str(report.size(s)) for s in f.shape) + ")" for f in m.outputs[:2]]
     if len(m.outputs) > 2:
         texts.append(f"+{len(m.outputs) - 2} more")
@@ -167,7 +167,7 @@ def _line(widths: Sequence[int]) -> str:
     return "─" * (sum(widths) + 2 * (len(widths) - 1))
 
 
-def _totals(report: Report) -> list[str]:
+def _totals(report: ReportData) -> list[str]:
     p, total, m = report.params, report.costs.total, report.peaks
     parts = [f"{_integer(p.trainable)} trainable"]
     parts += [f"{n:,} {label}" for n, label in ((p.frozen, "frozen"), (p.shared, "shared"), (p.dead, "dead")) if n]
@@ -192,7 +192,7 @@ def _totals(report: Report) -> list[str]:
     return lines
 
 
-def _formula(report: Report, label: str, size: Size) -> str:
+def _formula(report: ReportData, label: str, size: Size) -> str:
     values = report.values if report.values is not None else report.trace.scope.hints
     number = evaluate(size, values)
     if report.values is not None or isinstance(size, int):
@@ -200,7 +200,7 @@ def _formula(report: Report, label: str, size: Size) -> str:
     return f"{label:7} {to_text(size)}\n        = {number:,}"
 
 
-def _footer(report: Report) -> list[str]:
+def _footer(report: ReportData) -> list[str]:
     lines = []
     assumptions = report.assumptions
     if assumptions:

@@ -9,18 +9,18 @@ from fxcount.report.views.conventions.registry import convention
 from fxcount.symbolic import Size, sum_
 
 if TYPE_CHECKING:
-    from fxcount.report.data.report import Report
+    from fxcount.report.data.report import ReportData
 
 __all__ = ["count", "item_count"]
 
 
-def count(report: Report, name: str) -> Size:
+def count(report: ReportData, name: str) -> Size:
     """The sum over the items of convention ``name``, at the report's values where it has some."""
     found = convention(name)
     return sum_([item_count(report, item) for item in found.items(report.trace, report.costs)])
 
 
-def item_count(report: Report, item: Item) -> Size:
+def item_count(report: ReportData, item: Item) -> Size:
     """What one item counts; as the tool rounds it, once all sizes are numbers."""
     if item.numeric is not None and not report.symbols:
         return item.numeric(lambda size: cast(int, report.size(size)))

@@ -13,7 +13,7 @@ from fxcount.report.views.conventions.registry import CONVENTIONS, convention
 from fxcount.symbolic import Size, floordiv, sum_, to_text
 
 if TYPE_CHECKING:
-    from fxcount.report.data.report import Report
+    from fxcount.report.data.report import ReportData
 
 __all__ = ["ConventionRow", "Difference", "convention_row", "convention_rows"]
 
@@ -66,12 +66,12 @@ class ConventionRow:
         }  # fmt: skip
 
 
-def convention_rows(report: Report, names: Iterable[str] | None = None) -> list[ConventionRow]:
+def convention_rows(report: ReportData, names: Iterable[str] | None = None) -> list[ConventionRow]:
     """Rows of the conventions called ``names``; of all without."""
     return [convention_row(report, convention(name)) for name in (CONVENTIONS if names is None else names)]
 
 
-def convention_row(report: Report, c: Convention) -> ConventionRow:
+def convention_row(report: ReportData, c: Convention) -> ConventionRow:
     """The number of one convention taken apart."""
     trace, costs = report.trace, report.costs
     batch = batch_size(trace) if c.per == "sample" else 1

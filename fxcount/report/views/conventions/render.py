@@ -11,14 +11,14 @@ from fxcount.report.views.units import count_text
 from fxcount.symbolic import Size, to_text
 
 if TYPE_CHECKING:
-    from fxcount.report.data.report import Report
+    from fxcount.report.data.report import ReportData
 
 __all__ = ["render"]
 
 _LONGEST_FORMULA = 110
 
 
-def render(report: Report, rows: Sequence[ConventionRow], top: int = 3, details: bool = False) -> str:
+def render(report: ReportData, rows: Sequence[ConventionRow], top: int = 3, details: bool = False) -> str:
     """One line for each convention and, under it, the ``top`` kinds of op by which it differs from the exact macs.
 
     With symbols, numbers are those at the hints, and a formula that is short enough follows; with ``details`` also what the
@@ -34,14 +34,14 @@ def render(report: Report, rows: Sequence[ConventionRow], top: int = 3, details:
     return "\n".join(text)
 
 
-def _title(report: Report) -> str:
+def _title(report: ReportData) -> str:
     values = report.values if report.values is not None else report.symbols
     sizes = ", ".join(f"{name}={n}" for name, n in values.items())
     macs = f"{report.trace.model_name}: {report.trace.scope.hint(report.size(report.costs.total.macs)):,} exact MACs"
     return macs + (f" at {sizes}" if sizes else "")
 
 
-def _notes(report: Report, row: ConventionRow, top: int, details: bool) -> Iterator[str]:
+def _notes(report: ReportData, row: ConventionRow, top: int, details: bool) -> Iterator[str]:
     c = row.convention
     if not isinstance(row.number, int):
         formula = to_text(row.number)
@@ -64,23 +64,23 @@ def _described(what: str, text: str) -> list[str]:
     return textwrap.wrap(text, 118, initial_indent=f"{what + ':':<12}", subsequent_indent=" " * 12)
 
 
-def _difference(report: Report, d: Difference, is_part: bool) -> str:
+def _difference(report: ReportData, d: Difference, is_part: bool) -> str:
     amount = _number(report, d.amount) if is_part else _signed(report, d.amount)
     return f"{amount:>10}  {d.kind} x{d.calls}: {d.rule}"
 
 
-def _off(report: Report, row: ConventionRow) -> str:
+def _off(report: ReportData, row: ConventionRow) -> str:
     if not row.convention.per_mac:
         return "-"
     return _signed(report, row.number - row.exact) if row.number - row.exact != 0 else "0"
 
 
-def _signed(report: Report, size: Size) -> str:
+def _signed(report: ReportData, size: Size) -> str:
     n = report.trace.scope.hint(size)
     return f"{'-' if n < 0 else '+'}{count_text(abs(n))}"
 
 
-def _number(report: Report, size: Size) -> str:
+def _number(report: ReportData, size: Size) -> str:
     return count_text(report.trace.scope.hint(size))
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fxcount.report.views.graphs.network import flow, to_networkx
-from fxcount.report.views.graphs.nodelink import load_report, schema, to_graph_json
+from fxcount.report.views.graphs.nodelink import schema, to_graph_json
 
-__all__ = ["flow", "load_report", "schema", "to_graph_json", "to_networkx"]
+__all__ = ["flow", "schema", "to_graph_json", "to_networkx"]

@@ -21,7 +21,7 @@ from fxcount.ops import REGISTRY, Op
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.codec import Decoder, size_from
 from fxcount.symbolic import Assumption, Expr, Scope, Size, symbol
 from fxcount.symbolic.unbacked import Unbacked
@@ -46,7 +46,7 @@ _Row = Mapping[str, Any]
 _Sources = Callable[[int, str], Source]
 
 
-def decode(body: _Row) -> Report:
+def decode(body: _Row) -> ReportData:
     """The report that :func:`~fxcount.report.views.graphs.encode.encode` has written down."""
     facts = [_fact(row) for row in body["facts"]]
     values = [_value(row, facts) for row in body["values"]]
@@ -79,7 +79,7 @@ def decode(body: _Row) -> Report:
         reassigned=tuple(body["reassigned"]),
     )
     at = body["at"]
-    return Report(trace, _costs(body["signatures"], trace), None if at is None else dict(at))
+    return ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at))
 
 
 # -- sizes and what is assumed of them --------------------------------------------------------------------------------

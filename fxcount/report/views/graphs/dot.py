@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW
 from fxcount.report.views.graphs.network import to_networkx
 from fxcount.report.views.graphs.nodes import Attributes
@@ -58,7 +58,7 @@ LEGEND: dict[str, Attributes] = {
 """What the legend explains: a label, and the attributes of a node drawn that way."""
 
 
-def to_dot(report: Report, depth: int | None = None) -> str:
+def to_dot(report: ReportData, depth: int | None = None) -> str:
     """DOT text. With ``depth``, module calls that many levels below the model are one node each."""
     graph = to_networkx(report, depth)
     lines = [

@@ -16,7 +16,7 @@ from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.views.conventions.sites import called_as
 from fxcount.report.views.graphs.codec import Encoder, Plain, size_text
 from fxcount.symbolic import Scope, Size
@@ -25,7 +25,7 @@ from fxcount.trace.tape import Call, Declared, ModuleCall, Signature, Source, Tr
 __all__ = ["encode", "is_registered", "parameter_names"]
 
 
-def encode(report: Report) -> dict[str, Plain]:
+def encode(report: ReportData) -> dict[str, Plain]:
     """The report as dicts, lists, texts and numbers; :func:`fxcount.report.views.graphs.decode.decode` is the inverse."""
     trace = report.trace
     encoder = Encoder()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.network import to_networkx
 from fxcount.report.views.graphs.nodes import Attributes
 from fxcount.trace.torch_patch.session import no_collection
@@ -26,7 +26,7 @@ __all__ = ["flattened", "to_gexf", "to_graphml"]
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def to_graphml(report: Report, depth: int | None = None) -> str:
+def to_graphml(report: ReportData, depth: int | None = None) -> str:
     """GraphML text; ``networkx.parse_graphml`` reads it.
 
     >>> import networkx as nx, torch, fxcount
@@ -41,7 +41,7 @@ def to_graphml(report: Report, depth: int | None = None) -> str:
         return "\n".join(nx.generate_graphml(flattened(to_networkx(report, depth)))) + "\n"
 
 
-def to_gexf(report: Report, depth: int | None = None) -> str:
+def to_gexf(report: ReportData, depth: int | None = None) -> str:
     """GEXF text; ``networkx.read_gexf`` reads it."""
     import networkx as nx
 

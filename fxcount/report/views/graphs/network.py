@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW, edges
 from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.trace.torch_patch.session import no_collection
@@ -23,7 +23,7 @@ __all__ = ["GRAPH_SCHEMA_VERSION", "flow", "to_networkx"]
 GRAPH_SCHEMA_VERSION = 1
 
 
-def to_networkx(report: Report, depth: int | None = None) -> nx.MultiDiGraph[str]:
+def to_networkx(report: ReportData, depth: int | None = None) -> nx.MultiDiGraph[str]:
     """Inputs, ops, parameters, buffers, constants, modules, module calls, further names and outputs as nodes.
 
     ``node["kind"]`` and ``edge["kind"]`` say what each is; docs/graph.md lists the attributes. Sizes, counts and bytes are
@@ -60,7 +60,7 @@ def flow(graph: nx.MultiDiGraph[str], *, gradient: bool = False) -> nx.MultiDiGr
     return kept
 
 
-def _attributes(report: Report) -> Attributes:
+def _attributes(report: ReportData) -> Attributes:
     plain = plainly(report)
     total, p = report.costs.total, report.params
     found: Attributes = {

@@ -1,4 +1,4 @@
-"""Node-link JSON, which networkx reads, with the whole report beside it, which :func:`load_report` reads back.
+"""Node-link JSON, which networkx reads, with the whole report beside it, which :func:`fxcount.load` reads back.
 
 The top level is networkx' own (``nodes``, ``edges``, ``graph``, ``directed``, ``multigraph``) and one more key,
 ``report``: the tape with its tables. ``graph.schema.json`` in this directory describes all of it.
@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from fxcount.errors import FxcountError, InputError
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.decode import decode
 from fxcount.report.views.graphs.encode import encode
 from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION, to_networkx
 from fxcount.trace.torch_patch.session import no_collection
 
-__all__ = ["load_report", "schema", "to_graph_json", "to_node_link"]
+__all__ = ["read_report", "schema", "to_graph_json", "to_node_link"]
 
 _HINT = "give a file written by `fxcount graph MODEL -o FILE.json` or report.to_graph_json()"
 
 
-def to_node_link(report: Report, depth: int | None = None) -> dict[str, Any]:
+def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]:
     """What :func:`to_graph_json` writes, as dicts and lists."""
     import networkx as nx
 
@@ -32,7 +32,7 @@ def to_node_link(report: Report, depth: int | None = None) -> dict[str, Any]:
     return {**data, "report": encode(report)}
 
 
-def to_graph_json(report: Report, depth: int | None = None, indent: int | None = None) -> str:
+def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:
     """The graph and the whole report as JSON text; the same report always gives the same text.
 
     ``depth`` collapses modules in the graph, and leaves the report whole. Integers are exact and of any size.
@@ -41,21 +41,8 @@ def to_graph_json(report: Report, depth: int | None = None, indent: int | None =
         return json.dumps(to_node_link(report, depth), indent=indent, allow_nan=False)
 
 
-def load_report(source: str | os.PathLike[str] | Mapping[str, Any]) -> Report:
-    """The report that :meth:`Report.to_graph_json` has written: its text, its file, or its dict.
-
-    It has the same rows, formulas, parameters, memory and assumptions, and checks sizes given to ``at()`` the same way.
-    Only ``graph_module`` is gone, as the file holds neither tensors nor code.
-
-    Raises:
-        InputError: there is no such file, or it holds something else, or it was written by a later version.
-
-    >>> import torch, fxcount
-    >>> report = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
-    >>> loaded = fxcount.load_report(report.to_graph_json())
-    >>> loaded.to_dict() == report.to_dict(), loaded.at(B=7).flops
-    (True, 245)
-    """
+def read_report(source: str | os.PathLike[str] | Mapping[str, Any]) -> ReportData:
+    """What :func:`to_graph_json` has written, read from its text, its file or its dict; see :func:`fxcount.load`."""
     with no_collection():
         data = source if isinstance(source, Mapping) else _parsed(source)
     body = data.get("report") if isinstance(data, Mapping) else None

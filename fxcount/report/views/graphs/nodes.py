@@ -12,7 +12,7 @@ from typing import Any
 from fxcount.passes.cost import CallCost
 from fxcount.passes.gradients import ONE_TO_ONE
 from fxcount.passes.uses import called_paths
-from fxcount.report.data.report import Report
+from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import module_parameters
 from fxcount.report.views.graphs.codec import size_text
 from fxcount.report.views.graphs.outputs import named_outputs
@@ -26,7 +26,7 @@ Node = tuple[str, Attributes]
 Plain = Callable[[Size], int | str]
 
 
-def plainly(report: Report) -> Plain:
+def plainly(report: ReportData) -> Plain:
     """Sizes at the report's values, or as text; each formula is written once."""
     known: dict[Size, int | str] = {}
 
@@ -41,7 +41,7 @@ def plainly(report: Report) -> Plain:
     return plain
 
 
-def nodes(report: Report, plain: Plain) -> Iterator[Node]:
+def nodes(report: ReportData, plain: Plain) -> Iterator[Node]:
     """All nodes, in the order of the model: what it is given, what it holds, what it does, what it returns."""
     trace = report.trace
     for v in trace.inputs:
@@ -87,7 +87,7 @@ def _aliases(d: Declared) -> Iterator[Node]:
         yield f"alias:{name}", {"kind": "alias", "label": name, "name": name, "of": d.kind}
 
 
-def _parameters(report: Report) -> Iterator[Node]:
+def _parameters(report: ReportData) -> Iterator[Node]:
     rows = {r.name: r for r in report.params.rows()}
     for d in report.trace.declared:
         if d.kind != "parameter":
@@ -102,7 +102,7 @@ def _parameters(report: Report) -> Iterator[Node]:
         yield from _aliases(d)
 
 
-def _buffers(report: Report) -> Iterator[Node]:
+def _buffers(report: ReportData) -> Iterator[Node]:
     rows = {r.name: r for r in report.params.buffer_rows}
     for d in report.trace.declared:
         if d.kind != "buffer":
@@ -116,7 +116,7 @@ def _buffers(report: Report) -> Iterator[Node]:
         yield from _aliases(d)
 
 
-def _module_calls(report: Report, plain: Plain) -> Iterator[Node]:
+def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
     trace, costs = report.trace, report.costs
     for m in trace.modules:
         name = m.path or m.class_name
@@ -128,7 +128,7 @@ def _module_calls(report: Report, plain: Plain) -> Iterator[Node]:
         }  # fmt: skip
 
 
-def _ops(report: Report, plain: Plain) -> Iterator[Node]:
+def _ops(report: ReportData, plain: Plain) -> Iterator[Node]:
     trace, costs = report.trace, report.costs
     uncounted = {c.index for c in costs.uncounted}
     by_signature = {key: _cost(c, plain) for key, c in costs.by_signature.items()}

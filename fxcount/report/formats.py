@@ -1,0 +1,103 @@
+"""All that a report can be turned into: one table, which the methods of reports, the command line and the docs read.
+
+A new format is one file under ``views/`` and one line in :class:`Formats`. The file is loaded when the format is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from types import MappingProxyType, MethodType
+from typing import Any, Generic, TypeVar, cast
+
+from fxcount.errors import InputError
+
+__all__ = ["FORMATS", "Format", "Formats", "by_suffix", "format_of"]
+
+T = TypeVar("T")
+
+
+class Format(Generic[T]):
+    """One line of the table, and in a report the method: ``report.to_dot()`` for the format ``dot``.
+
+    ``home``: module and function that make it of a report; ``suffix``: of its files, "" if it is no file; ``shows``: what
+    is in it, "report", "graph" or "rows"; ``needs``: the package without which it cannot be made; ``binary``: bytes, not text.
+    """
+
+    name: str
+
+    def __init__(
+        self, home: str, suffix: str, shows: str, about: str, *, needs: str = "", binary: bool = False
+    ) -> None:
+        self.home = home
+        self.suffix = suffix
+        self.shows = shows
+        self.about = about
+        self.needs = needs
+        self.binary = binary
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name.removeprefix("to_")
+
+    @property
+    def function(self) -> Callable[..., T]:
+        """What makes it. Raises :class:`~fxcount.errors.InputError` if a package it needs is not installed."""
+        module, _, function = self.home.partition(":")
+        try:
+            return cast("Callable[..., T]", getattr(importlib.import_module(module), function))
+        except ModuleNotFoundError as error:
+            if error.name != self.needs:
+                raise
+            raise InputError(f"the format {self.name} needs {self.needs}", hint=f"pip install {self.needs}") from error
+
+    def __get__(self, report: object, owner: type) -> Callable[..., T]:
+        return self.function if report is None else MethodType(self.function, report)
+
+    def __repr__(self) -> str:
+        return f"<Format {self.name}: {self.about}>"
+
+
+class Formats:
+    """The methods ``to_...`` of a report."""
+
+    to_dict = Format[dict[str, Any]]("fxcount.report.views.plain:to_dict", "", "report", "totals and rows as plain data")
+    to_json = Format[str]("fxcount.report.views.plain:to_json", ".json", "report", "totals and rows as JSON")
+    to_networkx = Format[Any]("fxcount.report.views.graphs.network:to_networkx", "", "graph", "networkx.MultiDiGraph")
+    to_graph_json = Format[str](
+        "fxcount.report.views.graphs.nodelink:to_graph_json", ".json", "graph", "node-link JSON that fxcount.load reads back"
+    )
+    to_dot = Format[str]("fxcount.report.views.graphs.dot:to_dot", ".dot", "graph", "Graphviz, modules as clusters")
+    to_graphml = Format[str]("fxcount.report.views.graphs.markup:to_graphml", ".graphml", "graph", "GraphML: Gephi, yEd")
+    to_gexf = Format[str]("fxcount.report.views.graphs.markup:to_gexf", ".gexf", "graph", "GEXF: Gephi")
+
+
+FORMATS: Mapping[str, Format[Any]] = MappingProxyType({f.name: f for f in vars(Formats).values() if isinstance(f, Format)})
+"""The table by name, in the order of :class:`Formats`."""
+
+
+def by_suffix(*shows: str) -> dict[str, Format[Any]]:
+    """The formats of files that show one of these, by their ending without its dot.
+
+    >>> list(by_suffix("graph"))
+    ['json', 'dot', 'graphml', 'gexf']
+    """
+    return {f.suffix.removeprefix("."): f for f in FORMATS.values() if f.suffix and f.shows in shows}
+
+
+def format_of(path: str, *shows: str) -> Format[Any]:
+    """The format of a file by its ending, among those that show one of these.
+
+    Raises :class:`~fxcount.errors.InputError` for an ending that stands for none.
+
+    >>> format_of("net.graphml", "graph").name
+    'graphml'
+    """
+    choices = by_suffix(*shows)
+    ending = PurePath(path).suffix.lower().removeprefix(".")
+    if ending not in choices:
+        raise InputError(
+            f"{path!r} ends in no format of {' or '.join(shows)}s",
+            hint=f"use one of .{', .'.join(choices)}, or say --format",
+        )
+    return choices[ending]

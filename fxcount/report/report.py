@@ -1,0 +1,60 @@
+"""The report a user holds: the data, and every view of it as a method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fxcount.report.data.report import ReportData
+from fxcount.report.formats import Formats
+
+if TYPE_CHECKING:
+    from fxcount.report.views.conventions import ConventionRow
+
+__all__ = ["Report"]
+
+
+class Report(Formats, ReportData):
+    """What :func:`fxcount.analyze` found. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
+
+    >>> import torch, fxcount
+    >>> r = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
+    >>> r.flops, r.at(B=7).flops
+    (35*B, 245)
+    """
+
+    def table(self, depth: int | None = 2) -> str:
+        """The text table, down to ``depth`` module levels."""
+        from fxcount.report.views.table import render
+
+        return render(self, depth)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def count(self, convention: str = "fxcount") -> Any:
+        """What another tool would say of this model: its number in its own unit (``fxcount``: exact macs).
+
+        ``int``, or ``sympy.Expr`` while symbols remain. The conventions are in ``fxcount.report.conventions.CONVENTIONS``,
+        each with its unit, its source and its known mistakes. Raises :class:`~fxcount.errors.InputError` for a name that
+        is not among them.
+
+        >>> import torch, fxcount
+        >>> r = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
+        >>> r.count("torch"), r.count("fvcore"), r.at(B=7).count("torch")
+        (30*B, 15*B, 210)
+        """
+        from fxcount.report.views.conventions import count
+
+        return self.macs if convention == "fxcount" else self.public(count(self, convention))
+
+    def conventions(self, *names: str) -> list[ConventionRow]:
+        """One row for each convention (or those named): number, unit, and the ops by which it differs from exact macs.
+
+        >>> import torch, fxcount
+        >>> row, = fxcount.analyze(torch.nn.Linear(3, 5), (7, 3)).conventions("ptflops")
+        >>> row.number - row.exact, row.differences[0].kind, row.differences[0].rule
+        (35, 'Linear', 'products, and 1 per output element with a bias')
+        """
+        from fxcount.report.views.conventions import convention_rows
+
+        return convention_rows(self, names or None)
