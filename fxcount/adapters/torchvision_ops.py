@@ -43,7 +43,9 @@ def _compiled_part_loads() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return True  # no torchvision, nothing to declare
-    for library in Path(spec.origin).parent.glob("_C.*"):
+    for library in Path(spec.origin).parent.glob("_C*"):  # _C.so, _C.pyd, and _C_stable.so since 0.29
+        if library.suffix not in (".so", ".pyd", ".dll", ".dylib"):
+            continue
         try:
             torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
         except OSError:

@@ -44,13 +44,16 @@ class _Context:
         pass
 
 
-def applying(tracer: Tracer, original: Callable[..., Any]) -> Callable[..., Any]:
-    """What stands in for ``torch.autograd.Function.apply`` during a trace; ``original`` is for calls on real data."""
+def applying(tracer: Tracer, original: Any) -> Callable[..., Any]:
+    """What stands in for ``torch.autograd.Function.apply`` during a trace.
+
+    ``original`` is the class attribute it replaces, for calls on real data: a ``classmethod``, or a descriptor of C.
+    """
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
         if not any(type(t) is StandIn or id(t) in tracer._state_names for t in tensors):
-            return original(cls, *args, **kwargs)
+            return original.__get__(None, cls)(*args, **kwargs)
         values = [(t if type(t) is StandIn else tracer.state(t))._value for t in tensors]
         inputs = tuple(v for v in values if v.requires_grad) if torch.is_grad_enabled() else ()
         if cls.__name__ == "CheckpointFunction":  # its backward runs the function again, and only if an input asks for it

@@ -73,7 +73,7 @@ def _replacements(tracer: Tracer) -> Iterator[tuple[Any, str, Any]]:
         yield module, "broadcast_shapes", _broadcasting(tracer)
     yield torch, "cond", branching(tracer)
     yield torch, "while_loop", looping(tracer)
-    yield torch.autograd.Function, "apply", classmethod(applying(tracer, vars(torch.autograd.Function)["apply"].__func__))
+    yield torch.autograd.Function, "apply", classmethod(applying(tracer, vars(torch.autograd.Function)["apply"]))
     yield torch.nn.Module, "__call__", _calling(tracer, torch.nn.Module.__call__)
 
 
