@@ -16,8 +16,10 @@ from torch import nn
 
 from fxcount.compat.analysis import analysed, sizes_in
 from fxcount.errors import InputError
+from fxcount.passes.elements import elements_of
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, prod, sum_, to_text
+from fxcount.trace.inputs.inventory import declared
 from fxcount.trace.inputs.specs import InputSpec
 from fxcount.trace.tape import ModuleCall
 
@@ -92,7 +94,7 @@ def summary_string(
 
 def _rows(report: Report, model: nn.Module, batch_size: int) -> Iterator[_Row]:
     """One for every module call but those of the model and of containers, in the order in which they end."""
-    held = {id(m): sum(p.numel() for p in m.parameters(recurse=False)) for m in model.modules()}
+    held = {id(m): sum(elements_of([declared(p, ("",)) for p in m.parameters(recurse=False)]).fresh) for m in model.modules()}
     skipped = {id(m) for m in model.modules() if isinstance(m, (nn.Sequential, nn.ModuleList)) or m is model}
     seen: set[int] = set()
     number = 0

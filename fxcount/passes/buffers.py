@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from fxcount.passes.death import Coroner
+from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import Use
 from fxcount.trace.tape import Declared, Trace
 
@@ -15,13 +16,15 @@ __all__ = ["BufferRow", "buffer_rows"]
 
 @dataclass(frozen=True, slots=True)
 class BufferRow:
-    """One buffer: all its names, bytes, whether ``state_dict`` keeps it (``persistent``), how many ops use it, whether
-    the forward writes it in place or puts another tensor in its place (``updated``), and its ``state``: "updated",
-    "read" or "dead", with the ``reason`` for the last."""
+    """One buffer: all its names, elements (``unique``: those no earlier row has counted, with their bytes), whether
+    ``state_dict`` keeps it (``persistent``), how many ops use it, whether the forward writes it in place or puts another
+    tensor in its place (``updated``), and its ``state``: "updated", "read" or "dead", with the ``reason`` for the last."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: torch.dtype
+    numel: int
+    unique: int
     nbytes: int
     persistent: bool
     uses: int
@@ -32,10 +35,6 @@ class BufferRow:
     @property
     def name(self) -> str:
         return self.names[0]
-
-    @property
-    def numel(self) -> int:
-        return self.nbytes // self.dtype.itemsize
 
     @property
     def state(self) -> str:
@@ -55,13 +54,20 @@ def buffer_rows(trace: Trace, coroner: Coroner) -> tuple[BufferRow, ...]:
     written = {s for call in trace.calls for s in call.mutated}
     updated = {s.value.name for s in trace.states if s.value.origin == "buffer" and s.value.storage in written}
     updated.update(trace.reassigned)
-    return tuple([_row(d, coroner, d.names[0] in updated) for d in trace.declared if d.kind == "buffer"])
+    buffers = [d for d in trace.declared if d.kind == "buffer"]
+    found = elements_of(buffers)
+    return tuple(
+        [
+            _row(d, fresh, nbytes, coroner, d.names[0] in updated)
+            for d, fresh, nbytes in zip(buffers, found.fresh, found.nbytes, strict=True)
+        ]
+    )
 
 
-def _row(d: Declared, coroner: Coroner, updated: bool) -> BufferRow:
+def _row(d: Declared, fresh: int, nbytes: int, coroner: Coroner, updated: bool) -> BufferRow:
     used_by = tuple(coroner.uses.get(d.names[0], ()))
     death = None if updated else coroner.death_of(d)
     return BufferRow(
-        d.names, d.shape, d.dtype, d.numel * d.dtype.itemsize, d.persistent, len(used_by), updated,
+        d.names, d.shape, d.dtype, d.numel, fresh, nbytes, d.persistent, len(used_by), updated,
         death.reason if death else "", used_by,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -11,24 +11,27 @@ import torch
 
 from fxcount.passes.buffers import BufferRow, buffer_rows
 from fxcount.passes.death import Cause, Coroner
+from fxcount.passes.elements import elements_of
 from fxcount.passes.gradients import chosen_outputs, reach
-from fxcount.passes.sharing import SharingGroup, sharing_groups, unshared_elements
+from fxcount.passes.sharing import SharingGroup, sharing_groups
 from fxcount.passes.uses import Use, uses_of
-from fxcount.trace.tape import Declared, Trace
+from fxcount.trace.tape import Trace
 
 __all__ = ["STATES", "ParameterRow", "ParameterTotals", "Parameters", "parameters", "state_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterRow:
-    """One parameter: all its names, elements (``unique``: those no earlier row has counted), dtype, whether it asks for
-    a gradient, how many ops use it and which (``used_by``), whether it ``gets_gradient`` from the outputs, whether it is
-    ``dead``, the ``cause`` and the ``reason`` for that, and whether others hold some of its elements (``shared``)."""
+    """One parameter: all its names, elements (``unique``: those no earlier row has counted, with their bytes), dtype,
+    whether it asks for a gradient, how many ops use it and which (``used_by``), whether it ``gets_gradient`` from the
+    outputs, whether it is ``dead``, the ``cause`` and the ``reason`` for that, and whether others hold some of its elements
+    (``shared``)."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     numel: int
     unique: int
+    nbytes: int
     dtype: torch.dtype
     requires_grad: bool
     uses: int
@@ -42,11 +45,6 @@ class ParameterRow:
     @property
     def name(self) -> str:
         return self.names[0]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes it costs, each counted once."""
-        return self.unique * self.dtype.itemsize
 
 
 STATES: dict[str, Callable[[ParameterRow], bool]] = {
@@ -162,18 +160,17 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     uses = uses_of(trace)
     coroner = Coroner(trace, uses, reached)
     declared = [d for d in trace.declared if d.kind == "parameter"]
-    unique = _unique_elements(declared)
-    overlapping = _overlapping(declared)
+    elements = elements_of(declared)
     rows = []
-    for d, fresh in zip(declared, unique):
+    for d, fresh, nbytes, overlaps in zip(declared, elements.fresh, elements.nbytes, elements.shared, strict=True):
         name = d.names[0]
         used_by = tuple(uses.get(name, ()))
         death = coroner.death_of(d)
         rows.append(
             ParameterRow(
-                d.names, d.shape, d.numel, fresh, d.dtype, d.requires_grad, len(used_by), name in reached.gradient,
+                d.names, d.shape, d.numel, fresh, nbytes, d.dtype, d.requires_grad, len(used_by), name in reached.gradient,
                 death is not None, death.cause if death else "", death.reason if death else "",
-                len(d.names) > 1 or name in overlapping, used_by,
+                len(d.names) > 1 or overlaps, used_by,
             )
         )  # fmt: skip
     by_dtype: dict[torch.dtype, int] = {}
@@ -181,40 +178,14 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
         by_dtype[row.dtype] = by_dtype.get(row.dtype, 0) + row.nbytes
     everything = ParameterTotals.of("", rows)
     buffers = [d for d in trace.declared if d.kind == "buffer"]
-    elements = _unique_elements(buffers)
+    in_buffers = elements_of(buffers)
     return Parameters(
         everything.numel, everything.trainable, everything.frozen, everything.shared, everything.dead, everything.nbytes,
-        by_dtype, sum(elements), sum([n * d.dtype.itemsize for d, n in zip(buffers, elements)]), tuple(rows), trace, coroner,
+        by_dtype, sum(in_buffers.fresh), sum(in_buffers.nbytes), tuple(rows), trace, coroner,
     )  # fmt: skip
 
 
 def state_bytes(trace: Trace, kind: Literal["parameter", "buffer"]) -> int:
     """Bytes of the model's parameters or buffers, each element counted once."""
     declared = [d for d in trace.declared if d.kind == kind]
-    return sum([n * d.dtype.itemsize for d, n in zip(declared, _unique_elements(declared))])
-
-
-def _unique_elements(declared: Sequence[Declared]) -> list[int]:
-    """For each tensor, its elements that none before it has."""
-    if len({d.storage for d in declared}) == len(declared):  # nearly always
-        return [min(d.numel, d.span) for d in declared]
-    taken: dict[int, list[tuple[int, int]]] = {}
-    return [unshared_elements(d, taken.setdefault(d.storage, [])) for d in declared]
-
-
-def _overlapping(declared: Sequence[Declared]) -> set[str]:
-    """Names of the parameters that have elements in common with another one."""
-    found: set[str] = set()
-    by_storage: dict[int, list[Declared]] = {}
-    if len({d.storage for d in declared}) < len(declared):
-        for d in declared:
-            by_storage.setdefault(d.storage, []).append(d)
-    for several in by_storage.values():
-        if len(several) > 1:
-            ordered = sorted(several, key=lambda d: d.offset)
-            widest = ordered[0]  # of those so far, the one that ends last
-            for d in ordered[1:]:
-                if d.offset < widest.offset + widest.span and d.span:
-                    found.update((d.names[0], widest.names[0]))
-                widest = max(widest, d, key=lambda w: w.offset + w.span)
-    return found
+    return sum(elements_of(declared).nbytes)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fxcount.passes.derived import derived_weights
+from fxcount.passes.elements import elements_of, occupied
 from fxcount.passes.uses import Use, called_paths, upwards
 from fxcount.trace.tape import Declared, Trace
 
-__all__ = ["Kind", "SharingGroup", "sharing_groups", "unshared_elements"]
+__all__ = ["Kind", "SharingGroup", "sharing_groups"]
 
 Kind = Literal[
     "same parameter", "views of one storage", "module under several paths", "module called several times", "parametrization"
@@ -68,8 +69,7 @@ def _views(declared: Iterable[Declared], uses: Mapping[str, Sequence[Use]]) -> I
         by_storage.setdefault(d.storage, []).append(d)
     for found in by_storage.values():
         if len(found) > 1:
-            taken: list[tuple[int, int]] = []
-            saved = sum(_nbytes(d) - unshared_elements(d, taken) * d.dtype.itemsize for d in found)
+            saved = sum(map(_nbytes, found)) - sum(elements_of(found).nbytes)
             yield SharingGroup("views of one storage", tuple(d.names[0] for d in found), _all_uses(found, uses), saved)
 
 
@@ -138,21 +138,4 @@ def _all_uses(declared: Iterable[Declared], uses: Mapping[str, Sequence[Use]]) -
 
 
 def _nbytes(d: Declared) -> int:
-    return d.numel * d.dtype.itemsize
-
-
-def unshared_elements(d: Declared, taken: list[tuple[int, int]]) -> int:
-    """Elements of ``d`` that no earlier tensor has taken of its storage, which are then taken.
-
-    A dense tensor is the interval of its offset; a strided view is taken as the interval it spans, at most its numel.
-    """
-    start, stop = d.offset, d.offset + d.span
-    overlap = sum([max(0, min(stop, b) - max(start, a)) for a, b in taken])
-    rest = []
-    for a, b in taken:
-        if b < start or a > stop:
-            rest.append((a, b))
-        else:
-            start, stop = min(a, start), max(b, stop)
-    taken[:] = [*rest, (start, stop)]
-    return max(0, min(d.numel, d.span - overlap))
+    return occupied(d) * d.dtype.itemsize

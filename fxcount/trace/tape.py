@@ -228,8 +228,9 @@ class State:
 
 
 class Declared(NamedTuple):
-    """A parameter or buffer the model registers, used or not; ``span``: elements from its first to its last;
-    ``shadowed_by``: a plain attribute that hides it, or that is computed with in its place."""
+    """A parameter or buffer the model registers, used or not; ``storage`` and ``offset``: where it begins;
+    ``shadowed_by``: a plain attribute that hides it, or that is computed with in its place; ``strides`` of ``None``: dense
+    row-major."""
 
     kind: Literal["parameter", "buffer"]
     names: tuple[str, ...]
@@ -238,13 +239,20 @@ class Declared(NamedTuple):
     requires_grad: bool
     storage: int
     offset: int
-    span: int
     persistent: bool = True
     shadowed_by: str = ""
+    strides: tuple[int, ...] | None = None
 
     @property
     def numel(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def span(self) -> int:
+        """Elements of the storage from its first to its last."""
+        if self.strides is None or not self.numel:
+            return self.numel
+        return 1 + sum([(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,12 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from fxcount.compat.torchinfo.settings import ColumnSettings
+from fxcount.passes.elements import elements_of
 from fxcount.report.data.layers import Work
 from fxcount.symbolic import Size, sum_
+from fxcount.trace.inputs.inventory import declared
 
-__all__ = ["LayerInfo", "elements"]
+__all__ = ["LayerInfo", "mask_of", "unique_elements"]
 
 
 @dataclass(eq=False)
@@ -48,14 +50,14 @@ class LayerInfo:
         self.class_name = type(self.module).__name__
         self.is_leaf_layer = not any(self.module.children())
         self.kernel_size = _kernel_size(self.module)
-        self.contains_lazy_param = False
         self.num_params = self.trainable_params = self.param_bytes = 0
         final = ""
-        for name, parameter in self.module.named_parameters():
+        held = list(self.module.named_parameters())
+        self.contains_lazy_param = any([isinstance(p, UninitializedParameter) for _, p in held])
+        for (name, parameter), count in zip(held, unique_elements(self.module, held), strict=True):
             if isinstance(parameter, UninitializedParameter):
-                self.contains_lazy_param = True
                 continue
-            count, name = elements(self.module, name, parameter)
+            name = name[:-5] if mask_of(self.module, name) is not None else name
             self.num_params += count
             self.param_bytes += count * parameter.element_size()
             if parameter.requires_grad:
@@ -116,16 +118,29 @@ class LayerInfo:
         return found
 
 
-def elements(module: nn.Module, name: str, parameter: torch.Tensor) -> tuple[int, str]:
-    """Elements and name of a parameter; of a pruned one, which ``torch.nn.utils.prune`` keeps as ``*_orig`` beside a
-    ``*_mask``, those that the mask leaves (all, where the mask has no data)."""
-    if name.endswith("_orig"):
-        mask: Any = module
-        for part in f"{name[:-5]}_mask".split("."):
-            mask = getattr(mask, part, None)
-        if isinstance(mask, torch.Tensor):
-            return (parameter.numel() if mask.is_meta else int(mask.sum())), name[:-5]
-    return parameter.numel(), name
+def unique_elements(module: nn.Module, named: Sequence[tuple[str, torch.Tensor]]) -> list[int]:
+    """Elements of each of the module's parameters that none before it has; 0 of those that are not initialised.
+
+    Of a pruned one, which ``torch.nn.utils.prune`` keeps as ``*_orig`` beside a ``*_mask``, those that the mask leaves (all,
+    where the mask has no data).
+    """
+    made = [(name, p) for name, p in named if not isinstance(p, UninitializedParameter)]
+    counts = dict(zip([name for name, _ in made], elements_of([declared(p, (name,)) for name, p in made]).fresh, strict=True))
+    for name in counts:
+        mask = mask_of(module, name)
+        if mask is not None and not mask.is_meta:
+            counts[name] = int(mask.sum())
+    return [counts.get(name, 0) for name, _ in named]
+
+
+def mask_of(module: nn.Module, name: str) -> torch.Tensor | None:
+    """The mask of a pruned parameter, which is called ``*_orig``."""
+    if not name.endswith("_orig"):
+        return None
+    mask: Any = module
+    for part in f"{name[:-5]}_mask".split("."):
+        mask = getattr(mask, part, None)
+    return mask if isinstance(mask, torch.Tensor) else None
 
 
 def _kernel_size(module: nn.Module) -> Any:

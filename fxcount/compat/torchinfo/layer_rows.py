@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from fxcount.compat.torchinfo.layer_info import LayerInfo, elements
+from fxcount.compat.torchinfo.layer_info import LayerInfo, unique_elements
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report import Report
 from fxcount.report.data.layers import Layer, Work, layers
@@ -150,8 +149,8 @@ def _mult_adds(layer: Layer, info: LayerInfo) -> Size:
         return layer.total.macs + layer.total.bias_adds
     if not info.output_size or any([name.startswith("embedding") for name in layer.ops]):
         return 0
-    held = [elements(info.module, n, p) for n, p in info.module.named_parameters()]
-    return prod((info.output_size[0], sum(count for count, name in held if name in ("weight", "bias"))))
+    held = [(n, p) for n, p in info.module.named_parameters() if n.removesuffix("_orig") in ("weight", "bias")]
+    return prod((info.output_size[0], sum(unique_elements(info.module, held))))
 
 
 def _finished(rows: list[LayerInfo]) -> list[LayerInfo]:
@@ -162,31 +161,25 @@ def _finished(rows: list[LayerInfo]) -> list[LayerInfo]:
         stop = next((j for j in range(i + 1, len(rows)) if rows[j].depth <= info.depth), len(rows))
         info.children = rows[i + 1 : stop]
     first = [info for info in rows if not info.is_recursive]
-    claimed: set[Any] = set()
-    for info in first:
-        _claim(info, info.module.named_parameters(recurse=False), claimed)
-    for info in sorted(first, key=lambda info: -info.depth):  # what modules without a row hold
-        _claim(info, info.module.named_parameters(), claimed)
+    if first:
+        left = _unique_by_parameter(first[0].module)
+        for info in first:
+            _claim(info, info.module.parameters(recurse=False), left)
+        for info in sorted(first, key=lambda info: -info.depth):  # what modules without a row hold
+            _claim(info, info.module.parameters(), left)
     return rows
 
 
-def _claim(info: LayerInfo, named: Iterator[tuple[str, nn.Parameter]], claimed: set[Any]) -> None:
-    for name, parameter in named:
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            continue
-        key = _identity(parameter)
-        if key in claimed:
-            continue
-        claimed.add(key)
-        count, _ = elements(info.module, name, parameter)
+def _unique_by_parameter(model: nn.Module) -> dict[int, int]:
+    """The elements of each parameter of the model, each counted once, by the identity of the parameter."""
+    named = list(model.named_parameters())
+    return {id(p): count for (_, p), count in zip(named, unique_elements(model, named), strict=True)}
+
+
+def _claim(info: LayerInfo, parameters: Iterable[nn.Parameter], left: dict[int, int]) -> None:
+    """Show on this row the parameters that no row before it shows."""
+    for parameter in parameters:
+        count = left.pop(id(parameter), 0)
         info.own_params += count
         if parameter.requires_grad:
             info.own_trainable_params += count
-
-
-def _identity(parameter: torch.Tensor) -> Any:
-    """Two parameters that are the same numbers in memory are one."""
-    try:
-        return parameter.untyped_storage()._cdata, parameter.storage_offset(), parameter.numel()
-    except (NotImplementedError, RuntimeError):
-        return id(parameter)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fxcount.passes.cost import CallCost, Costs
-from fxcount.passes.sharing import unshared_elements
+from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import upwards
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Trace
+from fxcount.trace.tape import Declared, Trace
 
 __all__ = ["KindRow", "ModuleRow", "OpRow", "module_parameters", "module_rows", "op_kinds", "op_rows"]
 
@@ -69,13 +69,12 @@ def op_kinds(trace: Trace, costs: Costs) -> list[KindRow]:
 
 def module_parameters(trace: Trace) -> dict[str, int]:
     """Elements of the parameters each module holds, those of its submodules included; each element counted once."""
-    held: dict[str, int] = {}
-    taken: dict[tuple[str, int], list[tuple[int, int]]] = {}  # of each module and storage
+    held: dict[str, list[Declared]] = {}
     for p in trace.declared:
         if p.kind == "parameter":
             for path in {around for name in p.names for around in upwards(name.rpartition(".")[0])}:
-                held[path] = held.get(path, 0) + unshared_elements(p, taken.setdefault((path, p.storage), []))
-    return held
+                held.setdefault(path, []).append(p)
+    return {path: sum(elements_of(found).fresh) for path, found in held.items()}
 
 
 def module_rows(trace: Trace, costs: Costs, depth: int | None = None) -> list[ModuleRow]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from fxcount.errors import InputError
 from fxcount.trace.tape import Declared
 
-__all__ = ["Inventory", "every_module", "is_parameter", "take_inventory"]
+__all__ = ["Inventory", "declared", "every_module", "is_parameter", "take_inventory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ def take_inventory(model: torch.nn.Module) -> Inventory:
         for name in module._non_persistent_buffers_set:
             hidden.add(prefix + name)
     known = {key: tuple(listed) for key, listed in names.items()}
-    declared = tuple(
-        [_declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
+    everything = tuple(
+        [declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
     )  # fmt: skip
-    return Inventory(modules, known, declared, _aliases(modules), *_home([*parameters.values()], [*buffers.values()]))
+    return Inventory(modules, known, everything, _aliases(modules), *_home([*parameters.values()], [*buffers.values()]))
 
 
 def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -110,6 +111,7 @@ def _aliases(modules: tuple[tuple[str, torch.nn.Module], ...]) -> tuple[tuple[st
     return tuple([tuple(found) for found in paths.values() if len(found) > 1]) if len(paths) < len(modules) else ()
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _ORIGINALS = ("_g", "_v", "_orig")
 """Endings that torch's hooks for weight_norm, spectral_norm and pruning give to what they compute a weight from."""
 
@@ -123,27 +125,36 @@ def _derived_attribute(module: torch.nn.Module, name: str) -> str:
     return ""
 
 
-def _declared(
-    tensor: torch.Tensor, names: tuple[str, ...], hidden: set[str], shadows: Mapping[str, str]
+def declared(
+    tensor: torch.Tensor, names: tuple[str, ...], hidden: Collection[str] = (), shadows: Mapping[str, str] = _NONE
 ) -> Declared:
+    """What is declared by a parameter or buffer of these names; ``hidden`` are the names of those that ``state_dict`` leaves
+    out, ``shadows`` the plain attributes that stand in the place of some.
+
+    Raises:
+        InputError: it belongs to a lazy module and is not initialised.
+
+    >>> declared(torch.nn.Parameter(torch.empty(5, 7)[:, 2:4]), ("w",)).strides
+    (7, 1)
+    """
     if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
         raise InputError(
             f"the parameter {names[0]} is not initialised (a lazy module)",
             hint="run the model once on real or meta tensors, so that its lazy modules learn their sizes",
         )
-    shape = tuple(tensor.shape)
-    span = tensor.numel()
+    strides: tuple[int, ...] | None = None
     try:
         storage, offset = tensor.untyped_storage()._cdata, int(tensor.storage_offset())
-        if span and not tensor.is_contiguous():
-            span = 1 + sum([(n - 1) * s for n, s in zip(shape, tensor.stride())])
+        if not tensor.is_contiguous():
+            strides = tensor.stride()
     except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage
         storage, offset = id(tensor), 0
     kind: Literal["parameter", "buffer"] = "parameter" if is_parameter(tensor) else "buffer"
     shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
     return Declared(
-        kind, names, shape, tensor.dtype, tensor.requires_grad, storage, offset, span, names[0] not in hidden, shadow
-    )
+        kind, names, tuple(tensor.shape), tensor.dtype, tensor.requires_grad, storage, offset, names[0] not in hidden, shadow,
+        strides,
+    )  # fmt: skip
 
 
 def _home(parameters: list[torch.Tensor], buffers: list[torch.Tensor]) -> tuple[torch.device, torch.dtype]:

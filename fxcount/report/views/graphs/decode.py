@@ -142,7 +142,7 @@ def _state(row: _Row, values: Sequence[Value]) -> State:
 def _declared(row: _Row) -> Declared:
     return Declared(
         row["kind"], tuple(row["names"]), tuple(row["shape"]), _dtype(row["dtype"]), row["requires_grad"], row["storage"],
-        row["offset"], row["span"], row["persistent"], row["shadowed_by"],
+        row["offset"], row["persistent"], row["shadowed_by"], None if row["strides"] is None else tuple(row["strides"]),
     )  # fmt: skip
 
 

@@ -107,7 +107,8 @@ def _optional(size: Size | None) -> int | str | None:
 def _declared(d: Declared, numbering: _Numbering) -> Plain:
     return {
         "kind": d.kind, "names": list(d.names), "shape": list(d.shape), "dtype": _name(d.dtype),
-        "requires_grad": d.requires_grad, "storage": numbering("storage", d.storage), "offset": d.offset, "span": d.span,
+        "requires_grad": d.requires_grad, "storage": numbering("storage", d.storage), "offset": d.offset,
+        "strides": None if d.strides is None else list(d.strides),
         "persistent": d.persistent, "shadowed_by": d.shadowed_by,
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRAPH_SCHEMA_VERSION", "flow", "to_networkx"]
 
-GRAPH_SCHEMA_VERSION = 1
+GRAPH_SCHEMA_VERSION = 2
 
 
 def to_networkx(report: ReportData, depth: int | None = None) -> nx.MultiDiGraph[str]:
