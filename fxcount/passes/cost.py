@@ -114,7 +114,6 @@ def signature_cost(signature: Signature) -> CallCost:
 
 def _traffic(signature: Signature, work: Work) -> CallCost:
     """The work with its bytes: each operand and each result once, unless the rule says otherwise."""
-    signature.work = work
     results = list(_results(signature.result))
     read, write = work.read_bytes, work.write_bytes
     if read is None:

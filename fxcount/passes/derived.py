@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fxcount.errors import UncountedError, UnsupportedError
+from fxcount.errors import UncountedError
 from fxcount.passes.cost import signature_cost
 from fxcount.passes.uses import Use, arguments_of
 from fxcount.trace.tape import Call, Trace, Value
@@ -106,5 +106,3 @@ def _computes(call: Call) -> bool:
         return signature_cost(call.signature).flops != 0
     except UncountedError:
         return True
-    except UnsupportedError:  # read from a file, which has the work and no code
-        return call.signature.work is None or call.signature.work.flops != 0

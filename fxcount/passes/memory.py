@@ -84,7 +84,6 @@ def memory(trace: Trace) -> Memory:
             last_call = event.call
         else:
             live[size] -= 1
-            storages[event.storage].died = event.call
     if grew:
         note(last_call)
     out = {v.storage for v in trace.values_out()}

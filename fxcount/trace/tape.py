@@ -7,24 +7,28 @@ node against 10 us a call), so the fx graph is made from the tape when it is ask
 
 from __future__ import annotations
 
+import dis
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CodeType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Literal, NamedTuple
 
 import torch
 
-from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Op
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
-    "Call", "CustomFunction", "Declared", "Event", "Events", "ModuleCall", "Origin", "Signature", "Source", "State",
-    "StorageInfo", "Trace", "Value",
+    "Call", "CustomFunction", "Declared", "Event", "Events", "Instruction", "ModuleCall", "Origin", "Signature", "Source",
+    "State", "StorageInfo", "Trace", "Value", "Written",
 ]  # fmt: skip
 
 Origin = Literal["op", "input", "parameter", "buffer", "constant"]
+Written = Literal["function", "method", "operator"]
+"""How a call stands in the source: ``torch.add(x, y)``, ``x.add(y)``, ``x + y``."""
 
 
 class Value:
@@ -52,21 +56,70 @@ class Value:
 class Signature:
     """An op applied to operand facts: all calls that look alike share one, so rules run once for each kind of call."""
 
-    __slots__ = ("args", "kwargs", "op", "result", "work")
+    __slots__ = ("args", "kwargs", "op", "result")
 
     def __init__(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         self.op = op
         self.args = args
         self.kwargs = kwargs
         self.result = result
-        self.work: Work | None = None  # filled by the cost pass
 
 
-class Source(NamedTuple):
-    """A place in the user's code; the line number is looked up only when asked for. One is made for every call."""
+class Source:
+    """A place in the user's code: a file, a line in it, and the name of the function there.
 
-    code: CodeType
-    lasti: int
+    >>> place = Source("net.py", 7, "forward")
+    >>> str(place), place == Source("net.py", 7, "forward")
+    ('net.py:7', True)
+    """
+
+    __slots__ = ("_place",)
+
+    def __init__(self, file: str, line: int, function: str) -> None:
+        self._place = (file, line, function)
+
+    @property
+    def file(self) -> str:
+        return self._place[0]
+
+    @property
+    def line(self) -> int:
+        return self._place[1]
+
+    @property
+    def function(self) -> str:
+        return self._place[2]
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    def __repr__(self) -> str:
+        return f"Source({self.file!r}, {self.line}, {self.function!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Source):
+            return NotImplemented
+        return (self.file, self.line, self.function) == (other.file, other.line, other.function)
+
+    def __hash__(self) -> int:
+        return hash((self.file, self.line, self.function))
+
+    def __reduce__(self) -> tuple[type[Source], tuple[str, int, str]]:
+        return Source, (self.file, self.line, self.function)
+
+
+class Instruction(Source):
+    """A place while its code is at hand: the line is looked up when asked for, as one of these is made for every call."""
+
+    __slots__ = ("code", "lasti")
+
+    def __init__(self, code: CodeType, lasti: int) -> None:
+        self.code = code
+        self.lasti = lasti
+
+    @property
+    def file(self) -> str:
+        return self.code.co_filename
 
     @property
     def line(self) -> int:
@@ -76,8 +129,18 @@ class Source(NamedTuple):
                 return number or first
         return first
 
-    def __str__(self) -> str:
-        return f"{self.code.co_filename}:{self.line}"
+    @property
+    def function(self) -> str:
+        return self.code.co_name
+
+    def calls(self, name: str) -> bool:
+        """Whether a method of this name is called here, and not an operator that stands for it."""
+        return name in self.code.co_names and _opname(self.code, self.lasti).startswith("CALL")
+
+
+@functools.lru_cache(maxsize=4096)
+def _opname(code: CodeType, position: int) -> str:
+    return dis.opname[code.co_code[position]]
 
 
 class ModuleCall:
@@ -114,8 +177,8 @@ class Call:
     storages it wrote in place."""
 
     __slots__ = (
-        "args", "func", "grad_enabled", "index", "kwargs", "module", "mutated", "operands", "outputs", "result", "signature",
-        "source",
+        "_written", "args", "func", "grad_enabled", "index", "kwargs", "module", "mutated", "operands", "outputs", "result",
+        "signature", "source",
     )  # fmt: skip
 
     def __init__(
@@ -139,8 +202,28 @@ class Call:
     def op(self) -> Op:
         return self.signature.op
 
+    @property
+    def written(self) -> Written:
+        """As a function, a tensor's method or an operator: the three reach torch alike, and some tools see only one."""
+        try:
+            return self._written
+        except AttributeError:
+            self._written: Written = _written(self.func, self.source)
+            return self._written
+
+    @written.setter
+    def written(self, how: Written) -> None:
+        self._written = how
+
     def __repr__(self) -> str:
         return f"{list(self.outputs)} = {self.op.name}{self.args}"
+
+
+def _written(func: Callable[..., Any], source: Source | None) -> Written:
+    """Operators reach torch as the method of their name; the instruction in the model's code tells them apart."""
+    if not isinstance(func, (MethodDescriptorType, WrapperDescriptorType)):
+        return "function"
+    return "method" if isinstance(source, Instruction) and source.calls(func.__name__) else "operator"
 
 
 def values_in(tree: Any) -> Iterator[Value]:
@@ -174,13 +257,12 @@ class Quotient(float):
 
 @dataclass(slots=True)
 class StorageInfo:
-    """Memory that one or more values share: bytes, what kind of tensor it holds, and when it came and went."""
+    """Memory that one or more values share: bytes, what kind of tensor it holds, and when it came."""
 
     nbytes: Size
     origin: Origin
     name: str = ""
     born: int = -1  # index of the call, -1 for what exists before the first
-    died: int | None = None
 
 
 class Event(NamedTuple):

@@ -408,3 +408,12 @@ def test_the_order_of_edges_does_not_depend_on_the_hash_seed() -> None:
         for seed in ("1", "2")
     ]
     assert texts[0] == texts[1]
+
+
+def test_calls_keep_how_and_where_they_are_written() -> None:
+    report = analysed("bert")
+    loaded = load_report(report.to_graph_json())
+    assert {c.written for c in report.trace.calls} == {"function", "method", "operator"}
+    for ours, theirs in zip(report.trace.calls, loaded.trace.calls, strict=True):
+        assert (ours.written, ours.source) == (theirs.written, theirs.source)
+        assert theirs.source is None or type(theirs.source) is Source

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 from collections import namedtuple
 from typing import Any
 
@@ -12,8 +14,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
+from fxcount.passes import cost, memory, parameters
 from fxcount.symbolic import evaluate
-from fxcount.trace import Call
+from fxcount.trace import Call, trace_model
+from fxcount.trace.tape import Source
 
 
 class Inner(nn.Module):
@@ -372,3 +376,41 @@ def test_weights_of_another_rank_are_refused(weight: str) -> None:
 
     with pytest.raises(fxcount.ShapeError, match="weights"):
         fxcount.analyze(Counts(), "4,5", weight + ("," if "," not in weight else ""))
+
+
+class _Ways(nn.Module):
+    """One op in the three ways it can be written, on three lines."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.mul(x, x)
+        x = x.mul(x)
+        return x * x
+
+
+def test_a_call_knows_how_and_where_it_is_written() -> None:
+    calls = calls_of(_Ways(), "B,5")
+    first = _Ways.forward.__code__.co_firstlineno
+    assert [c.written for c in calls] == ["function", "method", "operator"]
+    assert [c.source.line - first for c in calls] == [1, 2, 3]
+    assert {(c.source.file, c.source.function) for c in calls} == {(__file__, "forward")}
+
+
+def test_a_place_that_is_pickled_is_plain() -> None:
+    for call in calls_of(_Ways(), "B,5"):
+        loaded = pickle.loads(pickle.dumps(call.source))
+        assert type(loaded) is Source
+        assert (loaded, hash(loaded), str(loaded)) == (call.source, hash(call.source), str(call.source))
+        assert loaded != Source(loaded.file, loaded.line + 1, loaded.function)
+
+
+def test_passes_leave_the_trace_as_it_is() -> None:
+    trace = trace_model(nn.LSTM(3, 5), ("S,B,3",))
+
+    def recorded() -> list[Any]:
+        tables: list[list[Any]] = [trace.signatures, trace.calls, trace.modules]
+        slots = [[id(getattr(row, name, None)) for name in type(row).__slots__] for table in tables for row in table]
+        return [slots, [dataclasses.astuple(s) for s in trace.storages], len(trace.notes), len(trace.scope.assumptions)]
+
+    before = recorded()
+    cost(trace), memory(trace), parameters(trace)
+    assert recorded() == before

@@ -12,7 +12,7 @@ from types import CodeType, FrameType, TracebackType
 import torch
 
 from fxcount.errors import FxcountError
-from fxcount.trace.tape import Source
+from fxcount.trace.tape import Instruction, Source
 
 __all__ = ["find_source", "raised_by_us", "raising_source"]
 
@@ -41,11 +41,11 @@ def find_source(frame: FrameType | None) -> Source | None:
         code = frame.f_code
         kind = _kind(code)
         if not kind:
-            return Source(code, frame.f_lasti)
+            return Instruction(code, frame.f_lasti)
         if kind == "outermost":
             return in_torch
         if kind == "module" and in_torch is None:
-            in_torch = Source(code, frame.f_lasti)
+            in_torch = Instruction(code, frame.f_lasti)
         frame = frame.f_back
     return in_torch
 
@@ -55,7 +55,7 @@ def raising_source(traceback: TracebackType | None) -> Source | None:
     found: dict[str, Source] = {}
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        found[_kind(code)] = Source(code, traceback.tb_lasti)
+        found[_kind(code)] = Instruction(code, traceback.tb_lasti)
         traceback = traceback.tb_next
     return found.get("") or found.get("module")
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dis
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import CodeType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any, Literal
+from typing import Any
 
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import TensorFact
 from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Evaluate, Item
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Call, Trace
+from fxcount.trace.tape import Call, Trace, Written
 
-__all__ = ["Counted", "OpRule", "Site", "called_as", "from_ops", "site_of"]
+__all__ = ["Counted", "OpRule", "Site", "from_ops", "site_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Site:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     macs: Size
-    called: Literal["function", "method", "operator"] = "function"
+    called: Written = "function"
 
     @property
     def x(self) -> TensorFact:
@@ -72,34 +69,20 @@ OpRule = Callable[[Site], Counted | None]
 def site_of(call: Call, costs: Costs) -> Site:
     """The call as rules see it."""
     s = call.signature
-    return Site(s.op.name, facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, called_as(call))
+    return Site(s.op.name, facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, call.written)
 
 
 def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterator[Item]:
     """Items of a tool that looks at ops one by one; calls that look alike are worked out once."""
-    known: dict[tuple[int, str], Counted | None] = {}
+    known: dict[tuple[int, Written], Counted | None] = {}
     for call in trace.calls:
         name = call.op.name
         rule = rules.get(name)
         if rule is None:
             continue
-        key = (id(call.signature), called_as(call))
+        key = (id(call.signature), call.written)
         if key not in known:
             known[key] = rule(site_of(call, costs))
         counted = known[key]
         if counted is not None:
             yield Item(name, range(call.index, call.index + 1), counted.count, counted.rule, counted.numeric)
-
-
-def called_as(call: Call) -> Literal["function", "method", "operator"]:
-    """Operators reach torch as the method of their name; the instruction in the model's code tells them apart."""
-    if not isinstance(call.func, (MethodDescriptorType, WrapperDescriptorType)):
-        return "function"
-    if call.source is None or call.func.__name__ not in call.source.code.co_names:
-        return "operator"
-    return "method" if _instruction(call.source.code, call.source.lasti).startswith("CALL") else "operator"
-
-
-@functools.lru_cache(maxsize=4096)
-def _instruction(code: CodeType, position: int) -> str:
-    return dis.opname[code.co_code[position]]

@@ -7,16 +7,13 @@ name are its own again; others (a user's rule, an op without one) come back as w
 from __future__ import annotations
 
 import dataclasses
-import dis
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, NoReturn
 
 import torch
 
-from fxcount.errors import UnsupportedError
+from fxcount.errors import UncountedError, UnsupportedError
 from fxcount.ops import REGISTRY, Op
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Unknown, Zero
@@ -43,7 +40,6 @@ from fxcount.trace.tape import (
 __all__ = ["decode"]
 
 _Row = Mapping[str, Any]
-_Sources = Callable[[int, str], Source]
 
 
 def decode(body: _Row) -> ReportData:
@@ -52,8 +48,8 @@ def decode(body: _Row) -> ReportData:
     values = [_value(row, facts) for row in body["values"]]
     decoder = Decoder(facts, values)
     ops = [_op(row) for row in body["ops"]]
-    signatures = [_signature(row, ops, decoder) for row in body["signatures"]]
-    sources = _sources(body["sources"])
+    signatures = [_signature(row, body["ops"][row["op"]], ops[row["op"]], decoder) for row in body["signatures"]]
+    sources = [Source(file, line, function) for file, line, function in body["sources"]]
     calls = [_call(i, row, signatures, sources, decoder) for i, row in enumerate(body["calls"])]
     trace = Trace(
         model_name=body["model"],
@@ -74,7 +70,7 @@ def decode(body: _Row) -> ReportData:
         functions=tuple(_custom_function(row, values) for row in body["functions"]),
         aliases=tuple(map(tuple, body["aliases"])),
         queries={
-            name: (what, None if place is None else sources(place, "")) for name, (what, place) in body["queries"].items()
+            name: (what, None if place is None else sources[place]) for name, (what, place) in body["queries"].items()
         },
         reassigned=tuple(body["reassigned"]),
     )
@@ -176,16 +172,27 @@ def _without_code(name: str, arguments: Sequence[str] | None = None) -> Callable
     return unavailable
 
 
-def _signature(row: _Row, ops: Sequence[Op], decoder: Decoder) -> Signature:
-    op = ops[row["op"]]
+def _signature(row: _Row, described: _Row, op: Op, decoder: Decoder) -> Signature:
+    if not described["registered"] and callable(op.cost):
+        op = dataclasses.replace(op, cost=_recorded_cost(op.name, row))
     if "temporary_bytes" in row:
         nbytes = size_from(row["temporary_bytes"])
         op = dataclasses.replace(op, temporaries=lambda *_args, **_kwargs: nbytes)
-    found = Signature(op, decoder.tree(row["args"]), decoder.tree(row["kwargs"]), decoder.tree(row["result"]))
-    if row["work"] is not None:
-        macs, flops, transcendentals = map(size_from, row["work"][:3])
-        found.work = Work(macs, flops, transcendentals, *map(_optional, row["work"][3:]))
-    return found
+    return Signature(op, decoder.tree(row["args"]), decoder.tree(row["kwargs"]), decoder.tree(row["result"]))
+
+
+def _recorded_cost(name: str, row: _Row) -> Callable[..., Work]:
+    """A cost rule without code: it knows the one answer that the file holds."""
+
+    work = Work(*map(size_from, row["cost"]))
+    uncounted = row["uncounted"]
+
+    def cost(*args: Any, **kwargs: Any) -> Work:
+        if uncounted:
+            raise UncountedError(f"{name} has no cost rule for these arguments")
+        return work
+
+    return cost
 
 
 def _costs(rows: Sequence[_Row], trace: Trace) -> Costs:
@@ -198,55 +205,24 @@ def _costs(rows: Sequence[_Row], trace: Trace) -> Costs:
     return Costs(by_signature, partial.sum(trace.calls), uncounted)
 
 
-def _sources(rows: Sequence[tuple[str, int, str]]) -> _Sources:
-    """Row of a place, and the name of a method called there (or ""), to the place."""
-
-    @functools.cache
-    def source(row: int, method: str) -> Source:
-        return _source(*rows[row], method)
-
-    return source
-
-
-def _source(file: str, line: int, function: str, method: str = "") -> Source:
-    """A place whose code is no longer there: its file, line and name are, and that it calls a method."""
-    code, position = _code(method)
-    return Source(code.replace(co_filename=file, co_firstlineno=line, co_name=function), position)
-
-
-@functools.lru_cache(1 << 10)
-def _code(method: str) -> tuple[CodeType, int]:
-    """One line that calls the method of this name, or does nothing, and where in it that is."""
-    code = compile(f"x.{method}()" if method else "", "", "exec")
-    calls = [i.offset for i in dis.get_instructions(code) if i.opname.startswith("CALL")]
-    return code, calls[-1] if calls else -1
-
-
-def _function_of(row: _Row) -> Callable[..., Any]:
-    found = getattr(torch.Tensor, row["function"], None) if row["written"] != "function" else None
-    return found if isinstance(found, (MethodDescriptorType, WrapperDescriptorType)) else _without_code(row["function"])
-
-
 def _custom_function(row: _Row, values: Sequence[Value]) -> CustomFunction:
     inputs, outputs = (tuple(values[v] for v in row[side]) for side in ("inputs", "outputs"))
     return CustomFunction(row["name"], row["start"], row["stop"], inputs, outputs)
 
 
 def _call(
-    index: int, row: _Row, signatures: Sequence[Signature], sources: _Sources, decoder: Decoder
+    index: int, row: _Row, signatures: Sequence[Signature], sources: Sequence[Source], decoder: Decoder
 ) -> Call:
     values = decoder.values
-    source = None
-    if row["source"] is not None:
-        source = sources(row["source"], row["function"] if row["written"] == "method" else "")
     found = Call(
-        index, _function_of(row), signatures[row["signature"]], decoder.tree(row["args"]),
+        index, _without_code(row["function"]), signatures[row["signature"]], decoder.tree(row["args"]),
         decoder.tree(row["kwargs"]), tuple(values[v] for v in row["operands"]), row["module"],
-        source, row["grad_enabled"],
+        None if row["source"] is None else sources[row["source"]], row["grad_enabled"],
     )  # fmt: skip
     found.outputs = tuple(values[v] for v in row["outputs"])
     found.result = decoder.tree(row["result"])
     found.mutated = tuple(row["mutated"])
+    found.written = row["written"]
     return found
 
 

@@ -17,10 +17,9 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
-from fxcount.report.views.conventions.sites import called_as
 from fxcount.report.views.graphs.codec import Encoder, Plain, size_text
 from fxcount.symbolic import Scope, Size
-from fxcount.trace.tape import Call, Declared, ModuleCall, Signature, Source, Trace, Value
+from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
 
 __all__ = ["encode", "is_registered", "parameter_names"]
 
@@ -139,19 +138,23 @@ class _Places:
 
     def __init__(self) -> None:
         self.rows: list[list[Plain]] = []
-        self._by_source: dict[tuple[int, int], int] = {}
+        self._by_instruction: dict[tuple[int, int], int] = {}
         self._by_place: dict[tuple[str, int, str], int] = {}
 
     def row(self, source: Source | None) -> int | None:
-        if source is None:
-            return None
+        if not isinstance(source, Instruction):
+            return None if source is None else self._row(source)
         key = (id(source.code), source.lasti)
-        row = self._by_source.get(key)
+        row = self._by_instruction.get(key)
         if row is None:  # looking up the line is the slow part
-            place = (source.code.co_filename, source.line, source.code.co_name)
-            row = self._by_source[key] = self._by_place.setdefault(place, len(self._by_place))
-            if row == len(self.rows):
-                self.rows.append(list(place))
+            row = self._by_instruction[key] = self._row(source)
+        return row
+
+    def _row(self, source: Source) -> int:
+        place = (source.file, source.line, source.function)
+        row = self._by_place.setdefault(place, len(self.rows))
+        if row == len(self.rows):
+            self.rows.append(list(place))
         return row
 
 
@@ -189,14 +192,10 @@ def _op(op: Op) -> Plain:
 
 
 def _signature(s: Signature, op: int, cost: CallCost, uncounted: bool, encoder: Encoder) -> Plain:
-    work = s.work
     rule = None if is_registered(s.op) else s.op.temporaries
     row = {
         "op": op, "args": encoder.tree(s.args), "kwargs": encoder.tree(s.kwargs), "result": encoder.tree(s.result),
         "cost": _sizes((cost.macs, cost.flops, cost.transcendentals, cost.read_bytes, cost.write_bytes)),
-        "work": None if work is None else _sizes(
-            (work.macs, work.flops, work.transcendentals, work.read_bytes, work.write_bytes)
-        ),
         "uncounted": uncounted,
     }  # fmt: skip
     if rule is not None:
@@ -210,7 +209,7 @@ def _sizes(sizes: Iterable[Size | None]) -> list[int | str | None]:
 
 def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> Plain:
     return {
-        "signature": signature, "function": getattr(c.func, "__name__", c.op.name), "written": called_as(c),
+        "signature": signature, "function": getattr(c.func, "__name__", c.op.name), "written": c.written,
         "module": c.module, "source": places.row(c.source), "args": encoder.tree(c.args), "kwargs": encoder.tree(c.kwargs),
         "operands": [encoder.value(v) for v in c.operands], "outputs": [encoder.value(v) for v in c.outputs],
         "result": encoder.tree(c.result), "mutated": list(c.mutated), "grad_enabled": c.grad_enabled,
