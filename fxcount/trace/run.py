@@ -48,6 +48,7 @@ def trace_model(
         scope.declare(name, hint)
     tracer = Tracer(scope, registry, held, progress)
     scope.where = tracer.where
+    ledger = tracer.ledger
     labels = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(specs)[0]]
     stand_ins = [
         tracer.input(
@@ -75,19 +76,19 @@ def trace_model(
         except Exception as error:
             error.add_note(f"while fxcount traced {type(model).__name__}, at {place_raised(error)}")
             raise
-        events = tracer.events()
+        events = ledger.events()
         scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
-        outputs = collect(result, tracer.state)
+        outputs = collect(result, ledger.state)
         tracer.numbers.close()
         reassigned = held.reassigned()
         tracer.forget()
     scope.unbacked.check_given()
     return Trace(
-        model_name=type(model).__name__, scope=scope, inputs=inputs, calls=tracer.calls, modules=tracer.modules,
-        states=tracer.states, storages=tracer.storages, events=events, outputs=outputs,
-        module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=tracer.signatures,
-        declared=held.declared, input_tree=(tree, leaves), notes=tracer.notes,
-        functions=tuple(tracer.functions), aliases=held.aliases, queries=tracer.queries, reassigned=reassigned,
+        model_name=type(model).__name__, scope=scope, inputs=inputs, calls=ledger.calls, modules=tracer.modules.found,
+        states=ledger.states, storages=ledger.storages, events=events, outputs=outputs,
+        module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=ledger.signatures,
+        declared=held.declared, input_tree=(tree, leaves), notes=tracer.notes.texts,
+        functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, reassigned=reassigned,
     )  # fmt: skip
 
 

@@ -51,13 +51,13 @@ class Program:
         order = [n.name for n in interpreter.placeholders]
 
         def run(inputs: Mapping[str, Any]) -> Any:
-            tracer = next((x._tracer for x in inputs.values() if isinstance(x, StandIn)), None)
-            if tracer is not None:
-                self._declare(tracer.scope)
-                interpreter.count = tracer.calls.__len__
+            owner = next((x._owner for x in inputs.values() if isinstance(x, StandIn)), None)
+            if owner is not None:
+                self._declare(owner.scope)
+                interpreter.count = owner.calls.__len__
             values = {**self.bound, **inputs}
-            if tracer is not None:
-                values = {k: tracer.as_int(v) if isinstance(v, Expr) else v for k, v in values.items()}
+            if owner is not None:
+                values = {k: owner.as_int(v) if isinstance(v, Expr) else v for k, v in values.items()}
             ordered = [values[name] for name in order]
             del values
             return self.finish(interpreter(ordered))

@@ -23,7 +23,6 @@ __all__ = [
     "facts_of",
     "known_data",
     "named_result",
-    "output_facts",
     "update",
     "with_data",
 ]
@@ -171,17 +170,6 @@ def _real_recorded(a: Any, known: Iterator[Any]) -> Any:
     if isinstance(a, slice):
         return slice(*(_real_recorded(x, known) for x in (a.start, a.stop, a.step)))
     return a
-
-
-def output_facts(result: Any) -> Iterator[TensorFact]:
-    """Facts of all stand-ins in a module's result, whatever container it comes in."""
-    if type(result) is StandIn:
-        yield result._value.fact
-    else:
-        from fxcount.trace.tracer.outputs import stand_ins_in
-
-        for found in stand_ins_in(result):
-            yield found._value.fact
 
 
 def named_result(entry: Op, result: tuple[Any, ...]) -> Any:

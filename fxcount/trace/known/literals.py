@@ -49,7 +49,7 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
         made._known = None
         made._storage.constant = False
         made.note(table=as_table(data))
-        tracer.tables = True
+        tracer.following.tables = True
     else:
         made._known = known
         made._storage.constant = True

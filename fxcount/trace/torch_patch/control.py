@@ -19,7 +19,7 @@ def branching(tracer: Tracer) -> Callable[..., Any]:
     """What stands in for ``torch.cond``: the predicate decides as an ``if`` on it would, or says that data decide."""
 
     def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()) -> Any:
-        taken = bool(tracer.scalar(tracer.state(pred), "a bool")) if isinstance(pred, torch.Tensor) else bool(pred)
+        taken = bool(tracer.answers.scalar(tracer.state(pred), "a bool")) if isinstance(pred, torch.Tensor) else bool(pred)
         return (true_fn if taken else false_fn)(*operands)
 
     return cond

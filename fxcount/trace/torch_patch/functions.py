@@ -52,19 +52,19 @@ def applying(tracer: Tracer, original: Any) -> Callable[..., Any]:
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
-        if not any(type(t) is StandIn or id(t) in tracer._state_names for t in tensors):
+        if not any(type(t) is StandIn or id(t) in tracer.ledger.names for t in tensors):
             return original.__get__(None, cls)(*args, **kwargs)
         values = [(t if type(t) is StandIn else tracer.state(t))._value for t in tensors]
         inputs = tuple(v for v in values if v.requires_grad) if torch.is_grad_enabled() else ()
         if cls.__name__ == "CheckpointFunction":  # its backward runs the function again, and only if an input asks for it
-            start = len(tracer.calls)
+            start = len(tracer.ledger.calls)
             with torch.set_grad_enabled(bool(inputs)):
                 result = args[0](*args[2:])
             if not inputs and torch.is_grad_enabled():
-                tracer.functions.append(CustomFunction("checkpoint", start, len(tracer.calls), (), ()))
+                tracer.ledger.functions.append(CustomFunction("checkpoint", start, len(tracer.ledger.calls), (), ()))
             return result
         context = _Context(tuple(isinstance(a, torch.Tensor) and bool(inputs) and a.requires_grad for a in args))
-        start = len(tracer.calls)
+        start = len(tracer.ledger.calls)
         with torch.no_grad():
             result = _forward(cls, context, args, kwargs)
             result = _fresh(result, args, context.dirty)
@@ -73,7 +73,7 @@ def applying(tracer: Tracer, original: Any) -> Callable[..., Any]:
             outputs = tuple(s._value for s in _stand_ins(result) if id(s) not in plain and s.is_floating_point())
             for value in outputs:
                 value.requires_grad = True
-            tracer.functions.append(CustomFunction(cls.__name__, start, len(tracer.calls), inputs, outputs))
+            tracer.ledger.functions.append(CustomFunction(cls.__name__, start, len(tracer.ledger.calls), inputs, outputs))
         return result
 
     return apply

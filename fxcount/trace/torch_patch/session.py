@@ -83,13 +83,13 @@ def _broadcasting(tracer: Tracer) -> Callable[..., torch.Size]:
     def broadcast_shapes(*shapes: Any) -> torch.Size:
         listed = [s if isinstance(s, (tuple, list)) else (s,) for s in shapes]
         sizes = [tuple([n.expr if isinstance(n, SymSize) else n for n in s]) for s in listed]
-        return torch.Size([tracer.as_int(n) for n in broadcast(tracer.scope, "broadcast_shapes", *sizes)])
+        return torch.Size([tracer.answers.as_int(n) for n in broadcast(tracer.scope, "broadcast_shapes", *sizes)])
 
     return broadcast_shapes
 
 
 def _calling(tracer: Tracer, original_call: Any) -> Any:
-    enter, leave = tracer.enter, tracer.leave
+    enter, leave = tracer.modules.enter, tracer.modules.leave
 
     def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         record = enter(module, args)

@@ -38,7 +38,7 @@ def vmapping(tracer: Tracer) -> Callable[..., Any]:
     ) -> Callable[..., Any]:
         def mapped(*inputs: Any, **named: Any) -> Any:
             dims = in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(inputs)
-            depth, start = len(running), len(tracer.calls)
+            depth, start = len(running), len(tracer.ledger.calls)
             spread, marked = [], []
             for x, dim in zip(inputs, dims, strict=True):
                 if dim is not None:
@@ -56,7 +56,7 @@ def vmapping(tracer: Tracer) -> Callable[..., Any]:
             running.append(func)
             try:
                 result = func(*spread, **named)
-                strange = {c.op.name for c in tracer.calls[start:]} - _ELEMENTWISE
+                strange = {c.op.name for c in tracer.ledger.calls[start:]} - _ELEMENTWISE
                 if strange or out_dims != 0:
                     raise _unsupported(tracer, ", ".join(sorted(strange)) or f"out_dims={out_dims}")
                 if depth == 0 and isinstance(result, torch.Tensor):

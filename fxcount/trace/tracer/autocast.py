@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from fxcount.ops import Op
+from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["cast_operands"]
@@ -49,7 +50,7 @@ _PROMOTE_CUDA = frozenset(
 
 
 def cast_operands(
-    tracer: Any, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
+    tracer: Recorder, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments as autocast would hand them to the kernel."""
     kind = _device_kind(args)
@@ -94,7 +95,7 @@ def _floating(tree: Any) -> Iterator[torch.Tensor]:
             yield from _floating(a)
 
 
-def _cast(tracer: Any, a: Any, dtype: torch.dtype) -> Any:
+def _cast(tracer: Recorder, a: Any, dtype: torch.dtype) -> Any:
     if isinstance(a, torch.Tensor):
         if not a.dtype.is_floating_point or a.dtype is dtype or a.dtype is torch.float64:
             return a
@@ -104,7 +105,7 @@ def _cast(tracer: Any, a: Any, dtype: torch.dtype) -> Any:
         key = (value.index, dtype)
         if cached and key in tracer.cast_weights:
             return tracer.cast_weights[key]
-        made = tracer.run(torch.Tensor.to, stand_in, dtype)
+        made: StandIn = tracer.run(torch.Tensor.to, stand_in, dtype)
         if cached:
             tracer.cast_weights[key] = made
         return made

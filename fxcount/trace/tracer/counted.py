@@ -7,7 +7,7 @@ number is used: the complement of a mask has the other elements, the classes of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -17,12 +17,10 @@ from fxcount.ops.core.common import facts_in, refused
 from fxcount.ops.memory.dynamic import index_columns
 from fxcount.ops.memory.indexing import MASKS
 from fxcount.symbolic import Size, sum_
-from fxcount.trace.tape import Signature, Value
+from fxcount.trace.tape import Call, Signature, Value
 from fxcount.trace.tracer.arguments import facts_of_arguments
+from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
-
-if TYPE_CHECKING:
-    from fxcount.trace.tracer.tracer import Tracer
 
 __all__ = ["ITEM", "Numbers", "numbers_in"]
 
@@ -45,7 +43,7 @@ def _known_items(operands: list[StandIn]) -> Iterator[tuple[int, Size]]:
                 element = o.table.item()
                 yield o._value.index, element if isinstance(element, int) else element.expr
             elif o._known is not None and o._storage.constant:
-                o._tracer.note_data((o,))
+                o._owner.note_data((o,))
                 yield o._value.index, int(o._known)
 
 
@@ -57,7 +55,7 @@ def numbers_in(arguments: Iterable[Any]) -> bool:
 class Numbers:
     """The numbers of one trace that only data know."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Recorder) -> None:
         self.tracer = tracer
         self._true: dict[int, Size] = {}  # index of a value -> how many of its elements are true
         self._items: dict[int, Size] = {}  # index of a value -> its one element: a symbol, or what is known of it
@@ -86,9 +84,7 @@ class Numbers:
             # what is read is the mask itself, not the indices it stands for
             facts = tuple(self._key(a, False) if i == key else r for i, (a, r) in enumerate(zip(args, replaced)))
             named = replaced_named
-        signature = Signature(entry, facts, named, result)
-        tracer.signatures.append(signature)
-        return signature
+        return tracer.signature(entry, facts, named, result)
 
     def _counter(self, operands: list[StandIn]) -> Callable[..., Size]:
         def count(kind: str, what: str, most: Size | None = None, default: Size | None = None, of: int | None = None) -> Size:
@@ -186,7 +182,7 @@ class Numbers:
     def close(self) -> None:
         """The model has run: if nobody asked for one class of a one-hot tensor (masked experts), the others have all rows."""
         for index, rows in self._classes.items():
-            call = self.tracer.calls[index]
+            call = self.tracer.ledger.calls[index]
             if len(rows) == call.outputs[0].fact.shape[-1] - 1:
                 self.tracer.scope.unbacked.balance(rows, call.operands[0].fact.numel, f"{_ONE_CLASS}; the last is left out")
 
@@ -199,9 +195,9 @@ class Numbers:
             call = self._made_by(value)
         return call if call is not None and selected and call.op.name == "one_hot" else None
 
-    def _made_by(self, value: Value) -> Any:
-        return self.tracer.calls[value.call] if value.origin == "op" and 0 <= value.call < len(self.tracer.calls) else None
+    def _made_by(self, value: Value) -> Call | None:
+        calls = self.tracer.ledger.calls
+        return calls[value.call] if value.origin == "op" and 0 <= value.call < len(calls) else None
 
 
 _RESHAPING = frozenset({"select", "getitem", "permute", "transpose", "t", "to", "bool", "contiguous", "squeeze", "ne", "gt"})
-

@@ -18,11 +18,12 @@ from fxcount.ops.core.common import facts_in
 from fxcount.ops.core.registry import Count, Unknown
 from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
+from fxcount.trace.tracer.recorder import Recorder
 
 __all__ = ["fake_call", "record_unknown"]
 
 
-def record_unknown(tracer: Any, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def record_unknown(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a call of an op fxcount has no rule for."""
     name = getattr(func, "__name__", str(func))
 
@@ -39,7 +40,7 @@ def record_unknown(tracer: Any, func: Callable[..., Any], args: tuple[Any, ...],
         return fake_call(func, a, k, scope.hints, scope, count=count)[0]
 
     entry = Op(name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted)
-    tracer._resolved[func] = entry
+    tracer.resolve(func, entry)
     tracer.slow_ops.append(name)
     return tracer.record(entry, func, args, kwargs)
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["Opaque", "collect", "stand_ins_in"]
+__all__ = ["Opaque", "collect", "output_facts", "stand_ins_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,12 @@ def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> It
     seen.add(id(thing))
     for child in list(children):
         yield from stand_ins_in(child, depth - 1, seen)
+
+
+def output_facts(result: Any) -> Iterator[TensorFact]:
+    """Facts of all stand-ins in a module's result, whatever container it comes in."""
+    if type(result) is StandIn:
+        yield result._value.fact
+    else:
+        for found in stand_ins_in(result):
+            yield found._value.fact

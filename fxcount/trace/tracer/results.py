@@ -16,14 +16,20 @@ from fxcount.trace.tracer.standin import StandIn
 __all__ = ["Results"]
 
 
-class Results(Ledger):
-    """The part of a tracer that makes results."""
+class Results:
+    """Makes the results of calls and enters them in the ledger."""
 
-    def _wrap(
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._owner = ledger.owner
+        self._next_value = ledger.next_value
+
+    def made(
         self, r: Any, call: Call, operands: list[StandIn], outputs: list[Value], requires_grad: bool, known: Any
     ) -> Any:
+        """Stand-ins for the facts in ``r``, which are entered in ``outputs``; ``known`` are their data, or ``None``."""
         if type(r) is TensorFact:
-            storage = self.new_storage(r.nbytes, "op", constant=known is not None)
+            storage = self.ledger.new_storage(r.nbytes, "op", constant=known is not None)
         elif type(r) is Alias:
             storage = operands[r.of]._storage
             r = r.fact
@@ -31,30 +37,27 @@ class Results(Ledger):
             parts = []
             for i, part in enumerate(r):
                 data = known[i] if known is not None else None
-                parts.append(self._wrap(part, call, operands, outputs, requires_grad, data))
+                parts.append(self.made(part, call, operands, outputs, requires_grad, data))
             return parts if isinstance(r, list) else tuple(parts)
         elif isinstance(r, Expr):
-            return self.as_int(r)
+            return self._owner.as_int(r)
         elif isinstance(r, torch.Tensor):  # a rule that read data knows the data of this result
             known, r = r, constants.fact_of(r)
-            storage = self.new_storage(r.nbytes, "op", constant=True)
+            storage = self.ledger.new_storage(r.nbytes, "op", constant=True)
         else:
             return r
         floating = r.dtype.is_floating_point or r.dtype.is_complex
         if requires_grad and type(call.op.differentiable) is tuple:
             floating = floating and call.op.differentiable[len(outputs)]
         value = Value(
-            self._counter, r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
+            self._next_value(), r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
         )  # fmt: skip
-        self._counter += 1
         outputs.append(value)
-        return StandIn.make(self, value, storage, known)
+        return StandIn.make(self._owner, value, storage, known)
 
-    def _write(
-        self, call: Call, target: StandIn, result: Any, operands: list[StandIn], requires_grad: bool, is_out: bool
-    ) -> StandIn:
+    def written(self, call: Call, target: StandIn, operands: list[StandIn], requires_grad: bool, is_out: bool) -> StandIn:
         """An in-place or ``out=`` call: ``target`` stays the object it is and becomes a new value of its storage."""
-        fact = target._value.fact
+        fact, result = target._value.fact, call.signature.result
         if is_out or call.signature.op.name in constants.RESHAPES_IN_PLACE:
             made = result.fact if isinstance(result, Alias) else result
             fact = made if isinstance(made, TensorFact) else fact
@@ -62,16 +65,19 @@ class Results(Ledger):
         if storage.constant:
             storage.constant = constants.update(call, target, operands)
         value = Value(
-            self._counter, fact, storage.index, "op", "", call.index, 0, requires_grad or target._value.requires_grad
+            self._next_value(), fact, storage.index, "op", "", call.index, 0,
+            requires_grad or target._value.requires_grad,
         )  # fmt: skip
-        self._counter += 1
+        if is_out:
+            call.kwargs = {**call.kwargs, "out": target._value}
         target._value = value
         storage.writes += 1
         call.outputs = (value,)
         call.mutated = (storage.index,)
         return target
 
-    def _mark_written(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+    def mark_written(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        """Enter what a call writes besides its results: running statistics."""
         flag = call.op.writes_if
         if flag is not None and not (kwargs or {}).get(flag[1], args[flag[0]] if len(args) > flag[0] else False):
             return
@@ -81,7 +87,7 @@ class Results(Ledger):
             if isinstance(position, int) and position < len(args):
                 a = args[position]
             if isinstance(a, torch.Tensor):
-                storage = (a if isinstance(a, StandIn) else self.state(a))._storage
+                storage = self.ledger.state(a)._storage
                 storage.constant = False
                 storage.writes += 1
                 written.append(storage.index)

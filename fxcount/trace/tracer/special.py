@@ -13,13 +13,15 @@ import torch
 
 from fxcount.errors import UnsupportedError
 from fxcount.symbolic import SymSize
+from fxcount.trace.known.literals import make_literal
+from fxcount.trace.tracer.fallback import record_unknown
+from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
-from fxcount.trace.tracer.tracer import Tracer
 
 __all__ = ["handle"]
 
 
-def handle(tracer: Tracer, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Answer a call of something that is not in the registry's table of callables."""
     special = SPECIAL.get(func)
     if special is not None:
@@ -30,27 +32,22 @@ def handle(tracer: Tracer, func: Callable[..., Any], args: tuple[Any, ...], kwar
         return metadata(*args, **kwargs)
     if not stand_ins and (metadata is not None or not _touches_state(tracer, args, kwargs)):
         if metadata is not None and args:
-            tracer.note_query(args[0], func)
+            tracer.ledger.note_query(args[0], func)
         return func(*args, **kwargs)  # nothing of the model's data flow: runs for real
     if getattr(func, "__name__", "") == "__get__" and not stand_ins:
-        tracer.note_query(args[0], func)
+        tracer.ledger.note_query(args[0], func)
         return func(*args, **kwargs)
     try:
         entry = tracer.registry[func]
     except (KeyError, TypeError):
         entry = None
     if entry is not None:
-        tracer._resolved[func] = entry
+        tracer.resolve(func, entry)
         return tracer.record(entry, func, args, kwargs)
-    if isinstance(func, types.FunctionType) and func not in tracer._running:
-        tracer._running.add(func)  # a Python function of torch: its body is made of ops we know
-        try:
-            with tracer:
-                return func(*args, **kwargs)
-        finally:
-            tracer._running.discard(func)
-    from fxcount.trace.tracer.fallback import record_unknown
-
+    if isinstance(func, types.FunctionType):  # a Python function of torch: its body is made of ops we know
+        done, result = tracer.run_through(func, args, kwargs)
+        if done:
+            return result
     return record_unknown(tracer, func, args, kwargs)
 
 
@@ -65,9 +62,9 @@ def _has_stand_in(items: Any) -> bool:
     return False
 
 
-def _touches_state(tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _touches_state(tracer: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(
-        isinstance(a, torch.Tensor) and (id(a) in tracer._state_names or id(a) in tracer._by_id)
+        isinstance(a, torch.Tensor) and tracer.ledger.is_state(a)
         for a in (*args, *kwargs.values())
     )
 
@@ -142,7 +139,7 @@ for _name, _answer in {
         METADATA[_getter] = lambda x, *_rest, _answer=_answer: _answer(x)
 
 
-def _no_backward(tracer: Tracer, *args: Any, **kwargs: Any) -> NoReturn:
+def _no_backward(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
     raise UnsupportedError(
         "the model calls backward() or autograd.grad() in its forward", where=tracer.where(),
         hint="analyse the forward alone; gradients are derived from it",
@@ -150,48 +147,46 @@ def _no_backward(tracer: Tracer, *args: Any, **kwargs: Any) -> NoReturn:
 
 
 # -- tensor literals ------------------------------------------------------------------------------------------------
-def _tensor(tracer: Tracer, data: Any = None, *args: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
-    from fxcount.trace.known.literals import make_literal
-
+def _tensor(tracer: Recorder, data: Any = None, *args: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
     if args:
         dtype = args[0]
     return make_literal(tracer, data, dtype, device)
 
 
-def _as_tensor(tracer: Tracer, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
+def _as_tensor(tracer: Recorder, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
     if isinstance(data, torch.Tensor):
         options = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
         return tracer.run(torch.Tensor.to, data, **options) if options else data
     return _tensor(tracer, data, dtype=dtype, device=device)
 
 
-def _new_tensor(tracer: Tracer, x: torch.Tensor, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
+def _new_tensor(tracer: Recorder, x: torch.Tensor, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
     return _tensor(tracer, data, dtype=dtype or x.dtype, device=device or x.device)
 
 
-def _from_numpy(tracer: Tracer, array: Any) -> Any:
+def _from_numpy(tracer: Recorder, array: Any) -> Any:
     return _tensor(tracer, torch._C._from_numpy(array) if hasattr(torch._C, "_from_numpy") else array.tolist())
 
 
 # -- properties -----------------------------------------------------------------------------------------------------
-def _reversed(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+def _reversed(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
     return tracer.run(torch.Tensor.permute, x, tuple(range(x.dim()))[::-1])
 
 
-def _matrix_transpose(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+def _matrix_transpose(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
     return tracer.run(torch.Tensor.transpose, x, -2, -1)
 
 
-def _adjoint(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+def _adjoint(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
     transposed = _matrix_transpose(tracer, x)
     return tracer.run(torch.conj, transposed) if x.dtype.is_complex else transposed
 
 
-def _data(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+def _data(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
     return tracer.run(torch.Tensor.detach, x)
 
 
-def _set_data(tracer: Tracer, x: torch.Tensor, value: torch.Tensor) -> None:
+def _set_data(tracer: Recorder, x: torch.Tensor, value: torch.Tensor) -> None:
     if not isinstance(x, StandIn):
         raise UnsupportedError(
             "the model replaces the data of one of its own tensors in forward", where=tracer.where(),
@@ -201,35 +196,35 @@ def _set_data(tracer: Tracer, x: torch.Tensor, value: torch.Tensor) -> None:
     x._value, x._storage, x._known = source._value, source._storage, source._known
 
 
-def _real(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+def _real(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
     return tracer.run(torch.real, x) if x.dtype.is_complex else x
 
 
-def _imag(tracer: Tracer, x: torch.Tensor, *_: Any) -> Any:
+def _imag(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
     return tracer.run(torch.imag, x)
 
 
 # -- functions of dtypes and data -----------------------------------------------------------------------------------
-def _result_type(tracer: Tracer, a: Any, b: Any) -> torch.dtype:
+def _result_type(tracer: Recorder, a: Any, b: Any) -> torch.dtype:
     from fxcount.ops.core.common import promote
 
     return promote(*(_fact_or_number(tracer, v) for v in (a, b)))
 
 
-def _fact_or_number(tracer: Tracer, v: Any) -> Any:
+def _fact_or_number(tracer: Recorder, v: Any) -> Any:
     if isinstance(v, torch.Tensor):
         return (v if isinstance(v, StandIn) else tracer.state(v))._value.fact
     return v
 
 
 def _data_query(name: str) -> Callable[..., Any]:
-    def answer(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
+    def answer(tracer: Recorder, *args: Any, **kwargs: Any) -> Any:
         known = []
         for a in args:
             if isinstance(a, torch.Tensor):
                 stand_in = a if isinstance(a, StandIn) else tracer.state(a)
                 if stand_in._known is None or not stand_in._storage.constant:
-                    tracer.fail_on_data(stand_in, f"{name}()")
+                    tracer.answers.fail_on_data(stand_in, f"{name}()")
                 known.append(stand_in._known)
             else:
                 known.append(a)
@@ -238,12 +233,12 @@ def _data_query(name: str) -> Callable[..., Any]:
     return answer
 
 
-def _passes(tracer: Tracer, x: torch.Tensor) -> torch.Tensor:
+def _passes(tracer: Recorder, x: torch.Tensor) -> torch.Tensor:
     """Validation (``torch._check_tensor_all``, distributions) asks whether data are as they must be: an analysis says yes."""
     return torch.tensor(True)
 
 
-def _ignore(tracer: Tracer, *args: Any, **kwargs: Any) -> Any:
+def _ignore(tracer: Recorder, *args: Any, **kwargs: Any) -> Any:
     return args[0] if args else None
 
 

@@ -7,19 +7,17 @@ references let it, which is what makes memory predictions exact: nothing but the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn, Protocol
 
 import torch
 
 from fxcount.errors import DataDependentError, UnsupportedError
 from fxcount.ops.core.fact import TensorFact
-from fxcount.trace.tape import Value
+from fxcount.symbolic import Scope, Size
+from fxcount.trace.tape import Call, Value
 
-if TYPE_CHECKING:
-    from fxcount.trace.tracer.ledger import Ledger
-
-__all__ = ["StandIn", "Storage"]
+__all__ = ["Owner", "StandIn", "Storage", "data_error"]
 
 
 _MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
@@ -42,13 +40,40 @@ class Storage:
         self.log.append(~self.index)
 
 
+class Owner(Protocol):
+    """The trace a stand-in belongs to, as far as a stand-in asks."""
+
+    scope: Scope
+    calls: list[Call]  # recorded so far
+    before_iteration: Callable[[StandIn], None]
+    note_data: Callable[[Iterable[StandIn]], None]
+
+    def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
+        """The sizes as the model sees them, and at the hint."""
+
+    def as_int(self, size: Size) -> Any:
+        """A size as the model sees it."""
+
+    def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
+        """Whether the layout is that of the memory format."""
+
+    def set_requires_grad(self, x: StandIn, flag: bool) -> None:
+        """The stand-in asks for a gradient from now on, or no longer."""
+
+    def scalar(self, x: StandIn, what: str) -> Any:
+        """The one element of a tensor, which the model wants as ``what``."""
+
+    def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
+        """Raise: nobody knows the data."""
+
+
 class StandIn(torch.Tensor):
     """A tensor without data. ``_value`` is its place in the trace, ``_storage`` the memory it stands for,
     ``_known`` its real data where they do not depend on inputs or parameters (index tables, constants)."""
 
     _value: Value
     _storage: Storage
-    _tracer: Ledger
+    _owner: Owner
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
     _fill: Any  # the number all elements are, for torch.ones(B, S) and what is computed from it
@@ -58,14 +83,14 @@ class StandIn(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def make(tracer: Ledger, value: Value, storage: Storage, known: Any = None) -> StandIn:
+    def make(owner: Owner, value: Value, storage: Storage, known: Any = None) -> StandIn:
         fact = value.fact
         made: StandIn = torch.Tensor._make_wrapper_subclass(
-            StandIn, tracer.layout(fact)[1], dtype=fact.dtype, device=fact.device
+            StandIn, owner.layout(fact)[1], dtype=fact.dtype, device=fact.device
         )
         made._value = value
         made._storage = storage
-        made._tracer = tracer
+        made._owner = owner
         made._known = known
         return made
 
@@ -85,10 +110,10 @@ class StandIn(torch.Tensor):
 
     @property
     def shape(self) -> torch.Size:  # type: ignore[override]
-        return self._tracer.layout(self._value.fact)[0]
+        return self._owner.layout(self._value.fact)[0]
 
     def size(self, dim: int | None = None) -> Any:
-        sizes = self._tracer.layout(self._value.fact)[0]
+        sizes = self._owner.layout(self._value.fact)[0]
         return sizes if dim is None else sizes[dim]
 
     @property
@@ -101,7 +126,7 @@ class StandIn(torch.Tensor):
     ndimension = dim
 
     def numel(self) -> Any:
-        return self._tracer.as_int(self._value.fact.numel)
+        return self._owner.as_int(self._value.fact.numel)
 
     nelement = numel
 
@@ -123,7 +148,7 @@ class StandIn(torch.Tensor):
 
     def requires_grad_(self, requires_grad: bool = True) -> StandIn:
         self._asked = requires_grad and self.is_leaf
-        self._tracer.set_requires_grad(self, requires_grad)
+        self._owner.set_requires_grad(self, requires_grad)
         return self
 
     @property
@@ -139,14 +164,14 @@ class StandIn(torch.Tensor):
         return self._asked or not (self._value.requires_grad and self._value.origin == "op")
 
     def stride(self, dim: int | None = None) -> Any:
-        strides = tuple(self._tracer.as_int(s) for s in self._value.fact.stride())
+        strides = tuple(self._owner.as_int(s) for s in self._value.fact.stride())
         return strides if dim is None else strides[dim]
 
     def storage_offset(self) -> Any:
         return 0
 
     def is_contiguous(self, memory_format: torch.memory_format = torch.contiguous_format) -> bool:
-        return self._tracer.is_contiguous(self._value.fact, memory_format)
+        return self._owner.is_contiguous(self._value.fact, memory_format)
 
     def is_floating_point(self) -> bool:
         return self._value.fact.dtype.is_floating_point
@@ -166,7 +191,7 @@ class StandIn(torch.Tensor):
 
     @property
     def nbytes(self) -> Any:  # type: ignore[override]
-        return self._tracer.as_int(self._value.fact.nbytes)
+        return self._owner.as_int(self._value.fact.nbytes)
 
     @property
     def layout(self) -> torch.layout:  # type: ignore[override]
@@ -214,9 +239,9 @@ class StandIn(torch.Tensor):
 
     def _data(self, what: str) -> Any:
         if self._known is not None and self._storage.constant:
-            self._tracer.note_data((self,))
+            self._owner.note_data((self,))
             return self._known
-        self._tracer.fail_on_data(self, what)
+        self._owner.fail_on_data(self, what)
 
     def __len__(self) -> int:
         if not self._value.fact.shape:
@@ -226,11 +251,11 @@ class StandIn(torch.Tensor):
     def __iter__(self) -> Iterator[Any]:
         if not self._value.fact.shape:
             raise TypeError("iteration over a 0-d tensor")
-        self._tracer.before_iteration(self)
+        self._owner.before_iteration(self)
         return iter(self.unbind(0))
 
     def item(self) -> Any:
-        return self._tracer.scalar(self, "item()")
+        return self._owner.scalar(self, "item()")
 
     def tolist(self) -> Any:
         table = self.table
@@ -243,19 +268,19 @@ class StandIn(torch.Tensor):
         return self._data("tolist()").tolist()
 
     def __bool__(self) -> bool:
-        return bool(self._tracer.scalar(self, "a bool"))
+        return bool(self._owner.scalar(self, "a bool"))
 
     def __int__(self) -> int:
-        return int(self._tracer.scalar(self, "int()"))
+        return int(self._owner.scalar(self, "int()"))
 
     def __float__(self) -> float:
-        return float(self._tracer.scalar(self, "float()"))
+        return float(self._owner.scalar(self, "float()"))
 
     def __index__(self) -> int:
-        return int(self._tracer.scalar(self, "an index"))
+        return int(self._owner.scalar(self, "an index"))
 
     def __complex__(self) -> complex:
-        return complex(self._tracer.scalar(self, "complex()"))
+        return complex(self._owner.scalar(self, "complex()"))
 
     def __contains__(self, element: Any) -> bool:
         return bool(self._data("`in`").__contains__(element))

@@ -1,0 +1,93 @@
+"""What stand-ins ask of the trace they belong to: their sizes as the model sees them, and their data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import torch
+
+from fxcount.ops import TensorFact
+from fxcount.symbolic import BRANCH, Scope, Size, SymSize
+from fxcount.trace.tape import Call, Value
+from fxcount.trace.tracer.notes import Notes
+from fxcount.trace.tracer.standin import StandIn, data_error
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """The :class:`~fxcount.trace.tracer.standin.Owner` of the stand-ins of one trace.
+
+    ``read_number`` gives the symbol of a number that only data know, ``before_iteration`` is told of a loop over the first
+    dimension, which pins it.
+    """
+
+    def __init__(self, scope: Scope, notes: Notes, calls: list[Call]) -> None:
+        self.scope = scope
+        self.calls = calls
+        self.notes = notes
+        self.read_number: Callable[[StandIn], Any] = self._no_number
+        self.before_iteration: Callable[[StandIn], None] = _nothing
+        self.note_data: Callable[[Iterable[StandIn]], None] = notes.data_read
+        self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
+
+    # -- sizes --------------------------------------------------------------------------------------------------------
+    def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
+        """The ``torch.Size`` a model sees (symbolic sizes included) and the sizes at the hint."""
+        found = self._layouts.get(fact)
+        if found is None:
+            scope = self.scope
+            size = torch.Size([self.as_int(s) for s in fact.shape])
+            found = self._layouts[fact] = (size, tuple([s if type(s) is int else scope.hint(s) for s in fact.shape]))
+        return found
+
+    def as_int(self, size: Size) -> Any:
+        """What the model holds for a size: an int, or a symbolic integer."""
+        return size if isinstance(size, int) else SymSize(size, self.scope.hint(size), self.scope)
+
+    def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
+        if memory_format in (torch.contiguous_format, torch.preserve_format):
+            return fact.strides is None
+        from fxcount.ops.core.striding import channels_last_strides
+
+        return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
+
+    def set_requires_grad(self, x: StandIn, flag: bool) -> None:
+        value = x._value
+        x._value = Value(
+            value.index, value.fact, value.storage, value.origin, value.name, value.call, value.position, flag
+        )  # fmt: skip
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+    def scalar(self, x: StandIn, what: str) -> Any:
+        """The one element of a tensor, as far as it is known."""
+        if x.table is not None:
+            return x.table.item()
+        if x._known is not None and x._storage.constant:
+            self.note_data((x,))
+            return x._known.item()
+        if x.fill is not None and x._value.fact.numel == 1:
+            return x.fill.item()
+        if what == "a bool" and BRANCH in self.scope.unbacked.given:
+            taken = bool(self.scope.unbacked.given[BRANCH])
+            self.notes.add(f"a decision on data at {self.notes.where()} was taken as {taken}")
+            return taken
+        dtype = x._value.fact.dtype
+        if what != "a bool" and dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
+            return self.read_number(x)
+        self.fail_on_data(x, what)
+
+    def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
+        raise data_error(what, self.notes.where(), x._value.origin == "input")
+
+    def _no_number(self, x: StandIn) -> NoReturn:
+        self.fail_on_data(x, "a number")
+
+    def forget(self) -> None:
+        """Let go of what only the run needed."""
+        self._layouts.clear()
+
+
+def _nothing(x: StandIn) -> None:
+    """Nobody wants to know."""

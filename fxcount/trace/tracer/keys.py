@@ -1,0 +1,97 @@
+"""The arguments of a call as the tape records them, and the key by which calls that look alike are recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from fxcount.ops import Op
+from fxcount.symbolic import Expr, SymRatio, SymSize
+from fxcount.trace.tape import Quotient
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["Keys"]
+
+_PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
+_NUMBERS = frozenset({bool, float, complex})
+_PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
+
+_TAKES_VALUES = frozenset(
+    "add sub rsub mul div pow linspace full full_like new_full fill_ add_ sub_ mul_ div_ clamp clamp_ clamp_min clamp_max "
+    "where masked_fill masked_fill_ lerp addcmul eq ne lt le gt ge maximum minimum scaled_dot_product_attention".split()
+)
+"""Ops whose floating arguments are numbers to compute with: no size comes of them, so quotients of sizes stay symbolic."""
+
+
+class Keys:
+    """Converts arguments; ``state`` gives the stand-in of a real tensor."""
+
+    def __init__(self, state: Callable[[torch.Tensor], StandIn]) -> None:
+        self._state = state
+
+    def convert(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
+        """The argument as it is recorded. What tells it from others is added to ``key``, its tensors to ``operands``."""
+        kind = type(a)
+        if kind is StandIn:
+            value = a._value
+            key.append(value.fact)
+            operands.append(a)
+            return value
+        if kind is int or kind in _PLAIN:
+            if kind is type and a in _PYTHON_DTYPES:
+                a = _PYTHON_DTYPES[a]
+            key.append(a)
+            return a
+        if kind in _NUMBERS:
+            key.append((kind, a))
+            return a
+        if kind is SymSize:
+            expr = a.expr
+            key.append(expr)
+            return expr
+        if kind is tuple or kind is torch.Size or kind is list:
+            inner: list[Any] = [list if kind is list else tuple]
+            convert = self.convert
+            converted = [convert(x, inner, operands) for x in a]
+            key.append(tuple(inner))
+            return converted if kind is list else tuple(converted)
+        if kind is torch.nn.Parameter or isinstance(a, torch.Tensor):
+            state = self._state(a)
+            key.append(state._value.fact)
+            operands.append(state)
+            return state._value
+        if kind is slice:
+            inner = [slice]
+            parts = [self.convert(x, inner, operands) for x in (a.start, a.stop, a.step)]
+            key.append(tuple(inner))
+            return slice(*parts)
+        return self._rare(a, key, operands)
+
+    def _rare(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
+        if isinstance(a, Expr):
+            key.append(a)
+            return a
+        if isinstance(a, SymRatio):
+            if a.exact and type(key[0]) is Op and key[0].name in _TAKES_VALUES:
+                key.append((SymRatio, a.num, a.den))
+                return Quotient.of(a.num, a.den, a.value)
+            return self.convert(float(a), key, operands)
+        if isinstance(a, (tuple, list)):
+            return self.convert(tuple(a) if isinstance(a, tuple) else list(a), key, operands)
+        if isinstance(a, dict):
+            inner: list[Any] = [dict, *a]
+            converted = {k: self.convert(v, inner, operands) for k, v in a.items()}
+            key.append(tuple(inner))
+            return converted
+        if hasattr(a, "item") and hasattr(a, "dtype") and not hasattr(a, "__array_interface__"):
+            return self.convert(a.item(), key, operands)
+        if type(a).__module__ == "numpy":
+            plain = a.item() if a.ndim == 0 else torch.as_tensor(a)
+            return self.convert(plain, key, operands)
+        if isinstance(a, (bool, int, float)):  # enums and subclasses of numbers
+            plain_kind = bool if isinstance(a, bool) else int if isinstance(a, int) else float
+            return self.convert(plain_kind(a), key, operands)
+        key.append(a if a.__hash__ is not None else id(a))
+        return a

@@ -1,0 +1,66 @@
+"""Which module runs: every call of one, nested as they call each other, and the place in the user's code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from fxcount.trace.tape import Call, ModuleCall
+from fxcount.trace.tracer.outputs import output_facts
+from fxcount.trace.tracer.sources import find_source
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["Modules"]
+
+
+class Modules:
+    """The module calls of one trace. ``now`` is the index of the one that runs, -1 outside of all."""
+
+    def __init__(self, paths: Iterable[tuple[str, torch.nn.Module]], calls: list[Call]) -> None:
+        self.found: list[ModuleCall] = []
+        self.now = -1
+        self._calls = calls
+        self._paths = {id(m): path for path, m in reversed(list(paths))}
+        self._numbers: dict[int, int] = {}  # id of a module -> how often it was called
+        self._stack: list[int] = []
+        self._kept: list[torch.nn.Module] = []  # made by the forward itself; their ids are keys above
+
+    def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> ModuleCall:
+        key = id(module)
+        number = self._numbers.get(key, 0) + 1
+        self._numbers[key] = number
+        path = self._paths.get(key)
+        if path is None:
+            path = f"{self.found[self.now].path if self.now >= 0 else ''}<{type(module).__name__}>"
+            self._paths[key] = path
+            self._kept.append(module)
+        index = len(self.found)
+        made = ModuleCall(
+            index, key, path, type(module).__name__, number, self.now, len(self._stack), len(self._calls), type(module)
+        )
+        made.inputs = tuple(s._value.fact for s in args if type(s) is StandIn)
+        if args and not made.inputs:  # a list of tensors, as DenseNet's layers get it
+            made.inputs = tuple(output_facts(args))
+        self.found.append(made)
+        self._stack.append(self.now)
+        self.now = index
+        return made
+
+    def leave(self, made: ModuleCall, result: Any) -> None:
+        made.stop = len(self._calls)
+        if type(result) is StandIn:
+            made.outputs = (result._value.fact,)
+        elif result is not None:
+            made.outputs = tuple(output_facts(result))
+        self.now = self._stack.pop()
+
+    def where(self) -> str:
+        """``file:line (module path)`` of the user's code that runs now."""
+        source = find_source(sys._getframe(1))
+        module = self.found[self.now] if self.now >= 0 else None
+        path = (module.path or module.class_name) if module is not None else ""
+        place = str(source) if source is not None else "unknown place"
+        return f"{place} ({path})" if path else place
