@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fxcount.adapters.load import load_model
     from fxcount.api import analyze, compare_modes, find_unused_parameters, rule
     from fxcount.compat.torchinfo import summary
     from fxcount.errors import (
@@ -43,6 +44,7 @@ _HOMES = {
     "summary": "fxcount.compat.torchinfo",
     "Report": "fxcount.report",
     "load": "fxcount.report.load",
+    "load_model": "fxcount.adapters.load",
     "load_report": "fxcount.report.load",
     "AssumptionError": "fxcount.errors",
     "DataDependentError": "fxcount.errors",
@@ -70,6 +72,7 @@ __all__ = [
     "compare_modes",
     "find_unused_parameters",
     "load",
+    "load_model",
     "load_report",
     "measure",
     "rule",

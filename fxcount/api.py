@@ -28,6 +28,7 @@ def analyze(
     rules: Iterable[Op] = (),
     progress: bool | Callable[[int], None] | None = None,
     frontend: Frontend = "auto",
+    trust: bool = False,
     **named_inputs: Any,
 ) -> Report:
     """Analyse one call of ``model`` on inputs given by shape; symbols in a shape stay symbols in the result.
@@ -41,7 +42,8 @@ def analyze(
     listed in ``report.assumptions``), also for sizes that data decide (``report.unbacked``). ``strict`` makes an
     op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`. ``frontend`` chooses between
     following the model's Python code (``"trace"``) and ``torch.export`` (``"export"``); ``"auto"`` does the second where
-    the first cannot.
+    the first cannot. A ``.pt2`` file is read as data; one that cannot be read so is refused unless ``trust`` is given,
+    which may run code of the file's.
 
     The model is left as it was found: mode, attributes, buffers, gradients, random state. No weights are allocated.
 
@@ -59,7 +61,7 @@ def analyze(
     registry = Registry(own, base=REGISTRY) if own else REGISTRY
     reporter = _progress(progress)
     trace = trace_any(
-        model, inputs, named_inputs, hints=hints, registry=registry, progress=reporter, frontend=frontend
+        model, inputs, named_inputs, hints=hints, registry=registry, progress=reporter, frontend=frontend, trust=trust
     )
     if reporter is not None and hasattr(reporter, "close"):
         reporter.close()

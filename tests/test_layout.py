@@ -29,7 +29,7 @@ ORDER["measurement"] = ORDER["report"]
 ORDER["compat"] = ORDER["api"] | {"api", "measurement"}
 ORDER["demo"] = set()
 ORDER["cli"] = ORDER["adapters"] | {"adapters"}
-ORDER["__init__"] = ORDER["compat"] | {"compat"}
+ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters"}
 ORDER["__main__"] = {"cli"}
 
 

@@ -45,6 +45,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
     parser.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes")
     parser.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
     parser.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
+    parser.add_argument("--trust", action="store_true", help="let a .pt2 file that cannot be read as data run its code")
     parser.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
     return parser
 
@@ -195,7 +196,7 @@ def _loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str
     """The model, and the inputs that were described or else its own."""
     from fxcount.adapters.load import load
 
-    model, *own = load(options.model)
+    model, *own = load(options.model, trust=options.trust)
     args, kwargs = _inputs(options.inputs)
     return (model, args, kwargs) if args or kwargs else (model, *own)
 

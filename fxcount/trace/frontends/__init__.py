@@ -29,12 +29,14 @@ Frontend = Literal["auto", "trace", "export"]
 def trace_any(
     model: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
     hints: Mapping[str, int] | None = None, registry: Registry = REGISTRY, progress: Callable[[int], None] | None = None,
-    frontend: Frontend = "auto",
+    frontend: Frontend = "auto", trust: bool = False,
 ) -> Trace:  # fmt: skip
     """Trace a module, an exported program or the path of one, a graph module or a script module.
 
     ``frontend`` is about modules: ``"trace"`` follows their Python code, ``"export"`` has ``torch.export`` do it, and
     ``"auto"`` does the second where the first fails for a reason that is not the model's own.
+
+    ``trust`` lets a file run code of its own, if it cannot be read as data.
 
     Raises :class:`~fxcount.errors.InputError` for what is none of these, and what tracing raises.
     """
@@ -42,9 +44,9 @@ def trace_any(
         raise InputError(f"unknown front end {frontend!r}", hint='use "auto", "trace" or "export"')
     options: dict[str, Any] = {"hints": hints, "registry": registry, "progress": progress}
     if isinstance(model, os.PathLike) or (isinstance(model, str) and (model.endswith(".pt2") or os.path.exists(model))):
-        from fxcount.trace.frontends.exported import load_pt2
+        from fxcount.trace.frontends.archive.reader import load_pt2
 
-        model = load_pt2(model)
+        model = load_pt2(model, trust=trust)
     if _is_exported(model):
         from fxcount.trace.frontends.exported import trace_exported
 

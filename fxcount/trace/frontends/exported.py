@@ -6,7 +6,6 @@ nodes: parameters under their original names (tied ones under all of theirs), mo
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fxcount.errors import InputError, UnsupportedError, first_line
+from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.blocks import module_stack
 from fxcount.trace.frontends.inputs import renamed_inputs
@@ -24,26 +23,7 @@ from fxcount.trace.frontends.sizes import TorchSizes
 from fxcount.trace.inputs.specs import InputSpec, parse_inputs
 from fxcount.trace.tape import Trace
 
-__all__ = ["flat_inputs", "load_pt2", "program_of", "trace_exported"]
-
-
-def load_pt2(path: str | os.PathLike[str]) -> Any:
-    """The exported program in a ``.pt2`` file.
-
-    Raises :class:`~fxcount.errors.InputError` if there is none.
-    """
-    import torch.export
-
-    if not os.path.exists(path):
-        raise InputError(f"no file {os.fspath(path)!r}", hint="give the path of a file that torch.export.save wrote")
-    try:
-        return torch.export.load(path)
-    except Exception as error:
-        raise InputError(
-            f"{os.fspath(path)!r} cannot be loaded as an exported program: {first_line(error)}",
-            hint="write it with torch.export.save of this version of torch; import first what registers its custom ops and "
-            "output classes",
-        ) from error
+__all__ = ["flat_inputs", "program_of", "trace_exported"]
 
 
 def trace_exported(
