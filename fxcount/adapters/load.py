@@ -22,8 +22,8 @@ def load_model(name: str, /, *, trust: bool = False, **arguments: Any) -> Any:
     """The model called ``name``, on the meta device: nothing is downloaded, and no weights are allocated.
 
     ``name`` is ``torchvision:NAME``, ``timm:NAME``, ``hf:TYPE`` or ``hf:CONFIG.json``, ``package.module:callable``, ``demo``,
-    or the path of a ``.pt2`` file. ``arguments`` are handed to what builds the model. A ``.pt2`` file is read as data; what cannot be
-    read so needs ``trust``, which may run code of the file's. ``package.module`` is imported, so it runs.
+    or the path of a ``.pt2`` file. ``arguments`` are handed to what builds the model. A ``.pt2`` file is read as data; what
+    cannot be read so needs ``trust``, which may run code of the file's. ``package.module`` is imported, so it runs.
 
     Raises :class:`~fxcount.errors.InputError` if there is no such model, or for a file that needs ``trust``.
 

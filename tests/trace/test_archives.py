@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import pickle
@@ -177,12 +178,11 @@ def test_nothing_of_a_hostile_file_runs(
     path = _changed(file, tmp_path / "hostile.pt2", HOSTILE[case])
     monkeypatch.syspath_prepend(str(tmp_path))
     for read in (lambda: fxcount.analyze(path), lambda: fxcount.load_model(path)):
-        try:
+        if case.startswith("sample inputs"):  # which nothing needs
             read()
-        except InputError as error:
-            assert "trust=True" in str(error), error
         else:
-            assert case.startswith("sample inputs")  # which nothing needs
+            with pytest.raises(InputError, match="trust=True"):
+                read()
     main([path])
     capsys.readouterr()
     assert not (tmp_path / "ran").exists()
@@ -196,19 +196,18 @@ def test_the_hostile_files_are_hostile(case: str, file: Path, tmp_path: Path, mo
     monkeypatch.delitem(sys.modules, "hostile_module", raising=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
+        with contextlib.suppress(InputError):  # with what the code returned, torch could not go on
             fxcount.load_model(path, trust=True)
-        except InputError:
-            pass  # with what the code returned, torch could not go on
     assert (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
     "target",
     [
-        "torch.hub.load", "torch.load", "torch.ops.load_library", "torch.ops.aten.save.default", "torch.ops.aten.from_file.default",
-        "torch.ops.prim.Print.default", "torch.ops.aten.mm", "torch.ops.higher_order.flat_apply", "_operator.methodcaller",
-        "_operator.call", "math.factorial", "builtins.eval", "torch.nn.functional.relu", "torch.ops.nobody.knows.it", "torch.Tensor.__init__",
+        "torch.hub.load", "torch.load", "torch.ops.load_library", "torch.ops.aten.save.default", "torch.Tensor.__init__",
+        "torch.ops.aten.from_file.default", "torch.ops.prim.Print.default", "torch.ops.aten.mm", "torch.nn.functional.relu",
+        "torch.ops.higher_order.flat_apply", "_operator.methodcaller", "_operator.call", "math.factorial", "builtins.eval",
+        "torch.ops.nobody.knows.it",
     ],
 )  # fmt: skip
 def test_only_operators_on_tensors_are_called(target: str, file: Path, tmp_path: Path) -> None:
@@ -361,7 +360,7 @@ def test_an_honest_file_is_read_as_torch_reads_it(file: Path, tmp_path: Path) ->
     "text",
     [
         "Symbol('s77', positive=True, integer=True)", "s0", "2*s65", "Mul(Integer(2), Symbol('u0', integer=True))",
-        "Add(Pow(Symbol('s0', integer=True), Integer(2)), Integer(-1))", "Max(1, s0)", "Mod(s0 + 1, 8)", "-s1", "s0/2", "s3 % 7",
+        "Add(Pow(Symbol('s0', integer=True), Integer(2)), Integer(-1))", "Max(1, s0)", "Mod(s0 + 1, 8)", "-s1", "s0/2",
         "FloorDiv(Symbol('s1', integer=True), Integer(3))", "StrictLessThan(Symbol('s0'), Integer(3))", "Eq(s0, 2)", "true",
         "ToFloat(Symbol('s0'))", "Float('0.5', precision=53)", "Piecewise(ExprCondPair(s0, s1 < 3), ExprCondPair(1, true))",
         "OpaqueUnaryFn_sqrt(Symbol('zuf0'))", "Pow(s0, Integer(-1))",
