@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fxcount.errors import InputError
 from fxcount.ops import REGISTRY, Op, Registry, Work, Zero
+from fxcount.ops.core.registry import Traits
 from fxcount.passes import cost, parameters
 from fxcount.passes.gradients import chosen_outputs, reach
 from fxcount.passes.modes import ModeRow, compared, in_mode
 from fxcount.report import Report
 from fxcount.trace.frontends import Frontend, trace_any
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule"]
 
@@ -145,7 +150,7 @@ def rule(
     shape: Callable[..., Any],
     cost: Callable[..., Work] | None = None,
     zero: str = "",
-    differentiable: bool = True,
+    **traits: Unpack[Traits],
 ) -> Op:
     """A rule for an op of your own, to be given to ``analyze(..., rules=[...])``.
 
@@ -153,6 +158,15 @@ def rule(
     called as the op is, with the scope in front and :class:`~fxcount.ops.TensorFact` for tensors, and returns the
     fact(s) of the result. ``cost`` gets the result in front and returns :class:`~fxcount.ops.Work`; for an op
     without floating-point work give the reason in ``zero`` instead.
+
+    ``traits`` say what else passes ask of an op, and are the fields of :class:`~fxcount.ops.Op` of that name:
+    ``differentiable=False`` (no gradient passes), ``random=True`` (its values are drawn), ``shape_only=(1,)`` (of the second
+    tensor only the shape matters), ``one_to_one``, ``takes_values``, ``writes``, ``inplace``, ``kind``, ``activations``,
+    ``temporaries``, ``counted``, ... An op has no trait by its name: one called ``linear`` is not torch's. A rule for a
+    callable of torch has those of torch's op, unless it says otherwise.
+
+    Raises:
+        InputError: no callable is given, neither cost nor reason, or both.
 
     >>> from fxcount.ops import Work
     >>> relu = rule(torch.relu, shape=lambda scope, x: x, cost=lambda y, x: Work(flops=3 * x.numel))
@@ -168,4 +182,11 @@ def rule(
         raise InputError("rule() needs either a cost or, for an op without work, the reason in zero=")
     name = getattr(callables[0], "__name__", str(callables[0]))
     counted = cost if cost is not None else Zero(zero, moves=True)
-    return Op(name, shape, counted, (), tuple(callables), None, differentiable)
+    overridden = REGISTRY.get(callables[0])
+    if overridden is None:
+        return Op(name, shape, counted, (), tuple(callables), **traits)
+    traits.setdefault("sizes_at", None)  # the user's rule is called as the op is
+    return replace(
+        overridden, name=name, shape=shape, cost=counted, names=(), extra=tuple(callables),
+        overrides=overridden.overrides or overridden, **traits,
+    )  # fmt: skip

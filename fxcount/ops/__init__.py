@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import copyreg
+from dataclasses import fields
+from typing import Any
+
 from fxcount.ops.backward import functions as backward_functions
 from fxcount.ops.backward import layers as backward_layers
 from fxcount.ops.backward import spatial as backward_spatial
@@ -47,3 +51,21 @@ FAMILIES = (
 )  # fmt: skip
 
 REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)
+
+
+def _registered(name: str) -> Op:
+    """The op of that name among torch's."""
+    return next((found for found in REGISTRY.ops if found.name == name), None) or REGISTRY.named(name.replace(".", "_"))
+
+
+def _reduced(entry: Op) -> tuple[Any, ...]:
+    """Copies and pickles of one of torch's ops are that op: what is known of it is looked up by the object."""
+    try:
+        if _registered(entry.name) is entry:
+            return _registered, (entry.name,)
+    except KeyError:
+        pass
+    return Op, tuple(getattr(entry, f.name) for f in fields(entry))
+
+
+copyreg.pickle(Op, _reduced)

@@ -16,11 +16,6 @@ from fxcount.trace.tape import Call, Trace, Value
 
 __all__ = ["Derived", "derived_weights"]
 
-_LAYERS = frozenset("linear conv1d conv2d conv3d embedding layer_norm scaled_dot_product_attention lstm gru".split())
-"""Ops of which the results are activations, though they be constant: learned queries, tables of positions."""
-
-_CONTRACTIONS = frozenset("matmul mm bmm mv addmm baddbmm einsum tensordot".split())
-
 
 @dataclass(frozen=True, slots=True)
 class Derived:
@@ -53,7 +48,7 @@ def derived_weights(trace: Trace) -> list[Derived]:
     for call, operand, pure in _met(trace):
         argument = arguments_of(call)[operand]
         as_weight = argument in ("weight", "bias")
-        if not as_weight and not (call.op.name in _CONTRACTIONS and len(pure.sources) > 1):
+        if not as_weight and not (call.op.kind == "product" and len(pure.sources) > 1):
             continue
         path = trace.modules[call.module].path if call.module >= 0 else ""
         label = argument if as_weight else "weight"
@@ -87,7 +82,7 @@ def _met(trace: Trace) -> Iterator[tuple[Call, int, _Pure]]:
 
 def _derive(call: Call, pure: dict[int, _Pure | None]) -> _Pure | None:
     """What a call on pure operands makes is pure, unless it makes activations."""
-    if call.op.name in _LAYERS:
+    if call.op.activations:
         return None
     found = [pure[o.index] or _of_state(o) for o in call.operands]
     sources: frozenset[str] = frozenset().union(*[f.sources for f in found])

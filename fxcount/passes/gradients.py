@@ -19,19 +19,7 @@ from fxcount.errors import InputError
 from fxcount.trace.tape import Call, Trace, Value, values_in
 from fxcount.trace.tracer.outputs import Opaque
 
-__all__ = ["ONE_TO_ONE", "READ_FOR_SHAPE", "Path", "Reach", "Recorded", "chosen_outputs", "reach"]
-
-READ_FOR_SHAPE: Mapping[str, int] = {
-    **dict.fromkeys(
-        "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty "
-        "new_full new_empty_strided new_tensor".split(), 0,
-    ),
-    **dict.fromkeys("expand_as view_as reshape_as type_as to resize_as_ sum_to_size".split(), 1),
-}  # fmt: skip
-"""Ops that ask one operand, at this position, for nothing but its shape, dtype or device."""
-
-ONE_TO_ONE = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"})
-"""Ops that make of each operand one result, without regard to the others."""
+__all__ = ["Path", "Reach", "Recorded", "chosen_outputs", "reach"]
 
 GRADIENT, DATA, SHAPE = range(3)
 
@@ -71,14 +59,14 @@ class Reach:
         """Whether the state ``name``, first used by call ``first``, is read ``within`` so many calls by one that a gradient
         passes, itself or what is computed from it: then its data reach the outputs. ``False`` leaves that open."""
         calls = self._trace.calls
-        if first < len(calls) and calls[first].op.name not in READ_FOR_SHAPE:
+        if first < len(calls) and not calls[first].op.shape_only:
             for v in calls[first].outputs:
                 if v.index in self._met:
                     return True
         carried = {self._states[name]} if name in self._states else set()
         for call in calls[first : first + within]:
             for i, o in enumerate(call.operands):
-                if o.index in carried and READ_FOR_SHAPE.get(call.op.name) != i:
+                if o.index in carried and i not in call.op.shape_only:
                     if any([v.index in self._met for v in call.outputs]):
                         return True
                     carried.update([v.index for v in call.outputs])
@@ -146,7 +134,7 @@ def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: Recorded) -
     of, has_history = recorded.of, recorded.has_history
     tracked = bool(recorded.hot)
     plain = not tracked and not inner
-    selective = {id(s) for s in trace.signatures if s.op.name in READ_FOR_SHAPE or s.op.name in ONE_TO_ONE}
+    selective = {id(s) for s in trace.signatures if s.op.shape_only or s.op.one_to_one}
     needed: set[int] = set()
     families: set[int] = set()
 
@@ -178,11 +166,10 @@ def _gradient_walk(trace: Trace, targets: Iterable[Value], recorded: Recorded) -
 def _with_gradient(call: Call, needed: set[int]) -> Sequence[Value]:
     """The operands a recorded call passes a gradient to."""
     operands = call.operands
-    name = call.signature.op.name
-    if name in READ_FOR_SHAPE:
-        skipped = READ_FOR_SHAPE[name]
-        return [o for i, o in enumerate(operands) if i != skipped]
-    if name in ONE_TO_ONE and len(call.outputs) == len(operands):
+    op = call.signature.op
+    if op.shape_only:
+        return [o for i, o in enumerate(operands) if i not in op.shape_only]
+    if op.one_to_one and len(call.outputs) == len(operands):
         return [o for o, v in zip(operands, call.outputs) if v.index in needed]
     return operands
 
@@ -227,11 +214,11 @@ def _reads(call: Call, recorded: Recorded, needed: Mapping[int, Path]) -> Iterat
     if inner:
         yield from ((o, GRADIENT) for o in inner)
         through = DATA
-    name = call.signature.op.name
+    op = call.signature.op
     for i, operand in enumerate(call.operands):
-        if READ_FOR_SHAPE.get(name) == i:
+        if i in op.shape_only:
             yield operand, SHAPE
-        elif name not in ONE_TO_ONE or len(call.outputs) != len(call.operands) or call.outputs[i].index in needed:
+        elif not op.one_to_one or len(call.outputs) != len(call.operands) or call.outputs[i].index in needed:
             yield operand, through
 
 

@@ -202,6 +202,9 @@ OPS: tuple[Op, ...] = (
     op("native_batch_norm_backward", shape=batch_norm_backward, cost=_batch_norm_cost),
     op("batch_norm_backward", shape=_reordered(batch_norm_backward), cost=_reordered(_batch_norm_cost)),
     op("_fused_rms_norm_backward", shape=fused_rms_norm_backward, cost=_rms_norm_cost),
-    *(op(name, shape=attention_backward, cost=_attention_cost) for name in _FLASH),
-    op("_scaled_dot_product_efficient_attention_backward", shape=attention_backward_with_bias, cost=_attention_cost),
+    *(op(name, shape=attention_backward, cost=_attention_cost, random=True) for name in _FLASH),
+    op(
+        "_scaled_dot_product_efficient_attention_backward", shape=attention_backward_with_bias, cost=_attention_cost,
+        random=True,
+    ),
 )

@@ -18,6 +18,7 @@ Source:  the definition in the documentation of ``scaled_dot_product_attention``
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -252,21 +253,30 @@ def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_
     return _attention_work(query, key, value, y[0], False, 0.0)
 
 
+_attention = partial(op, random=True, kind="attention", activations=True)  # the mask of dropout_p is drawn
+
 OPS: tuple[Op, ...] = (
-    op("scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries),
-    op(
+    _attention(
+        "scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries,
+        takes_values=True,
+    ),
+    _attention(
         "_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost,
         differentiable=(True, False),
     ),
-    op("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
-    op("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
-    op(
-        "_scaled_dot_product_flash_attention",
-        "_scaled_dot_product_cudnn_attention",
-        "_scaled_dot_product_fused_attention_overrideable",
-        shape=_device_shape,
-        cost=_device_cost,
+    _attention("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
+    _attention("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
+    *(
+        _attention(name, shape=_device_shape, cost=_device_cost)
+        for name in (
+            "_scaled_dot_product_flash_attention",
+            "_scaled_dot_product_cudnn_attention",
+            "_scaled_dot_product_fused_attention_overrideable",
+        )
     ),
-    op("flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,)),
+    op(
+        "flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,), kind="attention",
+        activations=True,
+    ),
     *FUSED,
-)
+)  # fmt: skip

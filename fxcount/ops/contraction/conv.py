@@ -15,6 +15,7 @@ Source:  definition of cross-correlation; products with padding zeros are counte
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -236,22 +237,27 @@ def _padded_copy(
     return prod(x.shape[:-spatial]) * padded * x.itemsize
 
 
+_layer = partial(op, kind="convolution", activations=True)
+
+
 def _named(spatial: int) -> tuple[Op, Op]:
-    plain = op(f"conv{spatial}d", shape=_conv(spatial), cost=_conv_cost, temporaries=_padded_copy)
-    return plain, op(f"conv_transpose{spatial}d", shape=_conv_transpose(spatial), cost=_transpose_cost)
+    return (
+        _layer(f"conv{spatial}d", shape=_conv(spatial), cost=_conv_cost, temporaries=_padded_copy, window=spatial),
+        _layer(f"conv_transpose{spatial}d", shape=_conv_transpose(spatial), cost=_transpose_cost, window=spatial),
+    )
 
 
 OPS: tuple[Op, ...] = (
     *_named(1),
     *_named(2),
     *_named(3),
-    op(
+    _layer(
         "convolution",
         "_convolution",
         "convolution_overrideable",
         shape=cast(ShapeRule, _convolution_shape),
         cost=_convolution_cost,
     ),
-    op("_convolution_mode", shape=_convolution_mode_shape, cost=_conv_cost, temporaries=_padded_copy),
+    _layer("_convolution_mode", shape=_convolution_mode_shape, cost=_conv_cost, temporaries=_padded_copy),
     op("conv_tbc", shape=_conv_tbc_shape, cost=_conv_tbc_cost),
 )

@@ -268,6 +268,7 @@ def step_temporaries(y: TensorFact, tally: _Tally) -> Size:
 
 OPS: tuple[Op, ...] = (
     op(
-        "einsum", shape=einsum_shape, cost=einsum_cost, temporaries=_einsum_temporaries, extra=(torch.functional.einsum,)
+        "einsum", shape=einsum_shape, cost=einsum_cost, temporaries=_einsum_temporaries, extra=(torch.functional.einsum,),
+        kind="product",
     ),
 )

@@ -225,7 +225,7 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
         terms = a.shape[0] * a.shape[-1] if sums_batch else a.shape[-1]
         return contraction(y.dtype, y.numel * terms, scaled_sum(beta, alpha) * y.numel)
 
-    return op(name, shape=shape, cost=cost)
+    return op(name, shape=shape, cost=cost, kind="product")
 
 
 def scaled_sum(beta: Any, alpha: Any) -> Scalars:
@@ -265,15 +265,20 @@ def _addmm_activation_cost(
 
 
 OPS: tuple[Op, ...] = (
-    op("matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=product_cost, temporaries=matmul_copies),
-    op("linear", shape=linear_shape, cost=linear_cost, temporaries=_linear_temporaries),
-    op("mm", shape=_ranked("mm", 2, 2), cost=product_cost),
-    op("bmm", shape=_ranked("bmm", 3, 3), cost=product_cost),
-    op("mv", shape=_ranked("mv", 2, 1), cost=product_cost),
-    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=product_cost),
+    op(
+        "matmul", "linalg.matmul", "__matmul__", shape=matmul_shape, cost=product_cost, temporaries=matmul_copies,
+        kind="product",
+    ),
+    op(
+        "linear", shape=linear_shape, cost=linear_cost, temporaries=_linear_temporaries, kind="linear", activations=True,
+    ),
+    op("mm", shape=_ranked("mm", 2, 2), cost=product_cost, kind="product"),
+    op("bmm", shape=_ranked("bmm", 3, 3), cost=product_cost, kind="product"),
+    op("mv", shape=_ranked("mv", 2, 1), cost=product_cost, kind="product"),
+    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=product_cost, kind="product"),
     _ADDMM,
     _added("addmv", 2, 1),
     _added("baddbmm", 3, 3),
     _added("addbmm", 3, 3, sums_batch=True),
-    op("_addmm_activation", shape=_addmm_activation_shape, cost=_addmm_activation_cost),
+    op("_addmm_activation", shape=_addmm_activation_shape, cost=_addmm_activation_cost, kind="product"),
 )

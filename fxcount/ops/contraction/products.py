@@ -295,5 +295,5 @@ OPS: tuple[Op, ...] = (
     op("_grouped_mm", "transformers.grouped_mm_fallback", shape=grouped_shape, cost=grouped_cost),
     op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
     op("_scaled_mm_v2", shape=_scaled_v2_shape, cost=_scaled_v2_cost),
-    op("_int_mm", shape=_int_mm_shape, cost=product_cost),
+    op("_int_mm", shape=_int_mm_shape, cost=product_cost, kind="product"),
 )

@@ -270,13 +270,16 @@ def _layered(kind: str) -> Op:
     shape: ShapeRule = lstm_shape if kind == "lstm" else partial(_layers_shape, kind)
     return op(
         kind, shape=shape, cost=partial(_layers_cost, kind), temporaries=partial(_layers_temporaries, kind),
-        extra=(getattr(torch._VF, kind),),
+        random=True, kind="recurrent", activations=True, extra=(getattr(torch._VF, kind),),
     )  # fmt: skip
 
 
 def _single(kind: str) -> Op:
     rules: tuple[Callable[..., Any], CostRule] = partial(_cell_shape, kind), partial(_cell_cost, kind)
-    return op(f"{kind}_cell", shape=rules[0], cost=rules[1], temporaries=partial(_cell_temporaries, kind))
+    return op(
+        f"{kind}_cell", shape=rules[0], cost=rules[1], temporaries=partial(_cell_temporaries, kind), kind="recurrent",
+        activations=True,
+    )  # fmt: skip
 
 
 OPS: tuple[Op, ...] = (

@@ -75,6 +75,6 @@ def _inner_temporaries(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
 
 
 OPS: tuple[Op, ...] = (
-    op("tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries),
-    op("inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries),
+    op("tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries, kind="product"),
+    op("inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries, kind="product"),
 )

@@ -19,14 +19,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 import torch
 
+from fxcount.errors import InputError
+from fxcount.ops.core.autocast import Autocast, policy
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.symbolic import Size
 
-__all__ = ["CostRule", "Count", "Op", "Registry", "ShapeRule", "Unknown", "Zero", "callables_named", "op"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "CostRule", "Count", "Follows", "Kind", "Op", "Registry", "ShapeRule", "Traits", "Unknown", "Zero", "callables_named", "op",
+]  # fmt: skip
 
 ShapeResult = TensorFact | Alias | tuple[Any, ...] | list[Any]
 ShapeRule = Callable[..., ShapeResult]
@@ -62,10 +69,15 @@ class Unknown:
     hint: str = "register one with fxcount.rule(...)"
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One operation.
+Follows = Literal["moved", "mapped", "extremum"]
+Kind = Literal["convolution", "linear", "product", "attention", "recurrent", "pooling"]
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """One operation: an object of its own, whatever it is called; another op of the same name is another op.
+
+    ``extra``: callables that carry another name; ``without``: those that carry its name and are another op.
     ``sizes_at``: position from which a run of integers is one size argument (``x.view(2, 3)``), or ``None``.
     ``differentiable``: whether a gradient can pass from a floating result to a floating operand; for each result where they
     differ (saved statistics have none).
@@ -75,6 +87,24 @@ class Op:
     ``temporaries``: bytes of storages that eager torch holds besides the results while the op runs, seen by a
     dispatcher-level storage tracker (e.g. saved statistics of a norm). ``counted``: the shape rule for sizes that data
     decide, called as ``counted(scope, count, *operands)`` where ``shape`` raises a ``DataDependentError``.
+
+    Traits, what passes ask of an op:
+
+    ``random``: its elements are not decided by its operands: drawn, or uninitialised memory; they are never known.
+    ``shape_only``: operands, counted over all tensors of the call, of which only shape, dtype or device matter.
+    ``one_to_one``: it makes of each operand one result, without regard to the others.
+    ``takes_values``: its floating arguments are numbers to compute with: no size comes of them.
+    ``of_numbers``: called on plain numbers alone it makes a tensor of the first.
+    ``reshapes_in_place``: its in-place variant gives the tensor another shape, as ``unsqueeze_`` does.
+    ``follows``: how elements come from elements, where that can be said without the data. ``"moved"``: each is an element of
+    the first operand (views, copies, selections); ``"mapped"``: each is computed from those at its place in the operands;
+    ``"extremum"``: the largest or smallest of some. ``made_of``: the one number of which the result is full, or position and
+    name of the argument that says it.
+    ``kind``: of contractions and poolings, for those who count layers; a convolution's weight, and a pooling's window, is
+    argument 1, ``window`` the number of dimensions it slides over. ``activations``: the results are activations even where all
+    operands are parameters (learned queries, tables of positions), not a weight made of weights.
+    ``autocast``: what ``torch.autocast`` does to its operands. ``returns``: the class of a named tuple of results.
+    ``overrides``: the op of torch whose callables a user's rule took over.
     """
 
     name: str
@@ -82,6 +112,7 @@ class Op:
     cost: CostRule | Zero | Unknown
     names: tuple[str, ...] = ()
     extra: tuple[Callable[..., Any], ...] = ()
+    without: tuple[Callable[..., Any], ...] = ()
     sizes_at: int | None = None
     differentiable: bool | tuple[bool, ...] = True
     inplace: bool = False
@@ -90,9 +121,54 @@ class Op:
     reads_data: bool = False
     temporaries: TemporaryRule | None = None
     counted: ShapeRule | None = None
+    random: bool = False
+    shape_only: tuple[int, ...] = ()
+    one_to_one: bool = False
+    takes_values: bool = False
+    of_numbers: bool = False
+    reshapes_in_place: bool = False
+    follows: Follows | None = None
+    made_of: int | tuple[int, str] | None = None
+    kind: Kind | None = None
+    window: int = 0
+    activations: bool = False
+    autocast: Autocast | None = None
+    returns: Any = None
+    overrides: Op | None = None
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+    def in_place(self) -> Op:
+        """The variant that writes its result to its first operand: ``relu_`` of ``relu``. Autocast leaves those alone."""
+        return dataclasses.replace(
+            self, name=self.name + "_", names=(), extra=(), inplace=True, autocast=None, returns=None, overrides=None
+        )
+
+
+class Traits(TypedDict, total=False):
+    """The fields of :class:`Op` that :func:`op` takes by name."""
+
+    without: tuple[Callable[..., Any], ...]
+    sizes_at: int | None
+    differentiable: bool | tuple[bool, ...]
+    inplace: bool
+    writes: tuple[int | str, ...]
+    writes_if: tuple[int, str] | None
+    reads_data: bool
+    temporaries: TemporaryRule | None
+    counted: ShapeRule | None
+    random: bool
+    shape_only: tuple[int, ...]
+    one_to_one: bool
+    takes_values: bool
+    of_numbers: bool
+    reshapes_in_place: bool
+    follows: Follows | None
+    made_of: int | tuple[int, str] | None
+    kind: Kind | None
+    window: int
+    activations: bool
 
 
 def op(
@@ -100,22 +176,20 @@ def op(
     shape: ShapeRule,
     cost: CostRule | Zero | Unknown,
     extra: Iterable[Callable[..., Any]] = (),
-    sizes_at: int | None = None,
-    differentiable: bool | tuple[bool, ...] = True,
-    writes: tuple[int | str, ...] = (),
-    writes_if: tuple[int, str] | None = None,
-    reads_data: bool = False,
-    temporaries: TemporaryRule | None = None,
-    counted: ShapeRule | None = None,
+    **traits: Unpack[Traits],
 ) -> Op:
-    """Describe an op under its ATen name(s); every Python callable of those names is then this op.
+    """Describe an op of torch under its ATen name(s); every Python callable of those names is then this op.
 
     ``names`` may be qualified (``"linalg.vector_norm"``, ``"fft.rfft"``, ``"special.erf"``); the in-place variant
-    ``name_`` is derived. ``extra`` lists callables that carry another name.
+    ``name_`` is derived. ``extra`` lists callables that carry another name. What autocast does to it, and the named tuple it
+    returns, follow from the names.
+
+    >>> op("relu", shape=lambda scope, x: x, cost=Zero("a mask"), follows="mapped").follows
+    'mapped'
     """
     return Op(
-        names[0], shape, cost, names, tuple(extra), sizes_at, differentiable, False, writes, writes_if, reads_data,
-        temporaries, counted,
+        names[0], shape, cost, names, tuple(extra), autocast=policy(names),
+        returns=getattr(torch.return_types, names[0].replace(".", "_"), None), **traits,
     )  # fmt: skip
 
 
@@ -152,6 +226,9 @@ _NN = vars(torch._C._nn)
 class Registry(Mapping[Callable[..., Any], Op]):
     """Immutable mapping from callables (Python builtins, tensor methods, ATen overloads) to ops.
 
+    A registry on top of a ``base`` overrides what it claims. Two ops of one registry that claim the same callable, or the same
+    name, are an :class:`~fxcount.errors.InputError`; an in-place variant has only what no op claims outright.
+
     ATen overloads are resolved when first asked for: touching ``torch.ops.aten.*`` for all ops costs tens of
     milliseconds at import.
     """
@@ -159,29 +236,21 @@ class Registry(Mapping[Callable[..., Any], Op]):
     __slots__ = ("_by_callable", "_by_name", "_ops")
 
     def __init__(self, ops: Iterable[Op], base: Registry | None = None) -> None:
-        self._by_callable: dict[Callable[..., Any], Op] = dict(base._by_callable) if base else {}
-        self._by_name: dict[str, Op] = dict(base._by_name) if base else {}
         added = tuple(ops)
-        self._ops: tuple[Op, ...] = (*base._ops, *added) if base is not None else added
+        callables: dict[Callable[..., Any], Op] = {}
+        names: dict[str, Op] = {}
         for entry in added:
-            self._add(entry)
-
-    def _add(self, entry: Op) -> None:
-        for name in entry.names:
-            base = name.rpartition(".")[2]
-            self._by_name[name.replace(".", "_")] = entry
-            for found in callables_named(name):
-                self._by_callable[found] = entry
-            if base.startswith("__"):
-                continue
-            variants = list(callables_named(name + "_"))
-            if variants:
-                in_place = dataclasses.replace(entry, name=entry.name + "_", names=(), extra=(), inplace=True)
-                self._by_name.setdefault(name.replace(".", "_") + "_", in_place)
-                for found in variants:
-                    self._by_callable.setdefault(found, in_place)
-        for found in entry.extra:
-            self._by_callable[found] = entry
+            for name in entry.names:
+                _claim(names, name.replace(".", "_"), entry)
+            for found in _claimed(entry):
+                _claim(callables, found, entry)
+        for entry in added:
+            _add_in_place(entry, callables, names)
+        below: dict[Callable[..., Any], Op] = base._by_callable if base is not None else {}
+        named: dict[str, Op] = base._by_name if base is not None else {}
+        self._by_callable: dict[Callable[..., Any], Op] = {**below, **callables}
+        self._by_name: dict[str, Op] = {**named, **names}
+        self._ops: tuple[Op, ...] = (*(base._ops if base is not None else ()), *added)
 
     def __getitem__(self, key: Callable[..., Any]) -> Op:
         found = self._by_callable.get(key)
@@ -198,9 +267,20 @@ class Registry(Mapping[Callable[..., Any], Op]):
     def __len__(self) -> int:
         return len(self._by_callable)
 
+    def reached_by(self, more: Mapping[Callable[..., Any], Op]) -> Registry:
+        """This registry, with more callables for ops it has."""
+        made = Registry((), base=self)
+        made._by_callable.update(more)
+        return made
+
     @property
     def ops(self) -> tuple[Op, ...]:
         return self._ops
+
+    def variants(self, entry: Op) -> tuple[Op, ...]:
+        """The op, and the variant of it that writes in place, where there is one."""
+        found = {self._by_name.get(name.replace(".", "_") + "_") for name in entry.names}
+        return (entry, *[variant for variant in found if variant is not None])
 
     def named(self, name: str) -> Op:
         """The op of an ATen name, e.g. ``"conv2d"`` or ``"linalg_vector_norm"``."""
@@ -215,3 +295,33 @@ def _aten_name(key: Callable[..., Any]) -> str | None:
         return None
     namespace, _, name = qualified.partition("::")
     return name if namespace in ("aten", "prims") else f"{namespace}_{name}"
+
+
+def _claimed(entry: Op) -> Iterator[Callable[..., Any]]:
+    for name in entry.names:
+        for found in callables_named(name):
+            if found not in entry.without:
+                yield found
+    yield from entry.extra
+
+
+def _claim(claims: dict[Any, Op], key: Any, entry: Op) -> None:
+    owner = claims.setdefault(key, entry)
+    if owner is not entry:
+        raise InputError(
+            f"{getattr(key, '__qualname__', key)} is claimed by two ops, {owner.name} and {entry.name}",
+            hint="give one rule for each callable",
+        )
+
+
+def _add_in_place(entry: Op, callables: dict[Callable[..., Any], Op], names: dict[str, Op]) -> None:
+    """The in-place variant under each of the names that has one."""
+    plain = [name for name in entry.names if not name.rpartition(".")[2].startswith("__")]
+    variants = {name: found for name in plain if (found := list(callables_named(name + "_")))}
+    if variants:
+        in_place = entry.in_place()
+        names.setdefault(in_place.name.replace(".", "_"), in_place)
+        for name, found in variants.items():
+            names.setdefault(name.replace(".", "_") + "_", in_place)
+            for function in found:
+                callables.setdefault(function, in_place)

@@ -139,14 +139,14 @@ def _buffer(y: Any, x: TensorFact, *_: Any, **__: Any) -> Size:
 _LEAKY = per_element(ACTIVATIONS["leaky_relu"])
 
 OPS: tuple[Op, ...] = (
-    *(op(name, shape=_activation(name), cost=per_element(scalars)) for name, scalars in ACTIVATIONS.items()),
-    op("log_sigmoid", shape=log_sigmoid, cost=per_element(_LOG_SIGMOID), temporaries=_buffer),
+    *(op(name, shape=_activation(name), cost=per_element(scalars), follows="mapped") for name, scalars in ACTIVATIONS.items()),
+    op("log_sigmoid", shape=log_sigmoid, cost=per_element(_LOG_SIGMOID), temporaries=_buffer, follows="mapped"),
     op("log_sigmoid_forward", shape=log_sigmoid_forward, cost=per_element(_LOG_SIGMOID), differentiable=(True, False)),
-    op("elu", shape=elu, cost=_elu_cost),
-    op("gelu", shape=gelu, cost=_gelu_cost),
+    op("elu", shape=elu, cost=_elu_cost, follows="mapped"),
+    op("gelu", shape=gelu, cost=_gelu_cost, follows="mapped"),
     op("glu", shape=glu, cost=per_element(Scalars(mul=1, fn=1))),
     op("prelu", shape=prelu, cost=_LEAKY),
     op("_prelu_kernel", shape=_prelu_kernel, cost=_LEAKY),
-    op("rrelu", shape=_activation("rrelu"), cost=_LEAKY, temporaries=_buffer),
-    op("rrelu_with_noise", shape=rrelu_with_noise, cost=_LEAKY, writes=(1,)),
+    op("rrelu", shape=_activation("rrelu"), cost=_LEAKY, temporaries=_buffer, random=True),
+    op("rrelu_with_noise", shape=rrelu_with_noise, cost=_LEAKY, writes=(1,), random=True),
 )

@@ -66,14 +66,19 @@ _ATEN_DUNDERS = {
 
 def _in_place(name: str) -> Op:
     dunder = "__i" + _ATEN_DUNDERS[name][2:]
-    return Op(name + "_", _bitwise(name), _INTEGER, (dunder,), (), None, False, True)
+    return op(
+        f"{name}_", dunder, shape=_bitwise(name), cost=_INTEGER, differentiable=False, inplace=True, follows="mapped"
+    )
 
 
 OPS: tuple[Op, ...] = (
     *(
-        op(name, _ATEN_DUNDERS[name], shape=_bitwise(name), cost=_INTEGER, extra=extra, differentiable=False)
+        op(
+            name, _ATEN_DUNDERS[name], shape=_bitwise(name), cost=_INTEGER, extra=extra, differentiable=False,
+            follows="mapped",
+        )
         for name, extra in _BINARY.items()
     ),
     *(_in_place(name) for name in _BINARY),
-    op("bitwise_not", shape=bitwise_not, cost=_INTEGER, extra=(_T.__invert__,), differentiable=False),
+    op("bitwise_not", shape=bitwise_not, cost=_INTEGER, extra=(_T.__invert__,), differentiable=False, follows="mapped"),
 )

@@ -14,6 +14,7 @@ Raises:  ShapeError: operands do not broadcast, a mask is not boolean; DataDepen
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -145,25 +146,29 @@ _VALUE = "the answer is a Python bool that only the data can give; keep the comp
 _IS_DATA = "the result depends on the values of the tensor"
 _SELECT = Zero("selects values, computes none", moves=True)
 
+_mapped = partial(op, takes_values=True, follows="mapped")
+
 OPS: tuple[Op, ...] = (
     *(
-        op(*names.split(), shape=_compare(names.split()[0]), cost=_comparing(1), extra=extra, differentiable=False)
+        _mapped(*names.split(), shape=_compare(names.split()[0]), cost=_comparing(1), extra=extra, differentiable=False)
         for names, extra in _COMPARISONS.items()
     ),
-    *(op(name, shape=_test, cost=_comparing(n), differentiable=False) for name, n in _TESTS.items()),
+    *(op(name, shape=_test, cost=_comparing(n), differentiable=False, follows="mapped") for name, n in _TESTS.items()),
     *(
-        op(name, shape=_logical(name), cost=_logical_cost, differentiable=False)
+        op(name, shape=_logical(name), cost=_logical_cost, differentiable=False, follows="mapped")
         for name in ("logical_and", "logical_or", "logical_xor")
     ),
-    op("logical_not", shape=_test, cost=_logical_cost, differentiable=False),
-    op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held),
+    op("logical_not", shape=_test, cost=_logical_cost, differentiable=False, follows="mapped"),
+    op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held, follows="mapped"),
     op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
     *(
         op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_comparing(1), differentiable=False)
         for name in ("equal", "allclose", "is_nonzero")
     ),
-    op("where", shape=where, counted=where_true, cost=_SELECT, temporaries=_where_scalars),
-    op("Tensor.where", shape=_where_method, cost=_SELECT, temporaries=_where_scalars),
-    op("masked_fill", shape=masked_fill, cost=_SELECT),
+    _mapped(
+        "where", shape=where, counted=where_true, cost=_SELECT, temporaries=_where_scalars, without=(_T.where,),
+    ),
+    _mapped("Tensor.where", shape=_where_method, cost=_SELECT, temporaries=_where_scalars),
+    _mapped("masked_fill", shape=masked_fill, cost=_SELECT),
 )

@@ -89,24 +89,17 @@ _MASKED = _cost(Scalars(mul=1), Scalars(div=1), _elements)
 _ALPHA, _SHIFT = Scalars(add=1, mul=1), Scalars(add=2, mul=2)
 
 OPS: tuple[Op, ...] = (
-    op("dropout", shape=dropout, cost=_MASKED, temporaries=_noise(1, _elements)),
+    op("dropout", shape=dropout, cost=_MASKED, temporaries=_noise(1, _elements), random=True),
     op(
-        "feature_dropout",
-        shape=feature_dropout,
-        cost=_cost(Scalars(mul=1), Scalars(div=1), _channels),
-        temporaries=_noise(1, _channels),
+        "feature_dropout", shape=feature_dropout, cost=_cost(Scalars(mul=1), Scalars(div=1), _channels),
+        temporaries=_noise(1, _channels), random=True,
     ),
     op(
-        "alpha_dropout",
-        shape=dropout,
-        cost=_cost(_ALPHA, _SHIFT, _elements),
-        temporaries=_noise(2, _elements),
+        "alpha_dropout", shape=dropout, cost=_cost(_ALPHA, _SHIFT, _elements), temporaries=_noise(2, _elements), random=True,
     ),
     op(
-        "feature_alpha_dropout",
-        shape=feature_dropout,
-        cost=_cost(_ALPHA, _SHIFT, _channels),
-        temporaries=_noise(2, _channels),
+        "feature_alpha_dropout", shape=feature_dropout, cost=_cost(_ALPHA, _SHIFT, _channels),
+        temporaries=_noise(2, _channels), random=True,
     ),
-    op("native_dropout", shape=native_dropout, cost=_native_cost),
-)
+    op("native_dropout", shape=native_dropout, cost=_native_cost, random=True),
+)  # fmt: skip

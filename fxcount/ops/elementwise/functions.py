@@ -143,23 +143,25 @@ def frexp(scope: Scope, x: TensorFact) -> tuple[TensorFact, TensorFact]:
     return result
 
 
-def table(formulas: dict[str, Scalars], rule: Callable[[str], ShapeRule]) -> list[Op]:
+def table(formulas: dict[str, Scalars], rule: Callable[[str], ShapeRule], takes_values: bool = False) -> list[Op]:
     """An op for every name in the keys, with the shape rule made for it."""
     ops: list[Op] = []
     for names, scalars in formulas.items():
         cost = per_element(scalars)
-        ops.extend(op(name, shape=rule(name), cost=cost) for name in names.split())
+        ops.extend(
+            op(name, shape=rule(name), cost=cost, takes_values=takes_values, follows="mapped") for name in names.split()
+        )
     return ops
 
 
 OPS: tuple[Op, ...] = (
-    op("abs", "absolute", shape=absolute, cost=_abs_cost),
-    op("sgn", shape=lambda scope, x: dense_like(x), cost=_sgn_cost),
-    op("square", shape=square, cost=per_element(Scalars(mul=1))),
-    op("logit", "special.logit", shape=logit, cost=_logit_cost),
-    op("polygamma", "special.polygamma", shape=polygamma, cost=per_element(FN)),
-    op("mvlgamma", "special.multigammaln", shape=function, cost=_multigamma_cost),
-    op("special.ndtr", shape=function, cost=per_element(Scalars(add=1, mul=2, fn=1)), temporaries=_ndtr_held),
+    op("abs", "absolute", shape=absolute, cost=_abs_cost, follows="mapped"),
+    op("sgn", shape=lambda scope, x: dense_like(x), cost=_sgn_cost, follows="mapped"),
+    op("square", shape=square, cost=per_element(Scalars(mul=1)), follows="mapped"),
+    op("logit", "special.logit", shape=logit, cost=_logit_cost, follows="mapped"),
+    op("polygamma", "special.polygamma", shape=polygamma, cost=per_element(FN), follows="mapped"),
+    op("mvlgamma", "special.multigammaln", shape=function, cost=_multigamma_cost, follows="mapped"),
+    op("special.ndtr", shape=function, cost=per_element(Scalars(add=1, mul=2, fn=1)), temporaries=_ndtr_held, follows="mapped"),
     op("frexp", shape=frexp, cost=per_element(ONE)),
     *table(FUNCTIONS, lambda name: function),
     *table(KEEPING, _keeping),

@@ -15,6 +15,7 @@ Source:  the definitions in the torch documentation, e.g. remainder(a, b) = a - 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -212,33 +213,35 @@ _T = torch.Tensor
 _FLOOR = per_element(Scalars(div=1, add=1))
 _REMAINDER = per_element(Scalars(add=2, mul=1, div=1))  # a - floor(a/b)*b
 
+_mapped = partial(op, takes_values=True, follows="mapped")
+
 OPS: tuple[Op, ...] = (
     *functions.OPS,
-    *table(BINARY, _binary),
-    *table(BINARY_FLOAT, lambda name: _binary(name, floating=True)),
-    op("add", shape=add, cost=_add_cost),
-    op("sub", "subtract", shape=sub, cost=_add_cost),
-    op("rsub", shape=_swapped(sub), cost=_add_cost, extra=(_T.__rsub__,)),
-    op("mul", "multiply", shape=mul, cost=per_element(Scalars(mul=1))),
-    op("div", "divide", "true_divide", shape=div, cost=_div_cost),
-    op(
+    *table(BINARY, _binary, takes_values=True),
+    *table(BINARY_FLOAT, lambda name: _binary(name, floating=True), takes_values=True),
+    _mapped("add", shape=add, cost=_add_cost, of_numbers=True),
+    _mapped("sub", "subtract", shape=sub, cost=_add_cost, of_numbers=True),
+    _mapped("rsub", shape=_swapped(sub), cost=_add_cost, extra=(_T.__rsub__,)),
+    _mapped("mul", "multiply", shape=mul, cost=per_element(Scalars(mul=1)), of_numbers=True),
+    _mapped("div", "divide", "true_divide", shape=div, cost=_div_cost, of_numbers=True),
+    _mapped(
         "Tensor.__rdiv__",
         shape=_swapped(div),
         cost=_reflected_div_cost,
         extra=(_T.__rtruediv__,),
         temporaries=_held_reciprocal,
     ),
-    op("floor_divide", shape=_binary("floor_divide"), cost=_FLOOR, extra=(_T.__floordiv__,)),
-    op("Tensor.__rfloordiv__", shape=_swapped(_binary("floor_divide")), cost=_FLOOR),
-    op("remainder", shape=_binary("remainder"), cost=_REMAINDER),
-    op("Tensor.__rmod__", shape=_swapped(_binary("remainder")), cost=_REMAINDER),
-    op("pow", shape=pow_, cost=_pow_cost),
-    op("Tensor.__rpow__", shape=_swapped(pow_), cost=_swapped_cost(_pow_cost)),
-    op("float_power", shape=float_power, cost=per_element(FN), temporaries=_widened),
-    op("clamp", "clip", shape=clamp, cost=_clamp_cost),
-    op("clamp_min", shape=clamp_min, cost=per_element(ONE)),
-    op("clamp_max", shape=clamp_max, cost=per_element(ONE)),
-    op("lerp", shape=lerp, cost=per_element(Scalars(add=2, mul=1))),
-    op("addcmul", shape=addc, cost=_addc_cost),
-    op("addcdiv", shape=addcdiv, cost=_addcdiv_cost),
+    _mapped("floor_divide", shape=_binary("floor_divide"), cost=_FLOOR, extra=(_T.__floordiv__,), of_numbers=True),
+    _mapped("Tensor.__rfloordiv__", shape=_swapped(_binary("floor_divide")), cost=_FLOOR),
+    _mapped("remainder", shape=_binary("remainder"), cost=_REMAINDER, of_numbers=True),
+    _mapped("Tensor.__rmod__", shape=_swapped(_binary("remainder")), cost=_REMAINDER),
+    _mapped("pow", shape=pow_, cost=_pow_cost, of_numbers=True),
+    _mapped("Tensor.__rpow__", shape=_swapped(pow_), cost=_swapped_cost(_pow_cost)),
+    _mapped("float_power", shape=float_power, cost=per_element(FN), temporaries=_widened),
+    _mapped("clamp", "clip", shape=clamp, cost=_clamp_cost),
+    _mapped("clamp_min", shape=clamp_min, cost=per_element(ONE)),
+    _mapped("clamp_max", shape=clamp_max, cost=per_element(ONE)),
+    _mapped("lerp", shape=lerp, cost=per_element(Scalars(add=2, mul=1))),
+    _mapped("addcmul", shape=addc, cost=_addc_cost),
+    _mapped("addcdiv", shape=addcdiv, cost=_addcdiv_cost),
 )

@@ -147,18 +147,22 @@ def fill(scope: Scope, x: TensorFact, value: Any = 0, *_: Any) -> TensorFact:
     return x
 
 
+_UNWRITTEN = Zero("metadata, or memory that is not written")
+_FILL = Zero("fill with a constant", moves=True)
+
 OPS: tuple[Op, ...] = (
-    op("contiguous", shape=contiguous, cost=COPY),
-    op("clone", shape=clone, cost=COPY),
-    op("to", shape=to, cost=CONVERT),
-    op("_to_copy", shape=to_copy, cost=CONVERT),
-    op("type_as", shape=type_as, cost=CONVERT),
-    op("type", shape=tensor_type, cost=CONVERT),
-    op("cpu", shape=cpu, cost=CONVERT),
-    op("cuda", shape=cuda, cost=CONVERT),
-    *(op(name, shape=_method(dtype), cost=CONVERT) for name, dtype in _DTYPE_METHODS.items()),
+    op("contiguous", shape=contiguous, cost=COPY, follows="moved"),
+    op("clone", shape=clone, cost=COPY, follows="moved"),
+    op("to", shape=to, cost=CONVERT, shape_only=(1,), follows="mapped"),
+    op("_to_copy", shape=to_copy, cost=CONVERT, follows="mapped"),
+    op("type_as", shape=type_as, cost=CONVERT, shape_only=(1,), follows="mapped"),
+    op("type", shape=tensor_type, cost=CONVERT, follows="mapped"),
+    op("cpu", shape=cpu, cost=CONVERT, follows="mapped"),
+    op("cuda", shape=cuda, cost=CONVERT, follows="mapped"),
+    *(op(name, shape=_method(dtype), cost=CONVERT, follows="mapped") for name, dtype in _DTYPE_METHODS.items()),
     op("copy", shape=copy, cost=COPY),
-    op("resize", shape=resize, cost=Zero("metadata, or memory that is not written"), sizes_at=1),
-    op("resize_as", shape=resize_as, cost=Zero("metadata, or memory that is not written")),
-    op("fill", "zero", "fill_diagonal", shape=fill, cost=Zero("fill with a constant", moves=True)),
+    op("resize", shape=resize, cost=_UNWRITTEN, sizes_at=1, reshapes_in_place=True),
+    op("resize_as", shape=resize_as, cost=_UNWRITTEN, shape_only=(1,), reshapes_in_place=True),
+    op("fill", shape=fill, cost=_FILL, takes_values=True),
+    *(op(name, shape=fill, cost=_FILL) for name in ("zero", "fill_diagonal")),
 )

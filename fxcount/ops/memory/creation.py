@@ -128,8 +128,8 @@ _diagonal = diagonal  # ``diag`` has a parameter of that name
 _COPY = Zero("copies elements", moves=True)
 
 OPS: tuple[Op, ...] = (
-    op("tril", "triu", shape=_triangle, cost=_COPY),
-    op("meshgrid", shape=meshgrid, cost=Zero("views of the axes")),
+    *(op(name, shape=_triangle, cost=_COPY) for name in ("tril", "triu")),
+    op("meshgrid", shape=meshgrid, cost=Zero("views of the axes"), one_to_one=True),
     op("diag", shape=diag, cost=_COPY),
     op("diag_embed", shape=diag_embed, cost=_COPY),
     op("diagflat", shape=diagflat, cost=_COPY),

@@ -269,23 +269,38 @@ _WINDOWS = {
     "kaiser_window": Scalars(add=2, mul=2, div=2, root=1, fn=1),
 }
 
+_MADE_OF = {"zeros": 0, "ones": 1}
+
 OPS: tuple[Op, ...] = (
-    op("zeros", "ones", shape=_filled("zeros"), cost=_CONSTANT, sizes_at=0),
-    op("empty", shape=_filled("empty"), cost=_EMPTY, sizes_at=0),
-    op("full", shape=full, cost=_CONSTANT),
+    *(op(name, shape=_filled(name), cost=_CONSTANT, sizes_at=0, made_of=number) for name, number in _MADE_OF.items()),
+    op("empty", shape=_filled("empty"), cost=_EMPTY, sizes_at=0, random=True),
+    op("full", shape=full, cost=_CONSTANT, takes_values=True, made_of=(1, "fill_value")),
     op("scalar_tensor", shape=scalar_tensor, cost=_CONSTANT),
-    op("zeros_like", "ones_like", "full_like", shape=_like, cost=_CONSTANT, differentiable=False),
-    op("empty_like", shape=_like, cost=_EMPTY, differentiable=False),
-    op("new_zeros", "new_ones", shape=_new, cost=_CONSTANT, sizes_at=1, differentiable=False),
-    op("new_full", shape=_new, cost=_CONSTANT, differentiable=False),
-    op("new_empty", "new", shape=_new, cost=_EMPTY, sizes_at=1, differentiable=False),
-    op("new_tensor", shape=new_tensor, cost=_CONSTANT),
-    op("empty_strided", shape=empty_strided, cost=_EMPTY),
-    op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY, differentiable=False),
-    op("empty_permuted", shape=empty_permuted, cost=_EMPTY),
+    *(
+        op(f"{name}_like", shape=_like, cost=_CONSTANT, differentiable=False, shape_only=(0,), made_of=number)
+        for name, number in _MADE_OF.items()
+    ),
+    op(
+        "full_like", shape=_like, cost=_CONSTANT, differentiable=False, shape_only=(0,), takes_values=True,
+        made_of=(1, "fill_value"),
+    ),
+    op("empty_like", shape=_like, cost=_EMPTY, differentiable=False, shape_only=(0,), random=True),
+    *(
+        op(f"new_{name}", shape=_new, cost=_CONSTANT, sizes_at=1, differentiable=False, shape_only=(0,), made_of=number)
+        for name, number in _MADE_OF.items()
+    ),
+    op(
+        "new_full", shape=_new, cost=_CONSTANT, differentiable=False, shape_only=(0,), takes_values=True,
+        made_of=(2, "fill_value"),
+    ),
+    op("new_empty", "new", shape=_new, cost=_EMPTY, sizes_at=1, differentiable=False, shape_only=(0,), random=True),
+    op("new_tensor", shape=new_tensor, cost=_CONSTANT, shape_only=(0,)),
+    op("empty_strided", shape=empty_strided, cost=_EMPTY, random=True),
+    op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY, differentiable=False, shape_only=(0,), random=True),
+    op("empty_permuted", shape=empty_permuted, cost=_EMPTY, random=True),
     op("arange", shape=arange, cost=_LINE),
     op("range", shape=range_, cost=_LINE),
-    op("linspace", shape=_spaced("linspace"), cost=_LINE),
+    op("linspace", shape=_spaced("linspace"), cost=_LINE, takes_values=True),
     op("logspace", shape=_spaced("logspace"), cost=_per_element(Scalars(add=1, mul=1, fn=1))),
     *(op(name, shape=_window(name), cost=_per_element(scalars)) for name, scalars in _WINDOWS.items()),
     op("fft.fftfreq", shape=_frequencies(False), cost=_per_element(Scalars(mul=1))),

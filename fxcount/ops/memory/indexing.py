@@ -268,11 +268,11 @@ _VIEW, _COPY = Zero("a view"), Zero("copies elements", moves=True)
 _T: Any = torch.Tensor
 
 OPS: tuple[Op, ...] = (
-    op("getitem", shape=getitem, cost=_picked_cost, extra=(_T.__getitem__,)),
-    op("index", "_unsafe_index", shape=index, cost=_picked_cost),
-    op("select", shape=select, cost=_VIEW),
-    op("slice", shape=slice_, cost=_VIEW),
-    op("narrow", shape=narrow, cost=_VIEW),
+    op("getitem", shape=getitem, cost=_picked_cost, extra=(_T.__getitem__,), follows="moved"),
+    op("index", "_unsafe_index", shape=index, cost=_picked_cost, follows="moved"),
+    op("select", shape=select, cost=_VIEW, follows="moved"),
+    op("slice", shape=slice_, cost=_VIEW, follows="moved"),
+    op("narrow", shape=narrow, cost=_VIEW, follows="moved"),
     op("_unsafe_masked_index", shape=masked_index, cost=_masked_index_cost),
     op("nonzero_static", shape=nonzero_static, cost=Zero("integer work", moves=True), differentiable=False),
 )

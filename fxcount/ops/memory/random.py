@@ -94,14 +94,20 @@ def binomial(scope: Scope, count: TensorFact, prob: TensorFact, **_: Any) -> Ten
 _IN_PLACE = ("uniform", "exponential", "cauchy", "log_normal", "geometric", "random")
 
 OPS: tuple[Op, ...] = (
-    op("rand", "randn", shape=rand, cost=_RANDOM, sizes_at=0, differentiable=False),
-    op("randint", shape=randint, cost=_RANDOM, differentiable=False),
-    op("randperm", shape=randperm, cost=_RANDOM, differentiable=False),
-    op("rand_like", "randn_like", shape=_like, cost=_RANDOM, differentiable=False),
-    op("randint_like", shape=randint_like, cost=_RANDOM, differentiable=False),
-    op("bernoulli", "poisson", "_standard_gamma", "_sample_dirichlet", shape=drawn, cost=_RANDOM),
-    op("normal", shape=normal, cost=_RANDOM),
-    op("multinomial", shape=multinomial, cost=_RANDOM, differentiable=False),
-    op("binomial", shape=binomial, cost=_RANDOM, differentiable=False),
-    *(op(name, shape=filled, cost=_RANDOM, differentiable=False) for name in _IN_PLACE),
+    *(op(name, shape=rand, cost=_RANDOM, random=True, sizes_at=0, differentiable=False) for name in ("rand", "randn")),
+    op("randint", shape=randint, cost=_RANDOM, random=True, differentiable=False),
+    op("randperm", shape=randperm, cost=_RANDOM, random=True, differentiable=False),
+    *(
+        op(name, shape=_like, cost=_RANDOM, random=True, differentiable=False, shape_only=(0,))
+        for name in ("rand_like", "randn_like")
+    ),
+    op("randint_like", shape=randint_like, cost=_RANDOM, random=True, differentiable=False, shape_only=(0,)),
+    *(
+        op(name, shape=drawn, cost=_RANDOM, random=True)
+        for name in ("bernoulli", "poisson", "_standard_gamma", "_sample_dirichlet")
+    ),
+    op("normal", shape=normal, cost=_RANDOM, random=True),
+    op("multinomial", shape=multinomial, cost=_RANDOM, random=True, differentiable=False),
+    op("binomial", shape=binomial, cost=_RANDOM, random=True, differentiable=False),
+    *(op(name, shape=filled, cost=_RANDOM, random=True, differentiable=False) for name in _IN_PLACE),
 )

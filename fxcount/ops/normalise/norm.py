@@ -226,7 +226,7 @@ def _norms_held(y: Any, v: TensorFact, g: TensorFact, dim: int = 0) -> Size:
 
 OPS: tuple[Op, ...] = (
     *batchnorm.OPS,
-    op("layer_norm", shape=layer_norm, cost=_layer_norm_cost, temporaries=_layer_norm_saved),
+    op("layer_norm", shape=layer_norm, cost=_layer_norm_cost, temporaries=_layer_norm_saved, activations=True),
     op("native_layer_norm", shape=native_layer_norm, cost=_layer_norm_cost, differentiable=(True, False, False)),
     op("group_norm", shape=group_norm, cost=_group_norm_cost, temporaries=_group_norm_saved),
     op("native_group_norm", shape=native_group_norm, cost=_native_group_cost),

@@ -6,7 +6,6 @@ module's own ``forward`` computes outside of its submodules (functional attentio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Layer", "Work", "bias_adds", "layers"]
 
-_WITH_BIAS = {"linear": 2, "convolution": 2, **{f"conv{kind}{n}d": 2 for kind in ("", "_transpose") for n in (1, 2, 3)}}
-_SUMS = frozenset({*_WITH_BIAS, "matmul", "mm", "bmm", "addmm", "baddbmm"})
-_POOL = re.compile(r"_pool([123])d")
-_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"})
+_WITH_BIAS = ("linear", "convolution")
+_BIAS = 2  # the position of their bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def _layer(m: ModuleCall, trace: Trace, costs: Costs, seconds: Callable[[Call], 
 
 
 def _work(calls: Sequence[Call], costs: Costs, seconds: Callable[[Call], float]) -> Work:
-    sums = sum_([c.outputs[0].fact.numel for c in calls if c.op.name in _SUMS])
+    sums = sum_([c.outputs[0].fact.numel for c in calls if c.op.kind in (*_WITH_BIAS, "product")])
     return Work(costs.sum(calls), sum_([bias_adds(c, costs) for c in calls]), sums, sum(map(seconds, calls)))
 
 
@@ -113,12 +110,11 @@ def bias_adds(call: Call, costs: Costs) -> Size:
     A recurrent layer applies weights and biases at the same places: ``macs / numel(weights)`` of them.
     """
     signature = call.signature
-    name = signature.op.name
-    at = _WITH_BIAS.get(name)
-    if at is not None:
-        bias = signature.args[at] if len(signature.args) > at else signature.kwargs.get("bias")
+    kind = signature.op.kind
+    if kind in _WITH_BIAS:
+        bias = signature.args[_BIAS] if len(signature.args) > _BIAS else signature.kwargs.get("bias")
         return call.outputs[0].fact.numel if isinstance(bias, TensorFact) else 0
-    if name in _RECURRENT:
+    if kind == "recurrent":
         operands = [v.fact for v in call.operands if v.origin == "parameter"]
         weights = sum_([f.numel for f in operands if f.ndim == 2])
         biases = sum_([f.numel for f in operands if f.ndim == 1])
@@ -129,10 +125,10 @@ def bias_adds(call: Call, costs: Costs) -> Size:
 def _kernels(calls: Sequence[Call]) -> Iterator[tuple[Size, ...]]:
     """Kernel sizes of the convolutions and poolings among the calls."""
     for call in calls:
-        name, args = call.op.name, call.signature.args
-        if name in _WITH_BIAS and name != "linear":
+        op, args = call.op, call.signature.args
+        if op.kind == "convolution":
             weight = args[1] if len(args) > 1 else call.signature.kwargs["weight"]
             yield tuple(weight.shape[2:])
-        elif (pooled := _POOL.search(name)) and "adaptive" not in name:
+        elif op.kind == "pooling":
             kernel = args[1] if len(args) > 1 else call.signature.kwargs.get("kernel_size")
-            yield as_tuple(kernel, int(pooled[1]))
+            yield as_tuple(kernel, op.window)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,6 +102,6 @@ def registry_for(graph: GraphModule, base: Registry) -> Registry:
                 if isinstance(node.target, torch._ops.OpOverload) and node.target not in found:
                     entry = base.get(node.target)
                     if entry is not None:
-                        found[node.target] = dataclasses.replace(entry, names=(), extra=(node.target,))
-    return Registry(found.values(), base=base) if found else base
+                        found[node.target] = entry
+    return base.reached_by(found) if found else base
 

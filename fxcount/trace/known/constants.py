@@ -30,15 +30,6 @@ __all__ = [
 MAX_KNOWN_NUMEL = 1 << 16
 """Data of more elements than this are not kept: they would cost more than the analysis."""
 
-RESHAPES_IN_PLACE = frozenset(
-    "squeeze_ unsqueeze_ t_ transpose_ swapaxes_ swapdims_ resize_ resize_as_ set_ as_strided_ detach_".split()
-)
-_RANDOM = frozenset(
-    "rand randn randint randperm rand_like randn_like randint_like normal uniform_ normal_ random_ bernoulli bernoulli_ "
-    "multinomial poisson exponential_ geometric_ log_normal_ cauchy_ dropout feature_dropout alpha_dropout "
-    "feature_alpha_dropout native_dropout rrelu empty empty_like new_empty empty_strided".split()
-)
-
 
 def fact_of(tensor: torch.Tensor) -> TensorFact:
     """Shape, dtype, device and layout of a real tensor."""
@@ -91,7 +82,7 @@ def compute(
     entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: Any
 ) -> Any:
     """Run ``func`` on known data; ``None`` if something it needs is not known or the result would be large."""
-    if entry.name in _RANDOM or not _is_small(result):
+    if entry.random or not _is_small(result):
         return None
     try:
         real_args = [_real(a) for a in args]
@@ -111,7 +102,7 @@ def compute(
 def update(call: Call, target: StandIn, operands: list[StandIn]) -> bool:
     """Apply an in-place call to known data; whether the data are still known afterwards."""
     owned = target._value.origin == "op" and target._known is not None
-    if not owned or call.op.name in _RANDOM or not all(o._storage.constant for o in operands):
+    if not owned or call.op.random or not all(o._storage.constant for o in operands):
         return False
     known = iter([o._known for o in operands])
     try:
@@ -174,7 +165,4 @@ def _real_recorded(a: Any, known: Iterator[Any]) -> Any:
 
 def named_result(entry: Op, result: tuple[Any, ...]) -> Any:
     """``torch.return_types.max`` and its like, where torch returns a named tuple."""
-    kind = getattr(torch.return_types, entry.name, None)
-    if kind is None or len(result) != kind.n_sequence_fields:
-        return result
-    return kind(result)
+    return entry.returns(result) if len(result) == entry.returns.n_sequence_fields else result

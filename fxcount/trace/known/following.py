@@ -41,6 +41,5 @@ class Following:
             self._notes.pass_on(result, operands)
         if self.tables:
             tables.follow(entry, args, kwargs, result)
-        name = fills.plain_name(func)
-        if name in fills.MAKERS or (self.fills and name in fills.FOLLOWED):
-            self.fills |= fills.follow(name, func, args, kwargs, result)
+        if entry.made_of is not None or (self.fills and entry.follows is not None):
+            self.fills |= fills.follow(entry, func, args, kwargs, result)

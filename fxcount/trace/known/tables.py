@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from fxcount.ops import REGISTRY, Op
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.tracer.standin import StandIn
-
-if TYPE_CHECKING:
-    from fxcount.ops import Op
 
 __all__ = ["MAX_ELEMENTS", "as_table", "follow"]
 
@@ -49,7 +47,7 @@ def as_table(data: Any) -> Array:
 
 def follow(entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: Any) -> None:
     """Give the result of a call on tables its own table, if the call is one of those that are followed."""
-    rule = _FOLLOWED.get(entry.name)
+    rule = _FOLLOWED.get(entry)
     if rule is None or not any(map(_is_symbolic, args)):
         return
     try:
@@ -148,37 +146,38 @@ def _same(x: Array, *_: Any, **__: Any) -> Array:
     return x
 
 
-_FOLLOWED: dict[str, Callable[..., Any]] = {
-    "add": _elementwise(operator.add),
-    "sub": _elementwise(operator.sub),
-    "rsub": _elementwise(lambda a, b: b - a),
-    "mul": _elementwise(operator.mul),
-    "div": lambda a, b, rounding_mode=None: _elementwise(operator.floordiv if rounding_mode else operator.truediv)(a, b),
-    "floor_divide": _elementwise(operator.floordiv),
-    "remainder": _elementwise(operator.mod),
-    "neg": _elementwise(operator.neg),
-    "ceil": _elementwise(math.ceil),
-    "floor": _elementwise(math.floor),
-    "to": _cast,
-    "long": lambda x: _cast(x, torch.int64),
-    "int": lambda x: _cast(x, torch.int32),
-    "float": _same,
-    "clone": _same,
-    "contiguous": _same,
-    "detach": _same,
-    "getitem": lambda x, key: _cell(x[tuple(key) if isinstance(key, list) else key]),
-    "select": lambda x, dim, index: _cell(np.moveaxis(x, dim, 0)[index]),
-    "unbind": lambda x, dim=0: [_cell(part) for part in np.moveaxis(x, dim, 0)],
-    "reshape": lambda x, shape: x.reshape(tuple(shape)),
-    "view": lambda x, shape: x.reshape(tuple(shape)),
-    "flatten": lambda x: x.reshape(-1),
-    "unsqueeze": lambda x, dim: np.expand_dims(x, dim if dim >= 0 else x.ndim + 1 + dim),
-    "transpose": lambda x, a, b: np.swapaxes(x, a, b),
-    "flip": lambda x, dims: np.flip(x, tuple(dims) if isinstance(dims, (tuple, list)) else dims),
-    "cat": lambda parts, dim=0: np.concatenate(parts, axis=dim),
-    "stack": lambda parts, dim=0: np.stack(parts, axis=dim),
-    "prod": _along(operator.mul, 1),
-    "sum": _along(operator.add, 0),
-    "cumsum": _cumsum,
-    "new_zeros": _zeros,
+_RULES: dict[Callable[..., Any], Callable[..., Any]] = {
+    torch.add: _elementwise(operator.add),
+    torch.sub: _elementwise(operator.sub),
+    torch.rsub: _elementwise(lambda a, b: b - a),
+    torch.mul: _elementwise(operator.mul),
+    torch.div: lambda a, b, rounding_mode=None: _elementwise(operator.floordiv if rounding_mode else operator.truediv)(a, b),
+    torch.floor_divide: _elementwise(operator.floordiv),
+    torch.remainder: _elementwise(operator.mod),
+    torch.neg: _elementwise(operator.neg),
+    torch.ceil: _elementwise(math.ceil),
+    torch.floor: _elementwise(math.floor),
+    torch.Tensor.to: _cast,
+    torch.Tensor.long: lambda x: _cast(x, torch.int64),
+    torch.Tensor.int: lambda x: _cast(x, torch.int32),
+    torch.Tensor.float: _same,
+    torch.clone: _same,
+    torch.Tensor.contiguous: _same,
+    torch.detach: _same,
+    torch.Tensor.__getitem__: lambda x, key: _cell(x[tuple(key) if isinstance(key, list) else key]),
+    torch.select: lambda x, dim, index: _cell(np.moveaxis(x, dim, 0)[index]),
+    torch.unbind: lambda x, dim=0: [_cell(part) for part in np.moveaxis(x, dim, 0)],
+    torch.reshape: lambda x, shape: x.reshape(tuple(shape)),
+    torch.Tensor.view: lambda x, shape: x.reshape(tuple(shape)),
+    torch.flatten: lambda x: x.reshape(-1),
+    torch.unsqueeze: lambda x, dim: np.expand_dims(x, dim if dim >= 0 else x.ndim + 1 + dim),
+    torch.transpose: lambda x, a, b: np.swapaxes(x, a, b),
+    torch.flip: lambda x, dims: np.flip(x, tuple(dims) if isinstance(dims, (tuple, list)) else dims),
+    torch.cat: lambda parts, dim=0: np.concatenate(parts, axis=dim),
+    torch.stack: lambda parts, dim=0: np.stack(parts, axis=dim),
+    torch.prod: _along(operator.mul, 1),
+    torch.sum: _along(operator.add, 0),
+    torch.cumsum: _cumsum,
+    torch.Tensor.new_zeros: _zeros,
 }
+_FOLLOWED: dict[Op, Callable[..., Any]] = {REGISTRY[function]: rule for function, rule in _RULES.items()}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fxcount.errors import UnsupportedError
+from fxcount.ops import REGISTRY, Op
+from fxcount.trace.known.literals import LITERAL
 from fxcount.trace.tracer.standin import StandIn
 
 if TYPE_CHECKING:
@@ -20,11 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["vmapping"]
 
-_ELEMENTWISE = frozenset(
-    "add sub mul div floor_divide remainder neg abs eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not "
-    "logical_and logical_or logical_xor logical_not where clamp minimum maximum exp log getitem index to bool reshape "
-    "unsqueeze fxcount_literal ones_like zeros_like full_like new_ones new_zeros new_full ones zeros full expand".split()
-)
+# beside what is computed place by place: indexing, tensor literals, and the views this file makes itself
+_ALSO = frozenset(
+    REGISTRY[f]
+    for f in (
+        torch.Tensor.__getitem__, torch.ops.aten.index, torch.Tensor.reshape, torch.Tensor.unsqueeze, torch.Tensor.expand
+    )
+)  # fmt: skip
+
+
+def _is_elementwise(op: Op) -> bool:
+    return op.follows == "mapped" or op.made_of is not None or op in _ALSO or op is LITERAL
 
 
 def vmapping(tracer: Tracer) -> Callable[..., Any]:
@@ -56,7 +64,7 @@ def vmapping(tracer: Tracer) -> Callable[..., Any]:
             running.append(func)
             try:
                 result = func(*spread, **named)
-                strange = {c.op.name for c in tracer.ledger.calls[start:]} - _ELEMENTWISE
+                strange = {c.op.name for c in tracer.ledger.calls[start:] if not _is_elementwise(c.op)}
                 if strange or out_dims != 0:
                     raise _unsupported(tracer, ", ".join(sorted(strange)) or f"out_dims={out_dims}")
                 if depth == 0 and isinstance(result, torch.Tensor):

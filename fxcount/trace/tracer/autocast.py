@@ -1,7 +1,7 @@
 """Autocast: the dtype rules of ``torch.autocast``, recorded as explicit conversions.
 
-Sources: ``aten/src/ATen/autocast_mode.h`` (the lists of lower-precision, fp32 and promote ops for CPU and CUDA). A weight
-that is a leaf and asks for a gradient is converted once for each region, as autocast's cache does.
+Which op is cast to what is a trait of the op. A weight that is a leaf and asks for a gradient is converted once for each
+region, as autocast's cache does.
 """
 
 from __future__ import annotations
@@ -17,52 +17,21 @@ from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["cast_operands"]
 
-_LOWER = frozenset(
-    "conv1d conv2d conv3d convolution _convolution conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d bmm mm "
-    "baddbmm addmm addbmm linear matmul scaled_dot_product_attention linalg_vecdot linalg.vecdot "
-    "linalg.matmul lstm gru rnn_tanh rnn_relu".split()
-)
-_LOWER_CUDA = _LOWER | frozenset(
-    "addmv addr mv prelu chain_matmul linalg.multi_dot lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
-)
-_FP32_CPU = frozenset(
-    "avg_pool3d binary_cross_entropy grid_sampler grid_sampler_2d grid_sampler_3d polar prod quantile nanquantile stft cdist "
-    "trace view_as_complex cholesky cholesky_inverse cholesky_solve inverse lu_solve orgqr ormqr pinverse max_pool3d "
-    "max_unpool2d max_unpool3d adaptive_avg_pool3d reflection_pad1d reflection_pad2d replication_pad1d "
-    "replication_pad2d replication_pad3d mse_loss cosine_embedding_loss nll_loss nll_loss2d hinge_embedding_loss "
-    "poisson_nll_loss cross_entropy_loss l1_loss huber_loss margin_ranking_loss soft_margin_loss triplet_margin_loss "
-    "multi_margin_loss ctc_loss kl_div multilabel_margin_loss binary_cross_entropy_with_logits fft.fft fft.ifft "
-    "fft.fft2 fft.ifft2 fft.fftn fft.ifftn fft.rfft fft.irfft fft.rfft2 fft.irfft2 fft.rfftn fft.irfftn fft.hfft "
-    "fft.ihfft".split()
-)
-_FP32_CUDA = frozenset(
-    "acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow softplus layer_norm "
-    "native_layer_norm group_norm norm nuclear_norm cosine_similarity poisson_nll_loss cosine_embedding_loss nll_loss "
-    "nll_loss2d hinge_embedding_loss kl_div l1_loss smooth_l1_loss huber_loss mse_loss margin_ranking_loss "
-    "multilabel_margin_loss soft_margin_loss triplet_margin_loss multi_margin_loss binary_cross_entropy_with_logits "
-    "dist pdist cdist renorm logsumexp prod softmax log_softmax cumprod cumsum sum cross_entropy_loss "
-    "linalg.vector_norm linalg.matrix_norm rms_norm".split()
-)
-_PROMOTE_CPU = frozenset({"stack", "cat", "index_copy"})
-_PROMOTE_CUDA = frozenset(
-    "addcdiv addcmul atan2 bilinear cross dot grid_sampler index_put tensordot scatter_add stack cat".split()
-)
-
 
 def cast_operands(
     tracer: Recorder, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments as autocast would hand them to the kernel."""
-    kind = _device_kind(args)
-    if kind is None:
+    kind = _device_kind(args) if entry.autocast is not None else None
+    if kind is None or entry.autocast is None:
         return args, kwargs
-    cpu = kind == "cpu"
+    policy = entry.autocast.cpu if kind == "cpu" else entry.autocast.cuda
     target: torch.dtype | None = None
-    if entry.name in (_LOWER if cpu else _LOWER_CUDA):
+    if policy == "lower":
         target = torch.get_autocast_dtype(kind)
-    elif entry.name in (_FP32_CPU if cpu else _FP32_CUDA):
+    elif policy == "float32":
         target = torch.float32
-    elif entry.name in (_PROMOTE_CPU if cpu else _PROMOTE_CUDA):
+    elif policy == "promote":
         found = {t.dtype for t in _floating(args)}
         target = torch.float32 if torch.float32 in found and len(found) > 1 else None
     if target is None:

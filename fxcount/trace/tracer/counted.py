@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError
-from fxcount.ops import Op, Zero, op
+from fxcount.ops import REGISTRY, Op, Zero, op
 from fxcount.ops.core.common import facts_in, refused
 from fxcount.ops.memory.dynamic import index_columns
 from fxcount.ops.memory.indexing import MASKS
@@ -32,7 +32,23 @@ ITEM: Op = op(
 _INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
 _ROWS = "the rows of one class of a one-hot tensor"
 _ONE_CLASS = "each row of a one-hot tensor has one class"
-_INDEXING = frozenset({"getitem", "setitem", "index", "index_put", "_index_put_impl"})
+
+
+def _ops(*functions: Callable[..., Any]) -> frozenset[Op]:
+    """The ops of these functions, and their in-place variants."""
+    return frozenset(found for f in functions for found in REGISTRY.variants(REGISTRY[f]))
+
+
+_T = torch.Tensor
+_INDEXING = _ops(_T.__getitem__, _T.__setitem__, torch.ops.aten.index, torch.index_put, torch.ops.aten._index_put_impl)
+_NONZERO = _ops(torch.nonzero, torch.argwhere)
+_NEGATIONS = _ops(torch.bitwise_not, torch.logical_not)
+_SELECTING = _ops(torch.select, _T.__getitem__)
+_RESHAPING = _SELECTING | _ops(
+    torch.permute, torch.transpose, torch.t, _T.to, _T.bool, _T.contiguous, torch.squeeze, torch.ne, torch.gt
+)
+_FLATTENING = _ops(torch.squeeze, torch.flatten)
+_ONE_HOT = REGISTRY[torch._C._nn.one_hot]
 
 
 def _known_items(operands: list[StandIn]) -> Iterator[tuple[int, Size]]:
@@ -75,7 +91,7 @@ class Numbers:
         elif entry.counted is not None:
             result = entry.counted(tracer.scope, self._counter(operands), *facts, **named)
         else:
-            key = 1 if entry.name.removesuffix("_") in _INDEXING else -1
+            key = 1 if entry in _INDEXING else -1
             replaced = tuple(self._key(a, True) if i == key else self._bound(a) for i, a in enumerate(args))
             replaced_named = {k: self._bound(v) for k, v in kwargs.items()}
             if replaced == facts and replaced_named == named:
@@ -120,9 +136,9 @@ class Numbers:
     def settle(self, x: StandIn) -> None:
         """A loop over ``mask.nonzero()`` that runs for every element of the mask visits 0, 1, 2, ...: known data."""
         call = self._made_by(x._value)
-        while call is not None and call.op.name in ("squeeze", "flatten"):
+        while call is not None and call.op in _FLATTENING:
             call = self._made_by(call.operands[0])
-        if call is None or call.op.name not in ("nonzero", "argwhere"):
+        if call is None or call.op not in _NONZERO:
             return
         mask, scope = call.operands[0].fact, self.tracer.scope
         if mask.ndim == 1 and isinstance(mask.numel, int) and scope.hint(x._value.fact.shape[0]) == mask.numel:
@@ -155,7 +171,7 @@ class Numbers:
     def _complement(self, mask: Value) -> Size | None:
         """``~m`` has the elements that ``m`` has not."""
         call = self._made_by(mask)
-        if call is None or call.op.name not in ("bitwise_not", "logical_not") or mask.fact.dtype is not torch.bool:
+        if call is None or call.op not in _NEGATIONS or mask.fact.dtype is not torch.bool:
             return None
         other = self._true.get(call.operands[0].index)
         return None if other is None else mask.fact.numel - other
@@ -189,15 +205,12 @@ class Numbers:
     def _one_hot_behind(self, value: Value) -> Any:
         selected = False
         call = self._made_by(value)
-        while call is not None and call.op.name in _RESHAPING:
-            selected |= call.op.name in ("select", "getitem")
+        while call is not None and call.op in _RESHAPING:
+            selected |= call.op in _SELECTING
             value = call.operands[0]
             call = self._made_by(value)
-        return call if call is not None and selected and call.op.name == "one_hot" else None
+        return call if call is not None and selected and call.op is _ONE_HOT else None
 
     def _made_by(self, value: Value) -> Call | None:
         calls = self.tracer.ledger.calls
         return calls[value.call] if value.origin == "op" and 0 <= value.call < len(calls) else None
-
-
-_RESHAPING = frozenset({"select", "getitem", "permute", "transpose", "t", "to", "bool", "contiguous", "squeeze", "ne", "gt"})

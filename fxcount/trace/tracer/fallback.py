@@ -39,7 +39,10 @@ def record_unknown(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, 
     def counted(scope: Scope, count: Count, *a: Any, **k: Any) -> Any:
         return fake_call(func, a, k, scope.hints, scope, count=count)[0]
 
-    entry = Op(name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted)
+    entry = Op(
+        name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted,
+        random=torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()),
+    )  # fmt: skip
     tracer.resolve(func, entry)
     tracer.slow_ops.append(name)
     return tracer.record(entry, func, args, kwargs)

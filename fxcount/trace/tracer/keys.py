@@ -18,12 +18,6 @@ _PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout
 _NUMBERS = frozenset({bool, float, complex})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
-_TAKES_VALUES = frozenset(
-    "add sub rsub mul div pow linspace full full_like new_full fill_ add_ sub_ mul_ div_ clamp clamp_ clamp_min clamp_max "
-    "where masked_fill masked_fill_ lerp addcmul eq ne lt le gt ge maximum minimum scaled_dot_product_attention".split()
-)
-"""Ops whose floating arguments are numbers to compute with: no size comes of them, so quotients of sizes stay symbolic."""
-
 
 class Keys:
     """Converts arguments; ``state`` gives the stand-in of a real tensor."""
@@ -74,7 +68,7 @@ class Keys:
             key.append(a)
             return a
         if isinstance(a, SymRatio):
-            if a.exact and type(key[0]) is Op and key[0].name in _TAKES_VALUES:
+            if a.exact and type(key[0]) is Op and key[0].takes_values:  # no size comes of it
                 key.append((SymRatio, a.num, a.den))
                 return Quotient.of(a.num, a.den, a.value)
             return self.convert(float(a), key, operands)

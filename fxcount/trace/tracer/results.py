@@ -58,7 +58,7 @@ class Results:
     def written(self, call: Call, target: StandIn, operands: list[StandIn], requires_grad: bool, is_out: bool) -> StandIn:
         """An in-place or ``out=`` call: ``target`` stays the object it is and becomes a new value of its storage."""
         fact, result = target._value.fact, call.signature.result
-        if is_out or call.signature.op.name in constants.RESHAPES_IN_PLACE:
+        if is_out or call.signature.op.reshapes_in_place:
             made = result.fact if isinstance(result, Alias) else result
             fact = made if isinstance(made, TensorFact) else fact
         storage = target._storage

@@ -40,7 +40,6 @@ __all__ = ["Tracer"]
 _is_autocast_enabled = torch._C._is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
 
-_OF_NUMBERS = frozenset({"add", "sub", "mul", "div", "floor_divide", "remainder", "pow"})
 
 
 class Tracer(TorchFunctionMode):
@@ -107,7 +106,7 @@ class Tracer(TorchFunctionMode):
             for name, a in kwargs.items():
                 key.append(name)
                 recorded_kwargs[name] = convert(a, key, operands)
-        if not operands and recorded and entry.name in _OF_NUMBERS:  # torch.div(size, 2) gives a tensor
+        if not operands and recorded and entry.of_numbers:  # torch.div(size, 2) gives a tensor
             return self.record(entry, func, (make_literal(self, args[0], None, None), *args[1:]), kwargs)
         hashed = tuple(key)
         signature = self._memo.get(hashed)
@@ -149,7 +148,7 @@ class Tracer(TorchFunctionMode):
         result = self._results.made(signature.result, call, operands, outputs, requires_grad, known)
         call.outputs = tuple(outputs)
         self.following.follow(entry, func, args, kwargs, operands, result, known)
-        if type(result) is tuple:
+        if entry.returns is not None and type(result) is tuple:
             result = constants.named_result(entry, result)
         if entry.writes:
             self._results.mark_written(call, args, kwargs)
@@ -220,7 +219,7 @@ class Tracer(TorchFunctionMode):
         same = result.ndim == target.ndim and all(
             [self.scope.same(a, b, entry.name) for a, b in zip(result.shape, target.shape)]
         )
-        if not same and entry.name not in constants.RESHAPES_IN_PLACE:
+        if not same and not entry.reshapes_in_place:
             raise ShapeError(
                 f"{entry.name}: the result of shape {tuple(result.shape)} does not fit into the tensor of shape "
                 f"{tuple(target.shape)} it is to be written to",

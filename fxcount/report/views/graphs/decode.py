@@ -153,7 +153,9 @@ def _op(row: _Row) -> Op:
     elif "unknown" in row:
         cost = Unknown(row["unknown"])
     shape = _without_code(name, row["arguments"])
-    return Op(name, shape, cost, differentiable=row["differentiable"], inplace=row["inplace"])
+    traits = {**row.get("traits", {})}  # a file of an older version has none
+    traits["shape_only"] = tuple(traits.get("shape_only", ()))
+    return Op(name, shape, cost, differentiable=row["differentiable"], inplace=row["inplace"], **traits)
 
 
 def _without_code(name: str, arguments: Sequence[str] | None = None) -> Callable[..., Any]:

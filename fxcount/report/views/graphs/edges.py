@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fxcount.passes.gradients import READ_FOR_SHAPE, Recorded
+from fxcount.passes.gradients import Recorded
 from fxcount.passes.uses import arguments_of, called_paths
 from fxcount.report.views.graphs.nodes import Attributes, Plain, declared_id, keeps_apart, tensor_attributes
 from fxcount.report.views.graphs.outputs import named_outputs
@@ -86,15 +86,15 @@ class _Flow:
         node = f"op:{call.index}"
         recorded = self.recorded
         passes = recorded.node[call.index] and not any([v.index in recorded.inner for v in call.outputs])
-        only_shape = READ_FOR_SHAPE.get(call.op.name)
+        only_shape = call.op.shape_only
         writes: dict[str, bool] = {}
         names = self._names.get(id(call.signature))
         if names is None:  # calls of one signature have the same arguments
             names = self._names[id(call.signature)] = arguments_of(call)
         for position, (v, name) in enumerate(zip(call.operands, names)):
-            gradient = passes and position != only_shape and recorded.has_history(v)
+            gradient = passes and position not in only_shape and recorded.has_history(v)
             source, target, attributes = self._flow(v, node, gradient, name)
-            if position == only_shape:
+            if position in only_shape:
                 attributes["shape_only"] = True
             else:
                 self._writers(v, gradient, writes)

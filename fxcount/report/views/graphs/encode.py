@@ -161,7 +161,7 @@ class _Places:
 def is_registered(op: Op) -> bool:
     """Whether fxcount knows the op by its name, so that a file need not describe it."""
     try:
-        return REGISTRY.named(op.name.replace(".", "_")) == op
+        return REGISTRY.named(op.name.replace(".", "_")) is op
     except KeyError:
         return False
 
@@ -184,6 +184,10 @@ def _op(op: Op) -> Plain:
     row: dict[str, Plain] = {"name": op.name, "registered": registered}
     if not registered:
         row |= {"differentiable": op.differentiable, "inplace": op.inplace, "arguments": parameter_names(op)}
+        row["traits"] = {
+            "shape_only": list(op.shape_only), "one_to_one": op.one_to_one, "kind": op.kind, "window": op.window,
+            "activations": op.activations,
+        }  # fmt: skip
         if isinstance(op.cost, Zero):
             row["zero"] = {"reason": op.cost.reason, "moves": op.cost.moves}
         elif isinstance(op.cost, Unknown):

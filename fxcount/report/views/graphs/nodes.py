@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fxcount.passes.cost import CallCost
-from fxcount.passes.gradients import ONE_TO_ONE
 from fxcount.passes.uses import called_paths
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import module_parameters
@@ -150,7 +149,7 @@ def _ops(report: ReportData, plain: Plain) -> Iterator[Node]:
 
 def keeps_apart(c: Call) -> bool:
     """Whether each result of the call is of one operand alone, so that a node for all of them would mix them up."""
-    return c.op.name in ONE_TO_ONE and len(c.outputs) == len(c.operands) > 1
+    return c.op.one_to_one and len(c.outputs) == len(c.operands) > 1
 
 
 def _cost(c: CallCost, plain: Plain) -> Attributes:
