@@ -12,13 +12,16 @@ import torch
 import torch.nn.functional as F
 
 from fxcount.errors import ShapeError
+from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.contraction.conv import OPS
+from fxcount.ops.core.striding import channels_last_strides
+from fxcount.symbolic import Scope
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
-from tests.ops.harness import SIZES, Counted, N, T, counted, real, rule_result, work
+from tests.ops.harness import SIZES, Counted, N, T, check, counted, real, rule_result, work
 
 aten = torch.ops.aten
-f64, bf16, i64, c64 = torch.float64, torch.bfloat16, torch.int64, torch.complex64
+f64, bf16, f16, i64, c64 = torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.complex64
 NHWC, NDHWC, NWC = (0, 3, 1, 2), (0, 4, 1, 2, 3), (0, 2, 1)
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel:UserWarning")
 
@@ -71,6 +74,25 @@ UNCOUNTED = [  # torch's own counter has no number for these, or another one
 @pytest.mark.parametrize("case", CASES + UNCOUNTED)
 def test_shape_and_layout(case: Case) -> None:
     replace(case, on="cpu").check()
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN:UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, f64, bf16, f16])
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize(("conv", "weight"), [(torch.conv3d, "8,3,3,3,3"), (torch.conv_transpose3d, "3,8,3,3,3")])
+def test_3d_layout_is_what_this_processor_writes(conv: Any, weight: str, enabled: bool, dtype: torch.dtype) -> None:
+    """Only oneDNN writes channels-last, and it takes half precision on some processors only; it can be switched off."""
+    with torch.backends.mkldnn.flags(enabled=enabled):
+        check(conv, T("B,5,7,11,3", dtype, perm=NDHWC), T(weight, dtype), device="cpu")
+
+
+def test_3d_layout_on_cuda_is_cudnns() -> None:
+    def strides(dtype: torch.dtype) -> Any:
+        x = TensorFact((2, 3, 5, 7, 11), dtype, torch.device("cuda"), channels_last_strides((2, 3, 5, 7, 11)))
+        return REGISTRY[torch.conv3d].shape(Scope({}), x, TensorFact((8, 3, 3, 3, 3), dtype, torch.device("cuda"))).stride()
+
+    assert strides(f16) == strides(bf16) == channels_last_strides((2, 8, 3, 5, 9))
+    assert strides(f64) == (8 * 135, 135, 45, 9, 1)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -87,16 +87,22 @@ def test_unlifted_module_of_an_exported_program(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["vit", "bert"])
 def test_decomposed_program(name: str) -> None:
-    """Core ATen ops cost other flops here and there (a softmax that guards against empty rows), but not other macs."""
+    """Core ATen ops cost other flops here and there (a softmax that guards against empty rows), but not other macs.
+
+    Since 2.14 a dropout that does nothing leaves no node behind, so that the graph cannot know of its module.
+    """
     case = MODELS[name]
     model, eager, program = exported(name)
-    report = fxcount.analyze(program.run_decompositions(), *case.args, **case.kwargs)
+    decomposed = program.run_decompositions()
+    report = fxcount.analyze(decomposed, *case.args, **case.kwargs)
     assert report.uncounted == ()
     for values in case.sizes:
         args, kwargs = tensors(case, values)
         assert 2 * report.at(**values).macs == counted_flops(deepcopy(model), *args, **kwargs)
     assert owners(report) == owners(eager)
-    assert tree(report) == tree(eager)
+    mentioned = {path for n in decomposed.graph.nodes for path, _ in n.meta.get("nn_module_stack", {}).values()}
+    assert tree(report) == [row for row in tree(eager) if row[0] in mentioned]
+    assert {kind for path, kind, _ in tree(eager) if path not in mentioned} <= {"Dropout"}
 
 
 def test_sources_are_lines_of_the_model() -> None:

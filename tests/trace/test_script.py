@@ -13,7 +13,10 @@ from torch import nn
 import fxcount
 from tests.zoo import CASES
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+# since 2.14 torch tells whoever makes or loads a script, here the tests, that TorchScript is deprecated
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore:.torch.jit.[a-z_]+. is deprecated:FutureWarning"
+)
 
 
 class Block(nn.Module):

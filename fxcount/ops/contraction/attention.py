@@ -33,8 +33,13 @@ from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size, ceildiv, max_, mod, prod
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS", "attention_cost", "attention_shape"]
+
+# Since 2.14 the flash kernel for the CPU also runs without a batch dimension and for one head of key and value, and a
+# mask beside is_causal is always refused.
+_FLASH_WIDENED = VERSION >= (2, 14)
 
 
 # --- shapes ---------------------------------------------------------------------------------------
@@ -63,9 +68,9 @@ def attention_shape(
         batch = (*outer, query.shape[-3])
     else:
         batch = broadcast(scope, what, query.shape[:-2], key.shape[:-2], value.shape[:-2])
-    flash = _takes_flash(query, key, value, dropout_p, enable_gqa)
+    flash = _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa)
     if attn_mask is not None:
-        if is_causal and not flash:
+        if is_causal and (_FLASH_WIDENED or not flash):
             raise ShapeError(f"{what}: attn_mask and is_causal=True exclude each other")
         scores = (*batch, query.shape[-2], key.shape[-2])
         if attn_mask.shape != scores and not _expands(scope, attn_mask.shape, scores):
@@ -82,22 +87,28 @@ def _expands(scope: Scope, shape: tuple[Size, ...], wanted: tuple[Size, ...]) ->
     return len(found) == len(wanted) and all(scope.same(a, b) for a, b in zip(found, wanted, strict=True))
 
 
-def _takes_flash(query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float, gqa: bool) -> bool:
-    """Conditions of ``use_flash_attention_cpp``, asked structurally."""
-    tensors = (query, key, value)
+def _takes_flash(
+    query: TensorFact, key: TensorFact, value: TensorFact, mask: TensorFact | None, dropout_p: float, gqa: bool
+) -> bool:  # fmt: skip
+    """Conditions of ``use_flash_attention_cpp``, asked structurally. Three dimensions are those of one sample."""
+    rank = query.ndim
     return (
-        all(t.ndim == 4 and t.stride()[-1] == 1 for t in tensors)
+        (rank == 4 or (rank == 3 and _FLASH_WIDENED))
+        and all(t.ndim == rank and t.stride()[-1] == 1 for t in (query, key, value))
+        and (mask is None or mask.ndim in (2, rank))
         and not dropout_p
         and query.dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
         and query.shape[-1] == value.shape[-1]
-        and all(t.shape[0] == query.shape[0] for t in tensors)
-        and (gqa or all(t.shape[1] == query.shape[1] for t in tensors))
+        and query.shape[:-3] == key.shape[:-3] == value.shape[:-3]
+        and key.shape[-3] == value.shape[-3]
+        and (gqa or key.shape[-3] == query.shape[-3] or (_FLASH_WIDENED and key.shape[-3] == 1))
     )
 
 
 def _logsumexp(query: TensorFact) -> TensorFact:
     """One number per query, in float at least, stored (B, S, H)."""
-    batch, heads, length, _ = query.shape
+    heads, length = query.shape[-3:-1]
+    batch = query.shape[0] if query.ndim == 4 else 1
     dtype = query.dtype if query.dtype is torch.float64 else torch.float32
     return TensorFact((batch, heads, length), dtype, query.device, (length * heads, 1, heads))
 
@@ -107,6 +118,8 @@ def _flash_for_cpu_shape(
     is_causal: bool = False, *, attn_mask: TensorFact | None = None, scale: float | None = None,
 ) -> tuple[TensorFact, TensorFact]:  # fmt: skip
     require_rank("flash attention", query=(query, 4), key=(key, 4), value=(value, 4))
+    if not scope.same(query.shape[3], value.shape[3], "flash attention: value width"):
+        raise ShapeError(f"flash attention: values of width {value.shape[3]}, queries of width {query.shape[3]}")
     y = attention_shape(scope, query, key, value, attn_mask, enable_gqa=True)
     return y, _logsumexp(query)
 
@@ -206,7 +219,7 @@ def _temporaries(
     added: Size = 0
     if attn_mask is not None and attn_mask.dtype is torch.bool:  # becomes numbers to be added
         added = attn_mask.numel * query.itemsize
-    if _takes_flash(query, key, value, dropout_p, enable_gqa):
+    if _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa):
         return added + _logsumexp(query).nbytes
     if is_causal:
         added = query.shape[-2] * key.shape[-2] * query.itemsize

@@ -28,26 +28,31 @@ from fxcount.ops.core.iterator import is_channels_last
 from fxcount.ops.core.registry import Op, ShapeRule, op
 from fxcount.ops.core.striding import channels_last_layout
 from fxcount.symbolic import Scope, Size, floordiv, mod, prod
+from fxcount.torch_private import onednn_takes
 
 __all__ = ["OPS"]
-
-# oneDNN, which alone writes 3-d results channels-last, takes these
-_ONEDNN = (torch.float32, torch.bfloat16)
-
 
 # --- layout ---------------------------------------------------------------------------------------
 
 
 def _laid_out(y: TensorFact, x: TensorFact, weight: TensorFact) -> TensorFact:
-    # Eager writes channels-last if x or the weight is; 1-d convolutions and unbatched x are always row-major.
+    # Eager writes channels-last if x or the weight is; 1-d convolutions and unbatched x are always row-major. On a CPU
+    # only oneDNN writes 3-d results so, and whether it takes a dtype is the processor's to say.
     spatial = weight.ndim - 2
-    wanted = spatial == 2 or (spatial == 3 and x.dtype in _ONEDNN)
-    if not wanted or not (is_channels_last(x) or is_channels_last(weight)):
+    if spatial not in (2, 3) or not (is_channels_last(x) or is_channels_last(weight)):
+        return y
+    if spatial == 3 and not _writes_channels_last_3d(x):
         return y
     if y.ndim == weight.ndim:
         return TensorFact(y.shape, y.dtype, y.device, channels_last_layout(y.shape))
     strides = channels_last_layout((1, *y.shape))
     return TensorFact(y.shape, y.dtype, y.device, strides and strides[1:])
+
+
+def _writes_channels_last_3d(x: TensorFact) -> bool:
+    if x.device.type == "cuda":  # cuDNN: all but double precision
+        return x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    return onednn_takes(x.dtype)
 
 
 # --- shapes ---------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.core.striding import strided
 from fxcount.ops.memory.views import diagonal
 from fxcount.symbolic import Scope, Size, floordiv, max_, prod, sum_
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS"]
 
@@ -120,8 +121,14 @@ def _columns(y: TensorFact, *_: Any) -> Size:
     return y.nbytes if y.ndim == 2 else 0
 
 
-def _columns_and_mask(y: TensorFact, x: TensorFact, r: int = 2, with_replacement: bool = False) -> Size:
-    return y.nbytes + x.numel**r
+def _combining(y: TensorFact, x: TensorFact, r: int = 2, with_replacement: bool = False) -> Size:
+    """The columns that are stacked beside a mask of all tuples; since 2.14 the mask, made of two and the positions along
+    one axis, then beside the positions of its tuples, then these alone beside the result."""
+    tuples = x.numel**r
+    if VERSION < (2, 14):
+        return y.nbytes + tuples
+    masks = 8 * x.numel + (2 if r > 1 else 1) * tuples - y.nbytes
+    return max_(masks, tuples + 8 * y.numel - y.nbytes, 8 * y.numel)
 
 
 _diagonal = diagonal  # ``diag`` has a parameter of that name
@@ -136,5 +143,5 @@ OPS: tuple[Op, ...] = (
     op("block_diag", shape=block_diag, cost=_COPY),
     op("vander", shape=vander, cost=_vander_cost, temporaries=_unflipped),
     op("cartesian_prod", shape=cartesian_prod, cost=_COPY, temporaries=_columns),
-    op("combinations", shape=combinations, cost=_COPY, temporaries=_columns_and_mask),
+    op("combinations", shape=combinations, cost=_COPY, temporaries=_combining),
 )

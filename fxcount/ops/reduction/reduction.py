@@ -33,6 +33,7 @@ from fxcount.ops.core.scalars import Scalars, fact_of, is_arithmetic, total
 from fxcount.ops.normalise import vectornorm
 from fxcount.ops.reduction.softmax import reduced_shape
 from fxcount.symbolic import Scope, Size, max_, min_
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS", "accumulated", "mean", "named", "sum_", "var"]
 
@@ -229,12 +230,21 @@ def _quantile_cost(y: TensorFact, x: TensorFact, q: Any, *_: Any, **__: Any) -> 
     return total([(ranks, Scalars(mul=1)), (y.numel, Scalars(add=2, mul=1))], y.dtype)
 
 
-def _quantile_sorted(y: TensorFact, x: TensorFact, q: Any, *_: Any, **__: Any) -> Size:
+def _quantile_sorted(
+    y: TensorFact, x: TensorFact, q: Any, *_: Any, interpolation: str = "linear", **__: Any
+) -> Size:  # fmt: skip
     """The sorted values and their indices, while no result exists yet; or the sorted values with the ranks, their
-    fractions, the upper neighbours and both positions. A number q becomes a tensor."""
-    sorting = x.numel * (x.itemsize + 8) - y.nbytes
-    interpolating = x.nbytes + (3 * x.itemsize + 16) * y.numel
-    return max_(sorting, interpolating) + (0 if isinstance(q, TensorFact) else x.itemsize)
+    fractions, the upper neighbours and both positions. A number q becomes a tensor. Since 2.14 the ranks are double and
+    all that follows from them is there before the values are sorted."""
+    between = interpolation in ("linear", "midpoint")
+    if VERSION < (2, 14):
+        sorting = x.numel * (x.itemsize + 8) - y.nbytes
+        gathering = x.nbytes + (3 * x.itemsize + 16) * y.numel
+    else:
+        ranks = (24 + x.itemsize if between else 16) * y.numel  # ranks, positions of 8 bytes each; fractions
+        sorting = x.numel * (x.itemsize + 8) + ranks - y.nbytes
+        gathering = x.nbytes + ranks + (y.nbytes if between else 0)
+    return max_(sorting, gathering) + (0 if isinstance(q, TensorFact) else x.itemsize)
 
 
 def _nanmean_held(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:

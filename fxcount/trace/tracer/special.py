@@ -165,7 +165,7 @@ def _new_tensor(tracer: Recorder, x: torch.Tensor, data: Any, dtype: Any = None,
 
 
 def _from_numpy(tracer: Recorder, array: Any) -> Any:
-    return _tensor(tracer, torch._C._from_numpy(array) if hasattr(torch._C, "_from_numpy") else array.tolist())
+    return _tensor(tracer, array.tolist())
 
 
 # -- properties -----------------------------------------------------------------------------------------------------
