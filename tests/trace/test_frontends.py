@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -431,10 +430,3 @@ def test_what_is_no_model() -> None:
         fxcount.analyze(lambda x: x, "B,5")
     with pytest.raises(fxcount.InputError, match="unknown front end"):
         fxcount.analyze(nn.Linear(5, 7), "B,5", frontend="magic")  # type: ignore[arg-type]
-
-
-def test_the_page_about_front_ends_runs() -> None:
-    page = Path(__file__).parents[2] / "docs" / "frontends.md"
-    failed, tried = doctest.testfile(str(page), module_relative=False)
-    assert tried > 10
-    assert failed == 0
