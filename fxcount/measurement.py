@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 from fxcount.errors import InputError
 from fxcount.symbolic import evaluate
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
-from fxcount.trace.torch_patch.session import preserved
+from fxcount.trace.torch_patch.preserve import preserved
 
 __all__ = ["Measurement", "TimedCall", "measure"]
 

@@ -12,11 +12,13 @@ from torch.utils import _pytree as pytree
 from fxcount.errors import FxcountError, InputError
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
-from fxcount.trace.inputs.inventory import take_inventory
+from fxcount.trace.inputs.inventory import Inventory, take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
-from fxcount.trace.torch_patch.lengths import symbolic_lengths
-from fxcount.trace.torch_patch.session import no_collection, patched, place_raised, preserved
+from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
+from fxcount.trace.torch_patch.preserve import keep
+from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
 from fxcount.trace.tracer.outputs import collect
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
@@ -38,58 +40,98 @@ def trace_model(
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
     specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
-    leaves, tree = pytree.tree_flatten(specs)
-    leaves = [leaf.value if isinstance(leaf, Plain) else leaf for leaf in leaves]
-    tensors = [leaf for leaf in leaves if isinstance(leaf, InputSpec)]
     _check_call(model, specs)
-    held = take_inventory(model)
-    scope = Scope({})
-    for name, hint in default_hints(tensors, hints or {}, scope.unbacked).items():
-        scope.declare(name, hint)
-    tracer = Tracer(scope, registry, held, progress)
-    scope.where = tracer.where
-    ledger = tracer.ledger
-    labels = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(specs)[0]]
-    stand_ins = [
-        tracer.input(
-            TensorFact(leaf.shape, leaf.dtype or held.dtype, leaf.device or held.device, leaf.strides),
-            _label(label, model),
-            leaf.requires_grad,
-            leaf.data,
-        )
-        if isinstance(leaf, InputSpec)
-        else leaf
-        for leaf, label in zip(leaves, labels, strict=True)
-    ]
-    inputs = [s._value for s in stand_ins if isinstance(s, StandIn)]
-    call_args, call_kwargs = pytree.tree_unflatten(stand_ins, tree)
-    del stand_ins
-    modules = held.unique_modules()
-    with no_collection(), preserved(modules), patched(tracer), symbolic_lengths(modules):
+    return TraceSession.run(_Run(model, specs, hints or {}, registry, progress).trace)
+
+
+class _Run:
+    """One call of a model, to be traced."""
+
+    def __init__(
+        self, model: torch.nn.Module, specs: Any, hints: Mapping[str, int], registry: Registry,
+        progress: Callable[[int], None] | None,
+    ) -> None:  # fmt: skip
+        self.model = model
+        leaves, self.tree = pytree.tree_flatten(specs)
+        self.leaves = [leaf.value if isinstance(leaf, Plain) else leaf for leaf in leaves]
+        self.labels = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(specs)[0]]
+        self.hints = hints
+        self.registry = registry
+        self.progress = progress
+
+    def trace(self, undo: Undo) -> Trace:
+        """Trace the call; again if code was found on the way that must see another ``len``. The model is left as found."""
+        missed: list[dict[str, Any]] = []
+        while True:
+            attempt = Undo()
+            undo.add(attempt.run)
+            trace, found = self._attempt(missed, attempt)
+            missed, before = [*missed, *found], missed
+            if len(missed) == len(before):
+                return trace
+            attempt.run()
+
+    def _attempt(self, namespaces: list[dict[str, Any]], undo: Undo) -> tuple[Trace, list[dict[str, Any]]]:
+        held = take_inventory(self.model)
+        modules = held.unique_modules()
+        keep(modules, undo)
+        shadow([*namespaces_of(modules), *namespaces], random_functions, undo)
+        tracer = self._tracer(held)
+        scope, ledger = tracer.scope, tracer.ledger
+        call_args, call_kwargs = self._arguments(tracer, held)
+        inputs = [s._value for s in pytree.tree_leaves((call_args, call_kwargs)) if isinstance(s, StandIn)]
+        result = self._call(tracer, call_args, call_kwargs)
+        events = ledger.events()  # the caller holds the arguments as long as the model runs
+        scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
+        outputs = collect(result, ledger.state)
+        del call_args, call_kwargs, result
+        tracer.numbers.close()
+        reassigned = held.reassigned()
+        tracer.forget()
+        scope.unbacked.check_given()
+        trace = Trace(
+            model_name=type(self.model).__name__, scope=scope, inputs=inputs, calls=ledger.calls, modules=tracer.modules.found,
+            states=ledger.states, storages=ledger.storages, events=events, outputs=outputs,
+            module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=ledger.signatures,
+            declared=held.declared, input_tree=(self.tree, self.leaves), notes=tracer.notes.texts,
+            functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, reassigned=reassigned,
+        )  # fmt: skip
+        return trace, tracer.answers.missed_lengths
+
+    def _tracer(self, held: Inventory) -> Tracer:
+        scope = Scope({})
+        tensors = [leaf for leaf in self.leaves if isinstance(leaf, InputSpec)]
+        for name, hint in default_hints(tensors, self.hints, scope.unbacked).items():
+            scope.declare(name, hint)
+        tracer = Tracer(scope, self.registry, held, self.progress)
+        scope.where = tracer.where
+        return tracer
+
+    def _arguments(self, tracer: Tracer, held: Inventory) -> Any:
+        """Positional and named arguments of the call, with stand-ins for tensors."""
+        stand_ins = [
+            tracer.input(
+                TensorFact(leaf.shape, leaf.dtype or held.dtype, leaf.device or held.device, leaf.strides),
+                _label(label, self.model),
+                leaf.requires_grad,
+                leaf.data,
+            )
+            if isinstance(leaf, InputSpec)
+            else leaf
+            for leaf, label in zip(self.leaves, self.labels, strict=True)
+        ]
+        return pytree.tree_unflatten(stand_ins, self.tree)
+
+    def _call(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            with tracer:
-                result = model(*call_args, **call_kwargs)
+            return TraceSession.trace(tracer, self.model, args, kwargs)
         except FxcountError as error:
             if not error.where:
                 error.where = place_raised(error)
             raise
         except Exception as error:
-            error.add_note(f"while fxcount traced {type(model).__name__}, at {place_raised(error)}")
+            error.add_note(f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
-        events = ledger.events()
-        scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
-        outputs = collect(result, ledger.state)
-        tracer.numbers.close()
-        reassigned = held.reassigned()
-        tracer.forget()
-    scope.unbacked.check_given()
-    return Trace(
-        model_name=type(model).__name__, scope=scope, inputs=inputs, calls=ledger.calls, modules=tracer.modules.found,
-        states=ledger.states, storages=ledger.storages, events=events, outputs=outputs,
-        module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=ledger.signatures,
-        declared=held.declared, input_tree=(tree, leaves), notes=tracer.notes.texts,
-        functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, reassigned=reassigned,
-    )  # fmt: skip
 
 
 def _label(keystr: str, model: torch.nn.Module) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
-from fxcount.trace.frontends.wrappers import compiled_code_off, unwrapped
+from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
@@ -61,8 +61,7 @@ def trace_any(
         from fxcount.trace.frontends.graph import trace_graph
 
         return trace_graph(model, args, kwargs, **options)
-    with compiled_code_off():
-        return _trace_module(model, args, kwargs, frontend, options)
+    return _trace_module(model, args, kwargs, frontend, options)
 
 
 def _trace_module(

@@ -20,7 +20,9 @@ from fxcount.trace.frontends.inputs import specialised_inputs
 from fxcount.trace.inputs.inventory import take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
-from fxcount.trace.torch_patch.session import preserved
+from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.preserve import keep
+from fxcount.trace.torch_patch.session import TraceSession
 
 __all__ = ["trace_by_export"]
 
@@ -51,9 +53,9 @@ def trace_by_export(
     dynamic = pytree.tree_unflatten([_dynamic(leaf) for leaf in leaves], tree)
     shapes = _by_name(dynamic, model, examples, named_examples)
     try:
-        with preserved(held.unique_modules()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about its own internals
-            program = torch.export.export(model, examples, named_examples, dynamic_shapes=shapes, strict=False)
+        program = TraceSession.run(
+            lambda undo: _exported(model, held.unique_modules(), (examples, named_examples, shapes), undo)
+        )
     except Exception as error:
         raise UnsupportedError(
             f"torch.export cannot export the model: {first_line(error)}",
@@ -62,6 +64,14 @@ def trace_by_export(
     prepared = program_of(program)
     specialised_inputs(prepared, flat_inputs(program, specs))
     return prepared.trace("export", hints={**chosen, **(hints or {})}, registry=registry, progress=progress)
+
+
+def _exported(model: torch.nn.Module, modules: list[torch.nn.Module], arguments: tuple[Any, Any, Any], undo: Undo) -> Any:
+    keep(modules, undo)
+    examples, named_examples, shapes = arguments
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about its own internals
+        return torch.export.export(model, examples, named_examples, dynamic_shapes=shapes, strict=False)
 
 
 def _dynamic(leaf: Any) -> Any:

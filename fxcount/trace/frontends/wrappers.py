@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from fxcount.trace.frontends.modules import named_class
 
-__all__ = ["compiled_code_off", "unwrapped"]
+__all__ = ["unwrapped"]
 
 
 class Wrapper(torch.nn.Module):
@@ -43,13 +41,3 @@ def unwrapped(model: Any) -> Any:
         wrapper = named_class(Wrapper, type(model).__name__)(unwrapped(model.module))
         return wrapper.train(model.training) if wrapper.training != model.training else wrapper
     return model
-
-
-@contextlib.contextmanager
-def compiled_code_off() -> Iterator[None]:
-    """Inside, everything that ``torch.compile`` compiled runs as the Python code it was made of."""
-    if "torch._dynamo.eval_frame" not in sys.modules:  # then nothing is compiled
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield

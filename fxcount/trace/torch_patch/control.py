@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
@@ -12,26 +12,25 @@ from fxcount.errors import UnsupportedError
 if TYPE_CHECKING:
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["branching", "looping"]
+__all__ = ["branch", "loop"]
 
 
-def branching(tracer: Tracer) -> Callable[..., Any]:
+def branch(
+    tracer: Tracer, pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()
+) -> Any:
     """What stands in for ``torch.cond``: the predicate decides as an ``if`` on it would, or says that data decide."""
+    if isinstance(pred, torch.Tensor):
+        with torch._C.DisableTorchFunction():
+            asked = tracer.state(pred)
+        taken = bool(tracer.answers.scalar(asked, "a bool"))
+    else:
+        taken = bool(pred)
+    return (true_fn if taken else false_fn)(*operands)
 
-    def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()) -> Any:
-        taken = bool(tracer.answers.scalar(tracer.state(pred), "a bool")) if isinstance(pred, torch.Tensor) else bool(pred)
-        return (true_fn if taken else false_fn)(*operands)
 
-    return cond
-
-
-def looping(tracer: Tracer) -> Callable[..., Any]:
+def loop(tracer: Tracer) -> NoReturn:
     """What stands in for ``torch.while_loop``, whose number of steps is data."""
-
-    def while_loop(*_: Any, **__: Any) -> Any:
-        raise UnsupportedError(
-            "the model uses torch.while_loop, whose number of steps depends on data", where=tracer.where(),
-            hint="write the loop in Python over a number of steps that is known",
-        )  # fmt: skip
-
-    return while_loop
+    raise UnsupportedError(
+        "the model uses torch.while_loop, whose number of steps depends on data", where=tracer.where(),
+        hint="write the loop in Python over a number of steps that is known",
+    )  # fmt: skip

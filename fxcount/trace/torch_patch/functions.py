@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.autograd.function import FunctionMeta
 
 from fxcount.trace.tape import CustomFunction
+from fxcount.trace.torch_patch.active import ACTIVE, Undo
 from fxcount.trace.tracer.standin import StandIn
 
 if TYPE_CHECKING:
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["applying"]
+__all__ = ["CustomFunctions"]
 
 
 class _Context:
@@ -44,48 +46,101 @@ class _Context:
         pass
 
 
-def applying(tracer: Tracer, original: Any) -> Callable[..., Any]:
-    """What stands in for ``torch.autograd.Function.apply`` during a trace.
+class CustomFunctions:
+    """Lets the trace see every ``apply``, however the model came by it: bound long ago, in a ``partial``, as a default.
 
-    ``original`` is the class attribute it replaces, for calls on real data: a ``classmethod``, or a descriptor of C.
+    ``apply`` itself is C++ in the end, and asks the class for ``_backward_cls``, then for ``forward`` and, where it is
+    overridden, ``setup_context``. Nobody else asks in this order, so the metaclass knows which ``forward`` is called for an
+    ``apply``, and hands out one that records.
     """
 
-    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor)]
-        if not any(type(t) is StandIn or id(t) in tracer.ledger.names for t in tensors):
-            return original.__get__(None, cls)(*args, **kwargs)
-        values = [(t if type(t) is StandIn else tracer.state(t))._value for t in tensors]
-        inputs = tuple(v for v in values if v.requires_grad) if torch.is_grad_enabled() else ()
-        if cls.__name__ == "CheckpointFunction":  # its backward runs the function again, and only if an input asks for it
-            start = len(tracer.ledger.calls)
-            with torch.set_grad_enabled(bool(inputs)):
-                result = args[0](*args[2:])
-            if not inputs and torch.is_grad_enabled():
-                tracer.ledger.functions.append(CustomFunction("checkpoint", start, len(tracer.ledger.calls), (), ()))
+    def __init__(self) -> None:
+        self._asked: tuple[Any, bool] | None = None  # the class whose apply has begun, and the grad mode it began in
+        self._context: _Context | None = None  # of the forward that has just run, for its setup_context
+
+    def install(self, undo: Undo) -> None:
+        """Listen to the metaclass until ``undo`` is run."""
+        active, plain = ACTIVE, type.__getattribute__
+
+        def __getattribute__(cls: Any, name: str) -> Any:
+            if name in _ASKED_BY_APPLY and active.is_here():
+                return self._answer(cls, name, plain(cls, name))
+            return plain(cls, name)
+
+        undo.add(_stop_listening)
+        self._asked = self._context = None
+        FunctionMeta.__getattribute__ = __getattribute__  # type: ignore[method-assign]
+
+    def _answer(self, cls: Any, name: str, found: Any) -> Any:
+        if name == "_backward_cls":
+            self._asked, self._context = (cls, torch.is_grad_enabled()), None
+        elif name == "forward" and self._asked is not None and self._asked[0] is cls:
+            grad, self._asked = self._asked[1], None
+            return self._recording(cls, found, grad)
+        elif name == "setup_context" and self._context is not None:
+            context, self._context = self._context, None
+            return lambda ctx, inputs, output: ctx.mark_dirty(*context.dirty) if context.dirty else None
+        return found
+
+    def _recording(self, cls: Any, forward: Callable[..., Any], grad: bool) -> Callable[..., Any]:
+        tracer = ACTIVE.tracer
+        assert tracer is not None
+        setup = type.__getattribute__(cls, "setup_context")
+        separate = setup is not torch.autograd.Function.setup_context
+
+        def run(*given: Any) -> Any:
+            args = given if separate else given[1:]
+            if not any(type(a) is StandIn or id(a) in tracer.ledger.names for a in args):
+                return forward(*given)
+            with torch.set_grad_enabled(grad):
+                context, result = _record(tracer, cls, forward, setup if separate else None, args)
+            if separate:
+                self._context = context
+            elif context.dirty:
+                given[0].mark_dirty(*context.dirty)
             return result
-        context = _Context(tuple(isinstance(a, torch.Tensor) and bool(inputs) and a.requires_grad for a in args))
-        start = len(tracer.ledger.calls)
-        with torch.no_grad():
-            result = _forward(cls, context, args, kwargs)
-            result = _fresh(result, args, context.dirty)
-        if inputs:
-            plain = {id(t) for t in context.non_differentiable}
-            outputs = tuple(s._value for s in _stand_ins(result) if id(s) not in plain and s.is_floating_point())
-            for value in outputs:
-                value.requires_grad = True
-            tracer.ledger.functions.append(CustomFunction(cls.__name__, start, len(tracer.ledger.calls), inputs, outputs))
-        return result
 
-    return apply
+        return run
 
 
-def _forward(cls: Any, context: _Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run the forward in either of the two ways torch lets it be written."""
-    if cls.setup_context is torch.autograd.Function.setup_context:
-        return cls.forward(context, *args, **kwargs)
-    result = cls.forward(*args, **kwargs)
-    cls.setup_context(context, args, result)
-    return result
+def _stop_listening() -> None:
+    if "__getattribute__" in vars(FunctionMeta):
+        del FunctionMeta.__getattribute__
+
+
+_ASKED_BY_APPLY = frozenset({"_backward_cls", "forward", "setup_context"})
+
+
+def _record(
+    tracer: Tracer, cls: Any, forward: Callable[..., Any], setup: Callable[..., Any] | None, args: tuple[Any, ...]
+) -> tuple[_Context, Any]:
+    """Run the forward of one ``apply`` under the trace, in the grad mode around it; what it told its context, its result."""
+    tensors = [a for a in args if isinstance(a, torch.Tensor)]
+    with torch._C.DisableTorchFunction():  # the tracer looks at a parameter, the model does not
+        values = [(t if type(t) is StandIn else tracer.state(t))._value for t in tensors]
+    inputs = tuple(v for v in values if v.requires_grad) if torch.is_grad_enabled() else ()
+    context = _Context(tuple(isinstance(a, torch.Tensor) and bool(inputs) and a.requires_grad for a in args))
+    start = len(tracer.ledger.calls)
+    if cls.__name__ == "CheckpointFunction":  # its backward runs the function again, and only if an input asks for it
+        with torch.set_grad_enabled(bool(inputs)):
+            result = _fresh(args[0](*args[2:]), args, ())
+        if not inputs and torch.is_grad_enabled():
+            tracer.ledger.functions.append(CustomFunction("checkpoint", start, len(tracer.ledger.calls), (), ()))
+        return context, result
+    with torch.no_grad():
+        if setup is None:
+            result = forward(context, *args)
+        else:
+            result = forward(*args)
+            setup(context, args, result)
+        result = _fresh(result, args, context.dirty)
+    if inputs:
+        plain = {id(t) for t in context.non_differentiable}
+        outputs = tuple(s._value for s in _stand_ins(result) if id(s) not in plain and s.is_floating_point())
+        for value in outputs:
+            value.requires_grad = True
+        tracer.ledger.functions.append(CustomFunction(cls.__name__, start, len(tracer.ledger.calls), inputs, outputs))
+    return context, result
 
 
 def _fresh(result: Any, args: tuple[Any, ...], dirty: tuple[Any, ...]) -> Any:

@@ -1,40 +1,48 @@
-"""``len(x)`` of a tensor in the model's own code, without losing the symbol.
+"""What the user's Python modules see while a model is traced: a ``len`` that keeps a symbol.
 
-Python's ``len`` insists on a plain int, which would pin a symbolic size. While a model is traced the Python modules that
-define its classes see this one instead, as a global of their own; the builtin itself is never touched.
+Python's ``len`` insists on a plain int, which would pin a symbolic size. The modules that define the model's classes see
+another one instead, as a global of their own; the builtin itself is never touched, as every thread looks at it. Any other
+code that asks for the ``len`` of a stand-in is found as it asks, and sees ours when the model runs again.
+
+The functions of random numbers that such a module has imported by name are replaced in the same way.
 """
 
 from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 
+from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["symbolic_lengths"]
+__all__ = ["namespaces_of", "shadow"]
 
 
 def _length(x: Any, /) -> Any:
     return x.shape[0] if type(x) is StandIn and x.ndim else builtins.len(x)
 
 
-@contextmanager
-def symbolic_lengths(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Shadow ``len`` in the Python modules that define these; torch's own, and those that have a ``len``, are left alone."""
+def namespaces_of(modules: Sequence[torch.nn.Module]) -> list[dict[str, Any]]:
+    """The globals of the Python modules that define these modules' classes, torch's own left out."""
     names = {type(m).__module__ for m in modules}
-    shadowed = []
-    try:
-        for name in names:
-            found = sys.modules.get(name)
-            if found is not None and not name.startswith("torch.") and "len" not in vars(found):
-                vars(found)["len"] = _length
-                shadowed.append(found)
-        yield
-    finally:
-        for found in shadowed:
-            vars(found).pop("len", None)
+    found = [sys.modules.get(n) for n in names if not n.startswith("torch.")]
+    return [vars(m) for m in found if m is not None]
+
+
+def shadow(
+    namespaces: Iterable[dict[str, Any]], others: Callable[[dict[str, Any]], dict[str, Any]], undo: Undo
+) -> None:
+    """Have code with these globals see our ``len``, unless it has one of its own, and what ``others`` gives for them."""
+    for namespace in namespaces:
+        ours = others(namespace)
+        if ours:
+            undo.add(namespace.update, {name: namespace[name] for name in ours})
+            namespace.update(ours)
+        if "len" not in namespace:
+            undo.add(namespace.pop, "len", None)
+            namespace["len"] = _length
+

@@ -1,122 +1,189 @@
-"""Everything fxcount changes in torch while it traces, and its undoing, also after an error.
+"""Everything fxcount changes in torch while it traces, in one place; ``docs/session.md`` lists it with the reasons.
 
 * ``has_torch_function*`` in torch's Python-level function modules answer no, so these functions run through and only
   the builtin ops they are made of reach the tracer: the op vocabulary of ``torch.export``.
-* ``nn.Module.__call__`` tells the tracer which module runs.
-* ``torch.broadcast_shapes``, which takes no tensor, works on symbolic sizes.
+* ``nn.Module.__call__`` tells the tracer which module runs; ``autograd.Function`` which custom function does.
+* ``torch.broadcast_shapes``, which takes no tensor, works on symbolic sizes; ``vmap``, ``cond`` and ``while_loop`` follow
+  the trace.
 * ``torch.compiler.is_compiling`` / ``is_exporting`` answer yes: libraries then take their trace-friendly paths.
+* What ``torch.compile`` compiled runs as the Python code it was made of.
+* Random numbers come from generators of the analysis' own.
+
+All of it holds in the tracing thread alone, and only as long as the analysis runs.
 """
 
 from __future__ import annotations
 
-import gc
-import random
+import functools
 import sys
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from operator import is_
-from typing import Any
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.nn.functional
 
 from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SymSize
-from fxcount.trace.torch_patch.control import branching, looping
-from fxcount.trace.torch_patch.functions import applying
-from fxcount.trace.torch_patch.vmap import vmapping
+from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
+from fxcount.trace.torch_patch.chance import Chance
+from fxcount.trace.torch_patch.control import branch, loop
+from fxcount.trace.torch_patch.functions import CustomFunctions
+from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
+from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.sources import raising_source
 from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["no_collection", "patched", "place_raised", "preserved"]
+__all__ = ["TraceSession", "place_raised", "random_functions"]
+
+T = TypeVar("T")
 
 _FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.overrides)
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 
-def _no(*_: Any) -> bool:
-    return False
+class TraceSession:
+    """The time in which torch is changed for the tracing thread.
 
-
-def _yes() -> bool:
-    return True
-
-
-@contextmanager
-def patched(tracer: Tracer) -> Iterator[None]:
-    """Trace-time torch; everything is as before on leaving."""
-    saved: list[tuple[Any, str, Any]] = []
-    try:
-        for owner, name, ours in _replacements(tracer):
-            if hasattr(owner, name):
-                saved.append((owner, name, vars(owner).get(name, getattr(owner, name))))
-                setattr(owner, name, ours)
-        yield
-    finally:
-        for owner, name, original in reversed(saved):
-            setattr(owner, name, original)
-
-
-def _replacements(tracer: Tracer) -> Iterator[tuple[Any, str, Any]]:
-    """What is replaced, and by what."""
-    for module in _FUNCTION_MODULES:
-        for check in _CHECKS:
-            yield module, check, _no
-    for flag in _FLAGS:
-        yield torch.compiler, flag, True
-    if "torchvision.extension" in sys.modules:  # asks whether compiled kernels are there: a trace runs none of them
-        yield sys.modules["torchvision.extension"], "_has_ops", _yes
-    yield torch, "vmap", vmapping(tracer)
-    for module in (torch, torch.functional):
-        yield module, "broadcast_shapes", _broadcasting(tracer)
-    yield torch, "cond", branching(tracer)
-    yield torch, "while_loop", looping(tracer)
-    yield torch.autograd.Function, "apply", classmethod(applying(tracer, vars(torch.autograd.Function)["apply"]))
-    yield torch.nn.Module, "__call__", _calling(tracer, torch.nn.Module.__call__)
-
-
-def _broadcasting(tracer: Tracer) -> Callable[..., torch.Size]:
-    """``torch.broadcast_shapes`` takes no tensor, so no mode sees it, and its own way asks a symbolic size for a SymNode."""
-
-    def broadcast_shapes(*shapes: Any) -> torch.Size:
-        listed = [s if isinstance(s, (tuple, list)) else (s,) for s in shapes]
-        sizes = [tuple([n.expr if isinstance(n, SymSize) else n for n in s]) for s in listed]
-        return torch.Size([tracer.answers.as_int(n) for n in broadcast(tracer.scope, "broadcast_shapes", *sizes)])
-
-    return broadcast_shapes
-
-
-def _calling(tracer: Tracer, original_call: Any) -> Any:
-    enter, leave = tracer.modules.enter, tracer.modules.leave
-
-    def __call__(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        record = enter(module, args)
-        result = None
-        try:
-            result = original_call(module, *args, **kwargs)
-            return result
-        finally:
-            leave(record, result)
-
-    return __call__
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Keep the cyclic garbage collector out of the block.
-
-    It would walk all of torch's objects several times during a long trace, and a tensor in a reference cycle would die
-    at a moment that has nothing to do with the model.
+    ``run`` is for a whole analysis, ``trace`` for the part of it in which the model runs under a tracer.
     """
-    enabled = gc.isenabled()
-    gc.disable()
+
+    @staticmethod
+    def run(body: Callable[[Undo], T]) -> T:
+        """``body(undo)`` with torch prepared; torch and Python are as before when it ends, in whatever way.
+
+        Analyses of other threads wait; one inside another (in the same thread) does not.
+        """
+        return alone(body, _install)
+
+    @staticmethod
+    def trace(tracer: Tracer, model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``model(*args, **kwargs)`` under the tracer, within ``run``."""
+        ACTIVE.tracer = tracer
+        try:
+            with tracer:
+                return model(*args, **kwargs)
+        finally:
+            ACTIVE.tracer = ACTIVE.vmap = None
+
+
+def _install(undo: Undo) -> None:
+    for change in (*_changes(), *_changes_of_loaded()):
+        change.install(undo)
+
+
+@functools.lru_cache(1)
+def _changes() -> tuple[Any, ...]:
+    """What is replaced, and by what."""
+    chance = _chance()
+    return (
+        *[Replaced(vars(module), _CHECKS, _no_torch_function) for module in _FUNCTION_MODULES],
+        Swapped(torch.nn.Module.__call__, lambda original: original, within=_module_call),
+        *[Swapped(flag, lambda _: lambda: True) for flag in (torch.compiler.is_compiling, torch.compiler.is_exporting)],
+        Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
+        Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
+        Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
+        *[Swapped(f, lambda _: lambda *args, **kwargs: loop(_tracer())) for f in _named(torch, "while_loop")],
+        CustomFunctions(),
+        chance,
+        *chance.torch_functions(),
+        Swapped(torch.set_default_dtype, _undoing(torch.get_default_dtype), within=ALWAYS),
+    )
+
+
+@functools.lru_cache(1)
+def _chance() -> Chance:
+    return Chance()
+
+
+def random_functions(namespace: dict[str, Any]) -> dict[str, Any]:
+    """What stands for functions of random numbers that a module has imported by name."""
+    return _chance().named_in(namespace)
+
+
+def _changes_of_loaded() -> list[Any]:
+    """Changes in modules that are not loaded everywhere."""
+    found: list[Any] = []
+    vision = sys.modules.get("torchvision.extension")
+    if vision is not None:  # asks whether compiled kernels are there: a trace runs none of them
+        found.append(Swapped(vision._has_ops, lambda _: lambda: True))
+    frames = sys.modules.get("torch._dynamo.eval_frame")
+    if frames is not None and hasattr(frames, "_stance"):
+        found.append(Replaced(vars(frames), ("_stance",), lambda _, stance: _Eager(stance)))
+    return found
+
+
+def _named(owner: Any, *names: str) -> list[Any]:
+    return [getattr(owner, n) for n in names if hasattr(owner, n)]
+
+
+def _tracer() -> Tracer:
+    assert ACTIVE.tracer is not None
+    return ACTIVE.tracer
+
+
+def _no_torch_function(name: str, original: Callable[..., bool]) -> Callable[..., bool]:
+    return dispatching(lambda *_: False, original)
+
+
+def _module_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """The body of ``nn.Module.__call__``; one frame a module, as torch has, so that models nest as deep as in torch."""
+    active: Any = "<active>"
+    thread: Any = "<get_ident>"
+    original: Any = "<original>"
+    if thread() != active.ident or active.tracer is None:
+        return original(self, *args, **kwargs)
+    tracer = active.tracer
+    record = tracer.modules.enter(self, args)
+    result = None
     try:
-        yield
+        result = self._call_impl(*args, **kwargs)
+        return result
     finally:
-        if enabled:
-            gc.enable()
+        tracer.modules.leave(record, result)
+
+
+def _broadcast_shapes(*shapes: Any) -> torch.Size:
+    """``torch.broadcast_shapes`` takes no tensor, so no mode sees it, and its own way asks a symbolic size for a SymNode."""
+    tracer = _tracer()
+    listed = [s if isinstance(s, (tuple, list)) else (s,) for s in shapes]
+    sizes = [tuple([n.expr if isinstance(n, SymSize) else n for n in s]) for s in listed]
+    return torch.Size([tracer.answers.as_int(n) for n in broadcast(tracer.scope, "broadcast_shapes", *sizes)])
+
+
+def _vmap(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    mapping = ACTIVE.vmap
+    if mapping is None:
+        mapping = ACTIVE.vmap = Mapping(_tracer(), original)
+    return mapping.vmap(*args, **kwargs)
+
+
+def _undoing(read: Callable[[], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A setter of a setting of the whole process: what the model sets with it is set back, what other threads set is not."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def setting(value: Any) -> None:
+            ACTIVE.undo.add(original, read())
+            original(value)
+
+        return setting
+
+    return make
+
+
+class _Eager:
+    """Dynamo's stance: in the tracing thread, compiled code runs as the Python code it was made of."""
+
+    def __init__(self, original: Any) -> None:
+        self._original = original
+
+    @property
+    def stance(self) -> Any:
+        """One of the names of ``torch.compiler.set_stance``."""
+        return "force_eager" if get_ident() == ACTIVE.ident else self._original.stance
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
 
 
 def place_raised(error: BaseException) -> str:
@@ -125,53 +192,8 @@ def place_raised(error: BaseException) -> str:
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
-        if frame.f_code.co_filename == __file__ and "record" in frame.f_locals:  # a module that was running
+        if frame.f_code.co_name == _module_call.__name__ and "record" in frame.f_locals:  # a module that was running
             path = frame.f_locals["record"].path or frame.f_locals["record"].class_name
         traceback = traceback.tb_next
     place = str(raising_source(error.__traceback__) or "a line outside of the model")
     return f"{place} ({path})" if path else place
-
-
-_FLAGS = ("_is_compiling_flag", "_is_exporting_flag")
-
-
-@contextmanager
-def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Attributes, buffers, parameters and submodules of these modules, and the random states, survive the block.
-
-    Lists, dicts and sets among the attributes are restored too, one level deep: hooks are kept in such dicts.
-    """
-    before = [(m.__dict__, m.__dict__.copy()) for m in modules]
-    held = [c for attributes, _ in before for c in attributes.values() if type(c) in _CONTAINERS]
-    empty = [c for c in held if not c]  # most of them: every module has a dozen dicts for hooks
-    filled = [(c, c.copy()) for c in held if c]
-    python_state, torch_state = random.getstate(), torch.get_rng_state()
-    numpy_state = np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        torch.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)
-        for current, attributes in before:
-            if not _same(current, attributes):
-                current.clear()
-                current.update(attributes)
-        for container in empty:
-            if container:
-                container.clear()
-        for container, content in filled:
-            if type(container) is list:
-                if len(container) != len(content) or not all(map(is_, container, content)):
-                    container[:] = content
-            elif type(container) is set or not _same(container, content):
-                container.clear()
-                container.update(content)
-
-
-_CONTAINERS = frozenset({dict, list, set, OrderedDict})
-
-
-def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """The same keys in the same order with the very same values."""
-    return len(a) == len(b) and all(map(is_, a.values(), b.values())) and list(a) == list(b)

@@ -20,7 +20,7 @@ from fxcount.trace.tracer.standin import StandIn
 if TYPE_CHECKING:
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["vmapping"]
+__all__ = ["Mapping"]
 
 # beside what is computed place by place: indexing, tensor literals, and the views this file makes itself
 _ALSO = frozenset(
@@ -35,58 +35,70 @@ def _is_elementwise(op: Op) -> bool:
     return op.follows == "mapped" or op.made_of is not None or op in _ALSO or op is LITERAL
 
 
-def vmapping(tracer: Tracer) -> Callable[..., Any]:
-    """What stands in for ``torch.vmap`` while this tracer runs."""
-    running: list[Callable[..., Any]] = []  # functions that are mapped now, outermost first
-    sizes: list[Any] = []  # of the dimensions they are mapped over
-    mapped_now: set[int] = set()  # ids of tensors that carry these dimensions
+class Mapping:
+    """The functions of one trace that are mapped now, outermost first."""
+
+    def __init__(self, tracer: Tracer, original: Callable[..., Any]) -> None:
+        self.tracer = tracer
+        self.original = original  # torch's own vmap
+        self.running: list[Callable[..., Any]] = []
+        self.sizes: list[Any] = []  # of the dimensions they are mapped over
+        self.mapped_now: set[int] = set()  # ids of tensors that carry these dimensions
 
     def vmap(
-        func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, *options: Any, **named_options: Any
+        self, func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, *options: Any, **named_options: Any
     ) -> Callable[..., Any]:
-        def mapped(*inputs: Any, **named: Any) -> Any:
-            dims = in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(inputs)
-            depth, start = len(running), len(tracer.ledger.calls)
-            spread, marked = [], []
-            for x, dim in zip(inputs, dims, strict=True):
-                if dim is not None:
-                    if x.dim() != 1 or id(x) in mapped_now:
-                        raise _unsupported(tracer, "tensors of more than one dimension")
-                    n = x.shape[0]
-                    sizes[depth:] = [n]
-                    x = x.reshape((1,) * depth + (n,))
-                    marked.append(x)
-                elif id(x) in mapped_now:
-                    x = x.unsqueeze(-1)
-                    marked.append(x)
-                spread.append(x)
-            mapped_now.update(map(id, marked))
-            running.append(func)
-            try:
-                result = func(*spread, **named)
-                strange = {c.op.name for c in tracer.ledger.calls[start:] if not _is_elementwise(c.op)}
-                if strange or out_dims != 0:
-                    raise _unsupported(tracer, ", ".join(sorted(strange)) or f"out_dims={out_dims}")
-                if depth == 0 and isinstance(result, torch.Tensor):
-                    result = result.expand(tuple(sizes))
-                return result
-            finally:
-                mapped_now.difference_update(map(id, marked))
-                running.pop()
+        """What stands in for ``torch.vmap``."""
 
         def plain_or_mapped(*inputs: Any, **named: Any) -> Any:
-            if not running and not any(type(x) is StandIn for x in inputs):
-                plain = torch._functorch.apis.vmap(func, in_dims, out_dims, *options, **named_options)
+            if not self.running and not any(type(x) is StandIn for x in inputs):
+                plain = self.original(func, in_dims, out_dims, *options, **named_options)
                 try:
                     with torch._C.DisableTorchFunction():
                         return plain(*inputs, **named)
                 except UnsupportedError:  # a stand-in of the surroundings took part
                     pass
-            return mapped(*inputs, **named)
+            dims = in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(inputs)
+            return self._mapped(func, inputs, dims, out_dims, named)
 
         return plain_or_mapped
 
-    return vmap
+    def _mapped(
+        self, func: Callable[..., Any], inputs: tuple[Any, ...], dims: tuple[Any, ...], out_dims: Any, named: dict[str, Any]
+    ) -> Any:
+        depth, start = len(self.running), len(self.tracer.ledger.calls)
+        spread, marked = self._spread(inputs, dims)
+        self.mapped_now.update(map(id, marked))
+        self.running.append(func)
+        try:
+            result = func(*spread, **named)
+            strange = {c.op.name for c in self.tracer.ledger.calls[start:] if not _is_elementwise(c.op)}
+            if strange or out_dims != 0:
+                raise _unsupported(self.tracer, ", ".join(sorted(strange)) or f"out_dims={out_dims}")
+            if depth == 0 and isinstance(result, torch.Tensor):
+                result = result.expand(tuple(self.sizes))
+            return result
+        finally:
+            self.mapped_now.difference_update(map(id, marked))
+            self.running.pop()
+
+    def _spread(self, inputs: tuple[Any, ...], dims: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+        """The inputs with a place for each mapped dimension, and those among them that carry one."""
+        depth = len(self.running)
+        spread, marked = [], []
+        for x, dim in zip(inputs, dims, strict=True):
+            if dim is not None:
+                if x.dim() != 1 or id(x) in self.mapped_now:
+                    raise _unsupported(self.tracer, "tensors of more than one dimension")
+                n = x.shape[0]
+                self.sizes[depth:] = [n]
+                x = x.reshape((1,) * depth + (n,))
+                marked.append(x)
+            elif id(x) in self.mapped_now:
+                x = x.unsqueeze(-1)
+                marked.append(x)
+            spread.append(x)
+        return spread, marked
 
 
 def _unsupported(tracer: Tracer, what: str) -> UnsupportedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -30,6 +31,7 @@ class Answers:
         self.read_number: Callable[[StandIn], Any] = self._no_number
         self.before_iteration: Callable[[StandIn], None] = _nothing
         self.note_data: Callable[[Iterable[StandIn]], None] = notes.data_read
+        self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
 
     # -- sizes --------------------------------------------------------------------------------------------------------
@@ -58,6 +60,14 @@ class Answers:
         x._value = Value(
             value.index, value.fact, value.storage, value.origin, value.name, value.call, value.position, flag
         )  # fmt: skip
+
+    def note_length(self, frame: FrameType) -> None:
+        """Code asked for the ``len`` of a stand-in and gets a plain int, unless it sees a ``len`` that keeps the symbol."""
+        found = frame.f_globals
+        asks = "len" in frame.f_code.co_names and "len" not in found and "len" not in frame.f_locals
+        known = any([namespace is found for namespace in self.missed_lengths])
+        if asks and not known and not str(found.get("__name__")).startswith("fxcount."):
+            self.missed_lengths.append(found)
 
     # -- data ---------------------------------------------------------------------------------------------------------
     def scalar(self, x: StandIn, what: str) -> Any:

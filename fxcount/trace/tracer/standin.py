@@ -7,7 +7,9 @@ references let it, which is what makes memory predictions exact: nothing but the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -59,6 +61,9 @@ class Owner(Protocol):
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         """The stand-in asks for a gradient from now on, or no longer."""
+
+    def note_length(self, frame: FrameType) -> None:
+        """Code of this frame asks for the ``len`` of a stand-in of symbolic length, and gets a plain int."""
 
     def scalar(self, x: StandIn, what: str) -> Any:
         """The one element of a tensor, which the model wants as ``what``."""
@@ -246,7 +251,10 @@ class StandIn(torch.Tensor):
     def __len__(self) -> int:
         if not self._value.fact.shape:
             raise TypeError("len() of a 0-d tensor")
-        return int(self.shape[0])
+        n = self.shape[0]
+        if type(n) is not int:
+            self._owner.note_length(sys._getframe(1))
+        return int(n)
 
     def __iter__(self) -> Iterator[Any]:
         if not self._value.fact.shape:

@@ -49,6 +49,8 @@ class Tracer(TorchFunctionMode):
     that data decide, ``following`` what is known of the data of results.
     """
 
+    is_fxcount = True  # tells it from other function modes
+
     def __init__(
         self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None
     ) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.network import to_networkx
 from fxcount.report.views.graphs.nodes import Attributes
-from fxcount.trace.torch_patch.session import no_collection
+from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW, edges
 from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
-from fxcount.trace.torch_patch.session import no_collection
+from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
     import networkx as nx

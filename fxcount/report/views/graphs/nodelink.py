@@ -17,7 +17,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.decode import decode
 from fxcount.report.views.graphs.encode import encode
 from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION, to_networkx
-from fxcount.trace.torch_patch.session import no_collection
+from fxcount.trace.torch_patch.active import no_collection
 
 __all__ = ["read_report", "schema", "to_graph_json", "to_node_link"]
 

@@ -1,0 +1,218 @@
+"""Who is tracing now: one analysis at a time in a process, in one thread, which every replaced function asks for.
+
+``alone(body)`` is the way in. It waits for the analyses of other threads, runs ``body``, and undoes whatever was changed on
+the way, however ``body`` ends. An analysis inside an analysis (a model whose forward calls fxcount) is in the same thread
+and goes straight on: the outer trace does not see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+import torch.overrides
+
+if TYPE_CHECKING:
+    from fxcount.trace.torch_patch.vmap import Mapping
+    from fxcount.trace.tracer.tracer import Tracer
+
+__all__ = ["ACTIVE", "Active", "Undo", "alone", "no_collection"]
+
+T = TypeVar("T")
+_overrides: Any = torch.overrides  # whose functions of the mode stack have no annotations
+
+
+class Undo:
+    """What is to be put back, last change first. Running it twice is safe, so that it can be run again if interrupted."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Any, ...]] = []
+
+    def add(self, function: Callable[..., object], *args: Any) -> None:
+        """Have ``function(*args)`` called at the end; to be said before the change is made."""
+        self._steps.append((function, *args))
+
+    def run(self) -> None:
+        """Put everything back."""
+        while self._steps:
+            function, *args = self._steps[-1]
+            function(*args)
+            self._steps.pop()
+
+
+class Active:
+    """The analysis that runs: its thread (0 for none), its tracer while the model runs, and what is to be put back in
+    places that other threads see."""
+
+    def __init__(self) -> None:
+        self.ident = 0
+        self.tracer: Tracer | None = None
+        self.vmap: Mapping | None = None
+        self.undo = Undo()
+
+    def is_here(self) -> bool:
+        """Whether the calling thread is the one that traces."""
+        return self.tracer is not None and get_ident() == self.ident
+
+
+ACTIVE = Active()
+_LOCK = threading.RLock()
+
+
+def alone(body: Callable[[Undo], T], install: Callable[[Undo], None]) -> T:
+    """``body(undo)`` as the only analysis of the process; ``install`` makes the changes that hold as long as it runs, and
+    what the body adds to ``undo`` is done at the end.
+
+    Blocks until other threads' analyses, and what ``torch.compile`` compiles in them, are done.
+    """
+    with _compiling_lock(), _LOCK:
+        if ACTIVE.ident:
+            return _inside(body)
+        own, undo = Undo(), Undo()
+        try:
+            undo.add(setattr, ACTIVE, "ident", 0)
+            ACTIVE.ident, ACTIVE.undo = get_ident(), undo
+            _COLLECTOR.pause(undo)
+            _keep_settings(own)
+            install(undo)
+            return body(own)
+        finally:
+            _run_twice(own, undo)
+
+
+def _inside(body: Callable[[Undo], T]) -> T:
+    """An analysis inside an analysis: the tracer around it is out of sight, and back afterwards."""
+    undo = Undo()
+    try:
+        for name in ("tracer", "vmap"):
+            undo.add(setattr, ACTIVE, name, getattr(ACTIVE, name))
+        ACTIVE.tracer = ACTIVE.vmap = None
+        _keep_settings(undo)
+        modes = _overrides._get_current_function_mode_stack()
+        hidden = [m for m in modes if not getattr(m, "is_fxcount", False)]
+        if len(hidden) < len(modes):
+            _set_modes(hidden)
+        return body(undo)
+    finally:
+        _run_twice(undo)
+
+
+def _run_twice(*undo: Undo) -> None:
+    """The second time does what an interrupt kept the first from doing."""
+    try:
+        for steps in undo:
+            steps.run()
+    finally:
+        for steps in undo:
+            steps.run()
+
+
+def _compiling_lock() -> Any:
+    """The lock under which dynamo looks at Python code: what it finds there must be torch's own, not ours.
+
+    Always taken first, since dynamo's backends may analyse what they are given.
+    """
+    frames = sys.modules.get("torch._dynamo.convert_frame")
+    return getattr(frames, "compile_lock", None) or contextlib.nullcontext()
+
+
+# -- settings of the thread ---------------------------------------------------------------------------------------------
+def _keep_settings(undo: Undo) -> None:
+    """Grad mode, autocast, function modes and the default device, which a model may change and forget."""
+    undo.add(_set_modes, _overrides._get_current_function_mode_stack())
+    undo.add(_set_default_device, getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None))
+    undo.add(torch._C._set_grad_enabled, torch.is_grad_enabled())
+    for device in ("cpu", "cuda"):
+        undo.add(torch.set_autocast_enabled, device, torch.is_autocast_enabled(device))
+
+
+def _set_modes(wanted: list[Any]) -> None:
+    found = _overrides._get_current_function_mode_stack()
+    if len(found) == len(wanted) and all([a is b for a, b in zip(found, wanted)]):
+        return
+    for _ in found:
+        _overrides._pop_mode()
+    for mode in wanted:
+        _overrides._push_mode(mode)
+
+
+def _set_default_device(context: Any) -> None:
+    if getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None) is not context:
+        torch.set_default_device(None if context is None else context.device)
+        torch._GLOBAL_DEVICE_CONTEXT.device_context = context
+
+
+# -- the garbage collector ----------------------------------------------------------------------------------------------
+class _Collector:
+    """Python's cyclic garbage collector, which is on or off for the whole process: paused as long as anybody wants it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pauses: dict[int, int] = {}  # a number for each pause -> the thread that wants it
+        self._count = 0
+        self._was_on = False
+
+    def pause(self, undo: Undo) -> None:
+        """Off until ``undo`` is run."""
+        with self._lock:
+            self._count = number = self._count + 1
+        undo.add(self._resume, number)
+        with self._lock:
+            if not self._pauses:
+                self._was_on = gc.isenabled()
+            self._pauses[number] = get_ident()
+            gc.disable()
+
+    def _resume(self, number: int) -> None:
+        with self._lock:
+            if self._pauses.pop(number, None) is not None and not self._pauses and self._was_on:
+                gc.enable()
+
+    def start_anew(self) -> None:
+        """In a forked child, where the other threads are gone."""
+        self._lock = threading.Lock()
+        for number, ident in list(self._pauses.items()):
+            if ident != get_ident():
+                self._resume(number)
+
+
+_COLLECTOR = _Collector()
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Keep the cyclic garbage collector out of the block.
+
+    It would walk all of torch's objects several times during a long trace, and a tensor in a reference cycle would die
+    at a moment that has nothing to do with the model.
+    """
+    undo = Undo()
+    try:
+        _COLLECTOR.pause(undo)
+        yield
+    finally:
+        _run_twice(undo)
+
+
+# -- fork ---------------------------------------------------------------------------------------------------------------
+def _forked() -> None:
+    """A child has only the thread that forked: what another one traced goes on over there, and the locks are free here."""
+    if ACTIVE.ident != get_ident():
+        dynamo = _compiling_lock() if ACTIVE.ident else None
+        locks: tuple[Any, ...] = (_LOCK, dynamo)
+        for lock in locks:
+            if hasattr(lock, "_at_fork_reinit"):
+                lock._at_fork_reinit()
+        ACTIVE.tracer = ACTIVE.vmap = None
+        _run_twice(ACTIVE.undo)
+    _COLLECTOR.start_anew()
+
+
+os.register_at_fork(after_in_child=_forked)

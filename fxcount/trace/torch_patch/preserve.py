@@ -1,0 +1,292 @@
+"""The model as it was: everything its modules hold, and what they hold in turn, survives the trace.
+
+Read before and put back after: attributes and classes of modules (a lazy module changes its class), containers however
+nested, numpy arrays and byte arrays, attributes of the user's own objects, generators, the flags and gradients of tensors.
+Objects count as they are (by identity); only what has changed is written.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from operator import is_
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from fxcount.trace.torch_patch.active import Undo
+
+__all__ = ["keep", "preserved"]
+
+_MOST = 10_000  # things looked into, those nearest to the modules first
+_LONG = 1_000  # entries of a container from which on these are not looked into themselves
+
+_LEAVES = frozenset({
+    int, str, bool, float, complex, bytes, type(None), type(Ellipsis), type(NotImplemented), slice, range, type, FunctionType,
+    BuiltinFunctionType, MethodType, torch.dtype, torch.device, torch.Size, torch.memory_format, torch.layout,
+})  # fmt: skip
+_TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
+_HOOKS = frozenset({dict, OrderedDict, set, list})
+
+
+def keep(modules: Sequence[torch.nn.Module], undo: Undo) -> None:
+    """Have everything these modules hold put back when ``undo`` is run."""
+    undo.add(_Snapshot(modules).restore)
+
+
+@contextmanager
+def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    """Everything these modules hold survives the block."""
+    before = _Snapshot(modules)
+    try:
+        yield
+    finally:
+        before.restore()
+
+
+class _Snapshot:
+    """What was found, in the order it was found in."""
+
+    def __init__(self, modules: Sequence[torch.nn.Module]) -> None:
+        self._modules = [(m, type(m), m.__dict__, m.__dict__.copy()) for m in modules]
+        held = [v for _, _, _, found in self._modules for v in found.values() if type(v) not in _LEAVES]
+        self._empty = [v for v in held if not v and type(v) in _HOOKS] if held else []  # a module has a dozen for hooks
+        self._kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
+        self._tensors: list[tuple[torch.Tensor, bool, Any]] = []
+        self._seen: set[int] = {id(m) for m in modules}
+        self._look_into([v for v in held if type(v) not in _HOOKS or v])
+
+    def _look_into(self, waiting: list[Any]) -> None:
+        """Nearest first, each once."""
+        seen, kept = self._seen, self._kept
+        while waiting and len(kept) < _MOST:
+            found, waiting = waiting, []
+            for thing in found:
+                kind = type(thing)
+                if kind in _LEAVES or id(thing) in seen:
+                    continue
+                seen.add(id(thing))
+                if kind in _TENSORS:
+                    self._tensors.append((thing, thing.requires_grad, thing.grad))
+                    continue
+                reader = _reader(kind)  # type: ignore[arg-type]
+                if reader is not None:
+                    children = reader(self, thing)
+                    if len(children) <= _LONG:
+                        waiting.extend(children)
+
+    def remember(self, write: Callable[[Any, Any], None], thing: Any, content: Any) -> None:
+        """Have ``write(thing, content)`` called at the end."""
+        self._kept.append((write, thing, content))
+
+    def note_tensor(self, tensor: torch.Tensor) -> None:
+        """Remember a tensor of a class of its own."""
+        if not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+            self._tensors.append((tensor, tensor.requires_grad, tensor.grad))
+
+    def restore(self) -> None:
+        """Put back what has changed."""
+        for module, kind, attributes, before in self._modules:
+            if type(module) is not kind:
+                module.__class__ = kind
+            _write_dict(attributes, before)
+        for container in self._empty:
+            if container:
+                container.clear()
+        for write, thing, content in self._kept:
+            write(thing, content)
+        for tensor, flag, gradient in self._tensors:
+            if tensor.requires_grad is not flag:
+                tensor.requires_grad_(flag)
+            if tensor.grad is not gradient:
+                tensor.grad = gradient
+
+
+# -- kinds of things: how each is read, what it holds, how it is written back -----------------------------------------
+def _same(a: Any, b: Any) -> bool:
+    return len(a) == len(b) and all(map(is_, a, b))
+
+
+def _write_dict(thing: dict[Any, Any], before: dict[Any, Any]) -> None:
+    """The same keys in the same order with the very same values; also for subclasses with ways of their own."""
+    if _same(dict.values(thing), before.values()) and _same(thing, before):
+        return
+    if isinstance(thing, OrderedDict):
+        OrderedDict.clear(thing)
+        for key, value in before.items():
+            OrderedDict.__setitem__(thing, key, value)
+    else:
+        dict.clear(thing)
+        dict.update(thing, before)
+
+
+def _read_dict(snapshot: _Snapshot, thing: dict[Any, Any]) -> list[Any]:
+    before = dict(dict.items(thing))
+    snapshot.remember(_write_dict, thing, before)
+    return [*before.values(), *_attributes(snapshot, thing)]
+
+
+def _write_list(thing: list[Any], before: list[Any]) -> None:
+    if not _same(thing, before):
+        list.__setitem__(thing, slice(None), before)
+
+
+def _read_list(snapshot: _Snapshot, thing: list[Any]) -> list[Any]:
+    before = list.copy(thing)
+    snapshot.remember(_write_list, thing, before)
+    return [*before, *_attributes(snapshot, thing)]
+
+
+def _write_set(thing: set[Any], before: set[Any]) -> None:
+    if set.symmetric_difference(thing, before):
+        set.clear(thing)
+        set.update(thing, before)
+
+
+def _read_set(snapshot: _Snapshot, thing: set[Any]) -> list[Any]:
+    before = set(thing)
+    snapshot.remember(_write_set, thing, before)
+    return [*before, *_attributes(snapshot, thing)]
+
+
+def _write_deque(thing: deque[Any], before: list[Any]) -> None:
+    if not _same(thing, before):
+        deque.clear(thing)
+        deque.extend(thing, before)
+
+
+def _read_deque(snapshot: _Snapshot, thing: deque[Any]) -> list[Any]:
+    before = list(thing)
+    snapshot.remember(_write_deque, thing, before)
+    return [*before, *_attributes(snapshot, thing)]
+
+
+def _read_tuple(snapshot: _Snapshot, thing: Any) -> list[Any]:
+    return [part for part in thing if type(part) not in _LEAVES]
+
+
+def _write_buffer(thing: Any, before: Any) -> None:
+    if thing != before:
+        thing[:] = before
+
+
+def _read_buffer(snapshot: _Snapshot, thing: Any) -> list[Any]:
+    snapshot.remember(_write_buffer, thing, thing[:])
+    return []
+
+
+def _write_array(thing: Any, before: Any) -> None:
+    if thing.shape != before.shape:
+        thing.resize(before.shape, refcheck=False)
+    np.copyto(thing, before)
+
+
+def _read_array(snapshot: _Snapshot, thing: Any) -> list[Any]:
+    if thing.flags.writeable:
+        snapshot.remember(_write_array, thing, thing.copy())
+    return list(thing.flat) if thing.dtype.hasobject else []
+
+
+def _read_random(snapshot: _Snapshot, thing: random.Random) -> list[Any]:
+    snapshot.remember(random.Random.setstate, thing, thing.getstate())
+    return []
+
+
+def _write_numpy_random(thing: Any, before: Any) -> None:
+    thing.state = before
+
+
+def _read_numpy_random(snapshot: _Snapshot, thing: Any) -> list[Any]:
+    bits = getattr(thing, "bit_generator", None) or thing._bit_generator
+    snapshot.remember(_write_numpy_random, bits, bits.state)
+    return []
+
+
+def _write_generator(thing: torch.Generator, before: torch.Tensor) -> None:
+    thing.set_state(before)
+
+
+def _read_generator(snapshot: _Snapshot, thing: torch.Generator) -> list[Any]:
+    snapshot.remember(_write_generator, thing, thing.get_state())
+    return []
+
+
+def _read_tensor(snapshot: _Snapshot, thing: torch.Tensor) -> list[Any]:
+    snapshot.note_tensor(thing)
+    return []
+
+
+def _attributes(snapshot: _Snapshot, thing: Any) -> list[Any]:
+    """Read the attributes of an object of a class of its own."""
+    kind = type(thing)
+    held: list[Any] = []
+    if kind.__dictoffset__ and kind not in _HOOKS:
+        attributes = thing.__dict__
+        before = attributes.copy()
+        snapshot.remember(_write_dict, attributes, before)
+        held += before.values()
+    slots = _slots(kind)  # type: ignore[arg-type]
+    if slots:
+        content = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+        snapshot.remember(_write_slots, thing, content)
+        held += content.values()
+    return held
+
+
+def _write_slots(thing: Any, before: dict[str, Any]) -> None:
+    for name in _slots(type(thing)):  # type: ignore[arg-type]
+        if name in before:
+            if getattr(thing, name, None) is not before[name]:
+                object.__setattr__(thing, name, before[name])
+        elif hasattr(thing, name):
+            object.__delattr__(thing, name)
+
+
+@lru_cache(1024)
+def _slots(kind: type) -> tuple[str, ...]:
+    """Names of the attributes that instances keep outside of a ``__dict__``."""
+    member = type(vars(_Slotted)["one"])
+    return tuple([n for c in kind.__mro__ if c.__module__ not in _NOT_THEIRS for n, v in vars(c).items() if type(v) is member])
+
+
+class _Slotted:
+    __slots__ = ("one",)
+
+
+_NOT_THEIRS = frozenset({"builtins", "collections"})
+_KINDS: tuple[tuple[Any, Callable[[_Snapshot, Any], list[Any]]], ...] = (
+    (torch.Tensor, _read_tensor),
+    (dict, _read_dict),
+    (list, _read_list),
+    (set, _read_set),
+    (deque, _read_deque),
+    (tuple, _read_tuple),
+    ((bytearray, array), _read_buffer),
+    (np.ndarray, _read_array),
+    (random.Random, _read_random),
+    ((np.random.Generator, np.random.RandomState), _read_numpy_random),
+    (torch.Generator, _read_generator),
+    ((torch.nn.Module, SimpleNamespace), _attributes),
+)
+
+
+@lru_cache(1024)
+def _reader(kind: type) -> Callable[[_Snapshot, Any], list[Any]] | None:
+    """How to read things of this class, or ``None`` if nothing in them can change, or is the model's."""
+    for base, reader in _KINDS:
+        if issubclass(kind, base):
+            return reader
+    if issubclass(kind, (type, ModuleType, FunctionType, BaseException)):
+        return None
+    home = (kind.__module__ or "").partition(".")[0]
+    if home in ("torch", "numpy") or (home in sys.stdlib_module_names and home not in ("__main__", "collections")):
+        return None
+    return _attributes if kind.__dictoffset__ or _slots(kind) else None  # type: ignore[arg-type]
