@@ -11,14 +11,14 @@ from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.dominance import covers
 from fxcount.symbolic.expr import Expr, Size, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
+from fxcount.symbolic.floats import claim_from, plain_claim
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
 from fxcount.symbolic.parse import parse
 from fxcount.symbolic.program import eval_rows, from_rows, to_rows
 from fxcount.symbolic.scope import Comparison, Scope
 from fxcount.symbolic.symfunctions import SYM_FUNCTIONS
-from fxcount.symbolic.symint import SymSize, to_size, to_sym
+from fxcount.symbolic.symint import SymRatio, SymSize, to_size, to_sym
 from fxcount.symbolic.sympy_ import from_sympy, to_sympy
-from fxcount.symbolic.symratio import SymRatio
 from fxcount.symbolic.text import to_latex, to_text
 from fxcount.symbolic.unbacked import BRANCH, Unbacked, UnbackedSizes, is_data_dependent
 from fxcount.symbolic.values import evaluate, free_symbols, name_of
@@ -38,6 +38,7 @@ __all__ = [
     "Unbacked",
     "UnbackedSizes",
     "ceildiv",
+    "claim_from",
     "combination",
     "covers",
     "eval_rows",
@@ -55,6 +56,7 @@ __all__ = [
     "mod",
     "name_of",
     "parse",
+    "plain_claim",
     "prod",
     "substitute",
     "sum_",

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Literal, TypeAlias
 
-from fxcount.symbolic.atom import Atom, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative
-from fxcount.symbolic.expr import Expr, Size, make
+from fxcount.symbolic.expr import Atom, Expr, Size, make, monomial_order
 from fxcount.symbolic.extrema import common_part
+from fxcount.symbolic.floats import Claim
 from fxcount.symbolic.text import to_text
 from fxcount.symbolic.values import evaluate
 
 __all__ = ["Assumption", "Kind", "Relation", "modular_form", "primitive", "simple_claims"]
 
-Relation: TypeAlias = Literal["==", "!=", ">=", "%"]
+Relation: TypeAlias = Literal["==", "!=", ">=", "%", "float"]
 Kind: TypeAlias = Literal["guard", "pin", "declared"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """``expr == 0``, ``expr != 0``, ``expr >= 0`` or, for the relation "%", ``expr % modulus == 0``.
+    """``expr == 0``, ``expr != 0``, ``expr >= 0`` or, for the relation "%", ``expr % modulus == 0``; for the relation "float" a
+    ``claim`` about Python's floats, with ``expr`` a size that takes part.
 
     ``kind`` says where it comes from: a "guard" was decided by the sample values, a "pin" was turned into a number by
     the model, a "declared" one was given with the inputs.
@@ -43,9 +44,12 @@ class Assumption:
     kind: Kind
     reason: str
     where: str
+    claim: Claim | None = None
 
     def holds(self, values: Mapping[str, int]) -> bool:
         """Whether it is true of these numbers; a division by zero in it means no."""
+        if self.claim is not None:
+            return self.claim.holds(values)
         try:
             value = evaluate(self.expr, values)
         except ZeroDivisionError:
@@ -61,6 +65,8 @@ class Assumption:
         return f"{text} (pinned at {self.where})" if self.where else f"{text} (pinned)"
 
     def _claim(self) -> str:
+        if self.claim is not None:
+            return str(self.claim)
         if self.relation == "%":
             return _modular(self.expr, self.modulus, "==")
         found = modular_form(self.expr)

@@ -20,8 +20,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
-from fxcount.symbolic.atom import Atom, Monomial
-from fxcount.symbolic.expr import MEMO, Expr, Size, make
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, make
 
 __all__ = ["Bounds", "is_nonnegative", "lower_bound", "upper_bound"]
 

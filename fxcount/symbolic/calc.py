@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fxcount.symbolic.atom import Atom
-from fxcount.symbolic.expr import Size, make
+from fxcount.symbolic.expr import Atom, Size, make
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.values import free_symbols

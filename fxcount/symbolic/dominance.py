@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from fxcount.symbolic.atom import Monomial
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound
-from fxcount.symbolic.expr import MEMO, Size, make, terms_of
+from fxcount.symbolic.expr import MEMO, Monomial, Size, make, terms_of
 from fxcount.symbolic.values import evaluate, free_symbols
 
 __all__ = ["covers"]

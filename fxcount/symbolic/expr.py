@@ -22,15 +22,64 @@ from functools import lru_cache
 from typing import Any, NoReturn, TypeAlias
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.atom import Atom, Hooks, Monomial
 
-__all__ = ["Expr", "Size", "combination", "make", "prod", "sum_", "symbol", "terms_of", "wrap"]
+__all__ = [
+    "Atom", "Expr", "Hooks", "Monomial", "Size", "combination", "make", "monomial_order", "prod", "sum_", "symbol",
+    "terms_of", "wrap",
+]  # fmt: skip
+
+Monomial: TypeAlias = tuple[str, ...]
 
 MEMO = 1 << 14  # entries of each memo: far more than one model's distinct sizes, a few MB when full
 
 
+class Atom(str):
+    """An integer-valued factor that is not a symbol: ``kind`` is "floor", "max" or "min".
+
+    A floor has the two arguments ``(numerator, denominator)``; it is ``paired`` if the denominator is an even number, so
+    that it adds up with other floors to a simpler size (see pairs.py).
+    """
+
+    __slots__ = ("args", "kind", "paired")
+    kind: str
+    args: tuple[Size, ...]
+    paired: bool
+
+    def __new__(cls, text: str, kind: str = "", args: tuple[Size, ...] = (), paired: bool = False) -> Atom:
+        self = super().__new__(cls, text)
+        self.kind, self.args, self.paired = kind, args, paired
+        return self
+
+    def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Size, ...], bool]]:
+        return Atom, (str(self), self.kind, self.args, self.paired)
+
+    def __str__(self) -> str:  # a plain str, so that it cannot be taken for an atom
+        return "".join(self)
+
+
+class Hooks:
+    """Operations of later modules that `Expr` needs; filled in when the package is imported."""
+
+    floordiv: Callable[[Size, Size], Size]
+    floordiv_int: Callable[[Expr, int], Size]
+    settle_halves: Callable[[dict[Monomial, int]], None]
+    text: Callable[[Size], str]
+
+
+def monomial_order(m: Monomial) -> tuple[int, Monomial]:
+    """Sort key of monomials: higher degree first, then by name.
+
+    >>> sorted([(), ("h",), ("B", "h"), ("B",)], key=monomial_order)
+    [('B', 'h'), ('B',), ('h',), ()]
+    """
+    return -len(m), m
+
+
+
 class Expr:
-    """An immutable size that depends on at least one symbol. ``==`` is structural equality and never a guard."""
+    """An immutable size that depends on at least one symbol. ``==`` is structural equality and never a guard.
+
+    Its operators ask for the type of the other operand, not with isinstance(): a `SymSize` passes for an int there."""
 
     __slots__ = ("__weakref__", "_hash", "halves", "terms")
     terms: dict[Monomial, int]
@@ -72,7 +121,7 @@ class Expr:
     def __add__(self, other: Size) -> Size:
         if type(other) is Expr:
             return _add(self, other)
-        if isinstance(other, int):
+        if issubclass(type(other), int):
             return _add_int(self, other)
         return NotImplemented
 
@@ -81,12 +130,12 @@ class Expr:
     def __sub__(self, other: Size) -> Size:
         if type(other) is Expr:
             return _sub(self, other)
-        if isinstance(other, int):
+        if issubclass(type(other), int):
             return _add_int(self, -other)
         return NotImplemented
 
     def __rsub__(self, other: int) -> Size:
-        return _add_int(_scale(self, -1), other) if isinstance(other, int) else NotImplemented
+        return _add_int(_scale(self, -1), other) if issubclass(type(other), int) else NotImplemented
 
     def __neg__(self) -> Expr:
         return _scale(self, -1)
@@ -97,7 +146,7 @@ class Expr:
     def __mul__(self, other: Size) -> Size:
         if type(other) is Expr:
             return _mul(self, other)
-        if isinstance(other, int):
+        if issubclass(type(other), int):
             return _scale(self, other) if other else 0
         return NotImplemented
 
@@ -106,20 +155,20 @@ class Expr:
     def __floordiv__(self, other: Size) -> Size:
         if type(other) is int:
             return Hooks.floordiv_int(self, other)
-        if type(other) is Expr or isinstance(other, int):
+        if type(other) is Expr or issubclass(type(other), int):
             return Hooks.floordiv(self, other)
         return NotImplemented
 
     def __rfloordiv__(self, other: int) -> Size:
-        return Hooks.floordiv(int(other), self) if isinstance(other, int) else NotImplemented
+        return Hooks.floordiv(int(other), self) if issubclass(type(other), int) else NotImplemented
 
     def __mod__(self, other: Size) -> Size:
-        if type(other) is Expr or isinstance(other, int):
+        if type(other) is Expr or issubclass(type(other), int):
             return self - other * Hooks.floordiv(self, other)
         return NotImplemented
 
     def __rmod__(self, other: int) -> Size:
-        return other - self * Hooks.floordiv(int(other), self) if isinstance(other, int) else NotImplemented
+        return other - self * Hooks.floordiv(int(other), self) if issubclass(type(other), int) else NotImplemented
 
     def __divmod__(self, other: Size) -> tuple[Size, Size]:
         return self // other, self % other
@@ -128,7 +177,7 @@ class Expr:
         return other // self, other % self
 
     def __pow__(self, power: int) -> Size:
-        if not isinstance(power, int):
+        if not issubclass(type(power), int):
             return NotImplemented
         if power < 0:
             raise SizeError(f"cannot raise the size {self} to the power {power}: a size is an integer")

@@ -16,9 +16,8 @@ from functools import lru_cache
 from math import gcd
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.atom import Atom, Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative
-from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, make, monomial_order, terms_of
 from fxcount.symbolic.poly import common_factors, is_positive, size_key, without
 from fxcount.symbolic.values import evaluate, free_symbols
 

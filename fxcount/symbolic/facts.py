@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from math import gcd
 
-from fxcount.symbolic.atom import Atom, monomial_order
 from fxcount.symbolic.bounds import Interval, is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.calc import rewrite
-from fxcount.symbolic.expr import Expr, Size, make, symbol
+from fxcount.symbolic.expr import Atom, Expr, Size, make, monomial_order, symbol
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.zero import is_zero
 

@@ -22,9 +22,8 @@ from __future__ import annotations
 from functools import lru_cache
 from math import gcd
 
-from fxcount.symbolic.atom import Atom, Hooks, Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
-from fxcount.symbolic.expr import MEMO, Expr, Size, make, wrap
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, make, monomial_order, wrap
 from fxcount.symbolic.pairs import floor_atom, of_partners, to_one_form, write_residues
 from fxcount.symbolic.poly import cancel, divide, is_positive, leading
 

@@ -21,8 +21,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from fxcount.symbolic.atom import Atom, Hooks, Monomial, monomial_order
-from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of, wrap
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, make, monomial_order, terms_of, wrap
 from fxcount.symbolic.poly import size_key
 
 __all__ = ["floor_atom", "mirrored", "of_partners", "settle", "shifted", "to_one_form", "write_residues"]

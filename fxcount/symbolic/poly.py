@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import gcd
 
-from fxcount.symbolic.atom import Atom, Monomial, monomial_order
 from fxcount.symbolic.bounds import lower_bound
-from fxcount.symbolic.expr import Expr, Size, make, terms_of
+from fxcount.symbolic.expr import Atom, Expr, Monomial, Size, make, monomial_order, terms_of
 
 __all__ = ["cancel", "common_factors", "divide", "is_positive", "leading", "nonconstant", "size_key", "without"]
 

@@ -34,8 +34,7 @@ from itertools import groupby
 from typing import TypeAlias, TypeVar
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.atom import Atom, Monomial
-from fxcount.symbolic.expr import Size, symbol
+from fxcount.symbolic.expr import Atom, Monomial, Size, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.text import factors_of, in_reading_order

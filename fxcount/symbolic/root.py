@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import isqrt
 
-from fxcount.symbolic.atom import Monomial, monomial_order
 from fxcount.symbolic.bounds import is_nonnegative
-from fxcount.symbolic.expr import Size, make, terms_of
+from fxcount.symbolic.expr import Monomial, Size, make, monomial_order, terms_of
 
 __all__ = ["exact_root"]
 

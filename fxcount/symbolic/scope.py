@@ -15,21 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Literal, TypeAlias
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive, simple_claims
-from fxcount.symbolic.atom import Atom
 from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import substitute
-from fxcount.symbolic.expr import Expr, Size, symbol
+from fxcount.symbolic.expr import Atom, Expr, Size, symbol
 from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.floats import LARGEST, Claim, Comparison, sizes_in
 from fxcount.symbolic.unbacked import UnbackedSizes
 from fxcount.symbolic.values import evaluate
 
 __all__ = ["Assumption", "Comparison", "Scope"]
 
-Comparison: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
 class Scope:
@@ -46,6 +44,9 @@ class Scope:
         self._values: dict[Size, int] = {}
         self._factors: dict[str, int] = {}  # values of symbols and floors at the sample values
         self._decided: dict[tuple[str, Size], bool] = {}
+        self.closed = False  # whether the model has run: sizes it kept are numbers from then on
+        self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
+        self._claims: set[Claim] = set()
         self._unknown: set[Size] = set()  # differences `equal` could not prove to be 0 with the facts so far
         for name, hint in hints.items():
             lower, upper = bounds.get(name, (1, None))
@@ -169,6 +170,25 @@ class Scope:
                 self._record("==", primitive("==", d), 0, "pin", reason)
         return value
 
+    def claim(self, claim: Claim, reason: str = "") -> None:
+        """Assume that Python's floats come out like this, as they do at the sample values."""
+        size = next(sizes_in((claim.how, claim.left, claim.right)), None)
+        if size is not None and claim not in self._claims:
+            self._claims.add(claim)
+            where = self.where() if self.where is not None else ""
+            self.assumptions.append(Assumption("float", size, 0, "guard", reason, where, claim))
+
+    def limit(self, *sizes: Size) -> None:
+        """Note that conclusions from floats need these sizes to be below 2**43, in absolute value."""
+        for size in sizes:
+            if type(size) is Expr:
+                self.limits[size] = None
+
+    def close(self) -> None:
+        """The model has run: nothing is pinned by what is done to the sizes it kept."""
+        self.where = None
+        self.closed = True
+
     def divisible(self, a: Size, m: int, reason: str = "") -> bool:
         """Whether ``m`` divides the size: by algebra, else by the sample value, which is then assumed.
 
@@ -195,7 +215,17 @@ class Scope:
                 positive = size - 1
                 assert isinstance(positive, Expr)
                 return Assumption(">=", positive, 0, "declared", "sizes are at least 1", "")
-        return next((a for a in self.assumptions if not a.holds(values)), None) or self.unbacked.check(values)
+        broken = next((a for a in self.assumptions if not a.holds(values)), None)
+        return broken or self._beyond_floats(values) or self.unbacked.check(values)
+
+    def _beyond_floats(self, values: Mapping[str, int]) -> Assumption | None:
+        memo: dict[str, int] = {}
+        for size in self.limits:
+            if abs(evaluate(size, values, memo)) >= LARGEST:
+                room = LARGEST - 1 - size
+                assert isinstance(room, Expr)
+                return Assumption(">=", room, 0, "declared", "the model computes a float of it, which is not exact beyond", "")
+        return None
 
     def _is_zero(self, d: Size, reason: str) -> bool:
         if isinstance(d, int):

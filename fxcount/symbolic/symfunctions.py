@@ -19,7 +19,7 @@ def sym_sum(*args: Any) -> Any:
     >>> from fxcount.symbolic.scope import Scope
     >>> scope = Scope({"B": 2})
     >>> B = to_sym(scope.symbols["B"], scope)
-    >>> sym_sum([B, B, 1])
+    >>> sym_sum([B, B, 1]).expr
     2*B + 1
     """
     values = args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args

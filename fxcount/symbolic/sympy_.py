@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.atom import Atom
-from fxcount.symbolic.expr import Size, prod, sum_, symbol
+from fxcount.symbolic.expr import Atom, Size, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv, mod
 from fxcount.symbolic.text import as_ceil

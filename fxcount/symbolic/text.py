@@ -16,8 +16,7 @@ from functools import lru_cache
 from itertools import groupby
 from math import gcd
 
-from fxcount.symbolic.atom import Atom, Hooks, Monomial
-from fxcount.symbolic.expr import MEMO, Expr, Size, make, terms_of
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, make, terms_of
 from fxcount.symbolic.poly import common_factors, without
 from fxcount.symbolic.values import free_symbols
 

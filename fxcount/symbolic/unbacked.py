@@ -7,17 +7,14 @@ the symbol. Like every size it is at least 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fxcount.errors import InputError
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.expr import Expr, Size, sum_, symbol
 from fxcount.symbolic.values import evaluate, free_symbols, name_of
-
-if TYPE_CHECKING:
-    from fxcount.symbolic.scope import Scope
 
 __all__ = ["BRANCH", "Unbacked", "UnbackedSizes", "is_data_dependent"]
 
@@ -31,6 +28,17 @@ BRANCH = "branch"
 """The hint (0 or 1) for decisions on the data themselves, ``if x.sum() > 0``, which no size stands for."""
 
 _PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+
+class Sizes(Protocol):
+    """What is asked of the scope that these sizes are part of."""
+
+    where: Callable[[], str] | None
+
+    def hint(self, size: Size) -> int: ...
+    def declare(self, name: str, hint: int) -> Expr: ...
+    def rehint(self, name: str, value: int) -> None: ...
+    def learn_equal(self, a: Size, b: Size, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class UnbackedSizes:
     (kept_1, 128, {'S': 5, 'kept_1': 5})
     """
 
-    def __init__(self, scope: Scope, given: Mapping[str, int]) -> None:
+    def __init__(self, scope: Sizes, given: Mapping[str, int]) -> None:
         self.scope = scope
         self.given = dict(given)
         self.by_name: dict[str, Unbacked] = {}

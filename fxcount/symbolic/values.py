@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.atom import Atom
-from fxcount.symbolic.expr import MEMO, Expr, Size
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Size
 
 __all__ = ["evaluate", "free_symbols"]
 

@@ -18,9 +18,8 @@ from functools import lru_cache
 from itertools import product
 from math import lcm, prod
 
-from fxcount.symbolic.atom import Atom
 from fxcount.symbolic.calc import substitute
-from fxcount.symbolic.expr import MEMO, Expr, Size, symbol
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, symbol
 from fxcount.symbolic.values import evaluate, free_symbols
 
 __all__ = ["is_zero"]

@@ -82,7 +82,7 @@ class _Run:
         inputs = [s._value for s in pytree.tree_leaves((call_args, call_kwargs)) if isinstance(s, StandIn)]
         result = self._call(tracer, call_args, call_kwargs)
         events = ledger.events()  # the caller holds the arguments as long as the model runs
-        scope.where = None  # the tracer, and the stand-ins of parameters it keeps, end here
+        scope.close()  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, ledger.state)
         del call_args, call_kwargs, result
         tracer.numbers.close()

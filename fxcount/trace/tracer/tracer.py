@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import Op, Registry, TensorFact
-from fxcount.symbolic import Scope, SymRatio, SymSize
+from fxcount.symbolic import Scope, SymSize
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
 from fxcount.trace.known.following import Following
@@ -242,7 +242,7 @@ class Tracer(TorchFunctionMode):
         """The symbol of a number that only data know."""
         found = self.record(ITEM, torch.Tensor.item, (x,), None)
         floating = x._value.fact.dtype.is_floating_point and isinstance(found, SymSize)
-        return SymRatio(found.expr, 1, float(found.hint), True, self.scope) if floating else found
+        return found.__sym_float__() if floating else found
 
     def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Record ``func(*args, **kwargs)`` as if the model had called it."""

@@ -20,7 +20,7 @@ from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.codec import Decoder, size_from
-from fxcount.symbolic import Assumption, Expr, Scope, Size, symbol
+from fxcount.symbolic import Assumption, Expr, Scope, Size, claim_from, symbol
 from fxcount.symbolic.unbacked import Unbacked
 from fxcount.trace.tape import (
     Call,
@@ -89,6 +89,7 @@ def _scope(body: _Row) -> Scope:
         scope.symbols[name], scope.hints[name] = symbol(name), hint
     scope.bounds.update({name: (low, high) for name, (low, high) in body["bounds"].items()})
     scope.assumptions = [_assumption(row) for row in body["assumptions"]]
+    scope.limit(*map(size_from, body.get("float_limits", ())))
     for row in body["data_sizes"]:
         scope.unbacked.by_name[row["name"]] = Unbacked(
             row["name"], row["what"], row["where"], _optional(row["most"]), size_from(row["default"]), row["guess"],
@@ -102,7 +103,10 @@ def _assumption(row: _Row) -> Assumption:
     expr = size_from(row["expr"])
     if not isinstance(expr, Expr):
         raise ValueError(f"the assumption {row['text']!r} depends on no symbol")
-    return Assumption(row["relation"], expr, row["modulus"], row["kind"], row["reason"], row["where"])
+    claim = None if row.get("claim") is None else claim_from(row["claim"], size_from)
+    if (row["relation"] == "float") != (claim is not None):
+        raise ValueError(f"the assumption {row['text']!r} says not what floats come to")
+    return Assumption(row["relation"], expr, row["modulus"], row["kind"], row["reason"], row["where"], claim)
 
 
 # -- tensors ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.codec import Encoder, Plain, size_text
-from fxcount.symbolic import Scope, Size
+from fxcount.symbolic import Scope, Size, plain_claim
 from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
 
 __all__ = ["encode", "is_registered", "parameter_names"]
@@ -85,10 +85,11 @@ def _scope(scope: Scope) -> Plain:
         "assumptions": [
             {
                 "relation": a.relation, "expr": size_text(a.expr), "modulus": a.modulus, "kind": a.kind, "reason": a.reason,
-                "where": a.where, "text": str(a),
+                "where": a.where, "text": str(a), "claim": None if a.claim is None else plain_claim(a.claim, size_text),
             }
             for a in scope.assumptions
         ],
+        "float_limits": [size_text(size) for size in scope.limits],
         "data_sizes": [
             {
                 "name": u.name, "what": u.what, "where": u.where, "most": _optional(u.most), "default": size_text(u.default),

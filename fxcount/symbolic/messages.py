@@ -1,0 +1,331 @@
+"""Whether a text made of a size only goes into a message, decided from the statement that makes it.
+
+Text that a model prints, logs, warns with or raises decides nothing, so the size in it stays a formula. Any other text
+may be compared, looked up or stored, so it must pin the size. The text is followed from the instruction that makes it,
+up the syntax tree, through what only makes more text of it (f-strings, ``%``, ``+``, ``format``, ``join``, a list of
+texts, a name that is used for nothing else), to the call or statement that takes it. What cannot be proved is not a message.
+
+>>> import sys
+>>> class Size:
+...     def __str__(self):
+...         return "message" if in_message(sys._getframe()) else "text"
+>>> in_message(None)
+False
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import linecache
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FrameType, MethodType
+from typing import Any, TypeAlias
+
+import torch
+
+__all__ = ["calls_cache", "formats_number", "in_message", "tells"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+_SPEAKERS = (_STANDARD + "logging" + os.sep, _STANDARD + "warnings.py")  # what these do with a text is for people
+_TOLD = (
+    builtins.print, warnings.warn, warnings.warn_explicit, torch._assert, torch._check, torch._check_index, torch._check_value,
+    torch._check_type, torch._check_not_implemented,
+)  # fmt: skip
+_LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log", "warning_once",
+                   "info_once", "warning_advice"})  # fmt: skip
+_MAKES_TEXT = frozenset({"str", "repr", "format", "ascii"})
+_TEXT_METHODS = frozenset({"format", "join", "ljust", "rjust", "center", "strip", "upper", "lower", "title"})
+_CACHE = type(lru_cache(lambda: None))
+_READ_ALL = ("locals", "eval", "exec", "vars")
+_STEPS = 64  # no message is nested deeper
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the syntax tree says of one instruction: ``told`` are the callables (dotted names) that must prove to be ones
+    that only tell people, for the text made there to be a message; ``None``: it is not one. ``called`` is the callable
+    of the call itself, ``guarded`` whether a ``TypeError`` of it is caught."""
+
+    told: tuple[str, ...] | None = None
+    called: str = ""
+    guarded: bool = False
+
+
+def in_message(frame: FrameType | None) -> bool:
+    """Whether the text that is made now, in a call from this frame, only goes into a message."""
+    if frame is None:
+        return False
+    if frame.f_code.co_filename.startswith((_PACKAGE, *_SPEAKERS)):
+        return True
+    told = _caller(frame.f_code, frame.f_lasti).told
+    return told is not None and all(_tells(_resolved(name, frame)) for name in told)
+
+
+def tells(frame: FrameType | None) -> bool:
+    """Whether the function being called in this frame only tells people."""
+    if frame is None:
+        return False
+    called = _caller(frame.f_code, frame.f_lasti).called
+    return bool(called) and _tells(_resolved(called, frame))
+
+
+def calls_cache(frame: FrameType | None) -> tuple[bool, bool]:
+    """Whether a function under ``functools.lru_cache`` is being called in this frame, and whether the model is ready for
+    arguments that cannot be hashed: it catches the ``TypeError``."""
+    if frame is None:
+        return False, False
+    caller = _caller(frame.f_code, frame.f_lasti)
+    found = _resolved(caller.called, frame) if caller.called else None
+    found = found.__func__ if isinstance(found, MethodType) else found
+    return isinstance(found, _CACHE), caller.guarded
+
+
+def formats_number(frame: FrameType | None) -> bool:
+    """Whether the number is asked for by ``"%d" % size``, in a message."""
+    if frame is None or not _is_percent(frame.f_code, frame.f_lasti):
+        return False
+    return in_message(frame)
+
+
+@lru_cache(maxsize=4096)
+def _is_percent(code: CodeType, lasti: int) -> bool:
+    """Whether the instruction is ``%``, or formats in C code of the logging module."""
+    import dis
+
+    if code.co_filename.startswith(_SPEAKERS):
+        return True
+    if sys.version_info < (3, 11):
+        return dis.opname[code.co_code[lasti]] in ("BINARY_MODULO", "INPLACE_MODULO")
+    return dis.opname[code.co_code[lasti]] == "BINARY_OP" and code.co_code[lasti + 1] in (6, 19)
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+def _resolved(name: str, frame: FrameType) -> Any:
+    """The object behind a dotted name in a frame, or ``None``."""
+    first, *rest = name.split(".")
+    for names in (frame.f_locals, frame.f_globals, frame.f_builtins):
+        if first in names:
+            found = names[first]
+            break
+    else:
+        return None
+    try:
+        for attribute in rest:
+            found = getattr(found, attribute)
+    except Exception:  # a property of the user's: whatever it raises, it is no such callable
+        return None
+    return found
+
+
+def _tells(found: Any) -> bool:
+    if any(found is told for told in _TOLD):
+        return True
+    name = getattr(found, "__name__", "")
+    owner = getattr(found, "__self__", None)
+    if name == "write":
+        return owner is sys.stdout or owner is sys.stderr
+    logging = sys.modules.get("logging")  # not loaded: then there is no logger
+    if logging is None or name not in _LOGS:
+        return False
+    if getattr(logging, name, None) is found:
+        return True
+    return isinstance(owner, (logging.Logger, logging.LoggerAdapter))
+
+
+# -- the syntax tree --------------------------------------------------------------------------------------------------
+@lru_cache(maxsize=4096)
+def _caller(code: CodeType, lasti: int) -> Caller:
+    tree = _tree(code.co_filename)
+    if tree is None:
+        return Caller()
+    starts = _started(tree, code, lasti)
+    if not starts:
+        return Caller()
+    told: list[str] = []
+    for path in starts:
+        found = _followed(path)
+        if found is None:
+            return Caller(None, _called(path), _guarded(path))
+        told += found
+    return Caller(tuple(dict.fromkeys(told)), _called(starts[0]), _guarded(starts[0]))
+
+
+@lru_cache(maxsize=8)
+def _tree(filename: str) -> ast.Module | None:
+    lines = linecache.getlines(filename)
+    try:
+        return ast.parse("".join(lines)) if lines else None
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+Path: TypeAlias = tuple[ast.AST, ...]
+"""A node with all it is in, outermost first."""
+
+
+def _started(tree: ast.Module, code: CodeType, lasti: int) -> list[Path]:
+    """The nodes whose evaluation runs the instruction; where Python does not say which (before 3.11), all on its line that
+    make text."""
+    if sys.version_info >= (3, 11):
+        positions = list(code.co_positions())
+        line, end_line, column, end_column = positions[lasti // 2] if lasti // 2 < len(positions) else (None,) * 4
+        if line is None or end_line is None:
+            return []
+        place = (line, column), (end_line, end_column)
+        return [path for path in _expressions(tree, line, end_line) if _span(path[-1]) == place]
+    line = next((n for start, end, n in code.co_lines() if start <= lasti < end), None)
+    return [path for path in _expressions(tree, line, line) if _makes_text(path[-1])] if line is not None else []
+
+
+def _makes_text(node: ast.AST) -> bool:
+    if isinstance(node, (ast.FormattedValue, ast.Call)):
+        return True
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and _is_text(node.left)
+
+
+def _span(node: Any) -> tuple[tuple[int, int | None], tuple[int | None, int | None]]:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _expressions(node: ast.AST, line: int, end_line: int, path: Path = ()) -> Iterator[Path]:
+    """Every expression of the statements that cover these lines; the places inside an f-string are not to be relied on."""
+    path = (*path, node)
+    if isinstance(node, ast.stmt) and not (_first_line(node) <= line and end_line <= (node.end_lineno or line)):
+        return
+    if isinstance(node, ast.expr):
+        yield path
+    for child in ast.iter_child_nodes(node):
+        yield from _expressions(child, line, end_line, path)
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
+
+
+def _called(path: Path) -> str:
+    node = path[-1]
+    return _dotted(node.func) if isinstance(node, ast.Call) else ""
+
+
+def _guarded(path: Path) -> bool:
+    """Whether the node is in the body of a ``try`` of its function that catches TypeError."""
+    for outer, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
+        if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return False
+        if isinstance(outer, ast.Try) and inner in outer.body:
+            caught = [h.type for h in outer.handlers]
+            if any(t is not None and "TypeError" in [_dotted(n) for n in ast.walk(t)] for t in caught):
+                return True
+    return False
+
+
+def _dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        inner = _dotted(node.value)
+        return f"{inner}.{node.attr}" if inner else ""
+    return ""
+
+
+def _followed(path: Path, names: frozenset[str] = frozenset()) -> list[str] | None:
+    """The callables that must only tell people for the text of the last node to be a message, or None."""
+    path = tuple([n for n in path if not isinstance(n, ast.keyword)])
+    for at in range(len(path) - 1, max(len(path) - _STEPS, 0), -1):
+        node, outer = path[at], path[at - 1]
+        if at == len(path) - 1 and isinstance(node, ast.Call) and not _is_maker(node):
+            return [_dotted(node.func)] if _is_plain(node) else None
+        if isinstance(outer, ast.Raise):
+            return []
+        if isinstance(outer, ast.Assert):
+            return [] if node is outer.msg else None
+        if isinstance(outer, ast.Call) and not _is_maker(outer):
+            if node is outer.func:
+                return None
+            if isinstance(path[at - 2], ast.Raise):  # raise ValueError(text)
+                return []
+            return [_dotted(outer.func)] if _is_plain(outer) else None
+        if isinstance(outer, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            return _followed_name(outer, path[: at - 1], names)
+        if not _passes_text(node, outer):
+            return None
+    return None
+
+
+def _is_plain(call: ast.Call) -> bool:
+    """A call of a dotted name that prints to no file of the user's choice."""
+    return bool(_dotted(call.func)) and not any(k.arg == "file" for k in call.keywords)
+
+
+def _is_maker(call: ast.Call) -> bool:
+    """``str(n)``, ``"{}".format(n)``, ``", ".join(...)``, ``map(str, ...)``."""
+    func = call.func
+    if isinstance(func, ast.Name):
+        return func.id in _MAKES_TEXT or (func.id == "map" and bool(call.args) and _dotted(call.args[0]) in _MAKES_TEXT)
+    return isinstance(func, ast.Attribute) and func.attr in _TEXT_METHODS and _is_text(func.value)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether the expression is a text for sure."""
+    if isinstance(node, ast.Call):
+        return _is_maker(node)
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or _is_text(node.right)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _passes_text(node: ast.AST, outer: ast.AST) -> bool:
+    """Whether what is made of the node in the outer one is a text, or a collection of texts, and nothing else."""
+    if isinstance(outer, ast.IfExp):
+        return node is not outer.test
+    if isinstance(outer, ast.BinOp):
+        return isinstance(outer.op, (ast.Add, ast.Mod)) and (_is_text(node) or _is_text(outer.left) or _is_text(outer.right))
+    if isinstance(outer, (ast.ListComp, ast.GeneratorExp)):
+        return node is outer.elt
+    if isinstance(outer, ast.Attribute):
+        return outer.attr in _TEXT_METHODS and _is_text(node)
+    if isinstance(outer, ast.Lambda):
+        return node is outer.body
+    return isinstance(outer, (ast.JoinedStr, ast.FormattedValue, ast.Call, ast.Tuple, ast.List, ast.Starred))
+
+
+def _followed_name(assign: ast.stmt, path: Path, names: frozenset[str]) -> list[str] | None:
+    """For ``text = f"..."`` in a function: all uses of the name must be in messages."""
+    targets = assign.targets if isinstance(assign, ast.Assign) else [assign.target]  # type: ignore[attr-defined]
+    function = next((n for n in reversed(path) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))), None)
+    if len(targets) != 1 or not isinstance(targets[0], ast.Name) or function is None or isinstance(function, ast.ClassDef):
+        return None
+    name = targets[0].id
+    if name in names:  # text = text + f"...": the other uses are looked at already
+        return []
+    told: list[str] = []
+    for use in _uses(function, name):
+        inside_another = any(isinstance(n, (ast.FunctionDef, ast.Lambda, ast.ClassDef)) for n in use[1:-1])
+        declared = isinstance(use[-1], (ast.Global, ast.Nonlocal))
+        found = None if inside_another or declared else _followed(use, names | {name})
+        if found is None:
+            return None
+        told += found
+    return told
+
+
+def _uses(function: ast.AST, name: str) -> Iterator[Path]:
+    """Everything that reads the name, and whatever else could: ``locals``, ``eval`` and declarations of its scope."""
+    stack: list[Path] = [(function,)]
+    while stack:
+        path = stack.pop()
+        node = path[-1]
+        declared = isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names
+        if declared or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in {name, *_READ_ALL}):
+            yield path
+        stack += [(*path, child) for child in ast.iter_child_nodes(node)]
+
+

@@ -1,0 +1,211 @@
+"""Text made of sizes pins them, unless it provably only goes into a message.
+
+PYTEST_DONT_REWRITE: pytest makes texts of what an assert compares, and these are about asserts as Python runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import sys
+import warnings
+
+import pytest
+import torch
+from torch import _assert
+
+from fxcount.symbolic import Scope, symbol, to_sym
+
+LOG = logging.getLogger(__name__)
+DIGITS = {"224": "known"}
+
+
+class Layer:
+    def __init__(self):
+        self.logger = LOG
+
+
+LAYER = Layer()
+
+
+def raises(make):
+    with contextlib.suppress(ValueError, AssertionError, RuntimeError):
+        make()
+
+
+def raised(H):
+    raise ValueError(f"bad size {H}")
+
+
+def asserted(H):
+    assert H == 1, f"bad size {H}"
+
+
+def assigned(H):
+    text = f"size {H}"
+    text += f", {H + 1} more"
+    if H < 3:
+        raise ValueError(text)
+    _assert(H > 3, text)
+
+
+def checked(H):
+    torch._check(H > 3, lambda: f"size {H}")
+    torch._check(H > 300, lambda: f"size {H}")
+
+
+def multiline(H):
+    _assert(
+        H > 3,
+        f"the height ({H}) "
+        f"is not as large as {H:>7}"
+        + " and {} or {:5.1f}".format(H, H / 2)  # noqa: UP032
+        + ", ".join([str(n) for n in (H, 3)])
+        + " of %d and %.2f" % (H, H / 3),  # noqa: UP031
+    )
+
+
+MESSAGES = {
+    "print": lambda H: print(H, f"{H}", torch.Size((H, 3)), (H, 3), "%d" % H, H / 3),  # noqa: UP031
+    "logger": lambda H: LOG.warning(f"{H}"),
+    "logger_arguments": lambda H: LOG.warning("%d of %s", H, H),
+    "logger_attribute": lambda H, layer=LAYER: layer.logger.info("x" + str(H)),
+    "logging": lambda H: logging.info(f"{H}"),
+    "warn": lambda H: warnings.warn(f"size {H}", stacklevel=1),
+    "_assert": lambda H: _assert(True, f"{H}"),
+    "torch._assert": lambda H: torch._assert(True, f"{H!r:>5}"),
+    "multiline": multiline,
+    "raise": lambda H: raises(lambda: raised(H)),
+    "assert": lambda H: raises(lambda: asserted(H)),
+    "assigned": assigned,
+    "check": lambda H: raises(lambda: checked(H)),
+    "stderr": lambda H: sys.stderr.write(f"{H}"),
+}  # fmt: skip
+
+
+def returned(H):
+    text = f"{H}"
+    print(text)
+    return text
+
+
+def looked_up(H):
+    text = f"{H}"
+    print(text, DIGITS.get(text))
+
+
+def in_condition(H):
+    assert f"{H}" == "224", "no"
+
+
+def through_locals(H):
+    text = f"{H}"
+    print(text)
+    return locals()
+
+
+def my_print(text):
+    return len(text)
+
+
+def shadowed(H):
+    print = my_print
+    return print(f"{H}")
+
+
+TEXTS = {
+    "compared": lambda H: f"{H}" == "224",
+    "looked_up": lambda H: DIGITS.get(str(H)),
+    "length": lambda H: len(f"{H}"),
+    "width": lambda H: print("x" * len(str(H))),
+    "shape": lambda H: str((3, H)) == "(3, 224)",
+    "size": lambda H: repr(torch.Size((3, H))),
+    "percent": lambda H: "%d" % H == "224",  # noqa: UP031
+    "hex": lambda H: hex(H),
+    "returned": returned,
+    "used twice": looked_up,
+    "condition": in_condition,
+    "locals": through_locals,
+    "file": lambda H: print(f"{H}", file=io.StringIO()),
+    "shadowed": shadowed,
+    "key": lambda H: print(DIGITS[f"{H}"]),
+    "exception text": lambda H: str(ValueError(H)),
+    "evaluated": lambda H: eval("f'{H}'", {"H": H}),
+}
+
+
+def assumed(make):
+    scope = Scope({"H": 224})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        make(to_sym(symbol("H"), scope))
+    return [a for a in scope.assumptions if a.kind == "pin"]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_messages_pin_nothing(name, capsys, caplog):
+    for _ in range(2):  # the second time from memory
+        assert assumed(MESSAGES[name]) == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_other_texts_pin(name, capsys):
+    for _ in range(2):
+        assert [str(a) for a in assumed(TEXTS[name])] == ["H == 224 (pinned)"]
+
+
+def test_messages_show_the_sample_value(capsys):
+    assumed(lambda H: print(H, f"{H / 2}", torch.Size((H, 3))))
+    assert capsys.readouterr().out == "224 112.0 torch.Size([224, 3])\n"
+
+
+# -- function caches --------------------------------------------------------------------------------------------------
+def test_cached_functions_see_formulas():
+    calls = []
+
+    @functools.cache
+    def half(n):
+        calls.append(n)
+        return n // 2
+
+    assert half(224) == 112
+    scope = Scope({"H": 224, "W": 224, "S": 128})
+    H, W, S = (to_sym(scope.symbols[n], scope) for n in "HWS")
+    assert half(H).expr == symbol("H") // 2
+    assert half(H + 0) is half(H)
+    assert len(calls) == 2
+    assert scope.assumptions == []
+    assert half(S).expr == symbol("S") // 2
+    assert scope.check({"H": 7, "W": 7, "S": 7}) is not None  # there, the second call would find the first
+    assert half(W) is half(H)  # as for the numbers: then H == W is assumed
+    assert any(a.relation == "==" for a in scope.assumptions)
+    assert not any(a.kind == "pin" for a in scope.assumptions)
+    other = Scope({"H": 224})
+    assert half(to_sym(symbol("H"), other)).scope is other
+    assert other.assumptions == []
+
+
+def test_a_cache_with_a_way_out_is_left_out():
+    cached = functools.lru_cache(lambda shape: list(shape))
+
+    def recipe(shape):
+        try:
+            return cached(shape)
+        except TypeError:
+            return list(shape)
+
+    scope = Scope({"H": 224})
+    H = to_sym(symbol("H"), scope)
+    assert recipe((H, 3))[0] is H
+    assert cached.cache_info().currsize == 0
+    assert scope.assumptions == []
+
+
+def test_the_words_of_an_analysis_that_ended_pin_nothing():
+    scope = Scope({"H": 224})
+    H = to_sym(symbol("H"), scope)
+    scope.close()
+    assert (str(H), hash(H), int(H), float(H), f"{H / 2}") == ("224", hash(224), 224, 224.0, "112.0")
+    assert (H == 224, H > 300, H / 2 > 112.5) == (True, False, False)
+    assert scope.assumptions == []
