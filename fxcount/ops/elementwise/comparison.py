@@ -103,6 +103,13 @@ def masked_fill(scope: Scope, x: TensorFact, mask: TensorFact, value: Any) -> Te
     return x.new(broadcast(scope, "masked_fill", x.shape, mask.shape))
 
 
+def equal(scope: Scope, x: TensorFact, other: TensorFact) -> bool:
+    """Tensors of different shapes are not equal, whatever is in them."""
+    if x.ndim == other.ndim and all([scope.same(a, b, "equal: as long") for a, b in zip(x.shape, other.shape)]):
+        raise DataDependentError(f"equal: {_IS_DATA}", hint=_VALUE)
+    return False
+
+
 def isin(
     scope: Scope, elements: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False
 ) -> TensorFact:
@@ -162,9 +169,10 @@ OPS: tuple[Op, ...] = (
     op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held, follows="mapped"),
     op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
+    op("equal", shape=equal, cost=_comparing(1), differentiable=False),
     *(
         op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_comparing(1), differentiable=False)
-        for name in ("equal", "allclose", "is_nonzero")
+        for name in ("allclose", "is_nonzero")
     ),
     _mapped(
         "where", shape=where, counted=where_true, cost=_SELECT, temporaries=_where_scalars, without=(_T.where,),

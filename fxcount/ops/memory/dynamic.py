@@ -21,7 +21,7 @@ from fxcount.ops.core.common import broadcast, refused, wrap_dim
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Count, Op, Zero, op
 from fxcount.ops.core.striding import strided
-from fxcount.symbolic import Scope, Size, max_, min_, prod
+from fxcount.symbolic import Scope, Size, floordiv, max_, min_, prod
 
 __all__ = ["OPS", "index_columns", "true_elements"]
 
@@ -50,10 +50,8 @@ def argwhere(scope: Scope, count: Count, x: TensorFact) -> Any:
 
 def masked_select(scope: Scope, count: Count, x: TensorFact, mask: TensorFact) -> TensorFact:
     shape = broadcast(scope, "masked_select", x.shape, mask.shape)
-    numel = prod(shape)
-    if scope.equal(numel, mask.numel):
-        return x.new((true_elements(count, mask, 1),))
-    return x.new((count("nonzero", "the number of true elements of a broadcast mask", numel, numel),))
+    times = floordiv(prod(shape), mask.numel)  # each element of the mask stands for as many of the broadcast one
+    return x.new((true_elements(count, mask, 1) * times,))
 
 
 _VF: Any = torch._VF

@@ -202,12 +202,15 @@ def tile(scope: Scope, x: TensorFact, dims: Any) -> TensorFact:
 def repeat_interleave(
     scope: Scope, x: TensorFact, repeats: Any = None, dim: int | None = None, *, output_size: Any = None
 ) -> TensorFact:
-    flat = dim is None
+    if isinstance(x, torch.Tensor):
+        x = TensorFact(tuple(x.shape), x.dtype, x.device)
     d = 0 if dim is None else wrap_dim(dim, x.ndim)
-    shape: tuple[Size, ...] = (x.numel,) if flat else x.shape
+    shape: tuple[Size, ...] = (x.numel,) if dim is None else x.shape
     _check_repeats(scope, repeats, shape[d])
     if output_size is not None:
         total = output_size
+    elif isinstance(repeats, torch.Tensor):  # known data
+        total = int(repeats.sum()) if repeats.numel() > 1 else shape[d] * int(repeats)
     elif isinstance(repeats, TensorFact) or repeats is None:
         raise DataDependentError(
             "repeat_interleave: the repeats are a tensor, so the size of the result depends on data",
@@ -219,9 +222,11 @@ def repeat_interleave(
 
 
 def _check_repeats(scope: Scope, repeats: Any, length: Size) -> None:
-    listed = isinstance(repeats, TensorFact) and not (type(repeats.numel) is int and repeats.numel == 1)
-    if listed and not scope.same(repeats.numel, length, "repeat_interleave: a number for each element"):
-        raise ShapeError(f"repeat_interleave: {repeats.numel} repeats for {length} elements")
+    if not isinstance(repeats, (TensorFact, torch.Tensor)):
+        return
+    many = repeats.numel if isinstance(repeats, TensorFact) else repeats.numel()
+    if not (type(many) is int and many == 1) and not scope.same(many, length, "repeat_interleave: a number for each element"):
+        raise ShapeError(f"repeat_interleave: {many} repeats for {length} elements")
 
 
 def repeat_interleave_counted(
@@ -296,7 +301,7 @@ OPS: tuple[Op, ...] = (
     op("repeat", shape=repeat, cost=COPY, sizes_at=1, follows="moved"),
     op("tile", shape=tile, cost=COPY, sizes_at=1, follows="moved"),
     op("pad_sequence", shape=pad_sequence, cost=COPY),
-    op("repeat_interleave", shape=repeat_interleave, counted=repeat_interleave_counted, cost=COPY),
+    op("repeat_interleave", shape=repeat_interleave, counted=repeat_interleave_counted, cost=COPY, reads_data=True),
     op("flip", shape=flip, cost=COPY, sizes_at=1, follows="moved"),
     op("fliplr", shape=fliplr, cost=COPY, follows="moved"),
     op("flipud", shape=flipud, cost=COPY, follows="moved"),

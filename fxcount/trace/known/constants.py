@@ -70,7 +70,12 @@ def with_data(args: Any, data: Mapping[Value, torch.Tensor], real: bool) -> Any:
 
 def known_data(tensor: torch.Tensor) -> torch.Tensor | None:
     """The tensor itself if it is small and has data."""
-    if tensor.device.type == "meta" or tensor.numel() > MAX_KNOWN_NUMEL or type(tensor) not in _REAL:
+    return None if tensor.numel() > MAX_KNOWN_NUMEL else real_data(tensor)
+
+
+def real_data(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The tensor itself, on the CPU and without its history, if it has data that can be read at no cost."""
+    if tensor.device.type != "cpu" or tensor.layout is not torch.strided or type(tensor) not in _REAL:
         return None
     return tensor.detach()
 

@@ -8,7 +8,6 @@ import torch
 
 from fxcount.ops import Op, TensorFact, Zero, op
 from fxcount.symbolic import SymRatio, SymSize
-from fxcount.trace.known.tables import as_table
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["LITERAL", "literal", "make_literal"]
@@ -48,8 +47,6 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
     if symbolic:
         made._known = None
         made._storage.constant = False
-        made.note(table=as_table(data))
-        tracer.following.tables = True
     else:
         made._known = known
         made._storage.constant = True

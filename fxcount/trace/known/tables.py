@@ -1,31 +1,37 @@
-"""Small tensors whose elements are sizes: ``torch.tensor([[h, w]])``, and what models compute from it, element by element.
+"""Small tensors whose elements are sizes, element by element: ``torch.tensor([[h, w]])`` and what models compute from it.
 
-Detectors pass the shapes of their feature maps around in tensors and read them back with ``.tolist()``. The elements stay
-exact symbolic sizes through indexing, arithmetic, products and cumulative sums, in arrays of Python objects beside the
-stand-ins.
+A table is an array of Python objects: numbers, symbolic sizes, quotients of sizes. Views of a table are numpy's views, so that
+writing in place is seen through all of them. Each rule is called as its op is, with tables for tensors. What a rule cannot say
+exactly it leaves to real data, by raising :class:`Unsupported`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from fxcount.ops import REGISTRY, Op
 from fxcount.symbolic import SymRatio, SymSize
-from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["MAX_ELEMENTS", "as_table", "follow"]
+__all__ = [
+    "MAX_ELEMENTS", "RULES", "Table", "Unsupported", "as_table", "cell", "larger", "named", "plain_name", "smaller", "to_dtype",
+    "to_table",
+]  # fmt: skip
 
 MAX_ELEMENTS = 1024
-Array = np.ndarray[Any, Any]
+Table: TypeAlias = np.ndarray[Any, Any]
 
 
-def as_table(data: Any) -> Array:
+class Unsupported(Exception):
+    """Not to be said in symbols."""
+
+
+def as_table(data: Any) -> Table:
     """Nested lists of sizes as an array of objects.
 
     >>> as_table([[1, 2], [3, 4]]).shape
@@ -38,54 +44,15 @@ def as_table(data: Any) -> Array:
         level = level[0] if level else 0
     made = np.empty(tuple(shape), dtype=object)
     for place in np.ndindex(*shape):
-        cell = data
+        inner = data
         for i in place:
-            cell = cell[i]
-        made[place] = cell
+            inner = inner[i]
+        made[place] = inner
     return made
 
 
-def follow(entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any] | None, result: Any) -> None:
-    """Give the result of a call on tables its own table, if the call is one of those that are followed."""
-    rule = _FOLLOWED.get(entry)
-    if rule is None or not any(map(_is_symbolic, args)):
-        return
-    try:
-        made = rule(*(_cells(a) for a in args), **{k: v for k, v in (kwargs or {}).items() if k != "device"})
-    except (_Unknown, TypeError, ValueError, IndexError, ZeroDivisionError):
-        return
-    results = result if isinstance(result, (tuple, list)) else (result,)
-    tables = made if isinstance(made, list) else [made]
-    for stand_in, table in zip(results, tables):
-        if type(stand_in) is StandIn and table.shape == tuple(stand_in._value.fact.shape) and table.size <= MAX_ELEMENTS:
-            stand_in.note(table=table)
-
-
-class _Unknown(Exception):
-    """An operand has neither a table nor known data."""
-
-
-def _is_symbolic(a: Any) -> bool:
-    if type(a) is StandIn:
-        return a.table is not None
-    return isinstance(a, (SymSize, SymRatio)) or (isinstance(a, (tuple, list)) and any(map(_is_symbolic, a)))
-
-
-def _cells(a: Any) -> Any:
-    if type(a) is StandIn:
-        if a.table is not None:
-            return a.table
-        if a._known is None or not a._storage.constant or a._known.numel() > MAX_ELEMENTS:
-            raise _Unknown
-        return a._known.cpu().numpy().astype(object)
-    if isinstance(a, torch.Tensor):
-        raise _Unknown
-    if isinstance(a, (tuple, list)) and any(isinstance(x, torch.Tensor) for x in a):
-        return [_cells(x) for x in a]
-    return a
-
-
-def _cell(x: Any) -> Array:
+def cell(x: Any) -> Table:
+    """A number as a table without dimensions."""
     if isinstance(x, np.ndarray):
         return x
     made = np.empty((), dtype=object)
@@ -93,9 +60,105 @@ def _cell(x: Any) -> Array:
     return made
 
 
-def _elementwise(function: Callable[..., Any]) -> Callable[..., Array]:
-    def apply(*operands: Any) -> Array:
-        cells = np.broadcast_arrays(*map(_cell, operands))
+# -- numbers ------------------------------------------------------------------------------------------------------------
+def _is_symbolic(x: Any) -> bool:
+    return isinstance(x, (SymSize, SymRatio))
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two numbers, as a formula where they are sizes."""
+    if isinstance(a, SymRatio) or isinstance(b, SymRatio) or not (_is_symbolic(a) or _is_symbolic(b)):
+        return a if a >= b else b
+    return torch.sym_max(a, b)  # type: ignore[no-untyped-call]
+
+
+def smaller(a: Any, b: Any) -> Any:
+    if isinstance(a, SymRatio) or isinstance(b, SymRatio) or not (_is_symbolic(a) or _is_symbolic(b)):
+        return a if a <= b else b
+    return torch.sym_min(a, b)  # type: ignore[no-untyped-call]
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic whose exact result torch's floats give too: one that does not stay a short binary fraction is taken once."""
+
+    def apply(*numbers: Any) -> Any:
+        for x in numbers:
+            if isinstance(x, SymRatio) and not (x.exact and isinstance(x.den, int) and x.den & (x.den - 1) == 0):
+                raise Unsupported
+        made = function(*numbers)
+        if isinstance(made, SymRatio) and not made.exact:
+            raise Unsupported
+        return made
+
+    return apply
+
+
+def _truncated(a: Any, b: Any) -> Any:
+    if a >= 0 and b > 0:
+        return a // b
+    raise Unsupported
+
+
+def _clamped(x: Any, low: Any = None, high: Any = None) -> Any:
+    x = x if low is None else larger(x, low)
+    return x if high is None else smaller(x, high)
+
+
+def _power(a: Any, b: Any) -> Any:
+    if not isinstance(b, int) or b < 0:
+        raise Unsupported
+    return a**b
+
+
+def _nothing_inexact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decision or a rounding of a quotient: right only where the quotient is what torch has."""
+
+    def apply(*numbers: Any) -> Any:
+        if any(isinstance(x, SymRatio) and not x.exact for x in numbers):
+            raise Unsupported
+        return function(*numbers)
+
+    return apply
+
+
+def to_dtype(dtype: torch.dtype) -> Callable[[Any], Any]:
+    """How a number is converted to the dtype."""
+    if dtype is torch.bool:
+        return lambda x: bool(x != 0)
+    if dtype.is_floating_point:
+        return lambda x: x if _is_symbolic(x) else float(x)
+    if dtype not in (torch.int64, torch.int32):
+        raise Unsupported
+    return _nothing_inexact(math.trunc)
+
+
+def _inverted(a: Any) -> Any:
+    if isinstance(a, bool):
+        return not a
+    raise Unsupported
+
+
+def _both(a: Any, b: Any) -> Any:
+    if isinstance(a, bool) and isinstance(b, bool):
+        return a and b
+    raise Unsupported
+
+
+def _either(a: Any, b: Any) -> Any:
+    if isinstance(a, bool) and isinstance(b, bool):
+        return a or b
+    raise Unsupported
+
+
+def to_table(table: Any, dtype: torch.dtype) -> Table:
+    """The elements as the dtype has them."""
+    return _elementwise(to_dtype(dtype))(table)
+
+
+# -- rules --------------------------------------------------------------------------------------------------------------
+def _elementwise(function: Callable[..., Any]) -> Callable[..., Table]:
+    def apply(*operands: Any) -> Table:
+        cells = np.broadcast_arrays(*map(cell, operands))
         made = np.empty(cells[0].shape, dtype=object)
         for place in np.ndindex(*made.shape):
             made[place] = function(*(c[place] for c in cells))
@@ -104,80 +167,280 @@ def _elementwise(function: Callable[..., Any]) -> Callable[..., Array]:
     return apply
 
 
-def _cast(x: Array, *dtypes: Any, dtype: Any = None, copy: bool = False, **_: Any) -> Array:
-    wanted = next((d for d in (*dtypes, dtype) if isinstance(d, torch.dtype)), torch.float32)
-    return x if wanted.is_floating_point else _elementwise(math.floor)(x)  # sizes: nothing is below 0
+def _scaled(function: Callable[..., Any]) -> Callable[..., Table]:
+    """``add(x, y, alpha=k)``."""
+
+    def apply(a: Any, b: Any, *, alpha: Any = 1) -> Table:
+        by = b if isinstance(alpha, int) and alpha == 1 else _elementwise(_checked(operator.mul))(b, alpha)
+        return _elementwise(_checked(function))(a, by)
+
+    return apply
 
 
-def _along(function: Callable[[Any, Any], Any], start: Any) -> Callable[..., Array]:
-    def reduce(x: Array, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Array:
-        if isinstance(dim, (tuple, list)):
-            (dim,) = dim
-        lines = x.reshape(1, -1) if dim is None else np.moveaxis(x, dim, -1)
+def _divided(a: Any, b: Any, *, rounding_mode: str | None = None) -> Table:
+    function = {None: _checked(operator.truediv), "floor": _checked(operator.floordiv), "trunc": _truncated}[rounding_mode]
+    return _elementwise(function)(a, b)
+
+
+def _clamp(x: Table, min: Any = None, max: Any = None) -> Table:
+    return _elementwise(_clamped)(x, *(None if b is None else b for b in (min, max)))
+
+
+def _cast(x: Table, *dtypes: Any, dtype: Any = None, **_: Any) -> Table:
+    wanted = next((d for d in (*dtypes, dtype) if isinstance(d, torch.dtype)), None)
+    return x if wanted is None else _elementwise(to_dtype(wanted))(x)
+
+
+def _casting(dtype: torch.dtype) -> Callable[..., Table]:
+    return lambda x, **_: _cast(x, dtype)
+
+
+def _lines(x: Table, dim: Any) -> Table:
+    """The lines along ``dim`` last; all elements as one line without it."""
+    if isinstance(dim, (tuple, list)):
+        if len(dim) != 1:
+            raise Unsupported
+        (dim,) = dim
+    return x.reshape(-1) if dim is None else np.moveaxis(x, dim, -1)
+
+
+def _along(function: Callable[[Any], Any]) -> Callable[..., Table]:
+    def reduce(x: Table, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Table:
+        lines = _lines(x, dim)
         made = np.empty(lines.shape[:-1], dtype=object)
         for place in np.ndindex(*made.shape):
-            total = start
-            for cell in lines[place]:
-                total = function(total, cell)
-            made[place] = total
-        if dim is None:
-            return made.reshape(())
-        return np.expand_dims(made, dim) if keepdim else made
+            made[place] = function(list(lines[place]))
+        if dim is None or not keepdim:
+            return made
+        return np.expand_dims(made, dim[0] if isinstance(dim, (tuple, list)) else dim)
 
     return reduce
 
 
-def _cumsum(x: Array, dim: int, dtype: Any = None) -> Array:
+def _extremum(choose: Callable[[Any, Any], Any], first: Callable[[list[Any]], int]) -> Callable[..., Any]:
+    """``max`` and ``min``: of all elements, of two tensors, along a dimension with the indices."""
+    values, indices = _along(functools.partial(functools.reduce, choose)), _along(first)
+
+    def apply(x: Table, *more: Any, **named: Any) -> Any:
+        if more and isinstance(more[0], np.ndarray):
+            return _elementwise(choose)(x, more[0])
+        return [values(x, *more, **named), indices(x, *more, **named)] if more or named else values(x)
+
+    return apply
+
+
+def _first_largest(line: list[Any]) -> int:
+    return functools.reduce(lambda best, i: i if line[i] > line[best] else best, range(len(line)), 0)
+
+
+def _first_smallest(line: list[Any]) -> int:
+    return functools.reduce(lambda best, i: i if line[i] < line[best] else best, range(len(line)), 0)
+
+
+def _running(function: Callable[[Any, Any], Any]) -> Callable[..., Table]:
+    def apply(x: Table, dim: int, *, dtype: Any = None) -> Table:
+        lines = np.moveaxis(x, dim, -1)
+        made = np.empty(lines.shape, dtype=object)
+        for place in np.ndindex(*lines.shape[:-1]):
+            for i, value in enumerate(lines[place]):
+                made[(*place, i)] = value if i == 0 else function(made[(*place, i - 1)], value)
+        return np.moveaxis(made, -1, dim)
+
+    return apply
+
+
+def _sorted(x: Table, dim: int = -1, descending: bool = False, stable: bool = False) -> list[Table]:
     lines = np.moveaxis(x, dim, -1)
-    made = np.empty(lines.shape, dtype=object)
+    order, values = np.empty(lines.shape, dtype=object), np.empty(lines.shape, dtype=object)
     for place in np.ndindex(*lines.shape[:-1]):
-        total: Any = 0
-        for i, cell in enumerate(lines[place]):
-            total = total + cell
-            made[(*place, i)] = total
-    return np.moveaxis(made, -1, dim)
+        found = sorted(enumerate(lines[place]), key=_by_value, reverse=descending)
+        for i, (origin, value) in enumerate(found):
+            order[(*place, i)], values[(*place, i)] = origin, value
+    return [np.moveaxis(values, -1, dim), np.moveaxis(order, -1, dim)]
 
 
-def _zeros(x: Array, size: Any, **_: Any) -> Array:
-    return as_table(np.zeros(tuple(size), dtype=int).tolist())
+def _order(a: tuple[int, Any], b: tuple[int, Any]) -> int:
+    return -1 if a[1] < b[1] else int(a[1] > b[1])
 
 
-def _same(x: Array, *_: Any, **__: Any) -> Array:
+_by_value = functools.cmp_to_key(_order)
+
+
+def _get(x: Table, key: Any) -> Table:
+    keys = tuple(key) if isinstance(key, (tuple, list)) else (key,)
+    keys = tuple(_index(k) for k in keys)
+    found = x[keys if Ellipsis in [k for k in keys if not isinstance(k, np.ndarray)] else (*keys, ...)]
+    return cell(found)
+
+
+def _index(key: Any) -> Any:
+    if isinstance(key, np.ndarray):
+        if any(map(_is_symbolic, key.flat)):
+            raise Unsupported
+        return key.astype(bool if key.size and isinstance(key.flat[0], bool) else int)
+    if _is_symbolic(key) or (isinstance(key, slice) and any(map(_is_symbolic, (key.start, key.stop, key.step)))):
+        raise Unsupported  # of a table, which has a known number of elements
+    return key
+
+
+def _set(x: Table, key: Any, value: Any) -> Table:
+    _get(x, key)[...] = value if isinstance(value, np.ndarray) else cell(value)
     return x
 
 
+def _chosen(condition: Any, x: Any = None, y: Any = None) -> Table:
+    if x is None or y is None:
+        raise Unsupported
+    return _elementwise(lambda c, a, b: a if c else b)(condition, x, y)
+
+
+def _reshaped(x: Table, shape: Any) -> Table:
+    if any(map(_is_symbolic, shape)):
+        raise Unsupported
+    made = x.view()
+    made.shape = tuple(shape)  # a view, or an error: a copy would lose what is written to it
+    return made
+
+
+def _copied(x: Table, shape: Any) -> Table:
+    try:
+        return _reshaped(x, shape)
+    except AttributeError:
+        return x.reshape(tuple(shape))
+
+
+def _same(x: Table, *_: Any, **__: Any) -> Table:
+    return x
+
+
+def _copy(x: Table, *_: Any, **__: Any) -> Table:
+    return x.copy()
+
+
+def _unsqueezed(x: Table, dim: int) -> Table:
+    return np.expand_dims(x, dim if dim >= 0 else x.ndim + 1 + dim)
+
+
+_ADD, _MUL = _checked(operator.add), _checked(operator.mul)
+_T = torch.Tensor
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
-    torch.add: _elementwise(operator.add),
-    torch.sub: _elementwise(operator.sub),
-    torch.rsub: _elementwise(lambda a, b: b - a),
-    torch.mul: _elementwise(operator.mul),
-    torch.div: lambda a, b, rounding_mode=None: _elementwise(operator.floordiv if rounding_mode else operator.truediv)(a, b),
-    torch.floor_divide: _elementwise(operator.floordiv),
-    torch.remainder: _elementwise(operator.mod),
+    torch.add: _scaled(operator.add),
+    _T.__iadd__: _scaled(operator.add),
+    _T.__radd__: _scaled(operator.add),
+    torch.sub: _scaled(operator.sub),
+    _T.__isub__: _scaled(operator.sub),
+    torch.rsub: lambda a, b, **k: _scaled(operator.sub)(b, a, **k),
+    torch.mul: _elementwise(_MUL),
+    _T.__imul__: _elementwise(_MUL),
+    _T.__rmul__: _elementwise(_MUL),
+    torch.div: _divided,
+    torch.true_divide: _divided,
+    _T.__truediv__: _divided,
+    _T.__idiv__: _divided,
+    _T.__rdiv__: lambda b, a: _divided(a, b),
+    _T.__floordiv__: _elementwise(_checked(operator.floordiv)),
+    _T.__ifloordiv__: _elementwise(_checked(operator.floordiv)),
+    _T.__rfloordiv__: _elementwise(_checked(lambda b, a: a // b)),
+    torch.floor_divide: _elementwise(_checked(operator.floordiv)),
+    torch.remainder: _elementwise(_checked(operator.mod)),
+    _T.__mod__: _elementwise(_checked(operator.mod)),
+    _T.__imod__: _elementwise(_checked(operator.mod)),
+    torch.pow: _elementwise(_checked(_power)),
+    torch.square: _elementwise(_checked(lambda a: a * a)),
     torch.neg: _elementwise(operator.neg),
-    torch.ceil: _elementwise(math.ceil),
-    torch.floor: _elementwise(math.floor),
-    torch.Tensor.to: _cast,
-    torch.Tensor.long: lambda x: _cast(x, torch.int64),
-    torch.Tensor.int: lambda x: _cast(x, torch.int32),
-    torch.Tensor.float: _same,
-    torch.clone: _same,
-    torch.Tensor.contiguous: _same,
+    torch.abs: _elementwise(abs),
+    torch.ceil: _elementwise(_nothing_inexact(math.ceil)),
+    torch.floor: _elementwise(_nothing_inexact(math.floor)),
+    torch.trunc: _elementwise(_nothing_inexact(math.trunc)),
+    torch.clamp: _clamp,
+    torch.clamp_min: lambda x, low: _clamp(x, low),
+    torch.clamp_max: lambda x, high: _clamp(x, None, high),
+    torch.maximum: _elementwise(larger),
+    torch.minimum: _elementwise(smaller),
+    torch.eq: _elementwise(_nothing_inexact(operator.eq)),
+    torch.ne: _elementwise(_nothing_inexact(operator.ne)),
+    torch.lt: _elementwise(_nothing_inexact(operator.lt)),
+    torch.le: _elementwise(_nothing_inexact(operator.le)),
+    torch.gt: _elementwise(_nothing_inexact(operator.gt)),
+    torch.ge: _elementwise(_nothing_inexact(operator.ge)),
+    torch.logical_not: _elementwise(lambda a: not a),
+    torch.logical_and: _elementwise(lambda a, b: bool(a) and bool(b)),
+    torch.logical_or: _elementwise(lambda a, b: bool(a) or bool(b)),
+    _T.__invert__: _elementwise(_inverted),
+    torch.bitwise_not: _elementwise(_inverted),
+    _T.__and__: _elementwise(_both),
+    torch.bitwise_and: _elementwise(_both),
+    _T.__or__: _elementwise(_either),
+    torch.bitwise_or: _elementwise(_either),
+    torch.where: _chosen,
+    _T.masked_fill: lambda x, mask, value: _chosen(mask, value, x),
+    _T.to: _cast,
+    _T.type: _cast,
+    _T.long: _casting(torch.int64),
+    _T.int: _casting(torch.int32),
+    _T.float: _casting(torch.float32),
+    _T.double: _casting(torch.float64),
+    _T.bool: _casting(torch.bool),
+    torch.clone: _copy,
+    _T.contiguous: _same,
     torch.detach: _same,
-    torch.Tensor.__getitem__: lambda x, key: _cell(x[tuple(key) if isinstance(key, list) else key]),
-    torch.select: lambda x, dim, index: _cell(np.moveaxis(x, dim, 0)[index]),
-    torch.unbind: lambda x, dim=0: [_cell(part) for part in np.moveaxis(x, dim, 0)],
-    torch.reshape: lambda x, shape: x.reshape(tuple(shape)),
-    torch.Tensor.view: lambda x, shape: x.reshape(tuple(shape)),
-    torch.flatten: lambda x: x.reshape(-1),
-    torch.unsqueeze: lambda x, dim: np.expand_dims(x, dim if dim >= 0 else x.ndim + 1 + dim),
+    _T.cpu: _same,
+    _T.cuda: _same,
+    _T.__getitem__: _get,
+    _T.__setitem__: _set,
+    torch.select: lambda x, dim, index: cell(np.moveaxis(x, dim, 0)[(_index(index), ...)]),
+    torch.narrow: lambda x, dim, start, length: np.moveaxis(np.moveaxis(x, dim, 0)[start : start + length], 0, dim),
+    torch.unbind: lambda x, dim=0: [cell(part) for part in (np.moveaxis(x, dim, 0)[(i, ...)] for i in range(x.shape[dim]))],
+    torch.reshape: _copied,
+    _T.view: _reshaped,
+    torch.flatten: lambda x: _copied(x, (-1,)),
+    torch.unsqueeze: _unsqueezed,
+    torch.squeeze: lambda x, dim=None: np.squeeze(x, dim),
     torch.transpose: lambda x, a, b: np.swapaxes(x, a, b),
-    torch.flip: lambda x, dims: np.flip(x, tuple(dims) if isinstance(dims, (tuple, list)) else dims),
+    torch.permute: lambda x, dims: np.transpose(x, tuple(dims)),
+    torch.flip: lambda x, dims: np.flip(x, tuple(dims) if isinstance(dims, (tuple, list)) else dims).copy(),
     torch.cat: lambda parts, dim=0: np.concatenate(parts, axis=dim),
     torch.stack: lambda parts, dim=0: np.stack(parts, axis=dim),
-    torch.prod: _along(operator.mul, 1),
-    torch.sum: _along(operator.add, 0),
-    torch.cumsum: _cumsum,
-    torch.Tensor.new_zeros: _zeros,
+    torch.prod: _along(functools.partial(functools.reduce, _MUL)),
+    torch.sum: _along(functools.partial(functools.reduce, _ADD)),
+    torch.any: _along(any),
+    torch.all: _along(all),
+    torch.max: _extremum(larger, _first_largest),
+    torch.min: _extremum(smaller, _first_smallest),
+    torch.amax: _along(functools.partial(functools.reduce, larger)),
+    torch.amin: _along(functools.partial(functools.reduce, smaller)),
+    torch.argmax: _along(_first_largest),
+    torch.argmin: _along(_first_smallest),
+    torch.cumsum: _running(_ADD),
+    torch.cumprod: _running(_MUL),
+    torch.sort: _sorted,
+    _T.new_zeros: lambda x, size, **_: np.full(tuple(size), 0, dtype=object),
+    torch.zeros_like: lambda x, **_: np.full(x.shape, 0, dtype=object),
+    torch.ones_like: lambda x, **_: np.full(x.shape, 1, dtype=object),
+    torch.full_like: lambda x, value, **_: np.full(x.shape, value, dtype=object),
+    torch.zeros: lambda size, **_: np.full(tuple(size), 0, dtype=object),
+    torch.ones: lambda size, **_: np.full(tuple(size), 1, dtype=object),
+    torch.full: lambda size, fill_value, **_: np.full(tuple(size), fill_value, dtype=object),
+    _T.fill_: lambda x, value: _elementwise(lambda _, v: v)(x, value),
+    _T.zero_: lambda x: np.full(x.shape, 0, dtype=object),
+    _T.copy_: lambda x, source, *_: np.broadcast_to(cell(source), x.shape),
 }
-_FOLLOWED: dict[Op, Callable[..., Any]] = {REGISTRY[function]: rule for function, rule in _RULES.items()}
+
+
+
+def plain_name(func: Callable[..., Any]) -> str:
+    """``add`` for ``torch.add``, its overloads, ``add_`` and ``__add__``; ``radd`` for ``__radd__``.
+
+    >>> plain_name(torch.Tensor.add_), plain_name(torch.ops.aten.add.Tensor), plain_name(torch.Tensor.__rsub__)
+    ('add', 'add', 'rsub')
+    """
+    return getattr(func, "__name__", "").partition(".")[0].strip("_")
+
+
+def named(rules: dict[Callable[..., Any], Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Rules by the plain name of their functions: one op may have several functions (``zeros`` and ``ones``)."""
+    return {plain_name(function): rule for function, rule in rules.items()}
+
+
+RULES = named(_RULES)
+"""For each function that is followed, in tables, what its results are; ``add_`` goes by the rule of ``add``."""

@@ -10,6 +10,7 @@ import torch
 
 from fxcount.ops import TensorFact
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
+from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, Value
 from fxcount.trace.tracer.notes import Notes
 from fxcount.trace.tracer.standin import StandIn, data_error
@@ -24,9 +25,10 @@ class Answers:
     dimension, which pins it.
     """
 
-    def __init__(self, scope: Scope, notes: Notes, calls: list[Call]) -> None:
+    def __init__(self, scope: Scope, notes: Notes, calls: list[Call], replay: Replay) -> None:
         self.scope = scope
         self.calls = calls
+        self.replay = replay
         self.notes = notes
         self.read_number: Callable[[StandIn], Any] = self._no_number
         self.before_iteration: Callable[[StandIn], None] = _nothing
@@ -72,13 +74,13 @@ class Answers:
     # -- data ---------------------------------------------------------------------------------------------------------
     def scalar(self, x: StandIn, what: str) -> Any:
         """The one element of a tensor, as far as it is known."""
-        if x.table is not None:
-            return x.table.item()
         if x._known is not None and x._storage.constant:
             self.note_data((x,))
             return x._known.item()
-        if x.fill is not None and x._value.fact.numel == 1:
-            return x.fill.item()
+        if x._value.fact.numel == 1:
+            found = self.replay.element(x._value)
+            if found is not None:
+                return found
         if what == "a bool" and BRANCH in self.scope.unbacked.given:
             taken = bool(self.scope.unbacked.given[BRANCH])
             self.notes.add(f"a decision on data at {self.notes.where()} was taken as {taken}")
@@ -87,6 +89,27 @@ class Answers:
         if what != "a bool" and dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
             return self.read_number(x)
         self.fail_on_data(x, what)
+
+    def data(self, x: StandIn, what: str) -> torch.Tensor:
+        """All elements."""
+        found = self.known_data(x)
+        if found is None:
+            self.fail_on_data(x, what)
+        return found
+
+    def is_known(self, x: StandIn) -> bool:
+        """Whether the data are constants or made of sizes."""
+        return (x._known is not None and x._storage.constant) or self.replay.is_made(x._value)
+
+    def known_data(self, x: StandIn) -> torch.Tensor | None:
+        """All elements, if they are constants or made of sizes, which are pinned."""
+        self.note_data((x,))
+        return x._known if x._known is not None and x._storage.constant else self.replay.data(x._value)
+
+    def listed(self, x: StandIn) -> Any:
+        """Nested lists, sizes in their formulas; ``None`` if the data are not known."""
+        self.note_data((x,))
+        return x._known.tolist() if x._known is not None and x._storage.constant else self.replay.listed(x._value)
 
     def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
         raise data_error(what, self.notes.where(), x._value.origin == "input")

@@ -16,7 +16,8 @@ from fxcount.ops import REGISTRY, Op, Zero, op
 from fxcount.ops.core.common import facts_in, refused
 from fxcount.ops.memory.dynamic import index_columns
 from fxcount.ops.memory.indexing import MASKS
-from fxcount.symbolic import Size, sum_
+from fxcount.symbolic import Size, SymSize, sum_
+from fxcount.trace.known.constants import facts_of
 from fxcount.trace.tape import Call, Signature, Value
 from fxcount.trace.tracer.arguments import facts_of_arguments
 from fxcount.trace.tracer.recorder import Recorder
@@ -52,15 +53,15 @@ _ONE_HOT = REGISTRY[torch._C._nn.one_hot]
 
 
 def _known_items(operands: list[StandIn]) -> Iterator[tuple[int, Size]]:
-    """The one element of tensors without dimensions that have known data, or hold a symbolic size."""
+    """The one element of tensors without dimensions that are constants."""
     for o in operands:
-        if not o._value.fact.shape and o._value.fact.dtype in _INTEGERS:
-            if o.table is not None:
-                element = o.table.item()
-                yield o._value.index, element if isinstance(element, int) else element.expr
-            elif o._known is not None and o._storage.constant:
-                o._owner.note_data((o,))
-                yield o._value.index, int(o._known)
+        if not o._value.fact.shape and o._value.fact.dtype in _INTEGERS and o._known is not None and o._storage.constant:
+            o._owner.note_data((o,))
+            yield o._value.index, int(o._known)
+
+
+class _Computable(Exception):
+    """All operands are made of sizes: the result can be computed."""
 
 
 def numbers_in(arguments: Iterable[Any]) -> bool:
@@ -79,8 +80,9 @@ class Numbers:
 
     # -- calls --------------------------------------------------------------------------------------------------------
     def infer(
-        self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], operands: list[StandIn], error: DataDependentError
-    ) -> Signature:
+        self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], operands: list[StandIn],
+        error: DataDependentError,
+    ) -> Signature:  # fmt: skip
         """The signature of a call whose plain shape rule raised ``error``, or that error. Never memoised."""
         tracer = self.tracer
         self._items.update(_known_items(operands))
@@ -89,14 +91,20 @@ class Numbers:
         if entry is ITEM:
             result: Any = self.item(args[0])
         elif entry.counted is not None:
-            result = entry.counted(tracer.scope, self._counter(operands), *facts, **named)
+            try:
+                result = entry.counted(tracer.scope, self._counter(operands), *facts, **named)
+            except _Computable:
+                result = self._computed(entry, func, args, kwargs, operands)
         else:
             key = 1 if entry in _INDEXING else -1
             replaced = tuple(self._key(a, True) if i == key else self._bound(a) for i, a in enumerate(args))
             replaced_named = {k: self._bound(v) for k, v in kwargs.items()}
-            if replaced == facts and replaced_named == named:
+            if replaced != facts or replaced_named != named:
+                result = entry.shape(tracer.scope, *replaced, **replaced_named)
+            elif operands and all([tracer.answers.is_known(o) for o in operands]):
+                result = self._computed(entry, func, args, kwargs, operands)
+            else:
                 raise error from None
-            result = entry.shape(tracer.scope, *replaced, **replaced_named)
             # what is read is the mask itself, not the indices it stands for
             facts = tuple(self._key(a, False) if i == key else r for i, (a, r) in enumerate(zip(args, replaced)))
             named = replaced_named
@@ -106,9 +114,18 @@ class Numbers:
         def count(kind: str, what: str, most: Size | None = None, default: Size | None = None, of: int | None = None) -> Size:
             if of is not None:
                 return self.true_elements(operands[of]._value)
+            if all([self.tracer.answers.is_known(o) for o in operands]):
+                raise _Computable
             return self.tracer.scope.unbacked.new(kind, what, most, default)
 
         return count
+
+    def _computed(
+        self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], operands: list[StandIn]
+    ) -> Any:
+        call = Call(-1, func, Signature(entry, (), {}, None), args, kwargs, tuple(o._value for o in operands), -1, None, False)
+        facts = [facts_of(t) for t in self.tracer.answers.replay.computed(call)]
+        return facts[0] if len(facts) == 1 else tuple(facts)
 
     def _key(self, key: Any, as_columns: bool) -> Any:
         """An index with numbers for bounds that are tensors and, if asked for, for a mask the index tensors it stands for."""
@@ -152,6 +169,9 @@ class Numbers:
         """The one element of an integer tensor."""
         found = self._items.get(value.index)
         if found is None:
+            element = self.tracer.answers.replay.element(value)
+            if element is not None:
+                return element.expr if isinstance(element, SymSize) else int(element)
             found = self._items[value.index] = self.tracer.scope.unbacked.new("item", "the value of a tensor")
         return found
 
@@ -159,6 +179,7 @@ class Numbers:
         """How many elements of a mask are true."""
         found = self._true.get(mask.index)
         if found is None:
+            found = self.tracer.answers.replay.true_elements(mask)
             for ask in (self._complement, self._rows_of_class):
                 found = ask(mask) if found is None else found
             found = self._true[mask.index] = self._new_count(mask) if found is None else found

@@ -25,12 +25,12 @@ SIZE_QUERIES = frozenset({"shape", "size", "numel", "nelement", "ndim", "dim", "
 class Ledger:
     """What a trace is made of; ``owner`` is whom the stand-ins it makes will ask."""
 
-    def __init__(self, held: Inventory, owner: Owner, calls: list[Call]) -> None:
+    def __init__(self, held: Inventory, owner: Owner, calls: list[Call], states: list[State]) -> None:
         self.owner = owner
         self.calls = calls
         self.signatures: list[Signature] = []
         self.storages: list[StorageInfo] = []
-        self.states: list[State] = []
+        self.states = states
         self.functions: list[CustomFunction] = []
         self.queries: dict[str, tuple[str, Source | None]] = {}
         self.names = held.names  # id of a parameter or buffer -> its names

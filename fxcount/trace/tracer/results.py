@@ -19,8 +19,9 @@ __all__ = ["Results"]
 class Results:
     """Makes the results of calls and enters them in the ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, writers: dict[int, list[Call]]) -> None:
         self.ledger = ledger
+        self._writers = writers  # storage -> calls that wrote to it
         self._owner = ledger.owner
         self._next_value = ledger.next_value
 
@@ -71,10 +72,13 @@ class Results:
         if is_out:
             call.kwargs = {**call.kwargs, "out": target._value}
         target._value = value
-        storage.writes += 1
+        self._wrote(storage.index, call)
         call.outputs = (value,)
         call.mutated = (storage.index,)
         return target
+
+    def _wrote(self, storage: int, call: Call) -> None:
+        self._writers.setdefault(storage, []).append(call)
 
     def mark_written(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         """Enter what a call writes besides its results: running statistics."""
@@ -89,6 +93,6 @@ class Results:
             if isinstance(a, torch.Tensor):
                 storage = self.ledger.state(a)._storage
                 storage.constant = False
-                storage.writes += 1
+                self._wrote(storage.index, call)
                 written.append(storage.index)
         call.mutated = tuple(written)

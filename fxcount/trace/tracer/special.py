@@ -223,9 +223,7 @@ def _data_query(name: str) -> Callable[..., Any]:
         for a in args:
             if isinstance(a, torch.Tensor):
                 stand_in = a if isinstance(a, StandIn) else tracer.state(a)
-                if stand_in._known is None or not stand_in._storage.constant:
-                    tracer.answers.fail_on_data(stand_in, f"{name}()")
-                known.append(stand_in._known)
+                known.append(tracer.answers.data(stand_in, f"{name}()"))
             else:
                 known.append(a)
         return getattr(torch, name)(*known, **kwargs)

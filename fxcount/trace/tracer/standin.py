@@ -28,14 +28,13 @@ _MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
 class Storage:
     """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
 
-    __slots__ = ("__weakref__", "constant", "from_input", "index", "log", "writes")
+    __slots__ = ("__weakref__", "constant", "from_input", "index", "log")
 
     def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
         self.index = index
         self.log = log
         self.constant = constant  # whether the data of all stand-ins on it are known
         self.from_input = False  # whether these data were given by the user, or computed from such
-        self.writes = 0  # how often it was written in place, through whichever view
         log.append(index)
 
     def __del__(self) -> None:
@@ -68,8 +67,11 @@ class Owner(Protocol):
     def scalar(self, x: StandIn, what: str) -> Any:
         """The one element of a tensor, which the model wants as ``what``."""
 
-    def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
-        """Raise: nobody knows the data."""
+    def data(self, x: StandIn, what: str) -> torch.Tensor:
+        """The data, which the model wants as ``what``."""
+
+    def listed(self, x: StandIn) -> Any:
+        """The data as nested lists, sizes in their formulas; ``None`` if they are not known."""
 
 
 class StandIn(torch.Tensor):
@@ -81,9 +83,6 @@ class StandIn(torch.Tensor):
     _owner: Owner
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
-    _fill: Any  # the number all elements are, for torch.ones(B, S) and what is computed from it
-    _table: Any  # an array of symbolic sizes, for torch.tensor([h, w]) and what is computed from it
-    _noted_at: tuple[int, int]  # the storage, and its number of writes, of which these two speak
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -222,31 +221,8 @@ class StandIn(torch.Tensor):
         raise UnsupportedError("a stand-in tensor cannot be pickled: it has no data")
 
     # -- data: known only of constants ----------------------------------------------------------------------------
-    def note(self, *, fill: Any = None, table: Any = None) -> None:
-        """Remember what is known of the data although the shape is symbolic, or the elements are."""
-        self._fill = self.fill if fill is None else fill
-        self._table = self.table if table is None else table
-        self._noted_at = (self._storage.index, self._storage.writes)
-
-    @property
-    def fill(self) -> Any:
-        """The number all elements are, as a tensor, or ``None``."""
-        return self._fill if self._is_noted() else None
-
-    @property
-    def table(self) -> Any:
-        """The elements as an array of symbolic sizes, or ``None``."""
-        return self._table if self._is_noted() else None
-
-    def _is_noted(self) -> bool:
-        """Whether something was noted, and the memory not written since."""
-        return self.__dict__.get("_noted_at") == (self._storage.index, self._storage.writes)
-
     def _data(self, what: str) -> Any:
-        if self._known is not None and self._storage.constant:
-            self._owner.note_data((self,))
-            return self._known
-        self._owner.fail_on_data(self, what)
+        return self._owner.data(self, what)
 
     def __len__(self) -> int:
         if not self._value.fact.shape:
@@ -266,9 +242,9 @@ class StandIn(torch.Tensor):
         return self._owner.scalar(self, "item()")
 
     def tolist(self) -> Any:
-        table = self.table
-        if table is not None:
-            return table.tolist()
+        listed = self._owner.listed(self)
+        if listed is not None:
+            return listed
         fact = self._value.fact
         unknown = self._known is None or not self._storage.constant
         if unknown and fact.dtype is not torch.bool and type(fact.numel) is int and fact.numel <= _MAX_LISTED:

@@ -19,9 +19,9 @@ from fxcount.ops import Op, Registry, TensorFact
 from fxcount.symbolic import Scope, SymSize
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
-from fxcount.trace.known.following import Following
 from fxcount.trace.known.literals import make_literal
-from fxcount.trace.tape import Call, Signature, Value
+from fxcount.trace.known.replay import Replay
+from fxcount.trace.tape import Call, Signature, State, Value
 from fxcount.trace.tracer.answers import Answers
 from fxcount.trace.tracer.arguments import collapsed, facts_of_arguments, normalised, values_of_result
 from fxcount.trace.tracer.autocast import cast_operands
@@ -46,7 +46,7 @@ class Tracer(TorchFunctionMode):
     """Records what a model does. Use through :func:`fxcount.trace.trace_model`.
 
     ``ledger`` holds what is recorded, ``modules`` which module runs, ``answers`` what stand-ins ask, ``numbers`` the sizes
-    that data decide, ``following`` what is known of the data of results.
+    that data decide, ``replay`` works out data made of sizes.
     """
 
     is_fxcount = True  # tells it from other function modes
@@ -62,19 +62,20 @@ class Tracer(TorchFunctionMode):
         self.modules = modules = Modules(held.modules, calls)
         self.where = modules.where
         self.notes = Notes(modules.where)
-        self.answers = Answers(scope, self.notes, calls)
-        self.ledger = ledger = Ledger(held, self.answers, calls)
+        states: list[State] = []
+        self.replay = Replay(scope, calls, states)
+        self.answers = Answers(scope, self.notes, calls, self.replay)
+        self.ledger = ledger = Ledger(held, self.answers, calls, states)
         self.state = ledger.state
         self.numbers = Numbers(self)
         self.answers.before_iteration = self.numbers.settle
         self.answers.read_number = self.read_item
-        self.following = Following(self.notes)
         self.slow_ops: list[str] = []  # ops that went through FakeTensorMode
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self._calls = calls
         self._marks, self._log = ledger.marks, ledger.log
         self._convert = Keys(ledger.state).convert
-        self._results = Results(ledger)
+        self._results = Results(ledger, self.replay.writers)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
@@ -145,11 +146,12 @@ class Tracer(TorchFunctionMode):
             if not operand._storage.constant:
                 break
         else:
-            known = self.following.compute(entry, func, args, kwargs, operands, signature.result)
+            known = constants.compute(entry, func, args, kwargs, signature.result)
         outputs: list[Value] = []
         result = self._results.made(signature.result, call, operands, outputs, requires_grad, known)
         call.outputs = tuple(outputs)
-        self.following.follow(entry, func, args, kwargs, operands, result, known)
+        if known is not None:
+            self.notes.pass_on(result, operands)
         if entry.returns is not None and type(result) is tuple:
             result = constants.named_result(entry, result)
         if entry.writes:
@@ -210,10 +212,12 @@ class Tracer(TorchFunctionMode):
                 facts = tuple([facts_of_arguments(a) for a in recorded])
                 return self.signature(entry, facts, {}, constants.facts_of(known))
         data = {o._value: o._known for o in operands if o._storage.constant and o._known is not None}
+        if entry.reads_data:
+            data.update({o._value: self.answers.data(o, entry.name) for o in operands if self.replay.is_made(o._value)})
         try:
             signature = self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
         except DataDependentError as error:
-            return self.numbers.infer(entry, recorded, recorded_kwargs, operands, error)
+            return self.numbers.infer(entry, func, recorded, recorded_kwargs, operands, error)
         self.notes.data_read([o for o in operands if o._value in data])
         return signature
 
@@ -234,9 +238,11 @@ class Tracer(TorchFunctionMode):
         self, fact: TensorFact, name: str, requires_grad: bool = False, data: torch.Tensor | None = None
     ) -> StandIn:
         """A stand-in for an input of the model; ``data`` if the user gave small integers that may be looked at."""
+        made = self.ledger.input(fact, name, requires_grad, data)
         if data is not None:
             self.notes.given.append(name)
-        return self.ledger.input(fact, name, requires_grad, data)
+            self.replay.given[made._value.index] = data
+        return made
 
     def read_item(self, x: StandIn) -> Any:
         """The symbol of a number that only data know."""

@@ -1,0 +1,486 @@
+"""Data that depend only on sizes and constants: worked out from the tape when a model looks at them, and not before.
+
+The calls a tensor comes from are replayed: on real data where all of it is known; in symbols (:mod:`.ramps`, :mod:`.tables`)
+where sizes take part; and where symbols cannot say it, on real data at the sample values, which pins the sizes that took
+part. So nothing that is made of sizes is ever guessed. What comes from an input, a parameter or a random number is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from fxcount.errors import DataDependentError, first_line
+from fxcount.ops import TensorFact
+from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
+from fxcount.trace.known import constants, ramps, tables
+from fxcount.trace.known.literals import literal
+from fxcount.trace.known.ramps import Ramp
+from fxcount.trace.known.tables import MAX_ELEMENTS, Unsupported, as_table, plain_name
+from fxcount.trace.tape import Call, Quotient, State, Value
+
+__all__ = ["Replay"]
+
+MAX_COMPUTED = 1 << 26
+"""Elements of the largest tensor that is computed at the sample values."""
+
+_FAILURES = (Unsupported, TypeError, ValueError, IndexError, ZeroDivisionError, RuntimeError, AttributeError)
+
+
+class Replay:
+    """Works out data of one trace. ``given``: data of inputs, by the index of their values."""
+
+    def __init__(self, scope: Scope, calls: list[Call], states: list[State]) -> None:
+        self.scope = scope
+        self.given: dict[int, torch.Tensor] = {}
+        self.writers: dict[int, list[Call]] = {}  # storage -> the calls that wrote to it in place, in order
+        self._calls = calls
+        self._states = states
+        self._made: dict[int, bool] = {}  # index of a value -> whether it comes from sizes and constants alone
+        self._found: dict[int, Any] = {}  # index of a value nobody wrote to -> what it is
+
+    # -- questions ----------------------------------------------------------------------------------------------------
+    def element(self, value: Value) -> Any:
+        """The one element: a number, a symbolic size, a quotient of sizes; ``None`` if it is not made of sizes."""
+        found = self._evaluated(value)
+        if isinstance(found, Ramp):
+            found = found.base
+        elif isinstance(found, np.ndarray):
+            found = found.reshape(())[()] if found.size == 1 else None
+        elif isinstance(found, torch.Tensor):
+            found = found.item()
+        if value.fact.dtype.is_floating_point and isinstance(found, SymSize):
+            return found.__sym_float__()
+        return found
+
+    def data(self, value: Value) -> torch.Tensor | None:
+        """All elements, at the sample values of the sizes they depend on, which are pinned."""
+        found = self._evaluated(value)
+        with _plain_torch():
+            return None if found is None else self._real(found, value.fact)
+
+    def listed(self, value: Value) -> Any:
+        """Nested lists of numbers and sizes, as :meth:`torch.Tensor.tolist` gives them; ``None`` if nothing is known."""
+        found = self._evaluated(value)
+        if isinstance(found, np.ndarray):
+            return found.tolist()
+        with _plain_torch():
+            return None if found is None else self._real(found, value.fact).tolist()
+
+    def true_elements(self, mask: Value) -> Any:
+        """How many elements are not zero; ``None`` if nothing is known."""
+        number = self.number(mask)
+        if isinstance(number, (bool, int, float)):
+            return mask.fact.numel if number else 0
+        data = self.data(mask)
+        with _plain_torch():
+            return None if data is None else int(data.count_nonzero())
+
+    def number(self, value: Value) -> Any:
+        """The one number all elements are, without assuming anything; ``None`` if there is none."""
+        found = self._evaluated(value, symbols_only=True)
+        return found.base if isinstance(found, Ramp) and found.is_fill else None
+
+    def bounds(self, value: Value) -> tuple[Any, Any] | None:
+        """The smallest and the largest element, without assuming anything; ``None`` if they are not known."""
+        found = self._evaluated(value, symbols_only=True)
+        try:
+            if isinstance(found, Ramp):
+                return found.bounds()
+        except Unsupported:
+            pass
+        return None
+
+    def computed(self, call: Call) -> list[torch.Tensor]:
+        """What a call not yet on the tape gives, all of whose operands are made of sizes; these are pinned."""
+        env = {o.index: self._evaluated(o) for o in self._needed(call)}
+        with _plain_torch():
+            return self._computed(call, env)
+
+    def is_made(self, value: Value) -> bool:
+        """Whether the data come from sizes and constants alone, as far as the calls that made it say."""
+        known = self._made
+        stack = [value]
+        while stack:
+            v = stack[-1]
+            if v.index in known:
+                stack.pop()
+                continue
+            if v.origin != "op":
+                known[v.index] = self._leaf(v) is not None
+                continue
+            call = self._calls[v.call]
+            if call.op.random or self._asks_data(call):
+                known[v.index] = False
+                continue
+            operands = self._needed(call)
+            missing = [o for o in operands if o.index not in known]
+            if missing and all([known.get(o.index, True) for o in operands]):
+                stack.append(missing[0])
+            else:
+                known[v.index] = all([known.get(o.index, False) for o in operands])
+        return known[value.index]
+
+    # -- where data come from -----------------------------------------------------------------------------------------
+    def _leaf(self, value: Value) -> torch.Tensor | None:
+        """The data of what no call made."""
+        if value.origin == "input":
+            return self.given.get(value.index)
+        if value.origin == "parameter":
+            return None
+        found = next((s.tensor for s in self._states if s.value.index == value.index), None)
+        return constants.real_data(found) if found is not None else None
+
+    def _asks_data(self, call: Call) -> bool:
+        """Whether a size among the arguments is one that data decide."""
+        unbacked = self.scope.unbacked
+        return bool(unbacked.by_name) and any(unbacked.concern(e) for e in _sizes_in((call.args, call.kwargs)))
+
+    def _needed(self, call: Call) -> list[Value]:
+        """The operands whose data matter."""
+        needed = list(call.operands)
+        if call.op.shape_only:
+            needed = [o for i, o in enumerate(needed) if i not in call.op.shape_only]
+        elif needed and plain_name(call.func) in _OVERWRITING and self._is_uninitialised(needed[0]):
+            needed = needed[1:]
+        return [*needed, call.kwargs["out"]] if "out" in call.kwargs else needed
+
+    def _is_uninitialised(self, value: Value) -> bool:
+        """Whether the value is fresh memory, or random: the same once all of it is overwritten."""
+        return value.origin == "op" and self._calls[value.call].op.random and not self._calls[value.call].op.inplace
+
+    def _slice(self, value: Value) -> tuple[list[Call], bool] | None:
+        """The calls that decide the data, in order, and whether any writes in place; ``None`` if something else decides."""
+        if not self.is_made(value):
+            return None
+        calls: dict[int, Call] = {}
+        until: dict[int, int] = {}  # storage -> up to which call its writes count
+        written = False
+        stack: list[tuple[Value, int]] = [(value, len(self._calls))]
+        while stack:
+            v, time = stack.pop()
+            if not self.is_made(v):
+                return None
+            since = until.get(v.storage, -1)
+            if since < time:
+                until[v.storage] = time
+                for call in self.writers.get(v.storage, ()):
+                    if since <= call.index < time:
+                        written = True
+                        if not self._add(call, calls, stack):
+                            return None
+            if v.origin == "op" and not self._add(self._calls[v.call], calls, stack):
+                return None
+        return [calls[i] for i in sorted(calls)], written
+
+    def _add(self, call: Call, calls: dict[int, Call], stack: list[tuple[Value, int]]) -> bool:
+        if call.index not in calls:
+            if call.op.random:
+                return False
+            calls[call.index] = call
+            stack.extend([(o, call.index) for o in self._needed(call)])
+        return True
+
+    # -- working it out -----------------------------------------------------------------------------------------------
+    def _evaluated(self, value: Value, symbols_only: bool = False) -> Any:
+        """A real tensor, a table, a ramp, or ``None``."""
+        if not self.writers.get(value.storage) and value.index in self._found:
+            return self._found[value.index]
+        found = self._slice(value)
+        if found is None:
+            return None
+        calls, written = found
+        with _plain_torch():
+            if not written:
+                return self._in_symbols(calls, value, symbols_only)
+            try:
+                return self._in_tables(calls, value)
+            except _FAILURES:
+                return None if symbols_only else self._at_hint(calls, value)
+
+    def _run(self, call: Call, args: Any, kwargs: Any) -> list[Any]:
+        """The call on real data."""
+        if self.scope.hint(sum_([v.fact.numel for v in call.outputs])) > MAX_COMPUTED:
+            raise self._failed(call, "a tensor is too large to compute")
+        try:
+            result = call.func(*_on_cpu(args), **_on_cpu(kwargs))
+            return [args[0]] if call.op.inplace else _flat(result)  # x[i] = y returns nothing
+        except (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError) as error:
+            raise self._failed(call, f"{call.op.name} does not run: {first_line(error)}") from error
+
+    def _failed(self, call: Call, why: str) -> DataDependentError:
+        return DataDependentError(
+            f"the model looks at data that are made of sizes, and they cannot be worked out: {why}",
+            where=str(call.source or ""),
+            hint="analyse at smaller sizes with hints=..., or make the decision on the sizes themselves",
+        )
+
+    def _in_symbols(self, calls: list[Call], value: Value, symbols_only: bool) -> Any:
+        env = self._found
+        for call in calls:
+            if any(v.index not in env for v in call.outputs):
+                try:
+                    results = self._symbolic(call, env)
+                except _FAILURES:
+                    if symbols_only:
+                        return None
+                    results = self._computed(call, env)
+                env.update(zip([v.index for v in call.outputs], results))
+        return env[value.index] if value.index in env else self._leaf(value)
+
+    def _symbolic(self, call: Call, env: dict[int, Any]) -> list[Any]:
+        """The results of a call without assuming anything."""
+        args, kwargs = self._arguments(call, env)
+        given = list(_leaves((args, kwargs)))
+        facts = [v.fact for v in call.outputs]
+        static = all(type(n) is int for f in facts for n in f.shape)
+        if static and not any(isinstance(a, (Ramp, np.ndarray, SymSize, SymRatio)) for a in given) and not _has_facts(given):
+            return self._run(call, args, kwargs)
+        kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
+        name = plain_name(call.func)
+        if name == plain_name(literal):
+            return [as_table(args[0])]
+        if static and not any(isinstance(a, Ramp) for a in given):
+            made = tables.RULES[name](*_cells(args), **_cells(kwargs)) if name in tables.RULES else _unsupported()
+            return [_fitting(t, f) for t, f in zip(made if isinstance(made, list) else [made], facts, strict=True)]
+        return self._ramps(call, name, args, kwargs, facts)
+
+    def _ramps(self, call: Call, name: str, args: Any, kwargs: Any, facts: list[TensorFact]) -> list[Any]:
+        shapes = [tuple(self._size(n) for n in f.shape) for f in facts]
+        as_ramps, named = _ramps_of(args), _ramps_of(kwargs)
+        results: list[Any] = []
+        for shape in shapes:
+            try:
+                rule = ramps.RULES.get(name)
+                made = rule(shape, *as_ramps, **named) if rule is not None else _unsupported()
+            except Unsupported:
+                if call.op.follows != "mapped":
+                    raise
+                dtypes = iter([o.fact.dtype for o in call.operands])
+                made = ramps.of_numbers(call.func, shape, _numbers(as_ramps, dtypes), _numbers(named, dtypes))
+            results.append(made)
+        return results
+
+    def _computed(self, call: Call, env: dict[int, Any]) -> list[Any]:
+        """The results of a call at the sample values; the sizes that take part are pinned."""
+        facts = iter([o.fact for o in call.operands])
+        args, kwargs = self._arguments(call, env)
+        return self._run(call, self._pinned(args, facts), self._pinned(kwargs, facts))
+
+    def _in_tables(self, calls: list[Call], value: Value) -> Any:
+        """With writes in place: all tensors as tables, whose views see what is written."""
+        env: dict[int, Any] = {}
+        for leaf in (o for c in calls for o in self._needed(c) if o.origin != "op"):
+            data = self._leaf(leaf)
+            if data is None or data.numel() > MAX_ELEMENTS:
+                raise Unsupported
+            env[leaf.index] = _cells(data).copy()
+        for call in calls:
+            args, kwargs = map(_cells, self._arguments(call, env))
+            kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
+            name = plain_name(call.func)
+            facts = [v.fact for v in call.outputs]
+            if any(type(n) is not int for f in facts for n in f.shape) or sum(f.numel for f in facts) > MAX_ELEMENTS:
+                raise Unsupported
+            if name == plain_name(literal):
+                made: Any = as_table(args[0])
+            elif name in tables.RULES:
+                made = tables.RULES[name](*args, **kwargs)
+            else:
+                raise Unsupported
+            if call.op.inplace:
+                args[0][...] = tables.to_table(made, facts[0].dtype)
+                made = args[0]
+            results = made if isinstance(made, list) else [made]
+            if not call.op.inplace and type(call.signature.result) is TensorFact:
+                results = [tables.to_table(made, facts[0].dtype)]
+            env.update(zip([v.index for v in call.outputs], results, strict=True))
+        return env[value.index]
+
+    def _at_hint(self, calls: list[Call], value: Value) -> torch.Tensor:
+        """With writes in place: all for real, and every size that takes part pinned."""
+        env: dict[int, Any] = {}
+        for leaf in (o for c in calls for o in self._needed(c) if o.origin != "op"):
+            data = self._leaf(leaf)
+            assert data is not None
+            env.setdefault(leaf.index, data.clone())
+        for call in calls:
+            for v in call.outputs:
+                for n in v.fact.shape:
+                    self.scope.pin(n, _PINNED)
+            results = self._computed(call, env)
+            env.update(zip([v.index for v in call.outputs], results))
+        return env[value.index]  # type: ignore[no-any-return]
+
+    # -- arguments ----------------------------------------------------------------------------------------------------
+    def _arguments(self, call: Call, env: dict[int, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments with what is known in the place of values, and sizes as the model saw them."""
+
+        def of(a: Any) -> Any:
+            if type(a) is Value:
+                found = env.get(a.index)
+                if found is None:
+                    found = self._leaf(a)
+                return a.fact if found is None else found  # of which only the shape matters
+            if isinstance(a, Expr):
+                return self._size(a)
+            if type(a) is Quotient:
+                return SymRatio(a.num, a.den, float(a), True, self.scope)
+            if isinstance(a, (tuple, list)):
+                return type(a)([of(x) for x in a])
+            if isinstance(a, slice):
+                return slice(of(a.start), of(a.stop), of(a.step))
+            return a
+
+        return of(call.args), {k: of(v) for k, v in call.kwargs.items()}
+
+    def _size(self, size: Any) -> Any:
+        return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
+
+    def _pinned(self, a: Any, facts: Iterator[TensorFact]) -> Any:
+        if isinstance(a, (torch.Tensor, Ramp, np.ndarray, TensorFact)):
+            return self._real(a, next(facts, None))
+        if isinstance(a, SymSize):
+            return self.scope.pin(a.expr, _PINNED)
+        if isinstance(a, SymRatio):
+            return float(a)
+        if isinstance(a, (tuple, list)):
+            return type(a)([self._pinned(x, facts) for x in a])
+        if isinstance(a, dict):
+            return {k: self._pinned(v, facts) for k, v in a.items()}
+        if isinstance(a, slice):
+            return slice(*[self._pinned(x, facts) for x in (a.start, a.stop, a.step)])
+        return a
+
+    def _real(self, x: Any, fact: TensorFact | None) -> torch.Tensor:
+        """Real data, at the sample values."""
+        if isinstance(x, TensorFact):
+            return torch.zeros([self.scope.pin(n, _PINNED) for n in x.shape], dtype=x.dtype)
+        dtype = fact.dtype if fact is not None else None
+        if isinstance(x, Ramp):
+            shape = [int(n) for n in x.shape]
+            made = torch.full(shape, self._number(x.base), dtype=dtype)
+            for d, (n, step) in enumerate(zip(shape, x.steps)):
+                if type(step) is not int or step:
+                    made += (torch.arange(n) * int(step)).to(made.dtype).reshape(-1, *[1] * (len(shape) - d - 1))
+            return made
+        if isinstance(x, np.ndarray):
+            numbers = [self._number(n) for n in x.flat]
+            return torch.tensor(numbers, dtype=dtype).reshape(x.shape)
+        return x  # type: ignore[no-any-return]
+
+    def _number(self, n: Any) -> Any:
+        return self.scope.pin(n.expr, _PINNED) if isinstance(n, SymSize) else float(n) if isinstance(n, SymRatio) else n
+
+
+_PINNED = "the model looks at data that are made of sizes"
+
+_T = torch.Tensor
+_OVERWRITING = frozenset([plain_name(f) for f in (_T.fill_, _T.zero_, _T.copy_)])
+"""Functions that write all elements of their first operand, whatever they were."""
+
+
+@contextmanager
+def _plain_torch() -> Iterator[None]:
+    """torch as it is outside of the trace."""
+    with torch._C.DisableTorchFunction(), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        yield
+
+
+def _unsupported() -> NoReturn:
+    raise Unsupported
+
+
+def _has_facts(leaves: list[Any]) -> bool:
+    return any(isinstance(a, TensorFact) for a in leaves)
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from _leaves(item)
+    elif isinstance(tree, dict):
+        yield from _leaves(tuple(tree.values()))
+    elif isinstance(tree, slice):
+        yield from (tree.start, tree.stop, tree.step)
+    else:
+        yield tree
+
+
+def _sizes_in(tree: Any) -> Iterator[Expr]:
+    for leaf in _leaves(tree):
+        if isinstance(leaf, Expr):
+            yield leaf
+
+
+def _flat(result: Any) -> list[Any]:
+    return list(_leaves(result))
+
+
+def _on_cpu(tree: Any) -> Any:
+    """Arguments with the CPU for every device."""
+    if isinstance(tree, torch.device):
+        return torch.device("cpu")
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_on_cpu(x) for x in tree])
+    if isinstance(tree, dict):
+        return {k: torch.device("cpu") if k == "device" and v is not None else _on_cpu(v) for k, v in tree.items()}
+    return tree
+
+
+def _cells(tree: Any) -> Any:
+    """Arguments with tables for real tensors."""
+    if isinstance(tree, torch.Tensor):
+        if tree.numel() > MAX_ELEMENTS:
+            raise Unsupported
+        return tables.cell(tree.cpu().numpy().astype(object) if tree.dim() else tree.item())
+    if isinstance(tree, TensorFact):
+        if any(type(n) is not int for n in tree.shape) or tree.numel > MAX_ELEMENTS:
+            raise Unsupported
+        return np.empty(tree.shape, dtype=object)
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_cells(x) for x in tree])
+    if isinstance(tree, dict):
+        return {k: _cells(v) for k, v in tree.items()}
+    return tree
+
+
+def _fitting(table: Any, fact: TensorFact) -> Any:
+    if not isinstance(table, np.ndarray) or table.shape != fact.shape or table.size > MAX_ELEMENTS:
+        raise Unsupported
+    return tables.to_table(table, fact.dtype)
+
+
+def _ramps_of(tree: Any) -> Any:
+    """Arguments with ramps for all tensors; those of one element have the same number everywhere."""
+    if isinstance(tree, (torch.Tensor, np.ndarray)):
+        many = tree.numel() if isinstance(tree, torch.Tensor) else tree.size
+        if many != 1:
+            raise Unsupported
+        number = tree.item() if isinstance(tree, torch.Tensor) else tree.reshape(())[()]
+        return ramps.fill(tuple(tree.shape), number)
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_ramps_of(x) for x in tree])
+    if isinstance(tree, dict):
+        return {k: _ramps_of(v) for k, v in tree.items()}
+    return tree
+
+
+def _numbers(tree: Any, dtypes: Iterator[torch.dtype]) -> Any:
+    """Arguments with tensors without dimensions for ramps that are one plain number everywhere."""
+    if isinstance(tree, Ramp):
+        dtype = next(dtypes)
+        if not tree.is_fill or isinstance(tree.base, (SymSize, SymRatio)):
+            raise Unsupported
+        return torch.scalar_tensor(tree.base, dtype=dtype)
+    if isinstance(tree, (SymSize, SymRatio, TensorFact)):
+        raise Unsupported
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([_numbers(x, dtypes) for x in tree])
+    if isinstance(tree, dict):
+        return {k: _numbers(v, dtypes) for k, v in tree.items()}
+    return tree
