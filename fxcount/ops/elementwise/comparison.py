@@ -49,6 +49,17 @@ def _comparing(flops: int) -> CostRule:
     return cost
 
 
+def _asking(flops: int) -> CostRule:
+    """The same for a question about all elements, whose answer is a bool; with different shapes nothing is compared."""
+
+    def cost(y: Any, x: TensorFact, other: Any = None, *_: Any, **__: Any) -> Work:
+        if not isinstance(other, TensorFact):
+            return Scalars(add=flops).work(x.numel, x.dtype)
+        return Scalars(add=flops).work(x.numel if x.shape == other.shape else 0, promote(x, other))
+
+    return cost
+
+
 def _test(scope: Scope, x: TensorFact) -> TensorFact:
     return dense_like(x, torch.bool)
 
@@ -103,7 +114,7 @@ def masked_fill(scope: Scope, x: TensorFact, mask: TensorFact, value: Any) -> Te
     return x.new(broadcast(scope, "masked_fill", x.shape, mask.shape))
 
 
-def equal(scope: Scope, x: TensorFact, other: TensorFact) -> bool:
+def equal(scope: Scope, x: TensorFact, other: TensorFact) -> Any:
     """Tensors of different shapes are not equal, whatever is in them."""
     if x.ndim == other.ndim and all([scope.same(a, b, "equal: as long") for a, b in zip(x.shape, other.shape)]):
         raise DataDependentError(f"equal: {_IS_DATA}", hint=_VALUE)
@@ -169,9 +180,9 @@ OPS: tuple[Op, ...] = (
     op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held, follows="mapped"),
     op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
-    op("equal", shape=equal, cost=_comparing(1), differentiable=False),
+    op("equal", shape=equal, cost=_asking(1), differentiable=False),
     *(
-        op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_comparing(1), differentiable=False)
+        op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_asking(1), differentiable=False)
         for name in ("allclose", "is_nonzero")
     ),
     _mapped(

@@ -19,7 +19,7 @@ import torch
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.known.tables import Unsupported, named
 
-__all__ = ["RULES", "Ramp", "fill", "of_numbers"]
+__all__ = ["RULES", "Ramp", "fill", "made_of", "of_numbers"]
 
 Shape = tuple[Any, ...]  # ints and symbolic sizes
 
@@ -127,20 +127,13 @@ def _arange(shape: Shape, *bounds: Any, start: Any = None, end: Any = None, step
     return Ramp(shape, first, (by,))
 
 
-def _made_of(number: int) -> Callable[..., Ramp]:
-    return lambda shape, *_, **__: fill(shape, number)
-
-
-def _full(position: int) -> Callable[..., Ramp]:
-    def apply(shape: Shape, *args: Any, fill_value: Any = None, **_: Any) -> Ramp:
-        number = args[position] if len(args) > position else fill_value
-        if isinstance(number, Ramp) and number.is_fill:
-            number = number.base
-        if isinstance(number, Ramp) or number is None:
-            raise Unsupported
-        return fill(shape, number)
-
-    return apply
+def made_of(shape: Shape, number: Any) -> Ramp:
+    """``torch.full(shape, number)``."""
+    if isinstance(number, Ramp) and number.is_fill:
+        number = number.base
+    if isinstance(number, Ramp) or number is None:
+        raise Unsupported
+    return fill(shape, number)
 
 
 # -- views ----------------------------------------------------------------------------------------------------------------
@@ -248,12 +241,6 @@ def _flipped(shape: Shape, x: Ramp, dims: Any) -> Ramp:
     return Ramp(shape, base, tuple(steps))
 
 
-def _only_fills(shape: Shape, x: Ramp, *_: Any, **__: Any) -> Ramp:
-    if not x.is_fill:
-        raise Unsupported
-    return fill(shape, x.base)
-
-
 def _joined(shape: Shape, parts: Any, dim: int = 0) -> Ramp:
     numbers = [p.base if isinstance(p, Ramp) and p.is_fill else None for p in parts]
     if any(n is None or isinstance(n, (SymSize, SymRatio)) or n != numbers[0] for n in numbers):
@@ -349,17 +336,13 @@ _T = torch.Tensor
 RULES = named({
     torch.add: _linear(1), _T.__radd__: _linear(1), torch.sub: _linear(-1), torch.rsub: _linear(-1, swapped=True),
     torch.mul: _product, _T.__rmul__: _product, torch.neg: _negated,
-    torch.arange: _arange, torch.zeros: _made_of(0), torch.zeros_like: _made_of(0), _T.new_zeros: _made_of(0),
-    torch.ones: _made_of(1), torch.ones_like: _made_of(1), _T.new_ones: _made_of(1),
-    torch.full: _full(1), torch.full_like: _full(1), _T.new_full: _full(2),
-    torch.clone: _same, torch.detach: _same, _T.contiguous: _same, _T.cpu: _same, _T.cuda: _same,
+    torch.arange: _arange, torch.clone: _same, torch.detach: _same, _T.contiguous: _same, _T.cpu: _same, _T.cuda: _same,
     _T.to: _cast(None), _T.type: _cast(None), _T.long: _cast(torch.int64), _T.int: _cast(torch.int32),
     _T.float: _cast(torch.float32), _T.bool: _cast(torch.bool), _T.half: _cast(torch.float16),
     torch.reshape: _reshaped, _T.view: _reshaped, torch.flatten: _reshaped, torch.squeeze: _reshaped,
     _T.expand: _expanded, _T.expand_as: _expanded, torch.broadcast_to: _expanded,
     torch.permute: _permuted, torch.transpose: _transposed, torch.t: _transposed, torch.unsqueeze: _unsqueezed,
     torch.select: _selected, torch.narrow: _narrowed, _T.__getitem__: _got, torch.flip: _flipped,
-    _T.repeat: _only_fills, torch.unbind: _only_fills, torch.split: _only_fills, torch.chunk: _only_fills,
     torch.cat: _joined, torch.stack: _joined,
     torch.sum: _summed, torch.max: _extreme(1), torch.amax: _extreme(1), torch.min: _extreme(-1), torch.amin: _extreme(-1),
     torch.any: _quantified, torch.all: _quantified, torch.cumsum: _accumulated, torch.diff: _differences,

@@ -251,19 +251,23 @@ class Replay:
 
     def _ramps(self, call: Call, name: str, args: Any, kwargs: Any, facts: list[TensorFact]) -> list[Any]:
         shapes = [tuple(self._size(n) for n in f.shape) for f in facts]
-        as_ramps, named = _ramps_of(args), _ramps_of(kwargs)
-        results: list[Any] = []
-        for shape in shapes:
-            try:
-                rule = ramps.RULES.get(name)
-                made = rule(shape, *as_ramps, **named) if rule is not None else _unsupported()
-            except Unsupported:
-                if call.op.follows != "mapped":
-                    raise
-                dtypes = iter([o.fact.dtype for o in call.operands])
-                made = ramps.of_numbers(call.func, shape, _numbers(as_ramps, dtypes), _numbers(named, dtypes))
-            results.append(made)
-        return results
+        number = call.op.made_of
+        if number is not None:
+            if isinstance(number, tuple):
+                position, key = number
+                number = args[position] if len(args) > position else kwargs.get(key)
+            return [ramps.made_of(shape, _ramps_of(number)) for shape in shapes]
+        args, kwargs = _ramps_of(args), _ramps_of(kwargs)
+        try:
+            rule = ramps.RULES[name] if name in ramps.RULES else _unsupported()
+            return [rule(shape, *args, **kwargs) for shape in shapes]
+        except Unsupported:
+            if call.op.follows == "moved" and isinstance(args[0], Ramp) and args[0].is_fill:
+                return [ramps.fill(shape, args[0].base) for shape in shapes]
+            if call.op.follows != "mapped":
+                raise
+            dtypes = iter([o.fact.dtype for o in call.operands])
+            return [ramps.of_numbers(call.func, shapes[0], _numbers(args, dtypes), _numbers(kwargs, dtypes))]
 
     def _computed(self, call: Call, env: dict[int, Any]) -> list[Any]:
         """The results of a call at the sample values; the sizes that take part are pinned."""

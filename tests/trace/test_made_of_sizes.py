@@ -1,0 +1,179 @@
+"""Tensors that are made of sizes: formulas where they stay formulas, pins where they do not, and never a guess.
+
+Each function slices its input by a number that comes out of such a tensor. Wherever the report admits a size, its output
+shape must be the one of a real run there; ``FREE`` are those that hold at every size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import fxcount
+
+ONE_PIECE = {"extend": False} if "extend" in inspect.signature(fxcount.Report.at).parameters else {}
+SIZES = [(2, 224, 31), (3, 47, 31), (1, 30, 53), (2, 101, 7)]  # the hint of H is 224
+long = torch.long
+
+
+class Net(nn.Module):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(x, *x.shape)
+
+
+def assigned(x: Any, b: Any, h: Any, w: Any) -> Any:
+    a = torch.zeros(3, dtype=long)
+    a[1] = h
+    a //= 3
+    return x[:, : a[1].item()]
+
+
+def through_views(x: Any, b: Any, h: Any, w: Any) -> Any:
+    a = torch.zeros(2, 2, dtype=long)
+    row = a[1]
+    row[0] += h
+    a.view(-1)[3] = 5
+    return x[:, : a.sum().item() // 2]
+
+
+def every_fourth(x: Any, b: Any, h: Any, w: Any) -> Any:
+    mask = torch.zeros(h, dtype=torch.bool)
+    mask[::4] = True
+    return x[:, mask]
+
+
+def filled(x: Any, b: Any, h: Any, w: Any) -> Any:
+    return x[:, : torch.empty(2).fill_(h)[0].long().item() // 2]
+
+
+def written_later(x: Any, b: Any, h: Any, w: Any) -> Any:
+    positions = torch.arange(h)
+    last = positions[-1] * 1
+    positions += x[0, :, 0].long()  # data: of no concern to what was read before
+    return x[:, : last.item() // 2]
+
+
+FREE: dict[str, Callable[..., Any]] = {
+    "arange": lambda x, b, h, w: x[:, : torch.arange(h)[-1].item()],
+    "arange_from": lambda x, b, h, w: x[:, : (torch.arange(3, h) + 1).min().item()],
+    "arange_by_3": lambda x, b, h, w: x[:, : torch.arange(0, h, 3)[-1].item() + 1],
+    "flipped": lambda x, b, h, w: x[:, : torch.arange(h).flip(0)[0].item()],
+    "grid": lambda x, b, h, w: x[:, : (torch.arange(h)[:, None] + torch.arange(w)[None]).max().item() - w],
+    "distances": lambda x, b, h, w: x[:, : (torch.arange(h)[:, None] - torch.arange(h)[None, :]).amax().item()],
+    "sum_of_range": lambda x, b, h, w: x[:, : torch.arange(h).sum().item() // 500],
+    "numel": lambda x, b, h, w: x[:, : torch.arange(h).numel() // 2],
+    "steps": lambda x, b, h, w: x[:, : torch.arange(h).diff().sum().item() // 2],
+    "ones_counted": lambda x, b, h, w: x[:, : torch.ones(h, dtype=long).cumsum(0)[-1].item() // 2],
+    "ones_summed": lambda x, b, h, w: x[:, : torch.ones(b, h, dtype=long).sum(1)[0].item() // 2],
+    "mask_of_ones": lambda x, b, h, w: x[:, torch.ones(h, dtype=torch.bool)],
+    "full": lambda x, b, h, w: x[:, : torch.full((3,), h)[1].item() // 2],
+    "full_of_width": lambda x, b, h, w: x[:, :, : torch.full((h,), w)[1].item() // 2],
+    "literal": lambda x, b, h, w: x[:, : torch.tensor(x.shape)[1].item() // 2],
+    "product": lambda x, b, h, w: x[:, : torch.tensor([h, w]).prod().item() // 500],
+    "clamped": lambda x, b, h, w: x[:, : torch.tensor(h).clamp(max=100).item()],
+    "larger": lambda x, b, h, w: x[:, : torch.tensor([h // 2, w // 3]).max().item()],
+    "stacked": lambda x, b, h, w: x[:, : torch.stack([torch.tensor(h), torch.tensor(7)]).min().item()],
+    "halved": lambda x, b, h, w: x[:, : (torch.tensor(h) / 2).floor().int().item()],
+    "listed": lambda x, b, h, w: x[:, : torch.tensor([[h, 3]]).tolist()[0][0] // 2],
+    "end_of_slice": lambda x, b, h, w: x[:, : torch.tensor(h) // 2],
+    "range_of_tensor": lambda x, b, h, w: torch.arange(torch.tensor(h) // 2) + x.shape[0],
+    "assigned": assigned, "through_views": through_views, "filled": filled, "written_later": written_later,
+}  # fmt: skip
+ASSUMING: dict[str, Callable[..., Any]] = {
+    "where": lambda x, b, h, w: x[:, : torch.where(torch.tensor(h) > 50, 7, 3).item()],
+    "argmax": lambda x, b, h, w: x[:, : torch.tensor([h, w, 60]).argmax().item() + 1],
+    "sort": lambda x, b, h, w: x[:, : torch.tensor([h, w, 60]).sort()[0][0].item()],
+    "equal_to_4": lambda x, b, h, w: x[:, : (torch.tensor(x.shape) == 4).sum().item() + 1],
+    "sqrt": lambda x, b, h, w: x[:, : torch.tensor(h).sqrt().long().item()],
+    "times_a_fraction": lambda x, b, h, w: x[:, : (torch.tensor(h) * 0.3).int().item()],
+    "logarithm": lambda x, b, h, w: x[:, : int(torch.tensor(h).float().log2())],
+    "bucketize": lambda x, b, h, w: x[:, : torch.bucketize(torch.tensor(h), torch.tensor([10, 100, 200])).item() + 1],
+    "searchsorted": lambda x, b, h, w: x[:, : torch.searchsorted(torch.tensor([10, 100]), torch.tensor(h)).item() + 1],
+    "unique": lambda x, b, h, w: x[:, : torch.unique(torch.arange(h) // 4).numel()],
+    "lower_triangle": lambda x, b, h, w: x[:, : torch.ones(h, h, dtype=long).tril().sum().item() // 500],
+    "multiples_of_3": lambda x, b, h, w: x[:, : (torch.arange(h) % 3 == 0).sum().item()],
+    "even": lambda x, b, h, w: x[:, torch.arange(h) % 2 == 0],
+    "linspace": lambda x, b, h, w: x[:, : int(torch.linspace(0, h, 5)[3].item())],
+    "nonzero": lambda x, b, h, w: torch.ones(h, h).tril().nonzero() + x.shape[0],
+    "bincount": lambda x, b, h, w: torch.bincount(torch.arange(h) // 3) + x.shape[0],
+    "one_hot": lambda x, b, h, w: F.one_hot(torch.arange(h)) + x.shape[0],
+    "repeats": lambda x, b, h, w: x.repeat_interleave(torch.arange(h) % 2 + 1, dim=1),
+    "range_listed": lambda x, b, h, w: x[:, : torch.arange(h).tolist()[5]],
+    "topk": lambda x, b, h, w: x[:, : torch.tensor([h, 9, 50]).topk(2)[0][1].item()],
+    "gathered": lambda x, b, h, w: x[:, : torch.tensor([h, 8]).gather(0, torch.tensor([0]))[0].item() // 2],
+    "any": lambda x, b, h, w: x[:, :5] if (torch.arange(h) > 30).any() else x,
+    "equal": lambda x, b, h, w: x[:, :5] if torch.equal(torch.arange(h), torch.arange(w)) else x,
+    "every_fourth": every_fourth,
+}  # fmt: skip
+
+
+def _shape(report: Any) -> tuple[int, ...]:
+    (value,) = report.trace.values_out()
+    return tuple(map(report.size, value.fact.shape))
+
+
+def _held(function: Callable[..., Any]) -> int:
+    """At how many of the sizes the report holds; wherever it does it must be right."""
+    report = fxcount.analyze(Net(function), "B,H,W", hints={"W": 31})
+    assert not report.unbacked
+    held = 0
+    for sizes in SIZES:
+        try:
+            at = report.at(**dict(zip("BHW", sizes)), **ONE_PIECE)
+        except fxcount.FxcountError:
+            continue
+        assert _shape(at) == tuple(Net(function)(torch.zeros(sizes)).shape), (sizes, report.assumptions)
+        held += 1
+    return held
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_formulas_stay_formulas(name: str) -> None:
+    assert _held(FREE[name]) == len(SIZES)
+
+
+@pytest.mark.parametrize("name", ASSUMING)
+def test_what_is_no_formula_holds_where_it_was_assumed(name: str) -> None:
+    assert _held(ASSUMING[name]) >= 1
+
+
+def test_what_an_input_decides_is_not_made_of_sizes() -> None:
+    def data(x: Any, b: Any, h: Any, w: Any) -> Any:
+        return x[:, : (torch.arange(h) * (x[0, :, 0] > 0)).max().item()]
+
+    assert [u.name for u in fxcount.analyze(Net(data), "B,H,W").unbacked] == ["item_1"]
+
+
+def test_random_numbers_are_not_made_of_sizes() -> None:
+    def drawn(x: Any, b: Any, h: Any, w: Any) -> Any:
+        return x[:, : torch.randint(1, h, (3,))[0].item()]
+
+    assert [u.name for u in fxcount.analyze(Net(drawn), "B,H,W").unbacked] == ["item_1"]
+
+
+def test_what_is_too_large_to_compute_is_refused() -> None:
+    def causal(x: Any, b: Any, h: Any, w: Any) -> Any:
+        return x[:, : torch.ones(h, h).tril().sum().long().item()]
+
+    with pytest.raises(fxcount.DataDependentError, match="too large"):
+        fxcount.analyze(Net(causal), "B,H,W", hints={"H": 20011})
+
+
+def test_tensors_of_different_shapes_are_not_equal() -> None:
+    def compares(x: Any, b: Any, h: Any, w: Any) -> Any:
+        return x.exp() if torch.equal(x, x[:, 1:]) or x.equal(x[0]) else x
+
+    report = fxcount.analyze(Net(compares), "B,H,W")
+    assert report.transcendentals == 0
+    with pytest.raises(fxcount.DataDependentError):
+        fxcount.analyze(Net(lambda x, *_: x.exp() if torch.equal(x, x + 1) else x), "B,H,W")
