@@ -62,6 +62,8 @@ def test_the_counted_rule_is_torchs_given_the_number(name: str, args: tuple[Any,
     counted = REGISTRY[func].counted
     assert counted is not None
     length = real[0].shape[1 if name == "unique_dim" and args[1] else 0]
+    if name == "masked_select":  # asks for the true elements of the mask as it is given, not as it is broadcast
+        length = int(args[1].sum())
     mine = _facts(counted(Scope({}), _knowing([length]), *map(_fact, args), **kwargs))
     assert len(mine) == len(real)
     for fact, t in zip(mine, real, strict=True):
