@@ -6,46 +6,14 @@ what one layer costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fxcount.errors import UncountedError
-from fxcount.ops.core.common import facts_in, facts_of_result
-from fxcount.ops.core.fact import Alias, TensorFact, Work
-from fxcount.ops.core.registry import Unknown, Zero
-from fxcount.symbolic import Size, sum_
+from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
 from fxcount.trace.tape import Call, Signature, Trace
 
 __all__ = ["CallCost", "Costs", "cost", "signature_cost"]
-
-
-@dataclass(frozen=True, slots=True)
-class CallCost:
-    """Work of one call, with its memory traffic in bytes spelled out."""
-
-    macs: Size = 0
-    flops: Size = 0
-    transcendentals: Size = 0
-    read_bytes: Size = 0
-    write_bytes: Size = 0
-
-    def scaled(self, times: int) -> CallCost:
-        """The cost of ``times`` such calls."""
-        if times == 1:
-            return self
-        return CallCost(
-            self.macs * times, self.flops * times, self.transcendentals * times, self.read_bytes * times,
-            self.write_bytes * times,
-        )  # fmt: skip
-
-    @staticmethod
-    def total(parts: Iterable[CallCost]) -> CallCost:
-        """The sum over several calls."""
-        found = list(parts)
-        return CallCost(
-            sum_([p.macs for p in found]), sum_([p.flops for p in found]), sum_([p.transcendentals for p in found]),
-            sum_([p.read_bytes for p in found]), sum_([p.write_bytes for p in found]),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +48,7 @@ def cost(trace: Trace, *, strict: bool = False) -> Costs:
         try:
             by_signature[id(s)] = signature_cost(s)
         except UncountedError:
-            by_signature[id(s)] = _traffic(s, Work())
+            by_signature[id(s)] = uncounted_cost(s.op, s.args, s.kwargs, s.result)
             unknown.add(id(s))
     uncounted = tuple(c for c in trace.calls if id(c.signature) in unknown) if unknown else ()
     if uncounted and strict:
@@ -99,35 +67,4 @@ def signature_cost(signature: Signature) -> CallCost:
 
     Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
     """
-    op = signature.op
-    if isinstance(op.cost, Zero):
-        if not op.cost.moves or (not op.inplace and isinstance(signature.result, Alias)):
-            return CallCost()
-        work = Work()
-    elif isinstance(op.cost, Unknown):
-        raise UncountedError(f"{op.name} has no cost rule", hint=op.cost.hint)
-    else:
-        facts = facts_of_result(signature.result)
-        work = op.cost(facts, *signature.args, **signature.kwargs)
-    return _traffic(signature, work)
-
-
-def _traffic(signature: Signature, work: Work) -> CallCost:
-    """The work with its bytes: each operand and each result once, unless the rule says otherwise."""
-    results = list(_results(signature.result))
-    read, write = work.read_bytes, work.write_bytes
-    if read is None:
-        read = sum_([f.nbytes for f in facts_in((signature.args, signature.kwargs))])
-    if write is None:
-        write = sum_([f.nbytes for f, alias in results if not alias or signature.op.inplace])
-    return CallCost(work.macs, work.flops, work.transcendentals, read, write)
-
-
-def _results(result: object) -> Iterator[tuple[TensorFact, bool]]:
-    if isinstance(result, Alias):
-        yield result.fact, True
-    elif isinstance(result, TensorFact):
-        yield result, False
-    elif isinstance(result, (tuple, list)):
-        for r in result:
-            yield from _results(r)
+    return call_cost(signature.op, signature.args, signature.kwargs, signature.result)

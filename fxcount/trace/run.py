@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
-from fxcount.errors import FxcountError, InputError
+from fxcount.errors import FxcountError, InputError, first_line
 from fxcount.ops import REGISTRY, Registry, TensorFact
-from fxcount.symbolic import Scope
+from fxcount.symbolic import BRANCH, Scope
+from fxcount.symbolic.unbacked import Unbacked
+from fxcount.trace.branches import both_ways
 from fxcount.trace.inputs.inventory import Inventory, take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
@@ -19,6 +22,7 @@ from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
 from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
+from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.outputs import collect
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
@@ -60,23 +64,54 @@ class _Run:
         self.progress = progress
 
     def trace(self, undo: Undo) -> Trace:
-        """Trace the call; again if code was found on the way that must see another ``len``. The model is left as found."""
+        """Trace the call as a plain run goes. If that asks for data nobody knows, the model is told, as a last resort, that it
+        is being compiled: libraries then ask less. The model is left as found."""
+        try:
+            trace = self._whatever_data_say(undo, compiling=False)
+        except InputError:
+            raise
+        except Exception as error:
+            try:
+                trace = self._whatever_data_say(undo, compiling=True)
+            except Exception:
+                raise error from None
+            return _told(trace, getattr(error, "what", "") or f"{type(error).__name__}: {first_line(error)}")
+        guesses = _guesses(trace)
+        if guesses:
+            with suppress(Exception):
+                other = self._whatever_data_say(undo, compiling=True)
+                if len(_guesses(other)) < len(guesses):
+                    return _told(other, f"the counts rest on a guess, {guesses[0]}")
+        return trace
+
+    def _whatever_data_say(self, undo: Undo, compiling: bool) -> Trace:
+        """The trace, whichever way decisions on data go."""
+        if BRANCH in self.hints:
+            return self._one_way(undo, None, compiling)
+        return both_ways(lambda decisions: self._one_way(undo, decisions, compiling))
+
+    def _one_way(self, undo: Undo, decisions: Decisions | None, compiling: bool) -> Trace:
+        """One run; again if code was found on the way that must see another ``len``."""
         missed: list[dict[str, Any]] = []
         while True:
             attempt = Undo()
             undo.add(attempt.run)
-            trace, found = self._attempt(missed, attempt)
+            try:
+                trace, found = self._attempt(missed, attempt, decisions, compiling)
+            finally:
+                attempt.run()
             missed, before = [*missed, *found], missed
             if len(missed) == len(before):
                 return trace
-            attempt.run()
 
-    def _attempt(self, namespaces: list[dict[str, Any]], undo: Undo) -> tuple[Trace, list[dict[str, Any]]]:
+    def _attempt(
+        self, namespaces: list[dict[str, Any]], undo: Undo, decisions: Decisions | None, compiling: bool
+    ) -> tuple[Trace, list[dict[str, Any]]]:
         held = take_inventory(self.model)
         modules = held.unique_modules()
         keep(modules, undo)
         shadow([*namespaces_of(modules), *namespaces], random_functions, undo)
-        tracer = self._tracer(held)
+        tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
         call_args, call_kwargs = self._arguments(tracer, held)
         inputs = [s._value for s in pytree.tree_leaves((call_args, call_kwargs)) if isinstance(s, StandIn)]
@@ -98,12 +133,12 @@ class _Run:
         )  # fmt: skip
         return trace, tracer.answers.missed_lengths
 
-    def _tracer(self, held: Inventory) -> Tracer:
+    def _tracer(self, held: Inventory, decisions: Decisions | None, compiling: bool) -> Tracer:
         scope = Scope({})
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, InputSpec)]
         for name, hint in default_hints(tensors, self.hints, scope.unbacked).items():
             scope.declare(name, hint)
-        tracer = Tracer(scope, self.registry, held, self.progress)
+        tracer = Tracer(scope, self.registry, held, self.progress, decisions, compiling)
         scope.where = tracer.where
         return tracer
 
@@ -132,6 +167,18 @@ class _Run:
         except Exception as error:
             error.add_note(f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
+
+
+def _guesses(trace: Trace) -> list[Unbacked]:
+    """Sizes that data decide and for which nobody has given a value."""
+    unbacked = trace.scope.unbacked
+    guessed = [u for u in unbacked.by_name.values() if u.guess]
+    return [u for u in guessed if unbacked.given.keys().isdisjoint({u.name, u.name.rpartition("_")[0]})]
+
+
+def _told(trace: Trace, why: str) -> Trace:
+    trace.notes.append(f"the model was told that it is being compiled (torch.compiler.is_compiling()), since otherwise: {why}")
+    return trace
 
 
 def _label(keystr: str, model: torch.nn.Module) -> str:

@@ -74,8 +74,8 @@ def known_data(tensor: torch.Tensor) -> torch.Tensor | None:
 
 
 def real_data(tensor: torch.Tensor) -> torch.Tensor | None:
-    """The tensor itself, on the CPU and without its history, if it has data that can be read at no cost."""
-    if tensor.device.type != "cpu" or tensor.layout is not torch.strided or type(tensor) not in _REAL:
+    """The tensor itself, without its history, if it has data."""
+    if tensor.device.type == "meta" or tensor.layout is not torch.strided or type(tensor) not in _REAL:
         return None
     return tensor.detach()
 

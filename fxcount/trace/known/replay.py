@@ -133,7 +133,8 @@ class Replay:
         if value.origin == "parameter":
             return None
         found = next((s.tensor for s in self._states if s.value.index == value.index), None)
-        return constants.real_data(found) if found is not None else None
+        data = constants.real_data(found) if found is not None else None
+        return None if data is None else data.cpu()
 
     def _asks_data(self, call: Call) -> bool:
         """Whether a size among the arguments is one that data decide."""

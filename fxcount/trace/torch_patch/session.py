@@ -5,7 +5,8 @@
 * ``nn.Module.__call__`` tells the tracer which module runs; ``autograd.Function`` which custom function does.
 * ``torch.broadcast_shapes``, which takes no tensor, works on symbolic sizes; ``vmap``, ``cond`` and ``while_loop`` follow
   the trace.
-* ``torch.compiler.is_compiling`` / ``is_exporting`` answer yes: libraries then take their trace-friendly paths.
+* ``torch.compiler.is_compiling`` / ``is_exporting`` answer as in a plain run, and yes in a second attempt, where a model asks
+  for data that nobody knows: libraries then take their trace-friendly paths.
 * What ``torch.compile`` compiled runs as the Python code it was made of.
 * Random numbers come from generators of the analysis' own.
 
@@ -79,7 +80,7 @@ def _changes() -> tuple[Any, ...]:
     return (
         *[Replaced(vars(module), _CHECKS, _no_torch_function) for module in _FUNCTION_MODULES],
         Swapped(torch.nn.Module.__call__, lambda original: original, within=_module_call),
-        *[Swapped(flag, lambda _: lambda: True) for flag in (torch.compiler.is_compiling, torch.compiler.is_exporting)],
+        *[Swapped(flag, _told_to_compile) for flag in (torch.compiler.is_compiling, torch.compiler.is_exporting)],
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
         Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
@@ -120,6 +121,10 @@ def _named(owner: Any, *names: str) -> list[Any]:
 def _tracer() -> Tracer:
     assert ACTIVE.tracer is not None
     return ACTIVE.tracer
+
+
+def _told_to_compile(original: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: _tracer().compiling or original()
 
 
 def _no_torch_function(name: str, original: Callable[..., bool]) -> Callable[..., bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, NoReturn
@@ -12,7 +13,9 @@ from fxcount.ops import TensorFact
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, Value
+from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.notes import Notes
+from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.standin import StandIn, data_error
 
 __all__ = ["Answers"]
@@ -25,10 +28,11 @@ class Answers:
     dimension, which pins it.
     """
 
-    def __init__(self, scope: Scope, notes: Notes, calls: list[Call], replay: Replay) -> None:
+    def __init__(self, scope: Scope, notes: Notes, calls: list[Call], replay: Replay, decisions: Decisions | None) -> None:
         self.scope = scope
         self.calls = calls
         self.replay = replay
+        self.decisions = decisions
         self.notes = notes
         self.read_number: Callable[[StandIn], Any] = self._no_number
         self.before_iteration: Callable[[StandIn], None] = _nothing
@@ -81,14 +85,24 @@ class Answers:
             found = self.replay.element(x._value)
             if found is not None:
                 return found
-        if what == "a bool" and BRANCH in self.scope.unbacked.given:
-            taken = bool(self.scope.unbacked.given[BRANCH])
-            self.notes.add(f"a decision on data at {self.notes.where()} was taken as {taken}")
-            return taken
+        if what == "a bool":
+            return self.decide(x, what)
         dtype = x._value.fact.dtype
-        if what != "a bool" and dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
+        if dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
             return self.read_number(x)
         self.fail_on_data(x, what)
+
+    def decide(self, x: StandIn, what: str) -> bool:
+        """The answer to a question that only data can answer: as the user says, or as this run is told."""
+        given = self.scope.unbacked.given
+        if BRANCH in given:
+            taken = bool(given[BRANCH])
+            self.notes.add(f"a decision on data at {self.notes.where()} was taken as {taken}")
+            return taken
+        if self.decisions is None:
+            self.fail_on_data(x, what)
+        line = find_source(sys._getframe(1))
+        return self.decisions.answer(str(line), self.notes.where)
 
     def data(self, x: StandIn, what: str) -> torch.Tensor:
         """All elements."""

@@ -26,6 +26,7 @@ from fxcount.trace.tracer.answers import Answers
 from fxcount.trace.tracer.arguments import collapsed, facts_of_arguments, normalised, values_of_result
 from fxcount.trace.tracer.autocast import cast_operands
 from fxcount.trace.tracer.counted import ITEM, Numbers, numbers_in
+from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.keys import Keys
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.modules import Modules
@@ -52,19 +53,21 @@ class Tracer(TorchFunctionMode):
     is_fxcount = True  # tells it from other function modes
 
     def __init__(
-        self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None
-    ) -> None:
+        self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None,
+        decisions: Decisions | None = None, compiling: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.scope = scope
         self.registry = registry
         self.progress = progress
+        self.compiling = compiling  # what torch.compiler.is_compiling() says to the model
         calls: list[Call] = []
         self.modules = modules = Modules(held.modules, calls)
         self.where = modules.where
         self.notes = Notes(modules.where)
         states: list[State] = []
         self.replay = Replay(scope, calls, states)
-        self.answers = Answers(scope, self.notes, calls, self.replay)
+        self.answers = Answers(scope, self.notes, calls, self.replay, decisions)
         self.ledger = ledger = Ledger(held, self.answers, calls, states)
         self.state = ledger.state
         self.numbers = Numbers(self)

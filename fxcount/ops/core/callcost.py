@@ -1,0 +1,87 @@
+"""The cost of one call: what its op's rule says of the work, and its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fxcount.errors import UncountedError
+from fxcount.ops.core.common import facts_in, facts_of_result
+from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.registry import Op, Unknown, Zero
+from fxcount.symbolic import Size, sum_
+
+__all__ = ["CallCost", "call_cost", "uncounted_cost"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """Work of one call, with its memory traffic in bytes spelled out."""
+
+    macs: Size = 0
+    flops: Size = 0
+    transcendentals: Size = 0
+    read_bytes: Size = 0
+    write_bytes: Size = 0
+
+    def scaled(self, times: int) -> CallCost:
+        """The cost of ``times`` such calls."""
+        if times == 1:
+            return self
+        return CallCost(
+            self.macs * times, self.flops * times, self.transcendentals * times, self.read_bytes * times,
+            self.write_bytes * times,
+        )  # fmt: skip
+
+    @staticmethod
+    def total(parts: Iterable[CallCost]) -> CallCost:
+        """The sum over several calls."""
+        found = list(parts)
+        return CallCost(
+            sum_([p.macs for p in found]), sum_([p.flops for p in found]), sum_([p.transcendentals for p in found]),
+            sum_([p.read_bytes for p in found]), sum_([p.write_bytes for p in found]),
+        )  # fmt: skip
+
+
+def call_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> CallCost:
+    """Cost of one call of ``op`` on these facts: its rule, and the general rule for bytes where it states none.
+
+    Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
+    """
+    if isinstance(op.cost, Zero):
+        if not op.cost.moves or (not op.inplace and isinstance(result, Alias)):
+            return CallCost()
+        work = Work()
+    elif isinstance(op.cost, Unknown):
+        raise UncountedError(f"{op.name} has no cost rule", hint=op.cost.hint)
+    else:
+        facts = facts_of_result(result)
+        work = op.cost(facts, *args, **kwargs)
+    return _traffic(op, args, kwargs, result, work)
+
+
+def uncounted_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> CallCost:
+    """The bytes of a call whose work nobody knows."""
+    return _traffic(op, args, kwargs, result, Work())
+
+
+def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, work: Work) -> CallCost:
+    """The work with its bytes: each operand and each result once, unless the rule says otherwise."""
+    results = list(_results(result))
+    read, write = work.read_bytes, work.write_bytes
+    if read is None:
+        read = sum_([f.nbytes for f in facts_in((args, kwargs))])
+    if write is None:
+        write = sum_([f.nbytes for f, alias in results if not alias or op.inplace])
+    return CallCost(work.macs, work.flops, work.transcendentals, read, write)
+
+
+def _results(result: object) -> Iterator[tuple[TensorFact, bool]]:
+    if isinstance(result, Alias):
+        yield result.fact, True
+    elif isinstance(result, TensorFact):
+        yield result, False
+    elif isinstance(result, (tuple, list)):
+        for r in result:
+            yield from _results(r)

@@ -1,0 +1,36 @@
+"""Decisions a model takes on data that nobody knows: ``if x.max() > 1``, answered by the line that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fxcount.errors import DataDependentError
+
+__all__ = ["Decisions"]
+
+MAX_ASKED = 1000
+"""How often one line may ask: a loop that only data end would ask for ever."""
+
+
+class Decisions:
+    """``told`` are answers by line of code; a line that is not among them is told no. ``met`` are the answers given, in the
+    order in which the lines first asked, ``where`` the place of that first time."""
+
+    def __init__(self, told: Mapping[str, bool]) -> None:
+        self.told = told
+        self.met: dict[str, bool] = {}
+        self.where: dict[str, str] = {}
+        self._asked: dict[str, int] = {}
+
+    def answer(self, line: str, where: Callable[[], str]) -> bool:
+        """The answer for a line of code, the same whenever it asks."""
+        if line not in self.met:
+            self.met[line] = self.told.get(line, False)
+            self.where[line] = where()
+        asked = self._asked[line] = self._asked.get(line, 0) + 1
+        if asked > MAX_ASKED:
+            raise DataDependentError(
+                f"the model asks for data {asked} times at one line, whose answer may be what ends a loop", where=where(),
+                hint="write the loop over a number of steps that is known",
+            )  # fmt: skip
+        return self.met[line]
