@@ -27,8 +27,7 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any]) -> Report:
     >>> loaded.to_dict() == report.to_dict(), loaded.at(B=7).flops
     (True, 245)
     """
-    found = read_report(source)
-    return Report(found.trace, found.costs, found.values)
+    return Report.of(read_report(source))
 
 
 load_report = load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fxcount.report.data.report import ReportData
@@ -57,4 +58,39 @@ class Report(Formats, ReportData):
         """
         from fxcount.report.views.conventions import convention_rows
 
-        return convention_rows(self, names or None)
+        return [row.with_sizes(self.public) for row in convention_rows(self, names or None)]
+
+    # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, Report):
+            return self is other
+        from fxcount.report.views.graphs.encode import encode
+
+        return encode(self) == encode(other)
+
+    def __hash__(self) -> int:
+        values = None if self.values is None else frozenset(self.values.items())
+        return hash((self.trace.model_name, len(self.trace.calls), self.costs.total, values))
+
+    def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Report], tuple[dict[str, Any]]]:
+        """What :func:`fxcount.load` reads: everything but ``graph_module``, as that needs the model's tensors and code."""
+        from fxcount.report.views.graphs.encode import encode
+
+        return type(self)._decoded, (encode(self),)
+
+    @classmethod
+    def _decoded(cls, body: Mapping[str, Any]) -> Report:
+        from fxcount.report.views.graphs.decode import decode
+
+        return cls.of(decode(body))
+
+    @classmethod
+    def of(cls, data: ReportData) -> Report:
+        """The report of what was read from a file."""
+        return cls(data.trace, data.costs, data.values, None if data.values is None else [u.name for u in data.guesses])
+
+    def __copy__(self) -> Report:  # nothing in it changes
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Report:
+        return self

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.expr import Atom, Size, prod, sum_, symbol
+from fxcount.symbolic.expr import Atom, Expr, Size, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv, mod
 from fxcount.symbolic.text import as_ceil
@@ -19,7 +19,7 @@ __all__ = ["from_sympy", "to_sympy"]
 
 
 def to_sympy(size: Size) -> Any:
-    """The size as a `sympy.Expr` over positive integer symbols.
+    """The size as a `sympy.Expr` over positive integer symbols; what is one already stays as it is.
 
     >>> from fxcount.symbolic.expr import symbol
     >>> to_sympy(symbol("H") ** 2 - 1), to_sympy(2**70) == 2**70, to_sympy(symbol("B")).is_positive
@@ -27,8 +27,8 @@ def to_sympy(size: Size) -> Any:
     """
     import sympy
 
-    if isinstance(size, int):
-        return sympy.Integer(int(size))
+    if not isinstance(size, Expr):
+        return sympy.sympify(size)
     memo: dict[str, Any] = {}
     terms = []
     for m, c in size.terms.items():
@@ -37,6 +37,10 @@ def to_sympy(size: Size) -> Any:
                 memo[factor] = _factor(factor)
         terms.append(sympy.Mul(sympy.Integer(c), *(memo[factor] for factor in m)))
     return sympy.Add(*terms)
+
+
+# By this sympy converts what it is mixed with. It is set here, as the algebra itself knows nothing of sympy.
+Expr._sympy_ = to_sympy  # type: ignore[attr-defined]
 
 
 def _factor(factor: str) -> Any:

@@ -60,7 +60,11 @@ def evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int] | None 
     >>> evaluate(symbol("B") ** 3 * (symbol("H") // 2), {"B": 10**9, "H": 7})
     3000000000000000000000000000
     """
-    return int(size) if isinstance(size, int) else _evaluate(size, values, {} if memo is None else memo)
+    if isinstance(size, int):
+        return int(size)
+    if isinstance(size, Expr):
+        return _evaluate(size, values, {} if memo is None else memo)
+    return int(size.subs({s: values[s.name] for s in size.free_symbols}))  # sympy's, as reports hand it out
 
 
 def _evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int]) -> int:

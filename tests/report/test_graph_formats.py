@@ -114,7 +114,7 @@ def test_the_file_holds_every_field_of_a_trace() -> None:
     report = fxcount.analyze(nn.LSTM(3, 5), "S,B,3")
     loaded = load_report(report.to_graph_json())
     fields = {f.name for f in dataclasses.fields(Trace)} - {"input_tree", "executable"}
-    written = json.loads(report.to_graph_json())["report"].keys() - {"at", "facts", "values", "sources", "ops"}
+    written = json.loads(report.to_graph_json())["report"].keys() - {"at", "guessed", "facts", "values", "sources", "ops"}
     assert written == fields - {"model_name"} | {"model"}
     for name in fields - {"scope", "calls", "modules", "states", "signatures", "inputs", "outputs", "declared"}:
         assert _plain(getattr(loaded.trace, name)) == _plain(getattr(report.trace, name)), name

@@ -12,7 +12,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from fxcount.compat.torchinfo.settings import ColumnSettings
 from fxcount.passes.elements import elements_of
-from fxcount.report.data.layers import Work
+from fxcount.report.data.layers import LayerWork
 from fxcount.symbolic import Size, sum_
 from fxcount.trace.inputs.inventory import declared
 
@@ -39,7 +39,7 @@ class LayerInfo:
     output_size: list[Any] = field(default_factory=list)
     output_bytes: Size = 0
     macs: Size = 0
-    work: Work | None = field(default=None, repr=False)
+    work: LayerWork | None = field(default=None, repr=False)
     measured_seconds: float = 0.0
     own_params: int = 0
     own_trainable_params: int = 0
@@ -109,7 +109,7 @@ class LayerInfo:
         """Mult-adds the row stands for, those of rows that are not shown included."""
         return self.macs + sum_([c.macs for c in self.children]) if with_children else self.macs
 
-    def shown(self, of: Callable[[Work], Any], with_children: bool) -> Any:
+    def shown(self, of: Callable[[LayerWork], Any], with_children: bool) -> Any:
         """Some quantity of work the row stands for, those of rows that are not shown included."""
         found = of(self.work) if self.work is not None else 0
         if with_children:

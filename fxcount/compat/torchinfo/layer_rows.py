@@ -11,7 +11,7 @@ from torch import nn
 from fxcount.compat.torchinfo.layer_info import LayerInfo, unique_elements
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report import Report
-from fxcount.report.data.layers import Layer, Work, layers
+from fxcount.report.data.layers import Layer, LayerWork, layers
 from fxcount.symbolic import Size, prod
 from fxcount.trace.tape import Value
 
@@ -116,7 +116,7 @@ def _fill(info: LayerInfo, layer: Layer, report: Report, batch_dim: int | None) 
         info.macs = layer.own.macs + layer.own.bias_adds
 
 
-def _add(info: LayerInfo, work: Work) -> None:
+def _add(info: LayerInfo, work: LayerWork) -> None:
     info.work = work if info.work is None else info.work + work
     info.macs = info.macs + work.macs + work.bias_adds
 

@@ -20,14 +20,14 @@ from fxcount.trace.tape import Call, ModuleCall, Trace
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
 
-__all__ = ["Layer", "Work", "bias_adds", "layers"]
+__all__ = ["Layer", "LayerWork", "bias_adds", "layers"]
 
 _WITH_BIAS = ("linear", "convolution")
 _BIAS = 2  # the position of their bias
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LayerWork:
     """What some calls cost together; ``bias_adds``: additions of a bias by convolutions, linear and recurrent layers;
     ``sums``: results of convolutions and matrix products, each a sum of products; ``seconds``: estimated from the roofline,
     at the report's values or hints."""
@@ -47,8 +47,8 @@ class Work:
         """Floating-point operations, where a sum of n products takes n - 1 additions: torchstat's MAdd."""
         return self.cost.flops - self.sums
 
-    def __add__(self, other: Work) -> Work:
-        return Work(
+    def __add__(self, other: LayerWork) -> LayerWork:
+        return LayerWork(
             CallCost.total([self.cost, other.cost]), self.bias_adds + other.bias_adds, self.sums + other.sums,
             self.seconds + other.seconds,
         )  # fmt: skip
@@ -73,8 +73,8 @@ class Layer:
     outputs: tuple[TensorFact, ...]
     kernel_size: tuple[Size, ...]
     ops: tuple[str, ...]
-    own: Work
-    total: Work
+    own: LayerWork
+    total: LayerWork
 
 
 def layers(report: ReportData, machine: Machine = A100) -> list[Layer]:
@@ -99,9 +99,9 @@ def _layer(m: ModuleCall, trace: Trace, costs: Costs, seconds: Callable[[Call], 
     )  # fmt: skip
 
 
-def _work(calls: Sequence[Call], costs: Costs, seconds: Callable[[Call], float]) -> Work:
+def _work(calls: Sequence[Call], costs: Costs, seconds: Callable[[Call], float]) -> LayerWork:
     sums = sum_([c.outputs[0].fact.numel for c in calls if c.op.kind in (*_WITH_BIAS, "product")])
-    return Work(costs.sum(calls), sum_([bias_adds(c, costs) for c in calls]), sums, sum(map(seconds, calls)))
+    return LayerWork(costs.sum(calls), sum_([bias_adds(c, costs) for c in calls]), sums, sum(map(seconds, calls)))
 
 
 def bias_adds(call: Call, costs: Costs) -> Size:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import AssumptionError, SizeError
 from fxcount.passes import Costs, Memory, Parameters, memory, parameters
-from fxcount.passes.cost import CallCost
-from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows
-from fxcount.symbolic import Expr, Size, Unbacked, evaluate, max_, to_sympy
+from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
+from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, max_, to_sympy
 from fxcount.trace.tape import Call, Trace
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ class MemoryView:
 class _Found:
     """What the passes find in one trace, at all sizes alike: worked out when first asked for, shared by what ``at()`` gives."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, costs: Costs) -> None:
         self.trace = trace
+        self.costs = costs
+        self.formulas: dict[Expr, Any] = {}  # as sympy's
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -54,18 +56,40 @@ class _Found:
 
         return lower(self.trace)
 
+    @cached_property
+    def guesses(self) -> dict[str, Unbacked]:
+        """Data-dependent sizes on which a number here rests, directly or by a decision, and for which nothing speaks."""
+        unbacked = self.trace.scope.unbacked
+        guesses = {
+            name: u for name, u in unbacked.by_name.items()
+            if u.guess and unbacked.given.keys().isdisjoint({name, name.rpartition("_")[0]})
+        }  # fmt: skip
+        if not guesses:
+            return {}
+        used = {s.nbytes for s in self.trace.storages}
+        used.update([size for c in self.costs.by_signature.values() for size in dataclasses.astuple(c)])
+        used.update([size for m in self.trace.modules for f in m.outputs for size in f.shape])
+        used.update([size for v in self.trace.values_out() for size in v.fact.shape])
+        used.update([a.expr for a in self.trace.scope.assumptions])
+        names = frozenset().union(*map(free_symbols, used))
+        return {name: u for name, u in guesses.items() if name in names}
+
 
 class ReportData:
     """Totals and rows of a trace with its costs. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
 
-    :class:`fxcount.Report` adds the views. ``values`` are the sizes, if all are known.
+    :class:`fxcount.Report` adds the views. ``values`` are the sizes, if all are known; ``guessed`` names those among them
+    that nobody gave.
     """
 
-    def __init__(self, trace: Trace, costs: Costs, values: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, trace: Trace, costs: Costs, values: Mapping[str, int] | None = None, guessed: Iterable[str] | None = None
+    ) -> None:
         self.trace = trace
         self.costs = costs
         self.values = dict(values) if values is not None else None
-        self._found = _Found(trace)
+        self._found = _Found(trace, costs)
+        self._asked = None if guessed is None else frozenset(guessed)
 
     # -- totals -----------------------------------------------------------------------------------------------------
     @property
@@ -133,23 +157,20 @@ class ReportData:
     @property
     def ops(self) -> list[OpRow]:
         """One row for each op call, in execution order."""
-        return [
-            OpRow(r.index, r.op, r.module, r.source, self._shapes(r.output_shapes), self._cost(r.cost))
-            for r in op_rows(self.trace, self.costs)
-        ]
+        return [with_sizes(r, self.public, self._guessed) for r in op_rows(self.trace, self.costs)]
 
     def by_op(self) -> list[KindRow]:
-        """One row for each kind of op."""
-        return [KindRow(r.op, r.calls, self._cost(r.cost)) for r in op_kinds(self.trace, self.costs)]
+        """One row for each kind of op.
+
+        >>> import torch, fxcount
+        >>> [(row.op, row.macs) for row in fxcount.analyze(torch.nn.Linear(3, 5), "B,3").by_op()]
+        [('linear', 15*B)]
+        """
+        return [with_sizes(r, self.public, self._guessed) for r in op_kinds(self.trace, self.costs)]
 
     def by_module(self, depth: int | None = None) -> list[ModuleRow]:
         """One row for each module call, down to ``depth`` levels below the model."""
-        return [
-            ModuleRow(
-                r.path, r.class_name, r.depth, r.number, self._shapes(r.output_shapes), r.params, self._cost(r.cost)
-            )
-            for r in module_rows(self.trace, self.costs, depth)
-        ]
+        return [with_sizes(r, self.public, self._guessed) for r in module_rows(self.trace, self.costs, depth)]
 
     # -- what it rests on -------------------------------------------------------------------------------------------
     @property
@@ -160,7 +181,28 @@ class ReportData:
     @property
     def unbacked(self) -> list[Unbacked]:
         """Sizes that the data decide (``nonzero``, masks, boxes kept), each a symbol with its place, bound and default."""
-        return list(self.trace.scope.unbacked.by_name.values())
+        return [
+            dataclasses.replace(u, most=None if u.most is None else self._formula(u.most), default=self._formula(u.default))
+            for u in self.trace.scope.unbacked.by_name.values()
+        ]
+
+    @property
+    def guesses(self) -> list[Unbacked]:
+        """Those of :attr:`unbacked` on which numbers here rest though nothing is known of them: the value of a tensor.
+
+        Their defaults let the analysis go on and are no answer: ``at()`` asks for values.
+        """
+        return [u for u in self.unbacked if u.name in self._guessed]
+
+    def guesses_in(self, *sizes: Size) -> list[str]:
+        """Names of the :attr:`guesses` that occur in these formulas."""
+        if not self._guessed:
+            return []
+        return sorted(self._guessed.intersection(*[{name for size in sizes for name in free_symbols(size)}]))
+
+    @property
+    def _guessed(self) -> frozenset[str]:
+        return frozenset(self._found.guesses) if self._asked is None else self._asked
 
     @property
     def uncounted(self) -> tuple[Call, ...]:
@@ -182,8 +224,12 @@ class ReportData:
         """An executable ``torch.fx.GraphModule`` that computes what the model computes, also at other sizes."""
         return self._found.graph_module
 
-    def at(self, **values: int) -> Self:
-        """The same report with numbers. Every symbol needs a value, of at least 1; data-dependent sizes have defaults.
+    def at(self, /, *, extend: int = True, guess: int = False, **values: int) -> Self:  # bools; ints, so that **sizes fits
+        """The same report with numbers. Every symbol needs a value, of at least 1; data-dependent sizes have defaults,
+        but where the default is a guess (:attr:`guesses`) there must be a value too, or ``guess=True``.
+
+        ``extend``: whether sizes outside the assumptions may be answered by analysing again there. Today no report does,
+        so that it refuses them either way.
 
         Raises :class:`~fxcount.errors.SizeError` for missing, unknown or impossible values and
         :class:`~fxcount.errors.AssumptionError` when the formulas do not hold at these sizes.
@@ -203,18 +249,39 @@ class ReportData:
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SizeError(f"at({name}={value!r}): a size must be an integer of at least 1", hint=example)
-        values = unbacked.completed(values)
-        failed = self.trace.scope.check(values)
+        guessed = [found for name, found in self._found.guesses.items() if name not in values]
+        if guessed and not guess:
+            raise self._unknown(guessed, values)
+        completed = unbacked.completed({**self._given_for_guesses(), **values})
+        failed = self.trace.scope.check(completed)
         if failed is not None:
             raise AssumptionError(
-                f"the formulas assume {failed}, which does not hold at {_listed(values)}"
+                f"the formulas assume {failed}, which does not hold at {_listed(completed)}"
                 + (f" ({failed.reason})" if failed.reason else ""),
                 where=failed.where,
-                hint=f"analyse again with hints=dict({_listed(values)}), so that the model decides for these sizes",
+                hint=f"analyse again with hints=dict({_listed(completed)}), so that the model decides for these sizes",
             )
-        found = type(self)(self.trace, self.costs, values)
+        found = type(self)(self.trace, self.costs, completed, [u.name for u in guessed])
         found._found = self._found
         return found
+
+    def _given_for_guesses(self) -> dict[str, int]:
+        """Hints that stand for what is not known are the user's own answer."""
+        unbacked = self.trace.scope.unbacked
+        stems = {name: name.rpartition("_")[0] for name, u in unbacked.by_name.items() if u.guess}
+        given = unbacked.given
+        return {n: given[n] if n in given else given[stem] for n, stem in stems.items() if n in given or stem in given}
+
+    def _unknown(self, guessed: Sequence[Unbacked], values: Mapping[str, int]) -> SizeError:
+        """The complaint that these have no value, with the line of the first."""
+        rest = [f"{u.name} ({u.what}{f' at {u.where}' if u.where else ''})" for u in guessed[1:]]
+        listed = ", ".join([f"{guessed[0].name} ({guessed[0].what})", *rest])
+        defaults = {u.name: self.trace.scope.hints[u.name] for u in guessed}
+        return SizeError(
+            f"at() needs a value for {listed}: no shape tells it, and what the analysis went on with is a guess",
+            where=guessed[0].where,
+            hint=f"give it, e.g. at({_listed({**values, **defaults})}); or take the guess with at(..., guess=True)",
+        )
 
     def __repr__(self) -> str:
         return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {len(self.trace.calls)} ops>"
@@ -227,21 +294,18 @@ class ReportData:
         return evaluate(size, self.values)
 
     def public(self, size: Size) -> Any:
+        """``size`` as users get it: an ``int``, or a ``sympy.Expr``."""
         value = self.size(size)
-        return to_sympy(value) if isinstance(value, Expr) else value
+        return self._formula(value) if isinstance(value, Expr) else value
 
-    def _cost(self, c: CallCost) -> CallCost:
-        if self.values is None:
-            return c
-        return CallCost(
-            self.size(c.macs), self.size(c.flops), self.size(c.transcendentals), self.size(c.read_bytes),
-            self.size(c.write_bytes),
-        )  # fmt: skip
-
-    def _shapes(self, shapes: tuple[tuple[Size, ...], ...]) -> tuple[tuple[Size, ...], ...]:
-        if self.values is None:
-            return shapes
-        return tuple(tuple(self.size(s) for s in shape) for shape in shapes)
+    def _formula(self, size: Size) -> Any:
+        """``size`` as sympy's, each formula turned once."""
+        if not isinstance(size, Expr):
+            return size
+        found = self._found.formulas.get(size)
+        if found is None:
+            found = self._found.formulas[size] = to_sympy(size)
+        return found
 
 
 def _listed(values: Mapping[str, int]) -> str:

@@ -1,51 +1,92 @@
-"""Rows of a report: one for each op call, each module call, each kind of op."""
+"""Rows of a report: one for each op call, each module call, each kind of op.
+
+Rows are flat: shapes and counts are ``int``, or formulas. Those a report hands out have ``sympy`` formulas; the functions here
+give the project's own, which views print without loading sympy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import upwards
-from fxcount.symbolic import Size
+from fxcount.symbolic import Size, free_symbols
 from fxcount.trace.tape import Declared, Trace
 
-__all__ = ["KindRow", "ModuleRow", "OpRow", "module_parameters", "module_rows", "op_kinds", "op_rows"]
+__all__ = ["COUNTS", "KindRow", "ModuleRow", "OpRow", "module_parameters", "module_rows", "op_kinds", "op_rows", "with_sizes"]
+
+COUNTS = ("macs", "flops", "transcendentals", "read_bytes", "write_bytes")
+"""What is counted of every call, in the order of :class:`~fxcount.passes.CallCost`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """What every row counts. ``guesses``: symbols in it whose values nobody knows (see ``Report.guesses``)."""
+
+    macs: Any
+    flops: Any
+    transcendentals: Any
+    read_bytes: Any
+    write_bytes: Any
+    guesses: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> CallCost:
+        """The counts as one record."""
+        return CallCost(self.macs, self.flops, self.transcendentals, self.read_bytes, self.write_bytes)
 
 
 @dataclass(frozen=True, slots=True)
-class OpRow:
+class OpRow(_Counts):
     """One op call: where it is, what it made, what it cost."""
 
     index: int
     op: str
     module: str
     source: str
-    output_shapes: tuple[tuple[Size, ...], ...]
-    cost: CallCost
+    output_shapes: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ModuleRow:
-    """One module call with everything inside it. ``number``: the how-manieth call of this module it is."""
+class ModuleRow(_Counts):
+    """One module call with everything inside it. ``number``: which call of this module it is, from 1."""
 
     path: str
     class_name: str
     depth: int
     number: int
-    output_shapes: tuple[tuple[Size, ...], ...]
+    output_shapes: tuple[tuple[Any, ...], ...]
     params: int
-    cost: CallCost
 
 
 @dataclass(frozen=True, slots=True)
-class KindRow:
+class KindRow(_Counts):
     """All calls of one op."""
 
     op: str
     calls: int
-    cost: CallCost
+
+
+Row = TypeVar("Row", OpRow, ModuleRow, KindRow)
+
+
+def with_sizes(row: Row, to: Callable[[Size], Any], guesses: frozenset[str] = frozenset()) -> Row:
+    """The row with each shape and count turned into something else; of its symbols those among ``guesses`` are named."""
+    changed: dict[str, Any] = {name: to(getattr(row, name)) for name in COUNTS}
+    if not isinstance(row, KindRow):
+        changed["output_shapes"] = tuple([tuple([to(s) for s in shape]) for shape in row.output_shapes])
+    if guesses:
+        found = {name for count in COUNTS for name in free_symbols(getattr(row, count))}
+        changed["guesses"] = tuple(sorted(found & guesses))
+    return dataclasses.replace(row, **changed)
+
+
+def _counts(cost: CallCost) -> dict[str, Any]:
+    return {name: getattr(cost, name) for name in COUNTS}
 
 
 def op_rows(trace: Trace, costs: Costs) -> Iterator[OpRow]:
@@ -53,7 +94,7 @@ def op_rows(trace: Trace, costs: Costs) -> Iterator[OpRow]:
     for call in trace.calls:
         yield OpRow(
             call.index, call.op.name, trace.modules[call.module].path if call.module >= 0 else "",
-            str(call.source or ""), tuple(v.fact.shape for v in call.outputs), costs.of(call),
+            str(call.source or ""), tuple([v.fact.shape for v in call.outputs]), **_counts(costs.of(call)),
         )  # fmt: skip
 
 
@@ -62,9 +103,9 @@ def op_kinds(trace: Trace, costs: Costs) -> list[KindRow]:
     grouped: dict[str, list[int]] = {}
     for call in trace.calls:
         grouped.setdefault(call.op.name, []).append(call.index)
-    rows = [KindRow(op, len(found), costs.sum(trace.calls[i] for i in found)) for op, found in grouped.items()]
+    rows = [KindRow(op, len(found), **_counts(costs.sum(trace.calls[i] for i in found))) for op, found in grouped.items()]
     hint = trace.scope.hint
-    return sorted(rows, key=lambda r: (-hint(r.cost.macs), -hint(r.cost.flops), r.op))
+    return sorted(rows, key=lambda r: (-hint(r.macs), -hint(r.flops), r.op))
 
 
 def module_parameters(trace: Trace) -> dict[str, int]:
@@ -83,7 +124,7 @@ def module_rows(trace: Trace, costs: Costs, depth: int | None = None) -> list[Mo
     return [
         ModuleRow(
             m.path, m.class_name, m.depth, m.number, tuple(f.shape for f in m.outputs), held.get(m.path, 0),
-            costs.sum(trace.calls[m.start : m.stop]),
+            **_counts(costs.sum(trace.calls[m.start : m.stop])),
         )
         for m in trace.modules
         if depth is None or m.depth <= depth

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fxcount.passes.cost import CallCost
+from fxcount.report.data.rows import COUNTS, module_rows, op_rows
 from fxcount.symbolic import Size, to_rows, to_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def to_dict(report: ReportData) -> dict[str, Any]:
     """Nested dicts and lists of str, int, float, bool and None.
 
     A size is an int, or the text of its formula. The totals also come as straight-line programs (``[op, a, b]`` rows
-    that name earlier rows by number), so that another runtime can evaluate them without a parser.
+    that name earlier rows by number), so that another runtime can evaluate them without a parser. ``guesses`` names the
+    data-dependent sizes in a number of which nobody knows the value; what they were taken as is listed once for all.
     """
     trace, total, m, p = report.trace, report.costs.total, report.peaks, report.params
     values = report.values
@@ -34,7 +35,7 @@ def to_dict(report: ReportData) -> dict[str, Any]:
             {"name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype)}
             for v in trace.inputs
         ],
-        "totals": _cost(report, total),
+        "totals": _counts(report, total),
         "programs": {} if values is not None else {
             name: to_rows(size) for name, size in (("macs", total.macs), ("flops", total.flops))
         },
@@ -57,21 +58,25 @@ def to_dict(report: ReportData) -> dict[str, Any]:
             "peaks": [{"bytes": _size(report, k.nbytes), "call": k.call} for k in m.peaks],
             "peak_at_hint": m.peak_at(values if values is not None else trace.scope.hints)[0],
         },
+        "guesses": [
+            {"name": u.name, "what": u.what, "where": u.where, "taken_as": (values or trace.scope.hints)[u.name]}
+            for u in report.guesses
+        ],
         "assumptions": [{"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where} for a in report.assumptions],
         "uncounted": [{"op": c.op.name, "call": c.index, "where": str(c.source or "")} for c in report.uncounted],
         "modules": [
             {
                 "path": r.path, "class": r.class_name, "depth": r.depth, "call": r.number, "params": r.params,
-                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_cost(report, r.cost),
+                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_counts(report, r),
             }
-            for r in report.by_module()
+            for r in module_rows(trace, report.costs)
         ],
         "ops": [
             {
                 "call": r.index, "op": r.op, "module": r.module, "where": r.source,
-                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_cost(report, r.cost),
+                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_counts(report, r),
             }
-            for r in report.ops
+            for r in op_rows(trace, report.costs)
         ],
     }  # fmt: skip
 
@@ -86,12 +91,12 @@ def _size(report: ReportData, size: Size) -> int | str:
     return value if isinstance(value, int) else to_text(value)
 
 
-def _cost(report: ReportData, c: CallCost) -> dict[str, int | str]:
-    return {
-        "macs": _size(report, c.macs), "flops": _size(report, c.flops),
-        "transcendentals": _size(report, c.transcendentals), "read_bytes": _size(report, c.read_bytes),
-        "write_bytes": _size(report, c.write_bytes),
-    }  # fmt: skip
+def _counts(report: ReportData, counted: Any) -> dict[str, Any]:
+    """The counts of a row or of the total, and the guesses in them."""
+    sizes = {name: getattr(counted, name) for name in COUNTS}
+    found: dict[str, Any] = {name: _size(report, size) for name, size in sizes.items()}
+    found["guesses"] = report.guesses_in(*sizes.values())
+    return found
 
 
 def _dtype(dtype: object) -> str:

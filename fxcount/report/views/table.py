@@ -55,18 +55,20 @@ def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
     trace = report.trace
     values = report.values if report.values is not None else trace.scope.hints
     by_signature = {
-        key: (evaluate(c.macs, values), evaluate(c.flops, values)) for key, c in report.costs.by_signature.items()
+        key: (evaluate(c.macs, values), evaluate(c.flops, values), bool(report.guesses_in(c.macs, c.flops)))
+        for key, c in report.costs.by_signature.items()
     }
     each = [by_signature[id(call.signature)] for call in trace.calls]
-    macs = [0, *accumulate(m for m, _ in each)]
-    flops = [0, *accumulate(f for _, f in each)]
+    macs, flops, unsure = ([0, *accumulate(numbers)] for numbers in zip(*each)) if each else ([0], [0], [0])
     held = module_parameters(trace)
     total = macs[-1]
     seen: set[str] = set()
     entries: list[tuple[int, tuple[str, ...]]] = []  # depth, and the cells without the branches
 
-    def add(level: int, name: str, shape: str, params: str, work: int, all_work: int) -> None:
-        entries.append((level, (name, shape, params, count_text(work), count_text(all_work), _share(work, total))))
+    def add(level: int, name: str, shape: str, params: str, work: int, all_work: int, guessed: int) -> None:
+        mark = "?" if guessed else ""
+        cells = (count_text(work) + mark, count_text(all_work) + mark, _share(work, total))
+        entries.append((level, (name, shape, params, *cells)))
 
     for m, own in _with_own_ops(trace.modules, depth):
         if own is not None:
@@ -74,7 +76,8 @@ def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
             flops_own = sum(each[i][1] for i in indices)
             if flops_own:
                 work = sum(each[i][0] for i in indices)
-                add(m.depth + 1, _own_name(trace, indices, each), "", "", work, flops_own)
+                guessed = sum(each[i][2] for i in indices)
+                add(m.depth + 1, _own_name(trace, indices, each), "", "", work, flops_own, guessed)
             continue
         again = m.path in seen
         seen.add(m.path)
@@ -82,7 +85,8 @@ def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
         if m.number > 1:
             name += f" (call {m.number})"
         params = "shared" if again and held.get(m.path) else _integer(held.get(m.path, 0))
-        add(m.depth, name, _shapes(report, m), params, macs[m.stop] - macs[m.start], flops[m.stop] - flops[m.start])
+        inside = [sums[m.stop] - sums[m.start] for sums in (macs, flops, unsure)]
+        add(m.depth, name, _shapes(report, m), params, *inside)
     stems = _stems([level for level, _ in entries])
     return [(stem + cells[0], *cells[1:]) for stem, (_, cells) in zip(stems, entries, strict=True)]
 
@@ -112,7 +116,7 @@ def _with_own_ops(
         yield from walk(root)
 
 
-def _own_name(trace: Trace, indices: Sequence[int], each: Sequence[tuple[int, int]]) -> str:
+def _own_name(trace: Trace, indices: Sequence[int], each: Sequence[tuple[int, int, bool]]) -> str:
     """The ops a module's forward calls itself, the costliest by name."""
     by_op: dict[str, int] = {}
     for i in indices:
@@ -180,10 +184,12 @@ def _totals(report: ReportData) -> list[str]:
     values = report.values if report.values is not None else report.trace.scope.hints
     read, write = (evaluate(s, values) for s in (total.read_bytes, total.write_bytes))
     peak, call = m.peak_at(values)
-    lines.append(f"bytes   read {bytes_text(read)}, written {bytes_text(write)}")
+    marks = [_mark(report, s) for s in (total.read_bytes, total.write_bytes)]
+    lines.append(f"bytes   read {bytes_text(read)}{marks[0]}, written {bytes_text(write)}{marks[1]}")
     lines.append(
-        f"memory  activations peak at {bytes_text(peak)} ({report.memory_place(call)}); inputs "
-        f"{bytes_text(evaluate(m.inputs, values))}, outputs {bytes_text(evaluate(m.outputs, values))}"
+        f"memory  activations peak at {bytes_text(peak)}{_mark(report, *[p.nbytes for p in m.peaks])} "
+        f"({report.memory_place(call)}); inputs {bytes_text(evaluate(m.inputs, values))}, "
+        f"outputs {bytes_text(evaluate(m.outputs, values))}{_mark(report, m.outputs)}"
     )
     dead = p.rows("dead")
     if dead:
@@ -194,10 +200,15 @@ def _totals(report: ReportData) -> list[str]:
 
 def _formula(report: ReportData, label: str, size: Size) -> str:
     values = report.values if report.values is not None else report.trace.scope.hints
-    number = evaluate(size, values)
+    number = f"{evaluate(size, values):,}{_mark(report, size)}"
     if report.values is not None or isinstance(size, int):
-        return f"{label:7} {number:,}"
-    return f"{label:7} {to_text(size)}\n        = {number:,}"
+        return f"{label:7} {number}"
+    return f"{label:7} {to_text(size)}\n        = {number}"
+
+
+def _mark(report: ReportData, *sizes: Size) -> str:
+    """What stands behind a number that rests on a guess."""
+    return "?" if report.guesses_in(*sizes) else ""
 
 
 def _footer(report: ReportData) -> list[str]:
@@ -205,6 +216,11 @@ def _footer(report: ReportData) -> list[str]:
     assumptions = report.assumptions
     if assumptions:
         lines.append("assumes " + "\n        ".join(str(a) for a in assumptions))
+    values = report.values if report.values is not None else report.trace.scope.hints
+    guesses = [f"{u.name} = {values[u.name]}: {u.what}" + (f" at {u.where}" if u.where else "") for u in report.guesses]
+    if guesses:
+        lines.append("guessed " + "\n        ".join(guesses))
+        lines.append("        at(NAME=VALUE) takes the value you know; numbers marked ? depend on it")
     if report.uncounted:
         names: dict[str, int] = {}
         for call in report.uncounted:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from fxcount.report.views.conventions.convention import Convention
 from fxcount.report.views.conventions.count import item_count
 from fxcount.report.views.conventions.modules import batch_size
 from fxcount.report.views.conventions.registry import CONVENTIONS, convention
-from fxcount.symbolic import Size, floordiv, sum_, to_text
+from fxcount.symbolic import Expr, Size, floordiv, from_sympy, sum_, to_text
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -27,11 +28,11 @@ class Difference:
     kind: str
     rule: str
     calls: int
-    count: Size
-    exact: Size
+    count: Any
+    exact: Any
 
     @property
-    def amount(self) -> Size:
+    def amount(self) -> Any:
         """What the tool counts too much; negative: too little."""
         return self.count - self.exact
 
@@ -50,9 +51,14 @@ class ConventionRow:
     """
 
     convention: Convention
-    number: Size
-    exact: Size
+    number: Any
+    exact: Any
     differences: tuple[Difference, ...]
+
+    def with_sizes(self, to: Callable[[Size], Any]) -> ConventionRow:
+        """The row with each count turned into something else, as sympy's formulas."""
+        parts = [dataclasses.replace(d, count=to(d.count), exact=to(d.exact)) for d in self.differences]
+        return ConventionRow(self.convention, to(self.number), to(self.exact), tuple(parts))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; formulas as text."""
@@ -96,5 +102,5 @@ def convention_row(report: ReportData, c: Convention) -> ConventionRow:
     return ConventionRow(c, number, exact, tuple(d for d in parts if d.amount != 0))
 
 
-def _plain(size: Size) -> int | str:
-    return size if isinstance(size, int) else to_text(size)
+def _plain(size: Any) -> int | str:
+    return size if isinstance(size, int) else to_text(size if isinstance(size, Expr) else from_sympy(size))

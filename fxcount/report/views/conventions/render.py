@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fxcount.report.views.conventions.differences import ConventionRow, Difference
 from fxcount.report.views.units import count_text
-from fxcount.symbolic import Size, to_text
+from fxcount.symbolic import Expr, evaluate, from_sympy, to_text
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -44,7 +44,7 @@ def _title(report: ReportData) -> str:
 def _notes(report: ReportData, row: ConventionRow, top: int, details: bool) -> Iterator[str]:
     c = row.convention
     if not isinstance(row.number, int):
-        formula = to_text(row.number)
+        formula = to_text(row.number if isinstance(row.number, Expr) else from_sympy(row.number))
         if details or len(formula) <= _LONGEST_FORMULA:
             yield f"= {formula}"
     shown = row.differences if details else row.differences[:top]
@@ -75,13 +75,13 @@ def _off(report: ReportData, row: ConventionRow) -> str:
     return _signed(report, row.number - row.exact) if row.number - row.exact != 0 else "0"
 
 
-def _signed(report: ReportData, size: Size) -> str:
-    n = report.trace.scope.hint(size)
+def _signed(report: ReportData, size: Any) -> str:
+    n = evaluate(size, report.trace.scope.hints)
     return f"{'-' if n < 0 else '+'}{count_text(abs(n))}"
 
 
-def _number(report: ReportData, size: Size) -> str:
-    return count_text(report.trace.scope.hint(size))
+def _number(report: ReportData, size: Any) -> str:
+    return count_text(evaluate(size, report.trace.scope.hints))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

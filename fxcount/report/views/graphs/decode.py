@@ -75,7 +75,7 @@ def decode(body: _Row) -> ReportData:
         reassigned=tuple(body["reassigned"]),
     )
     at = body["at"]
-    return ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at))
+    return ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at), body["guessed"])
 
 
 # -- sizes and what is assumed of them --------------------------------------------------------------------------------

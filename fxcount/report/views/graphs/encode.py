@@ -35,6 +35,7 @@ def encode(report: ReportData) -> dict[str, Plain]:
         "frontend": trace.frontend,
         "notes": list(trace.notes),
         "at": report.values,
+        "guessed": None if report.values is None else [u.name for u in report.guesses],
         "scope": _scope(trace.scope),
         "module_paths": dict(trace.module_paths),
         "declared": [_declared(d, numbering) for d in trace.declared],

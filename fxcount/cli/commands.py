@@ -1,0 +1,31 @@
+"""The commands: one file and one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["COMMANDS", "DEFAULT", "Command"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``home``: the module with its ``add_options(parser)`` and ``run(options)``; ``usage`` and ``summary`` for the help."""
+
+    name: str
+    home: str
+    usage: str
+    summary: str
+
+
+DEFAULT = "count"
+"""What ``fxcount MODEL`` is short for."""
+
+COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
+    Command("count", "fxcount.cli.count", "MODEL [INPUT ...]", "the table of modules, and the totals (the default)"),
+    Command("demo", "fxcount.cli.demo", "[INPUT ...]", "the same for a small model that is built in"),
+    Command("params", "fxcount.cli.params", "MODEL [INPUT ...]", "parameters by state, dtype, module, group; --fail-on for CI"),
+    Command("graph", "fxcount.cli.graph", "MODEL [INPUT ...] -o FILE", "the graph as .json, .dot, .graphml or .gexf"),
+    Command("conventions", "fxcount.cli.conventions", "MODEL [INPUT ...]", "what other tools would say, and why"),
+)})  # fmt: skip

@@ -1,0 +1,74 @@
+"""The options that every command on a model has, and what they lead to: a model, its inputs, a report."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from fxcount.cli import words
+
+if TYPE_CHECKING:
+    from fxcount.report import Report
+
+__all__ = ["add_model_options", "analysed", "hints", "loaded", "read"]
+
+_MODEL = """package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG (a config file, or an architecture such as bert),
+FILE.pt2, or demo"""
+
+
+def add_model_options(parser: argparse.ArgumentParser, model: str = "") -> None:
+    """MODEL (unless it is known), INPUT, and how to analyse."""
+    if model:
+        parser.set_defaults(model=model)
+    else:
+        parser.add_argument("model", metavar="MODEL", help=_MODEL)
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help='"B,3,H,W", "i64[B,S]", or name="i64[B,S]"; else its own')
+    group = parser.add_argument_group("analysis")
+    group.add_argument("--arg", metavar="NAME=VALUE", action="append", default=[], help="argument of what builds the model")
+    group.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes; they are hints as well")
+    group.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
+    group.add_argument("--guess", action="store_true", help="with --at: take defaults for values of tensors that nobody knows")
+    group.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
+    group.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
+    group.add_argument("--trust", action="store_true", help="read a .pt2 file that may run code of its own")
+
+
+def read(options: argparse.Namespace) -> None:
+    """Turn texts into data, before anything heavy loads. Raises :class:`~fxcount.errors.InputError`."""
+    options.at = words.assignments(options.at, "--at")
+    options.hints = words.assignments(options.hints, "--hints")
+    options.arg = words.arguments(options.arg)
+    options.args, options.kwargs = words.inputs(options.inputs)
+
+
+def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The model, and the inputs that were described or else its own."""
+    from fxcount.adapters.load import load
+
+    model, *own = load(options.model, trust=options.trust, arguments=options.arg)
+    if options.train:
+        _to_training(model)
+    return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
+
+
+def hints(options: argparse.Namespace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, int]:
+    """``--hints``, and those of ``--at`` that are sizes of the inputs: decisions are best taken where they are asked for."""
+    symbols = words.symbols_in(args, kwargs)
+    return {**{n: v for n, v in options.at.items() if n in symbols and v > 0}, **options.hints}
+
+
+def analysed(options: argparse.Namespace) -> Report:
+    """The report, at sizes if some are given."""
+    model, args, kwargs = loaded(options)
+    from fxcount.api import analyze
+
+    report = analyze(model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, **kwargs)
+    return report.at(guess=options.guess, **options.at) if options.at else report
+
+
+def _to_training(model: Any) -> None:
+    if not hasattr(model, "train"):
+        from fxcount.errors import InputError
+
+        raise InputError("an exported program has no training mode", hint="export the model in training mode")
+    model.train()

@@ -1,0 +1,136 @@
+"""What the user wrote as plain data, read before anything heavy loads; and messages in words of the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fxcount.errors import InputError
+
+__all__ = ["arguments", "assignments", "in_command_words", "inputs", "names", "symbols_in"]
+
+_WITH_DTYPE = re.compile(r"\s*\w+\s*\[(.*)\]\s*", re.DOTALL)
+_API = (
+    (re.compile(r"hints=dict\(([^()]*)\)"), lambda m: f"--hints {_joined(m[1])}"),
+    (re.compile(r"hints=\{([^{}]*)\}"), lambda m: f"--hints {_joined(m[1])}"),
+    (re.compile(r"\bat\(\.\.\., guess=True\)"), lambda m: "--guess"),
+    (re.compile(r"\b(?:report\.)?at\(([^()]*)\)"), lambda m: f"--at {_joined(m[1])}".rstrip()),
+    (re.compile(r"\bguess=True"), lambda m: "--guess"),
+    (re.compile(r"with strict=False"), lambda m: "without --strict"),
+    (re.compile(r"\bstrict=True"), lambda m: "--strict"),
+    (re.compile(r"load_model\(path, trust=True\), or --trust"), lambda m: "--trust"),
+    (re.compile(r"\btrust=True"), lambda m: "--trust"),
+    (re.compile(r"analyze\(\w+, (\"[^\"]*\")\)"), lambda m: f"fxcount MODEL {m[1]}"),
+)  # fmt: skip
+
+
+def in_command_words(message: str) -> str:
+    """Advice as it would be typed: what is an argument in Python is an option here.
+
+    >>> in_command_words("analyse again with hints=dict(B=1, H=7); or take the guess with at(..., guess=True)")
+    'analyse again with --hints B=1,H=7; or take the guess with --guess'
+    >>> in_command_words("at() needs a value for B: e.g. at(B=2, H=224)")
+    '--at needs a value for B: e.g. --at B=2,H=224'
+    """
+    for pattern, words in _API:
+        message = pattern.sub(words, message)
+    return message
+
+
+def _joined(listed: str) -> str:
+    return re.sub(r"\s*([:=])\s*", "=", re.sub(r"['\"\s]", "", listed))
+
+
+def assignments(text: str, option: str) -> dict[str, int]:
+    """``B=8,H=224`` as a dict.
+
+    >>> assignments("B=8, H=224", "--at")
+    {'B': 8, 'H': 224}
+    """
+    found: dict[str, int] = {}
+    for part in names(text):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not equals or not name.isidentifier() or not re.fullmatch(r"[+-]?\d{1,4000}", value):
+            raise InputError(f"{option}: cannot read {part!r} as NAME=INTEGER", hint="write e.g. B=8,H=224")
+        if name in found:
+            raise InputError(f"{option} gives {name} twice", hint="write e.g. B=8,H=224")
+        found[name] = int(value)
+    return found
+
+
+def arguments(texts: Iterable[str]) -> dict[str, Any]:
+    """``img_size=384`` as a keyword argument of what builds the model: a Python literal, or else a text.
+
+    >>> arguments(["img_size=384", "act=gelu", "sizes=(1, 2)"])
+    {'img_size': 384, 'act': 'gelu', 'sizes': (1, 2)}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"--arg: cannot read {text!r} as NAME=VALUE", hint="write e.g. --arg img_size=384")
+        found[name] = _literal(value)
+    return found
+
+
+def inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword inputs, their shapes spelled so that they can be read.
+
+    >>> inputs(["i64[B,S]", "7", "mask=bool[B,S]", "scale=2"])
+    (('i64[B,S]', '7,'), {'mask': 'bool[B,S]', 'scale': 2})
+    """
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        if equals and name.isidentifier():
+            value = _literal(rest)
+            kwargs[name] = rest if isinstance(value, tuple) else value
+        else:
+            args.append(text if "," in text or "[" in text else f"{text},")
+    for given in (*args, *kwargs.values()):
+        _check_shape(given)
+    return tuple(args), kwargs
+
+
+def symbols_in(*given: Any) -> set[str]:
+    """Names that may be symbols in these inputs."""
+    found: set[str] = set()
+    for value in given:
+        if isinstance(value, str):
+            found.update(re.findall(r"[A-Za-z_]\w*", value))
+        elif isinstance(value, dict):
+            found |= symbols_in(*value.values())
+        elif isinstance(value, (list, tuple)):
+            found |= symbols_in(*value)
+    return found
+
+
+def names(text: str) -> list[str]:
+    """``a, b`` as a list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _literal(text: str) -> Any:
+    """A Python literal (``False``, ``3``), or else the text: a shape or a plain string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _check_shape(given: Any) -> None:
+    """Complain about what can be no size, before the model is built; the rest is read where sizes are known."""
+    shape = _WITH_DTYPE.fullmatch(given) if isinstance(given, str) else None
+    if not isinstance(given, str) or (shape is None and "," not in given):
+        return
+    for part in (shape[1] if shape else given.strip().strip("()[]")).split(","):
+        try:
+            ast.parse(part.strip() or "0", mode="eval")
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            raise InputError(
+                f"cannot read the size {part.strip()!r} in the input {given!r}",
+                hint='write sizes as integers, names or expressions, e.g. "f32[B,3,32*h,32*w]"',
+            ) from None
