@@ -196,8 +196,8 @@ def test_public_names() -> None:
         assert getattr(fxcount, name).__doc__
 
 
-# Words that are names of ops as well: of the algebra's functions, of Python's, of another tool.
-_OTHER_VOCABULARIES = ("symbolic", "arithmetic.py", "vetted.py", "compat")
+# Words that are names of ops as well: functions of the algebra, of sympy and of Python, names in other tools.
+_OTHER_VOCABULARIES = ("symbolic", "arithmetic.py", "archive", "compat")
 _OPS_NAMES = REGISTRY.names | {entry.name for entry in REGISTRY.ops}
 
 
