@@ -13,6 +13,7 @@ import networkx as nx
 import pytest
 
 import fxcount
+from fxcount.ops import REGISTRY
 
 PACKAGE = Path(fxcount.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -193,3 +194,63 @@ def test_public_names() -> None:
     assert sorted(fxcount.__all__) == sorted(set(fxcount.__all__))
     for name in fxcount.__all__:
         assert getattr(fxcount, name).__doc__
+
+
+# Words that are names of ops as well: functions of the algebra, of sympy and of Python, names in other tools.
+_OTHER_VOCABULARIES = ("symbolic", "arithmetic.py", "archive", "compat")
+_OPS_NAMES = REGISTRY.names | {entry.name for entry in REGISTRY.ops}
+
+
+def _is_name_of_op(node: ast.AST) -> bool:
+    """``call.op.name``, ``op.name``, ``entry.name``."""
+    if not (isinstance(node, ast.Attribute) and node.attr == "name"):
+        return False
+    owner = node.value
+    return (isinstance(owner, ast.Attribute) and owner.attr in ("op", "torchs")) or (
+        isinstance(owner, ast.Name) and owner.id in ("op", "entry")
+    )
+
+
+def _decides_by_name(node: ast.AST) -> bool:
+    """Whether it compares an op's name, looks it up, or takes it apart."""
+    if isinstance(node, ast.Compare):
+        return any(map(_is_name_of_op, (node.left, *node.comparators)))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        looked_up = node.func.attr == "get" and len(node.args) == 1 and _is_name_of_op(node.args[0])
+        apart = node.func.attr in ("startswith", "endswith", "removesuffix", "removeprefix", "rstrip", "strip", "partition")
+        return looked_up or (apart and _is_name_of_op(node.func.value))
+    return False
+
+
+def _words(node: ast.AST) -> list[str]:
+    """The strings of a collection of strings, or the words of one string."""
+    if isinstance(node, (ast.Set, ast.List, ast.Tuple)):
+        return [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
+    if isinstance(node, ast.Dict):
+        return [k.value for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)]
+    return node.value.split() if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+_BEYOND_OPS = [f for f in FILES if _room(f) != "ops" and "conventions" not in f.parts]
+
+
+@pytest.mark.parametrize("file", _BEYOND_OPS, ids=_name)
+def test_no_op_is_known_by_its_name(file: Path) -> None:
+    """What an op is, is a trait of it: nothing outside of ``ops`` and the conventions decides by its name."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    assert not [ast.unparse(n) for n in nodes if _decides_by_name(n)]
+    if not set(file.relative_to(PACKAGE).parts) & set(_OTHER_VOCABULARIES):
+        lists = [w for w in map(_words, nodes) if len(_OPS_NAMES.intersection(w)) >= 3]
+        assert not [w for w in lists if 2 * len(_OPS_NAMES.intersection(w)) > len(w)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "call.op.name in _SUMS", "entry.name == 'linear'", "_RULES.get(op.name)", "op.name.startswith('conv')",
+        "_X = frozenset('add sub mul'.split())", "_X = {'conv1d': 1, 'conv2d': 2, 'conv3d': 3}",
+    ],
+)  # fmt: skip
+def test_names_that_decide_are_found(code: str) -> None:
+    nodes = list(ast.walk(ast.parse(code)))
+    assert any(map(_decides_by_name, nodes)) or any(len(_OPS_NAMES.intersection(_words(n))) >= 3 for n in nodes)

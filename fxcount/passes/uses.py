@@ -103,9 +103,7 @@ def _inside(a: Any, label: str) -> Iterator[tuple[str, Value]]:
 @functools.lru_cache(1 << 12)
 def _argument_names(op: Op) -> tuple[str, ...]:
     """Names of an op's positional arguments: from torch's schema, else from the shape rule, which is called alike."""
-    name = (op.names[0] if op.names else op.name).rpartition("Tensor.")[2].replace(".", "_")
-    name = "index" if name == "getitem" else name
-    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}") if not name.startswith("__") else []
+    schemas = torch._C._jit_get_schemas_for_operator(op.schema) if op.schema else []
     in_schemas = [tuple(a.name for a in s.arguments) for s in schemas]
     on_tensors = [names for names in in_schemas if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
     if on_tensors:

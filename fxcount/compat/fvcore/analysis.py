@@ -13,6 +13,7 @@ from torch import nn
 
 from fxcount.compat.analysis import analysed, as_given, located
 from fxcount.compat.fvcore.operands import operands_of
+from fxcount.ops import Op
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, to_sympy
 from fxcount.trace.inputs.specs import parse_inputs
@@ -155,7 +156,7 @@ class _Analysis:
         known: set[int] = set()
         if not self._only_own:
             for m, item, n in located(self.report, self.convention):
-                kind = _kind(item.kind)
+                kind = _kind(self.report.trace.calls[item.calls.start].op)
                 known.add(item.calls.start)
                 if kind not in self._ignored and kind not in self._handles:
                     self._add(found.counts, m, _simple(kind), n)
@@ -169,7 +170,7 @@ class _Analysis:
         return found
 
     def _own_or_unsupported(self, found: _Counts, call: Call, m: ModuleCall, known: bool) -> None:
-        kind = _kind(call.op.name)
+        kind = _kind(call.op)
         handle = self._handles.get(kind)
         if handle is not None:
             result = handle(*operands_of(call))
@@ -249,9 +250,10 @@ def _spec(given: Any) -> Any:
     return parse_inputs(given) if isinstance(given, str) else as_given(given)
 
 
-def _kind(op: str) -> str:
-    """The name a node of a ``torch.jit`` trace has."""
-    return "aten::_convolution" if op.startswith("conv") and op != "conv_tbc" else f"aten::{op}"
+def _kind(op: Op) -> str:
+    """The name a node of a ``torch.jit`` trace has; the op's own if it has no schema."""
+    known = op.torchs
+    return "aten::_convolution" if known.kind == "convolution" else known.schema or op.name
 
 
 def _simple(kind: str) -> str:

@@ -190,6 +190,7 @@ def _attention_cost(
     return Work(macs.macs, macs.flops + others, pairs)
 
 
+_DRAWING = ("_scaled_dot_product_cudnn_attention_backward",)  # draws its mask of dropout again; the others saved it
 _FLASH = (
     "_scaled_dot_product_flash_attention_for_cpu_backward", "_scaled_dot_product_flash_attention_backward",
     "_scaled_dot_product_cudnn_attention_backward",
@@ -202,7 +203,7 @@ OPS: tuple[Op, ...] = (
     op("native_batch_norm_backward", shape=batch_norm_backward, cost=_batch_norm_cost),
     op("batch_norm_backward", shape=_reordered(batch_norm_backward), cost=_reordered(_batch_norm_cost)),
     op("_fused_rms_norm_backward", shape=fused_rms_norm_backward, cost=_rms_norm_cost),
-    *(op(name, shape=attention_backward, cost=_attention_cost, random=True) for name in _FLASH),
+    *(op(name, shape=attention_backward, cost=_attention_cost, random=name in _DRAWING) for name in _FLASH),
     op(
         "_scaled_dot_product_efficient_attention_backward", shape=attention_backward_with_bias, cost=_attention_cost,
         random=True,

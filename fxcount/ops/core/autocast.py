@@ -25,13 +25,15 @@ class Autocast(NamedTuple):
 _LOWER = frozenset(
     "conv1d conv2d conv3d convolution _convolution conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d bmm mm "
     "baddbmm addmm addbmm linear matmul scaled_dot_product_attention linalg.vecdot prelu "
-    "linalg.matmul lstm gru rnn_tanh rnn_relu".split()
+    "linalg.matmul".split()
 )
-_LOWER_CPU = _LOWER | frozenset("_native_multi_head_attention _addmm_activation".split())
-_LOWER_CUDA = _LOWER | frozenset(
-    "addmv addr mv einsum chain_matmul linalg.multi_dot lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell "
-    "_scaled_dot_product_flash_attention".split()
+# Composites without a kernel of their own, of which the products inside are cast.
+_COMPOSITE = frozenset(
+    "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell einsum chain_matmul linalg.multi_dot "
+    "linalg.matrix_power linalg.pinv cov corrcoef".split()
 )
+_LOWER_CPU = _LOWER | _COMPOSITE | frozenset("_native_multi_head_attention _addmm_activation tensordot".split())
+_LOWER_CUDA = _LOWER | _COMPOSITE | frozenset("addmv addr mv _scaled_dot_product_flash_attention".split())
 _FLOAT32_CPU = frozenset(
     "avg_pool3d binary_cross_entropy grid_sampler grid_sampler_2d grid_sampler_3d polar prod quantile nanquantile stft cdist "
     "trace view_as_complex cholesky cholesky_inverse cholesky_solve inverse lu_solve orgqr ormqr pinverse max_pool3d "

@@ -17,7 +17,7 @@ It is pure arithmetic and sees no scope: it can assume nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
@@ -104,6 +104,7 @@ class Op:
     argument 1, ``window`` the number of dimensions it slides over. ``activations``: the results are activations even where all
     operands are parameters (learned queries, tables of positions), not a weight made of weights.
     ``autocast``: what ``torch.autocast`` does to its operands. ``returns``: the class of a named tuple of results.
+    ``schema``: the qualified name of its schema (``aten::conv2d``); empty for what has none, whatever it is called.
     ``overrides``: the op of torch whose callables a user's rule took over.
     """
 
@@ -134,16 +135,23 @@ class Op:
     activations: bool = False
     autocast: Autocast | None = None
     returns: Any = None
+    schema: str = ""
     overrides: Op | None = None
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
+    @property
+    def torchs(self) -> Op:
+        """The op that others know: torch's, where this is a user's rule for it."""
+        return self.overrides or self
+
     def in_place(self) -> Op:
         """The variant that writes its result to its first operand: ``relu_`` of ``relu``. Autocast leaves those alone."""
         return dataclasses.replace(
-            self, name=self.name + "_", names=(), extra=(), inplace=True, autocast=None, returns=None, overrides=None
-        )
+            self, name=self.name + "_", names=(), extra=(), inplace=True, autocast=None, returns=None,
+            schema=self.schema + "_",
+        )  # fmt: skip
 
 
 class Traits(TypedDict, total=False):
@@ -169,6 +177,18 @@ class Traits(TypedDict, total=False):
     kind: Kind | None
     window: int
     activations: bool
+    schema: str
+
+
+_NAMESPACES = ("torchvision", "transformers")
+
+
+def _schema_of(name: str) -> str:
+    """``aten::linalg_norm`` of ``linalg.norm``, ``torchvision::nms`` of ``torchvision.nms``."""
+    owner, _, last = name.rpartition(".")
+    if owner in _NAMESPACES:
+        return f"{owner}::{last}"
+    return f"aten::{last if owner == 'Tensor' else name.replace('.', '_')}"
 
 
 def op(
@@ -187,6 +207,7 @@ def op(
     >>> op("relu", shape=lambda scope, x: x, cost=Zero("a mask"), follows="mapped").follows
     'mapped'
     """
+    traits.setdefault("schema", _schema_of(names[0]))
     return Op(
         names[0], shape, cost, names, tuple(extra), autocast=policy(names),
         returns=getattr(torch.return_types, names[0].replace(".", "_"), None), **traits,
@@ -281,6 +302,11 @@ class Registry(Mapping[Callable[..., Any], Op]):
         """The op, and the variant of it that writes in place, where there is one."""
         found = {self._by_name.get(name.replace(".", "_") + "_") for name in entry.names}
         return (entry, *[variant for variant in found if variant is not None])
+
+    @property
+    def names(self) -> Set[str]:
+        """All names that :meth:`named` knows."""
+        return self._by_name.keys()
 
     def named(self, name: str) -> Op:
         """The op of an ATen name, e.g. ``"conv2d"`` or ``"linalg_vector_norm"``."""

@@ -99,5 +99,5 @@ OPS: tuple[Op, ...] = (
     op("linalg.svd", shape=_svd_shape, cost=_svd_cost),
     op("_linalg_svd", shape=_aten_svd_shape, cost=_aten_svd_cost),
     op("svd", shape=_old_svd_shape, cost=_old_svd_cost),
-    op("linalg.pinv", "pinverse", shape=_pinv_shape, cost=_pinv_cost),
+    *(op(name, shape=_pinv_shape, cost=_pinv_cost) for name in ("linalg.pinv", "pinverse")),
 )

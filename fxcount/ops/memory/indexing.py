@@ -268,7 +268,7 @@ _VIEW, _COPY = Zero("a view"), Zero("copies elements", moves=True)
 _T: Any = torch.Tensor
 
 OPS: tuple[Op, ...] = (
-    op("getitem", shape=getitem, cost=_picked_cost, extra=(_T.__getitem__,), follows="moved"),
+    op("getitem", shape=getitem, cost=_picked_cost, extra=(_T.__getitem__,), follows="moved", schema="aten::index"),
     op("index", "_unsafe_index", shape=index, cost=_picked_cost, follows="moved"),
     op("select", shape=select, cost=_VIEW, follows="moved"),
     op("slice", shape=slice_, cost=_VIEW, follows="moved"),

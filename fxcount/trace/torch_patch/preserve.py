@@ -58,7 +58,7 @@ class _Snapshot:
     def __init__(self, modules: Sequence[torch.nn.Module]) -> None:
         self._modules = [(m, type(m), m.__dict__, m.__dict__.copy()) for m in modules]
         held = [v for _, _, _, found in self._modules for v in found.values() if type(v) not in _LEAVES]
-        self._empty = [v for v in held if not v and type(v) in _HOOKS] if held else []  # a module has a dozen for hooks
+        self._empty = [v for v in held if type(v) in _HOOKS and not v] if held else []  # a module has a dozen for hooks
         self._kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
         self._tensors: list[tuple[torch.Tensor, bool, Any]] = []
         self._seen: set[int] = {id(m) for m in modules}

@@ -38,7 +38,7 @@ def _sizes(site: ModuleSite) -> _Sizes | None:
         batch, heads, queries, keys = q[0], q[1], q[2], k[2]
     else:
         assert unfused is not None
-        at = 1 if unfused.op.startswith("baddbmm") else 0
+        at = 1 if unfused.name.startswith("baddbmm") else 0
         q, k = unfused.tensor(at, "batch1").shape, unfused.tensor(at + 1, "batch2").shape
         heads = embedding // int(q[2])
         batch, queries, keys = q[0] // heads, q[1], k[2]

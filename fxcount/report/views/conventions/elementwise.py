@@ -27,7 +27,7 @@ def per_input(site: Site) -> Counted:
 
 def if_function(rule: OpRule) -> OpRule:
     """``rule`` for calls of a function; methods and operators are not seen."""
-    return lambda site: rule(site) if site.called == "function" or site.op in _AS_METHOD else None
+    return lambda site: rule(site) if site.called == "function" or site.name in _AS_METHOD else None
 
 
 def unless_operator(rule: OpRule) -> OpRule:

@@ -13,7 +13,7 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.einsum import equation_of, numpy_cost
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, from_ops
+from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
 from fxcount.symbolic import prod
 from fxcount.trace.tape import Trace
 
@@ -28,7 +28,7 @@ def _conv(site: Site) -> Counted | None:
     x, w = site.tensor(0, "input"), site.tensor(1, "weight")
     if isinstance(site.arg(4, "padding"), str):
         return Counted(0, "padding given as a word: aten::_convolution_mode has no handle")
-    places = (x if "transpose" in site.op else site.out).shape[2:]
+    places = (x if "transpose" in site.name else site.out).shape[2:]
     return Counted(x.shape[0] * w.numel * prod(places), "batch x numel(weight) x places")
 
 
@@ -87,22 +87,22 @@ def _per_output(n: int) -> OpRule:
 
 
 def _activation(site: Site) -> Counted | None:
-    if site.op.startswith("conv") and isinstance(site.arg(4, "padding"), str):
+    if site.name.startswith("conv") and isinstance(site.arg(4, "padding"), str):
         return None
     return Counted(site.out.numel, "output elements")
 
 
-_FLOPS: dict[str, OpRule] = {
+_FLOPS = by_op({
     **dict.fromkeys((*_CONVOLUTIONS, "convolution"), _conv),
     "linear": _linear, "matmul": _matmul, "mm": _matmul, "bmm": _matmul, "addmm": _addmm, "einsum": _einsum,
     "batch_norm": _batch_norm, "group_norm": _norm(2), "layer_norm": _norm(2), "instance_norm": _norm(1),
     "upsample_nearest2d": _per_output(1), "upsample_bilinear2d": _per_output(4), "grid_sampler": _per_output(4),
     "adaptive_avg_pool2d": _per_input, **dict.fromkeys(_CELLS, _cell),
-}  # fmt: skip
-_ACTIVATIONS: dict[str, OpRule] = {
+})  # fmt: skip
+_ACTIVATIONS = by_op({
     **dict.fromkeys((*_CONVOLUTIONS, "convolution", "linear", "matmul", "bmm", "addmm", "einsum"), _activation),
     **dict.fromkeys(_CELLS, _cell_activations),
-}
+})
 
 
 def _flops(trace: Trace, costs: Costs) -> Iterator[Item]:

@@ -46,7 +46,7 @@ class ModuleSite:
 
     def op(self, prefix: str) -> Site | None:
         """The first op inside whose name starts with ``prefix``."""
-        return next((site for site in self.ops if site.op.startswith(prefix)), None)
+        return next((site for site in self.ops if site.name.startswith(prefix)), None)
 
 
 ModuleRule = Callable[[ModuleSite], Counted | None]

@@ -22,7 +22,7 @@ from fxcount.report.views.conventions.elementwise import (
 )
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, from_modules
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, from_ops
+from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
 from fxcount.symbolic import floordiv, prod, sum_
 from fxcount.trace.tape import Trace
 
@@ -101,13 +101,13 @@ def _addmm(site: Site) -> Counted:
 
 
 _ACTIVATIONS = ("relu", "prelu", "elu", "relu6", "gelu", "silu", "softmax")
-_FUNCTIONS: dict[str, OpRule] = {
+_FUNCTIONS = by_op({
     **named((*_ACTIVATIONS, *POOLS), per_input), "mul": unless_operator(front_aligned), "add": unless_operator(front_aligned),
     **dict.fromkeys(("matmul", "mm", "bmm"), unless_operator(_matmul)), "addmm": unless_operator(_addmm),
     "baddbmm": if_function(_addmm),
     **{f"upsample_{kind}": if_function(_interpolate) for kind in
        ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "bicubic2d", "trilinear3d")},
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _module(site: ModuleSite) -> Counted | None:
@@ -140,14 +140,14 @@ def _aten_addmm(site: Site) -> Counted:
 
 
 def _aten_products(site: Site) -> Counted:
-    vector = site.op == "matmul" and site.tensor(1, "other").ndim == 1
+    vector = site.name == "matmul" and site.tensor(1, "other").ndim == 1
     return Counted(0 if vector else site.macs, "products")
 
 
 def _aten_recurrent(site: Site) -> Counted:
     """Matrix products and their biases; an LSTM without a projection is one kernel on the CPU, without a handle."""
     tensors = facts_in((site.args[1:], site.kwargs))
-    if site.op == "lstm" and not _projected(site):
+    if site.name == "lstm" and not _projected(site):
         return Counted(0, "one kernel on the CPU: no handle")
     per_run = sum_([t.numel for t in tensors if t.ndim == 1])
     return Counted(site.macs + floordiv(site.x.numel, site.x.shape[-1]) * per_run, "products and biases")
@@ -165,13 +165,13 @@ def _aten_other(what: str) -> OpRule:
 
 
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
-_ATEN: dict[str, OpRule] = {
+_ATEN = by_op({
     **dict.fromkeys(tuple(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)), _aten_conv),
     **dict.fromkeys(("matmul", "mm", "bmm", "einsum", "tensordot"), _aten_products),
     "linear": _aten_linear, "addmm": _aten_addmm,
     "scaled_dot_product_attention": _aten_other("fused attention has no handle"), "baddbmm": _aten_other("no handle"),
     **dict.fromkeys(_RECURRENT, _aten_recurrent),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _aten_items(trace: Trace, costs: Costs) -> Iterator[Item]:

@@ -8,7 +8,7 @@ from typing import Any
 from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import batch_size
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, from_ops
+from fxcount.report.views.conventions.sites import Counted, Site, by_op, from_ops
 from fxcount.symbolic import floordiv
 from fxcount.trace.tape import Trace
 
@@ -24,8 +24,8 @@ def _outputs(site: Site) -> Counted:
     return Counted(site.out.numel, "output elements")
 
 
-_FLOPS: dict[str, OpRule] = {"conv2d": _contraction, "linear": _contraction}
-_ACTIVATIONS: dict[str, OpRule] = {"conv2d": _outputs, "linear": _outputs, "max_pool2d": _outputs}
+_FLOPS = by_op({"conv2d": _contraction, "linear": _contraction})
+_ACTIVATIONS = by_op({"conv2d": _outputs, "linear": _outputs, "max_pool2d": _outputs})
 
 
 def _flops(trace: Trace, costs: Costs) -> Iterator[Item]:

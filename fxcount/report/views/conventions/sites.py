@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fxcount.ops import REGISTRY, Op
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import TensorFact
 from fxcount.passes.cost import Costs
@@ -13,18 +14,21 @@ from fxcount.report.views.conventions.convention import Evaluate, Item
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Trace, Written
 
-__all__ = ["Counted", "OpRule", "Site", "from_ops", "site_of"]
+__all__ = ["Counted", "OpRule", "Site", "by_op", "from_ops", "site_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """One op with its operands and result as :class:`~fxcount.ops.TensorFact`, and its exact multiply-accumulates.
 
+    ``op`` is torch's, also where a user's rule stands for it; ``name`` is its name, and empty for an op that is not torch's,
+    so that one of the same name is never taken for it.
     ``called``: as a function, a tensor's method or an operator (``torch.add(x, y)``, ``x.add(y)``, ``x + y``), of which a
     tool that patches torch's functions sees only some.
     """
 
-    op: str
+    op: Op
+    name: str
     y: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -69,15 +73,30 @@ OpRule = Callable[[Site], Counted | None]
 def site_of(call: Call, costs: Costs) -> Site:
     """The call as rules see it."""
     s = call.signature
-    return Site(s.op.name, facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, call.written)
+    op = s.op.torchs
+    return Site(
+        op, op.name if op.schema else "", facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, call.written
+    )
 
 
-def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterator[Item]:
+def by_op(rules: Mapping[str, OpRule]) -> dict[Op, OpRule]:
+    """A tool's table from names of torch's ops to rules, by the ops themselves. In-place variants there are not are left out.
+
+    Raises:
+        KeyError: torch has no op of that name.
+    """
+    found: dict[Op, OpRule] = {}
+    for name, rule in rules.items():
+        if not name.endswith("_") or name in REGISTRY.names:
+            found[REGISTRY.named(name.replace(".", "_"))] = rule
+    return found
+
+
+def from_ops(trace: Trace, costs: Costs, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
     """Items of a tool that looks at ops one by one; calls that look alike are worked out once."""
     known: dict[tuple[int, Written], Counted | None] = {}
     for call in trace.calls:
-        name = call.op.name
-        rule = rules.get(name)
+        rule = rules.get(call.op.torchs)
         if rule is None:
             continue
         key = (id(call.signature), call.written)
@@ -85,4 +104,4 @@ def from_ops(trace: Trace, costs: Costs, rules: Mapping[str, OpRule]) -> Iterato
             known[key] = rule(site_of(call, costs))
         counted = known[key]
         if counted is not None:
-            yield Item(name, range(call.index, call.index + 1), counted.count, counted.rule, counted.numeric)
+            yield Item(call.op.name, range(call.index, call.index + 1), counted.count, counted.rule, counted.numeric)

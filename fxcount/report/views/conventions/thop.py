@@ -24,7 +24,7 @@ def _conv(site: ModuleSite) -> Counted | None:
     if op is None or y is None:
         return None
     w = op.tensor(1, "weight").shape
-    if "transpose" in op.op:
+    if "transpose" in op.name:
         groups = op.arg(6, "groups", 1)
         return Counted(y.numel * floordiv(w[0], groups) * prod(w[2:]), "numel(output) x fan-in: the output of a transposed one")
     return Counted(y.numel * w[1] * prod(w[2:]), "numel(output) x fan-in")
@@ -87,7 +87,7 @@ def _adaptive(site: ModuleSite) -> Counted | None:
 def upsample_mode(site: ModuleSite) -> str:
     """``nearest``, ``bilinear``, ... as ``nn.Upsample`` names it; empty if unknown."""
     op = site.op("upsample") or site.op("_upsample")
-    return op.op.removeprefix("_").removeprefix("upsample_").rstrip("123d") if op is not None else ""
+    return op.name.removeprefix("_").removeprefix("upsample_").rstrip("123d") if op is not None else ""
 
 
 def _upsample(site: ModuleSite) -> Counted | None:

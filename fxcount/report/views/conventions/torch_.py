@@ -18,9 +18,9 @@ _NO_FORMULA = frozenset({"mv", "addmv", "dot", "addbmm", "bilinear", "_trilinear
 
 def _products(site: Site) -> Size:
     """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one."""
-    if site.op.rstrip("_") in _NO_FORMULA:
+    if site.name.rstrip("_") in _NO_FORMULA:
         return 0
-    if site.op == "matmul" and site.tensor(1, "other").ndim == 1:  # becomes mv or dot
+    if site.name == "matmul" and site.tensor(1, "other").ndim == 1:  # becomes mv or dot
         return 0
     return floordiv(site.macs, 4) if site.out.dtype.is_complex else site.macs
 
@@ -31,9 +31,9 @@ def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = 
             continue
         site = site_of(call, costs)
         found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
-        if found.count == 0 or site.op in excluded:
+        if found.count == 0 or site.name in excluded:
             found = Counted(0, "no formula for this kernel")
-        yield Item(site.op, range(call.index, call.index + 1), found.count, found.rule)
+        yield Item(site.op.name, range(call.index, call.index + 1), found.count, found.rule)
 
 
 def _torch(trace: Trace, costs: Costs) -> Iterator[Item]:

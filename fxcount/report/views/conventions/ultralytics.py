@@ -12,7 +12,7 @@ from fxcount.report.views.conventions.attention import ultralytics_attention
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, by_ancestor, module_sites
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, from_ops
+from fxcount.report.views.conventions.sites import Counted, Site, by_op, from_ops
 from fxcount.report.views.conventions.thop import affine, softmax_counts, upsample_mode
 from fxcount.symbolic import Size, ceildiv, floordiv, prod, sum_
 from fxcount.trace.tape import Trace
@@ -56,7 +56,7 @@ def _average(site: ModuleSite) -> Counted | None:
     op = site.op("avg_pool")
     if op is None:
         return None
-    n = int(op.op.removeprefix("avg_pool")[0])
+    n = int(op.name.removeprefix("avg_pool")[0])
     x, y = op.x.shape, op.out
     kernel = _tuple(op.arg(1, "kernel_size"), n)
     stride = _tuple(op.arg(2, "stride") or kernel, n)
@@ -131,9 +131,9 @@ def _einsum(site: Site) -> Counted | None:
     return Counted(site.macs if site.macs != 0 else site.out.numel, "functional product")
 
 
-_FUNCTIONAL: dict[str, OpRule] = {
+_FUNCTIONAL = by_op({
     "matmul": _matmul, "bmm": _matmul, "linear": _matmul, "scaled_dot_product_attention": _product, "einsum": _einsum,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _items(trace: Trace, costs: Costs) -> Iterator[Item]:
