@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.ops.core.registry import Op
 from fxcount.trace.tape import Call, Source, Trace, Value, values_in
 
@@ -105,7 +106,7 @@ def _argument_names(op: Op) -> tuple[str, ...]:
     """Names of an op's positional arguments: from torch's schema, else from the shape rule, which is called alike."""
     name = (op.names[0] if op.names else op.name).rpartition("Tensor.")[2].replace(".", "_")
     name = "index" if name == "getitem" else name
-    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}") if not name.startswith("__") else []
+    schemas = torch_private.schemas(name) if not name.startswith("__") else []
     in_schemas = [tuple(a.name for a in s.arguments) for s in schemas]
     on_tensors = [names for names in in_schemas if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
     if on_tensors:

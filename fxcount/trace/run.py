@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
-from fxcount.errors import FxcountError, InputError
+from fxcount.errors import FxcountError, InputError, note
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import Scope
+from fxcount.torch_private import pytree
 from fxcount.trace.inputs.inventory import Inventory, take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
@@ -130,7 +130,7 @@ class _Run:
                 error.where = place_raised(error)
             raise
         except Exception as error:
-            error.add_note(f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
+            note(error, f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
 
 

@@ -134,7 +134,8 @@ def _cumsum(x: Array, dim: int, dtype: Any = None) -> Array:
         total: Any = 0
         for i, cell in enumerate(lines[place]):
             total = total + cell
-            made[(*place, i)] = total
+            here = (*place, i)
+            made[here] = total
     return np.moveaxis(made, -1, dim)
 
 
