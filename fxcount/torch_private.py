@@ -29,7 +29,7 @@ import torch
 from fxcount.errors import UnsupportedError
 
 __all__ = [
-    "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "compiled_from", "graph_tree", "loaded", "missing",
+    "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded", "missing",
     "onednn_takes", "schema", "schemas", "script_class", "script_method", "script_module", "shown_name", "storage_key",
 ]  # fmt: skip
 
@@ -239,3 +239,11 @@ def _part(owner: Any, name: str, purpose: str) -> Any:
         return getattr(owner, name)
     except AttributeError as error:
         raise missing(f"{type(owner).__name__}.{name}", purpose) from error
+
+
+def checks() -> tuple[Any, ...]:
+    """The functions of torch that raise with the text they are given, as far as this torch has them."""
+    return tuple(getattr(torch, name) for name in _CHECKS if hasattr(torch, name))
+
+
+_CHECKS = ("_assert", "_check", "_check_index", "_check_value", "_check_type", "_check_not_implemented")

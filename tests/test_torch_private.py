@@ -101,6 +101,10 @@ def test_declared_versions_are_those_that_ran() -> None:
     assert f'"torch>={OLDEST}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
+def test_checks_are_torchs() -> None:
+    assert {f.__name__ for f in torch_private.checks()} == set(torch_private._CHECKS)
+
+
 def test_storage_key_tells_storages_apart() -> None:
     x, y = torch.zeros(7), torch.zeros(7)
     key = torch_private.storage_key
