@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError
 from fxcount.symbolic import evaluate
+from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.torch_patch.preserve import preserved
 

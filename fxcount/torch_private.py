@@ -4,10 +4,12 @@ Tracing below ``forward`` asks for things no public interface gives: a tensor wi
 schemas of ops. They are looked up here and nowhere else, each when it is first asked for. Where a name is gone its public
 stand-in is taken if there is one; else the error names the versions of torch fxcount is known to work with.
 
->>> DisableTorchFunction().__class__.__name__
-'DisableTorchFunction'
->>> storage_key(torch.zeros(3)) == storage_key(torch.zeros(3))
-False
+>>> from fxcount import torch_private
+>>> torch_private.VF.lstm is torch._VF.lstm
+True
+>>> x = torch.zeros(3)
+>>> storage_key(x.untyped_storage()) == storage_key(x[1:].untyped_storage())
+True
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import functools
 import importlib
 import re
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -25,7 +28,10 @@ import torch
 
 from fxcount.errors import UnsupportedError
 
-__all__ = ["NAMES", "OLDEST", "VERSION", "Name", "loaded", "onednn_takes", "schema", "schemas", "storage_key"]
+__all__ = [
+    "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded", "missing",
+    "onednn_takes", "schema", "schemas", "script_class", "script_method", "script_module", "shown_name", "storage_key",
+]  # fmt: skip
 
 OLDEST, NEWEST = "2.6", "2.14"  # the versions of docs/compatibility.md
 VERSION: tuple[int, int] = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))  # type: ignore[assignment]
@@ -51,10 +57,15 @@ NAMES = MappingProxyType({
         "torch._C._is_any_autocast_enabled", "know whether autocast is on for some device",
         lambda: lambda: torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"),
     ),
-    "vmap": Name("torch._functorch.apis.vmap", "map a function over real tensors", lambda: torch.func.vmap),
     "is_all_true": Name("torch._is_all_true", "pass a check of values", lambda: object()),
     "tensor_is_all_true": Name("torch.Tensor._is_all_true", "pass a check of values", lambda: object()),
     "assert_async": Name("torch._assert_async", "pass a check of values", lambda: object()),
+    # -- settings of the thread, which an analysis leaves as they were
+    "mode_stack": Name("torch.overrides._get_current_function_mode_stack", "put function modes back"),
+    "pop_mode": Name("torch.overrides._pop_mode", "put function modes back"),
+    "push_mode": Name("torch.overrides._push_mode", "put function modes back"),
+    "default_device": Name("torch._GLOBAL_DEVICE_CONTEXT", "put the default device back", threading.local),
+    "set_grad_enabled": Name("torch._C._set_grad_enabled", "put the grad mode back", lambda: torch.set_grad_enabled),
     "tensor_functions": Name("torch._tensor", "run Python-level tensor methods through to their ops"),
     # -- ops
     "variable_functions": Name("torch._C._VariableFunctions", "find the builtin functions of torch by name"),
@@ -75,9 +86,12 @@ NAMES = MappingProxyType({
     "BufferDict": Name("torch._C.BufferDict", "list the buffers of a TorchScript module"),
     "ModuleDict": Name("torch._C.ModuleDict", "list the children of a TorchScript module"),
     "script_functions": Name("torch.jit._state._python_cu", "find a function that a TorchScript module calls"),
+    "SerializedProgram": Name("torch._export.serde.schema.ExportedProgram", "read an exported program from a file"),
+    "ProgramReader": Name("torch._export.serde.serialize.ExportedProgramDeserializer", "read an exported program from a file"),
+    "program_from_bytes": Name("torch._export.serde.serialize._bytes_to_dataclass", "read an exported program from a file"),
     # -- layers
     "NormBase": Name(
-        "torch.nn.modules.batchnorm._NormBase", "know a batch norm layer", lambda: torch.nn.BatchNorm1d.__bases__[0]
+        "torch.nn.modules.batchnorm._NormBase", "know a batch norm layer", lambda: torch.nn.BatchNorm1d.__mro__[2]
     ),
 })  # fmt: skip
 
@@ -128,14 +142,10 @@ def loaded(module: str) -> Any:
     return sys.modules.get(f"torch.{module}")
 
 
-def storage_key(tensor: torch.Tensor) -> int:
-    """A number that tensors share if they share their storage, as long as it lives.
-
-    Raises ``NotImplementedError`` or ``RuntimeError`` for tensors without a storage of their own, as torch does.
-    """
-    storage = tensor.untyped_storage()
+def storage_key(storage: Any) -> Any:
+    """A number that Python's handles of one storage share, as long as it lives."""
     try:
-        return int(storage._cdata)
+        return storage._cdata
     except AttributeError as error:
         raise missing("UntypedStorage._cdata", "tell storages apart") from error
 
@@ -180,3 +190,60 @@ def _in_processor(dtype: torch.dtype) -> bool:
     supported = getattr(torch.ops.mkldnn, probe, None) if probe is not None else None
     with _found(NAMES["DisableTorchFunction"])():
         return supported is not None and bool(supported())
+
+
+# -- graphs, scripts and compiled modules ------------------------------------------------------------------------------
+PREDISPATCH = "torch._functorch.predispatch"  # the module of the functions an exported graph calls for torch.vmap
+
+
+def graph_tree(graph: Any) -> Any:
+    """How a graph's flat inputs and outputs nest: an object with ``in_spec`` and ``out_spec``, or ``None``."""
+    return getattr(getattr(graph, "_codegen", None), "pytree_info", None)
+
+
+def compiled_from(model: Any) -> Any:
+    """The module that ``torch.compile`` made this one of, ``None`` for every other module."""
+    frames = loaded("_dynamo.eval_frame")
+    if frames is None or not isinstance(model, getattr(frames, "OptimizedModule", ())):
+        return None
+    return _part(model, "_orig_mod", "find the module that torch.compile was given")
+
+
+def script_module(module: Any) -> Any:
+    """The compiled module inside a ``torch.jit.ScriptModule``."""
+    return _part(module, "_c", "read a TorchScript module")
+
+
+def script_method(compiled: Any, name: str) -> Any:
+    """A method of a compiled module: its ``schema`` and its ``graph``."""
+    return _part(compiled, "_get_method", "read the methods of a TorchScript module")(name)
+
+
+def script_class(compiled: Any) -> str:
+    """The name of the class a compiled module was made of."""
+    return str(_part(compiled, "_type", "name a TorchScript module")().name().rpartition(".")[2])
+
+
+def shown_name(module: torch.nn.Module) -> str:
+    """The name that a module's ``repr`` begins with.
+
+    >>> shown_name(torch.nn.Linear(2, 3))
+    'Linear'
+    """
+    own = getattr(module, "_get_name", None)
+    return str(own()) if own is not None else type(module).__name__
+
+
+def _part(owner: Any, name: str, purpose: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError as error:
+        raise missing(f"{type(owner).__name__}.{name}", purpose) from error
+
+
+def checks() -> tuple[Any, ...]:
+    """The functions of torch that raise with the text they are given, as far as this torch has them."""
+    return tuple(getattr(torch, name) for name in _CHECKS if hasattr(torch, name))
+
+
+_CHECKS = ("_assert", "_check", "_check_index", "_check_value", "_check_type", "_check_not_implemented")

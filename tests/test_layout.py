@@ -168,6 +168,74 @@ def test_every_file_says_what_it_is_and_what_it_offers(file: Path) -> None:
         assert "__all__" in assigned
 
 
+# nn.Module keeps what it holds in these dicts, under names that are part of every pickled model; others are not torch's
+_SHARED = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_call_impl"}
+_SHARED |= {"_getframe", "_fields", "_at_fork_reinit"}  # Python's
+_SHARED |= {"_bit_generator", "_has_ops"}  # numpy's, torchvision's
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _named_here(tree: ast.AST) -> Iterator[str]:
+    """Names that the file gives to attributes, methods and classes of its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _dotted(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        return [*_dotted(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else [""]
+
+
+def _private_names_of_torch(tree: ast.AST, ours: set[str]) -> Iterator[str]:
+    """``torch._C``, ``from torch.utils import _pytree``, ``"torch._dynamo"``, and attributes that are nobody's here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            parts = _dotted(node)
+            if parts[0] == "torch" and parts[1] != "ops" and any(map(_private, parts)):
+                yield ".".join(parts)
+            elif _private(node.attr) and node.attr not in ours | _SHARED and parts[:2] != ["torch", "ops"]:
+                yield f"{node.attr} (line {node.lineno})"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = (getattr(node, "module", None) or "").split(".")
+            for alias in node.names:
+                parts = [*module, *alias.name.split(".")]
+                if "torch" in (parts[0], alias.name.split(".")[0]) and any(map(_private, parts)):
+                    yield ".".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("torch._"):
+            yield repr(node.value)
+
+
+TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
+OURS = {name for tree in TREES.values() for name in _named_here(tree)}
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.name != "torch_private.py"], ids=_name)
+def test_private_names_of_torch_live_in_one_module(file: Path) -> None:
+    """What torch does not promise to keep is looked up in ``fxcount/torch_private.py``: add it to ``NAMES`` there."""
+    assert not list(_private_names_of_torch(TREES[file], OURS))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "torch._C.f()", "import torch._dynamo", "from torch.utils import _pytree", "from torch._ops import OpOverload",
+        "sys.modules['torch._dynamo.eval_frame']", "x.untyped_storage()._cdata",
+        "from torch.nn.modules.batchnorm import _NormBase",
+    ],
+)  # fmt: skip
+def test_private_names_are_seen(code: str) -> None:
+    assert list(_private_names_of_torch(ast.parse(code), OURS))
+
+
 def test_importing_is_light() -> None:
     """Importing fxcount loads nothing beyond torch that only some results need."""
     heavy = "sympy networkx pandas matplotlib rich torchvision timm transformers torch._dynamo torch.export".split()

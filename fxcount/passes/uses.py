@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.ops.core.registry import Op
 from fxcount.trace.tape import Call, Source, Trace, Value, values_in
 
@@ -103,7 +104,7 @@ def _inside(a: Any, label: str) -> Iterator[tuple[str, Value]]:
 @functools.lru_cache(1 << 12)
 def _argument_names(op: Op) -> tuple[str, ...]:
     """Names of an op's positional arguments: from torch's schema, else from the shape rule, which is called alike."""
-    schemas = torch._C._jit_get_schemas_for_operator(op.schema) if op.schema else []
+    schemas = torch_private.schemas(op.schema) if op.schema else []
     in_schemas = [tuple(a.name for a in s.arguments) for s in schemas]
     on_tensors = [names for names in in_schemas if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
     if on_tensors:

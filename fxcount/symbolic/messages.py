@@ -27,7 +27,7 @@ from functools import lru_cache
 from types import CodeType, FrameType, MethodType
 from typing import Any, TypeAlias
 
-import torch
+from fxcount import torch_private
 
 __all__ = ["calls_cache", "formats_number", "in_message", "tells"]
 
@@ -35,8 +35,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 _SPEAKERS = (_STANDARD + "logging" + os.sep, _STANDARD + "warnings.py")  # what these do with a text is for people
 _TOLD = (
-    builtins.print, warnings.warn, warnings.warn_explicit, torch._assert, torch._check, torch._check_index, torch._check_value,
-    torch._check_type, torch._check_not_implemented,
+    builtins.print, warnings.warn, warnings.warn_explicit, *torch_private.checks(),
 )  # fmt: skip
 _LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log", "warning_once",
                    "info_once", "warning_advice"})  # fmt: skip

@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
-from fxcount.errors import FxcountError, InputError, first_line
+from fxcount.errors import FxcountError, InputError, first_line, note
 from fxcount.ops import REGISTRY, Registry, TensorFact
 from fxcount.symbolic import BRANCH, Scope
 from fxcount.symbolic.unbacked import Unbacked
+from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
 from fxcount.trace.inputs.inventory import Inventory, take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
@@ -165,7 +165,7 @@ class _Run:
                 error.where = place_raised(error)
             raise
         except Exception as error:
-            error.add_note(f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
+            note(error, f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from fxcount import torch_private
 from fxcount.compat.fvcore.analysis import ActivationCountAnalysis, FlopCountAnalysis
 from fxcount.compat.fvcore.parameters import parameter_count
 from fxcount.compat.fvcore.text import pipe_table, size_text
@@ -152,7 +153,7 @@ def _module_text(module: nn.Module, name: str, lines: Mapping[str, str]) -> str:
     for key, child in module.named_children():
         text = _module_text(child, f"{name}.{key}" if name else key, lines)
         inner.append(f"({key}): " + text.replace("\n", "\n  "))
-    head = f"{module._get_name()}("  # type: ignore[no-untyped-call]
+    head = f"{torch_private.shown_name(module)}("
     if len(extra) == 1 and not inner:
         return f"{head}{extra[0]})"
     body = "\n  ".join([*extra, *inner])

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils import _pytree as pytree
 
 from fxcount.compat.analysis import sizes_in
 from fxcount.compat.torchinfo.settings import NEEDS_INPUT, ColumnSettings
 from fxcount.symbolic import Size, prod, sum_
+from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec
 
 __all__ = ["check", "corrected_sizes", "input_bytes", "sizes_of", "specs"]

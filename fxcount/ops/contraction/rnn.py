@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype, require_rank
 from fxcount.ops.core.fact import TensorFact, Work
@@ -270,7 +271,7 @@ def _layered(kind: str) -> Op:
     shape: ShapeRule = lstm_shape if kind == "lstm" else partial(_layers_shape, kind)
     return op(
         kind, shape=shape, cost=partial(_layers_cost, kind), temporaries=partial(_layers_temporaries, kind),
-        random=True, kind="recurrent", activations=True, extra=(getattr(torch._VF, kind),),
+        random=True, kind="recurrent", activations=True, extra=(getattr(torch_private.VF, kind),),
     )  # fmt: skip
 
 

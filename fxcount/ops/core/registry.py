@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops.core.autocast import Autocast, policy
 from fxcount.ops.core.fact import Alias, TensorFact, Work
@@ -234,14 +235,14 @@ def callables_named(name: str) -> Iterator[Callable[..., Any]]:
         found = namespace.get(name)
         if callable(found):
             yield found
-    for kind in (torch.Tensor, torch._C._VariableFunctions):
+    for kind in (torch.Tensor, torch_private.variable_functions):
         found = getattr(kind, name, None)
         if callable(found):
             yield found
 
 
 _TORCH = vars(torch)
-_NN = vars(torch._C._nn)
+_NN = vars(torch_private.nn_functions)
 
 
 class Registry(Mapping[Callable[..., Any], Op]):
@@ -315,7 +316,7 @@ class Registry(Mapping[Callable[..., Any], Op]):
 
 def _aten_name(key: Callable[..., Any]) -> str | None:
     """The name under which an overload, or packet of overloads, is registered: ``add``, ``torchvision_nms``."""
-    schema = getattr(key, "_schema", None)
+    schema = torch_private.schema(key)
     qualified = schema.name if schema is not None else getattr(key, "_qualified_op_name", None)
     if not isinstance(qualified, str):
         return None

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import ShapeError
 from fxcount.ops.core.common import broadcast, refused, wrap_dim
 from fxcount.ops.core.fact import TensorFact
@@ -54,7 +55,7 @@ def masked_select(scope: Scope, count: Count, x: TensorFact, mask: TensorFact) -
     return x.new((true_elements(count, mask, 1) * times,))
 
 
-_VF: Any = torch._VF
+_VF: Any = torch_private.VF
 _FEW = 7  # different values, where nothing is known of them: a hint and no bound
 
 

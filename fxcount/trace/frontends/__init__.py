@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from fxcount.errors import InputError, UnsupportedError
+from fxcount.errors import InputError, UnsupportedError, note
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
@@ -81,7 +81,7 @@ def _trace_module(
     try:
         trace = trace_by_export(model, args, kwargs, **options)
     except Exception as second:
-        first.add_note(f"torch.export was tried as well: {_one_line(second)}")
+        note(first, f"torch.export was tried as well: {_one_line(second)}")
         raise first from None
     trace.notes.append(f"through torch.export, since the tracer could not follow the model: {_one_line(first)}")
     return trace

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
+from fxcount import torch_private
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
+from fxcount.torch_private import pytree
 from fxcount.trace.frontends.blocks import module_stack
 from fxcount.trace.frontends.inputs import renamed_inputs
 from fxcount.trace.frontends.modules import Root, hold, identity, model_class, module_at, named_class
@@ -48,7 +49,7 @@ def flat_inputs(program: Any, specs: tuple[tuple[Any, ...], dict[str, Any]]) -> 
             f"the exported program has no keyword input {', '.join(unknown)}",
             hint=f"its keyword inputs are {', '.join(known) or 'none'}; inputs are given as in the call it was exported with",
         )
-    return pytree.tree_leaves((args, {k: kwargs[k] for k in known if k in kwargs}))
+    return list(pytree.tree_leaves((args, {k: kwargs[k] for k in known if k in kwargs})))
 
 
 def program_of(program: Any) -> Program:
@@ -87,7 +88,7 @@ def program_of(program: Any) -> Program:
 def _batched(program: Any) -> Any:
     """The program with ``torch.vmap`` carried out: export keeps it as steps around ops that see one sample."""
     modules = [getattr(n.target, "__module__", "") for n in program.graph.nodes if n.op == "call_function"]
-    if "torch._functorch.predispatch" not in modules:
+    if torch_private.PREDISPATCH not in modules:
         return program
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about its own internals

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
-from torch.utils import _pytree as pytree
 
+from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops import REGISTRY, Registry, TensorFact
+from fxcount.torch_private import pytree
 from fxcount.trace.frontends.blocks import is_guard, module_stack
 from fxcount.trace.frontends.interpreter import Observer
 from fxcount.trace.frontends.modules import Root, hold, model_class, module_at, named_class
@@ -125,7 +126,7 @@ def _own_value(node: Node, sizes: TorchSizes) -> Any:
 def _given(graph: GraphModule, free: Sequence[Node], args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
     """What the user gave for each placeholder, in order."""
     args, kwargs = tuple(parse_inputs(a) for a in args), parse_inputs(kwargs)
-    info = getattr(graph.graph._codegen, "pytree_info", None)
+    info = torch_private.graph_tree(graph.graph)
     if info is not None:
         return _counted(pytree.tree_leaves((args, kwargs)), free)
     values = list(args)
@@ -154,7 +155,7 @@ def _names(free: Sequence[Node]) -> str:
 
 
 def _finisher(graph: GraphModule) -> Callable[[Any], Any]:
-    info = getattr(graph.graph._codegen, "pytree_info", None)
+    info = torch_private.graph_tree(graph.graph)
     spec = info.out_spec if info is not None else None
 
     def finish(output: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
+
 __all__ = ["handler"]
 
 Run = Callable[[Any, Sequence[Any]], Any]
@@ -17,10 +19,10 @@ Run = Callable[[Any, Sequence[Any]], Any]
 
 def handler(target: Any) -> Callable[..., Any] | None:
     """How to run a node of this target, if it is none that simply is called."""
-    if isinstance(target, torch._ops.HigherOrderOperator):
+    if isinstance(target, torch_private.HigherOrderOperator):
         return _HIGHER_ORDER.get(str(target.__name__))
-    if isinstance(target, torch._ops.OpOverload):
-        return _ATEN.get(str(target._schema.name))
+    if isinstance(target, torch_private.OpOverload):
+        return _ATEN.get(str(torch_private.schema(target).name))
     return None
 
 

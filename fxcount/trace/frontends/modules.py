@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
+from fxcount import torch_private
+
 __all__ = ["Place", "Root", "hold", "identity", "model_class", "module_at", "named_class"]
 
 
@@ -81,7 +83,7 @@ def identity(tensor: torch.Tensor) -> Any:
     """A key that tensors share if they are the same elements in memory, seen the same way."""
     try:
         storage = tensor.untyped_storage()
-        where = (storage._cdata, tensor.storage_offset()) if storage.nbytes() else (id(tensor),)
+        where = (torch_private.storage_key(storage), tensor.storage_offset()) if storage.nbytes() else (id(tensor),)
     except (NotImplementedError, RuntimeError):
         return id(tensor)
     return (*where, tuple(tensor.shape), tensor.stride(), tensor.dtype, type(tensor))

@@ -8,6 +8,7 @@ line: reports, assumptions and tracebacks then name the model's source, not the 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -59,5 +60,6 @@ def innermost(stack_trace: str) -> tuple[str, int, str] | None:
 
 
 def _from(file: str, line: int, name: str) -> Caller:
-    code = _call.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, co_qualname=name)
+    qualified: dict[str, Any] = {"co_qualname": name} if sys.version_info >= (3, 11) else {}
+    code = _call.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, **qualified)
     return FunctionType(code, {})

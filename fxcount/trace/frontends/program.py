@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
+from fxcount import torch_private
 from fxcount.ops import REGISTRY, Op, Registry
 from fxcount.symbolic import Bounds, Expr, free_symbols
 from fxcount.trace.frontends.interpreter import Interpreter, Observer
@@ -99,7 +100,7 @@ def registry_for(graph: GraphModule, base: Registry) -> Registry:
     for module in graph.modules():
         if isinstance(module, GraphModule):
             for node in module.graph.nodes:
-                if isinstance(node.target, torch._ops.OpOverload) and node.target not in found:
+                if isinstance(node.target, torch_private.OpOverload) and node.target not in found:
                     entry = base.get(node.target)
                     if entry is not None:
                         found[node.target] = entry

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from fxcount.errors import UnsupportedError, first_line
 from fxcount.ops import REGISTRY, Registry
 from fxcount.symbolic import Expr, Scope, evaluate
+from fxcount.torch_private import pytree
 from fxcount.trace.frontends.exported import flat_inputs, program_of
 from fxcount.trace.frontends.inputs import specialised_inputs
 from fxcount.trace.inputs.inventory import take_inventory

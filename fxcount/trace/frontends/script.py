@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.trace.frontends.modules import identity, named_class
 from fxcount.trace.frontends.places import Places
@@ -36,7 +37,7 @@ def readable(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
             for name, child in list(parent._modules.items()):
                 if isinstance(child, torch.jit.ScriptModule):
                     replaced.append((parent._modules, name, child))
-                    parent._modules[name] = _mirror(child._c, places, known, tensors)
+                    parent._modules[name] = _mirror(torch_private.script_module(child), places, known, tensors)
         yield model
     finally:
         for children, name, child in replaced:
@@ -58,7 +59,7 @@ class Mirror(torch.nn.Module):
 
     def run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the graph of a compiled method."""
-        found = self._compiled._get_method(method)
+        found = torch_private.script_method(self._compiled, method)
         bound = _bound(found.schema, (self, *args), kwargs)
         return run_graph(found.graph, bound, self._places)
 
@@ -76,7 +77,7 @@ class Mirror(torch.nn.Module):
 
 def mirror(script: Any, places: Places) -> torch.nn.Module:
     """The mirror of a script module and all its children; a child under two names stays one module."""
-    return _mirror(script._c, places, {}, {})
+    return _mirror(torch_private.script_module(script), places, {}, {})
 
 
 def _mirror(
@@ -85,16 +86,16 @@ def _mirror(
     found = known.get(compiled)
     if found is not None:
         return found
-    kind = named_class(Mirror, compiled._type().name().rpartition(".")[2])
+    kind = named_class(Mirror, torch_private.script_class(compiled))
     mirrored: Mirror = kind(compiled, places)
     known[compiled] = mirrored
     mirrored.training = bool(compiled.hasattr("training") and compiled.getattr("training"))
-    for attribute, tensor in _items(torch._C.ParameterDict, compiled):
+    for attribute, tensor in _items(torch_private.ParameterDict, compiled):
         parameter = tensor if isinstance(tensor, torch.nn.Parameter) else torch.nn.Parameter(tensor, tensor.requires_grad)
         mirrored._parameters[attribute] = tensors.setdefault(identity(tensor), parameter)
-    for attribute, tensor in _items(torch._C.BufferDict, compiled):
+    for attribute, tensor in _items(torch_private.BufferDict, compiled):
         mirrored._buffers[attribute] = tensors.setdefault(identity(tensor), tensor)
-    for attribute, child in _items(torch._C.ModuleDict, compiled):
+    for attribute, child in _items(torch_private.ModuleDict, compiled):
         mirrored._modules[attribute] = _mirror(child, places, known, tensors)
     return mirrored
 
@@ -217,7 +218,7 @@ def _call_method(node: Any, values: dict[str, Any], places: Places) -> list[Any]
 def _call_function(node: Any, values: dict[str, Any], places: Places) -> list[Any]:
     function, *args = list(node.inputs())
     name = str(function.type()).strip()
-    body = torch.jit._state._python_cu.find_function(name)
+    body = torch_private.script_functions.find_function(name)
     if body is None:
         raise UnsupportedError(
             f"the TorchScript function {name} cannot be found", where=_line(node),

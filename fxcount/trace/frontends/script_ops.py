@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 
 __all__ = ["builtin", "call_op"]
@@ -45,7 +46,7 @@ def call_op(schema: str, args: Sequence[Any], call: Call) -> Any:
     overload = _overload(schema)
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    for argument, value in zip(overload._schema.arguments, args, strict=True):
+    for argument, value in zip(torch_private.schema(overload).arguments, args, strict=True):
         if argument.kwarg_only:
             if value != argument.default_value or not argument.has_default_value():
                 named[argument.name] = value

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.trace.frontends.modules import named_class
 
 __all__ = ["unwrapped"]
@@ -34,9 +34,8 @@ def unwrapped(model: Any) -> Any:
       (module): Linear(in_features=2, out_features=3, bias=True)
     )
     """
-    frames = sys.modules.get("torch._dynamo.eval_frame")
-    while frames is not None and isinstance(model, frames.OptimizedModule):
-        model = model._orig_mod
+    while (original := torch_private.compiled_from(model)) is not None:
+        model = original
     if isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
         wrapper = named_class(Wrapper, type(model).__name__)(unwrapped(model.module))
         return wrapper.train(model.training) if wrapper.training != model.training else wrapper

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.trace.tape import Declared
 
@@ -144,7 +145,7 @@ def declared(
         )
     strides: tuple[int, ...] | None = None
     try:
-        storage, offset = tensor.untyped_storage()._cdata, int(tensor.storage_offset())
+        storage, offset = torch_private.storage_key(tensor.untyped_storage()), int(tensor.storage_offset())
         if not tensor.is_contiguous():
             strides = tensor.stride()
     except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional
 
+from fxcount import torch_private
 from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SymSize
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
@@ -39,7 +40,7 @@ __all__ = ["TraceSession", "place_raised", "random_functions"]
 
 T = TypeVar("T")
 
-_FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch._tensor, torch.overrides)
+_FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch_private.tensor_functions, torch.overrides)
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 
@@ -108,7 +109,7 @@ def _changes_of_loaded() -> list[Any]:
     vision = sys.modules.get("torchvision.extension")
     if vision is not None:  # asks whether compiled kernels are there: a trace runs none of them
         found.append(Swapped(vision._has_ops, lambda _: lambda: True))
-    frames = sys.modules.get("torch._dynamo.eval_frame")
+    frames = torch_private.loaded("_dynamo.eval_frame")
     if frames is not None and hasattr(frames, "_stance"):
         found.append(Replaced(vars(frames), ("_stance",), lambda _, stance: _Eager(stance)))
     return found

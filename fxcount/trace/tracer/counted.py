@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import DataDependentError
 from fxcount.ops import REGISTRY, Op, Zero, op
 from fxcount.ops.core.common import facts_in, refused
@@ -49,7 +50,7 @@ _RESHAPING = _SELECTING | _ops(
     torch.permute, torch.transpose, torch.t, _T.to, _T.bool, _T.contiguous, torch.squeeze, torch.ne, torch.gt
 )
 _FLATTENING = _ops(torch.squeeze, torch.flatten)
-_ONE_HOT = REGISTRY[torch._C._nn.one_hot]
+_ONE_HOT = REGISTRY[torch_private.nn_functions.one_hot]
 
 
 def _known_items(operands: list[StandIn]) -> Iterator[tuple[int, Size]]:
@@ -160,7 +161,7 @@ class Numbers:
         mask, scope = call.operands[0].fact, self.tracer.scope
         if mask.ndim == 1 and isinstance(mask.numel, int) and scope.hint(x._value.fact.shape[0]) == mask.numel:
             scope.pin(x._value.fact.shape[0], "a loop over all true elements")
-            with torch._C.DisableTorchFunction():
+            with torch_private.DisableTorchFunction():
                 x._known = torch.arange(mask.numel, device="cpu").reshape(-1, *[1] * (x._value.fact.ndim - 1))
             x._storage.constant = True
 

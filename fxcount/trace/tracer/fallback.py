@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
+from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, UnsupportedError, first_line
 from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.core.common import facts_in
 from fxcount.ops.core.registry import Count, Unknown
 from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
+from fxcount.torch_private import pytree
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 from fxcount.trace.tracer.recorder import Recorder
 
@@ -50,7 +51,7 @@ def record_unknown(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, 
 
 
 def _is_inplace(func: Any, name: str) -> bool:
-    schema = getattr(func, "_schema", None)
+    schema = torch_private.schema(func)
     if schema is not None:
         return bool(schema.is_mutable and schema.returns and schema.arguments[0].alias_info is not None)
     return name.endswith("_") and not name.endswith("__")
@@ -77,7 +78,6 @@ def fake_call(
     Decisions torch takes on the way become assumptions of ``scope``. Sizes that depend on data (``new_dynamic_size``) raise
     :class:`~fxcount.errors.DataDependentError`, or become symbols of ``count``.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
     env = ShapeEnv()
@@ -86,11 +86,11 @@ def fake_call(
     leaves, tree = pytree.tree_flatten((args, kwargs))
     sizes = [s for f in facts_in(leaves) for s in (*f.shape, *f.stride())] + [x for x in leaves if isinstance(x, Expr)]
     for name in sorted({n for s in sizes for n in free_symbols(s)}):
-        source = torch._dynamo.source.ConstantSource(name)
+        source = torch_private.ConstantSource(name)
         symbol = env.create_symbol(hints[name], source, dynamic_dim=DimDynamic.DYNAMIC)
         symbols[name] = env.create_symintnode(symbol, hint=hints[name], source=source)
         back[symbol] = name
-    with torch._C.DisableTorchFunction(), FakeTensorMode(shape_env=env, allow_non_fake_inputs=True):
+    with torch_private.DisableTorchFunction(), torch_private.FakeTensorMode(shape_env=env, allow_non_fake_inputs=True):
         fakes = [_fake(leaf, symbols) for leaf in leaves]
         a, k = pytree.tree_unflatten(fakes, tree)
         try:
@@ -102,7 +102,7 @@ def fake_call(
                 hint="register a rule with fxcount.rule(...), or a fake implementation with torch.library.register_fake",
             ) from error
         _name_unbacked(env, back, scope, getattr(func, "__name__", str(func)), count)
-        storages = {t.untyped_storage()._cdata: i for i, t in reversed(list(enumerate(_tensors(fakes))))}
+        storages = {torch_private.storage_key(t.untyped_storage()): i for i, t in reversed(list(enumerate(_tensors(fakes))))}
         flops: Size = 0
         if formula is not None:
             flops = _translated(formula(*a, **k, out_val=result), back)
@@ -170,7 +170,7 @@ def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
     shape = tuple(_translated(s, back) for s in leaf.shape)
     strides = tuple(_translated(s, back) for s in leaf.stride())
     fact = strided(TensorFact(shape, leaf.dtype, leaf.device), shape, strides)
-    of = storages.get(leaf.untyped_storage()._cdata)
+    of = storages.get(torch_private.storage_key(leaf.untyped_storage()))
     return fact if of is None else Alias(fact, of)
 
 

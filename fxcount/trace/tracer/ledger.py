@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.ops import TensorFact
 from fxcount.symbolic import Size
 from fxcount.trace.inputs.inventory import Inventory, is_parameter
@@ -98,7 +99,7 @@ class Ledger:
     def _storage_of(self, tensor: torch.Tensor, origin: Origin, name: str, fact: TensorFact, known: bool) -> Storage:
         try:
             real = tensor.untyped_storage()
-            key = real._cdata
+            key = torch_private.storage_key(real)
             nbytes: Size = real.nbytes()
         except (NotImplementedError, RuntimeError):  # sparse, quantised or wrapped tensors have no storage of their own
             key, nbytes = id(tensor), fact.nbytes

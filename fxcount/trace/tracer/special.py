@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.symbolic import SymSize
 from fxcount.trace.known.literals import make_literal
@@ -242,7 +243,7 @@ def _ignore(tracer: Recorder, *args: Any, **kwargs: Any) -> Any:
 
 def _getter_of(name: str) -> Any:
     """The ``__get__`` of a tensor property, which is what a ``TorchFunctionMode`` sees."""
-    return vars(torch._C.TensorBase)[name].__get__
+    return vars(torch_private.TensorBase)[name].__get__
 
 
 SPECIAL: dict[Any, Callable[..., Any]] = {
@@ -257,7 +258,7 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     _getter_of("H"): _adjoint,
     _getter_of("mH"): _adjoint,
     _getter_of("data"): _data,
-    vars(torch._C.TensorBase)["data"].__set__: _set_data,
+    vars(torch_private.TensorBase)["data"].__set__: _set_data,
     _getter_of("real"): _real,
     _getter_of("imag"): _imag,
     torch.result_type: _result_type,
@@ -267,13 +268,13 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.Tensor.allclose: _data_query("allclose"),
     torch.is_nonzero: _data_query("is_nonzero"),
     torch.Tensor.is_nonzero: _data_query("is_nonzero"),
-    torch.Tensor._is_all_true: _passes,
-    torch._is_all_true: _passes,
+    torch_private.tensor_is_all_true: _passes,
+    torch_private.is_all_true: _passes,
     torch.Tensor.pin_memory: _ignore,
     torch.Tensor.share_memory_: _ignore,
     torch.Tensor.record_stream: _ignore,
     torch.Tensor.backward: _no_backward,
     torch.autograd.backward: _no_backward,
     torch.autograd.grad: _no_backward,
-    torch._assert_async: lambda tracer, *a, **k: None,
+    torch_private.assert_async: lambda tracer, *a, **k: None,
 }

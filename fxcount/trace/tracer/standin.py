@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import DataDependentError, UnsupportedError
 from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Scope, Size
@@ -74,6 +75,9 @@ class Owner(Protocol):
         """The data as nested lists, sizes in their formulas; ``None`` if they are not known."""
 
 
+_make_wrapper = torch_private.make_wrapper_subclass
+
+
 class StandIn(torch.Tensor):
     """A tensor without data. ``_value`` is its place in the trace, ``_storage`` the memory it stands for,
     ``_known`` its real data where they do not depend on inputs or parameters (index tables, constants)."""
@@ -84,12 +88,12 @@ class StandIn(torch.Tensor):
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    __torch_function__ = torch_private.disabled_torch_function
 
     @staticmethod
     def make(owner: Owner, value: Value, storage: Storage, known: Any = None) -> StandIn:
         fact = value.fact
-        made: StandIn = torch.Tensor._make_wrapper_subclass(
+        made: StandIn = _make_wrapper(
             StandIn, owner.layout(fact)[1], dtype=fact.dtype, device=fact.device
         )
         made._value = value

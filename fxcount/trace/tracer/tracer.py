@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import Op, Registry, TensorFact
 from fxcount.symbolic import Scope, SymSize
@@ -38,7 +39,7 @@ from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Tracer"]
 
-_is_autocast_enabled = torch._C._is_any_autocast_enabled
+_is_autocast_enabled = torch_private.is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
+from fxcount import torch_private
 from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.attention import ultralytics_attention
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
@@ -106,7 +106,7 @@ def _one(value: object) -> int:
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _RULES: dict[type, ModuleRule] = {
     **dict.fromkeys((*_CONVOLUTIONS, nn.Linear), _contraction), nn.Bilinear: _bilinear, nn.PReLU: _prelu,
-    **dict.fromkeys((_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm), _norm),
+    **dict.fromkeys((torch_private.NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm), _norm),
     **dict.fromkeys((nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d), _softmax),
     **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _average),
     **dict.fromkeys((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _adaptive),

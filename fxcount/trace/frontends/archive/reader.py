@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from fxcount import torch_private
 from fxcount.errors import FxcountError, InputError, UnsupportedError, first_line
 from fxcount.trace.frontends.archive.records import Records
 from fxcount.trace.frontends.archive.vetted import Vetter
@@ -87,12 +88,12 @@ def _deserialized(plain: Any, state: dict[str, Any], constants: dict[str, Any]) 
     """``torch``'s own reading of the vetted program; of the tensors it asks nothing more."""
     try:
         import torch.export  # noqa: F401
-        from torch._export.serde.schema import ExportedProgram
-        from torch._export.serde.serialize import ExportedProgramDeserializer, _bytes_to_dataclass
-    except ImportError as error:
+
+        read, made_of = torch_private.ProgramReader, torch_private.program_from_bytes
+        program = made_of(torch_private.SerializedProgram, json.dumps(plain).encode())
+    except UnsupportedError as error:
         raise UnsupportedError(
-            f"this version of torch reads exported programs in another way: {first_line(error)}",
+            f"this version of torch reads exported programs in another way: {error.what}",
             hint="load_model(path, trust=True) has torch.export.load read the file, which may run code of its",
         ) from error
-    program = _bytes_to_dataclass(ExportedProgram, json.dumps(plain).encode())
-    return ExportedProgramDeserializer().deserialize(program, state, constants)
+    return read().deserialize(program, state, constants)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops import REGISTRY
 from fxcount.trace.frontends import higher_order
@@ -209,17 +210,17 @@ class Vetter:
             self._context(part)
 
 
-_HOMES = {"_operator": _OPERATORS, "math": _MATH, "torch._functorch.predispatch": _VMAP}
+_HOMES = {"_operator": _OPERATORS, "math": _MATH, torch_private.PREDISPATCH: _VMAP}
 
 
 def _computes(namespace: str, name: str, overload: str) -> bool:
     """Whether there is such an overload and it takes tensors, or fxcount knows it: ``aten::save`` and ``from_file`` do not."""
     found = getattr(getattr(getattr(torch.ops, namespace, None), name, None), overload, None)
-    if not isinstance(found, torch._ops.OpOverload):
+    if not isinstance(found, torch_private.OpOverload):
         return False
     if REGISTRY.get(found) is not None or higher_order.handler(found) is not None:
         return True
-    return any("Tensor" in str(a.type) for a in found._schema.arguments)
+    return any("Tensor" in str(a.type) for a in torch_private.schema(found).arguments)
 
 
 def _literal(given: Any) -> int | float | None:
