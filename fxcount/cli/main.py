@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+Loaded = tuple[Any, tuple[Any, ...], dict[str, Any]]
+
 EPILOG = """commands (the default counts):
   fxcount params MODEL [INPUT ...]        parameters by state, dtype, module and sharing group; --fail-on for CI
   fxcount graph MODEL [INPUT ...] -o FILE the graph as .json, .dot, .graphml or .gexf
@@ -51,7 +53,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. The exit status is 0; 1 if ``--fail-on`` found something; 2 after an error, printed as one line."""
+    """Run the command line. The exit status is 0; 1 if ``--fail-on`` or ``--verify`` found something; 2 after an error, printed as one line."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = _COMMANDS[words.pop(0)] if words and words[0] in _COMMANDS else _count
     from fxcount.errors import FxcountError
@@ -77,9 +79,16 @@ def _count(words: Sequence[str]) -> int:
     parser = _parser()
     parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of modules shown (default 2)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
+    parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
     options = parser.parse_args(words)
-    report = _analyze(options)
+    loaded = _loaded(options)  # held here: a report keeps no model alive
+    report = _analyze(options, loaded)
     print(report.to_json(indent=1) if options.json else report.table(options.depth))
+    if options.verify or options.execute:
+        found = report.verify(execute=options.execute)
+        print(found, file=sys.stderr if options.json else sys.stdout)
+        return 0 if found else 1
     return 0
 
 
@@ -182,17 +191,17 @@ def _graph(words: Sequence[str]) -> int:
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"params": _params, "graph": _graph, "conventions": _conventions}
 
 
-def _analyze(options: argparse.Namespace) -> Report:
+def _analyze(options: argparse.Namespace, loaded: Loaded | None = None) -> Report:
     from fxcount.api import analyze
 
-    model, args, kwargs = _loaded(options)
+    model, args, kwargs = loaded or _loaded(options)
     if options.train:
         _to_training(model)
     report = analyze(model, *args, hints=_assignments(options.hints), strict=options.strict, progress=True, **kwargs)
     return report.at(**_assignments(options.at)) if options.at else report
 
 
-def _loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+def _loaded(options: argparse.Namespace) -> Loaded:
     """The model, and the inputs that were described or else its own."""
     from fxcount.adapters.load import load
 
