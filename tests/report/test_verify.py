@@ -164,7 +164,8 @@ def test_a_size_that_data_decide() -> None:
 
     model = Net()
     found = fxcount.analyze(model, "S,3", "bool[S]").verify(execute=True)
-    assert found and len(found.checked) == 5, str(found)
+    assert found, str(found)
+    assert len(found.checked) == 5
 
 
 def test_a_model_that_is_gone_or_elsewhere() -> None:
