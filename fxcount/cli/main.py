@@ -53,7 +53,7 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. The exit status is 0; 1 if ``--fail-on`` or ``--verify`` found something; 2 after an error, which is
+    """Run the command line. The exit status is 0; 1 if ``--fail-on`` or ``--verify`` found something; 2 after an error,
     printed as one line."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = _COMMANDS[words.pop(0)] if words and words[0] in _COMMANDS else _count
