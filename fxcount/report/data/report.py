@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from fxcount.report.data.recipe import Recipe
-    from fxcount.report.data.verification import Verification
 
 __all__ = ["MemoryView", "ReportData"]
 
@@ -222,32 +221,6 @@ class ReportData:
         """The report at these sizes, which are not checked: :meth:`at` does that."""
         found = type(self)(self.trace, self.costs, values)
         found._found, found.recipe = self._found, self.recipe
-        return found
-
-    def verify(self, n: int = 5, *, execute: bool = False, strict: bool = False, seed: int = 0) -> Verification:
-        """Check the report by other means, at ``n`` sizes it admits: corners of the domain, 1, odd, prime and far ones.
-
-        The model is analysed afresh at each, with numbers in place of symbols and all memo tables emptied, and macs, flops,
-        bytes, parameters, peak and output shapes are compared. ``execute`` also runs a copy of the model and the
-        :attr:`graph_module` on random data on the CPU, at sizes small enough. ``seed`` draws other sizes. Nothing is raised
-        for a difference unless ``strict``: the result is false then, and says the first op that differs.
-
-        Raises:
-            AssumptionError: the model is gone or has changed since, or the report was read from a file; ``strict`` and
-                there is a difference.
-            InputError: ``execute`` and the model has no weights on the CPU.
-
-        >>> import torch, fxcount
-        >>> model = torch.nn.Linear(3, 5)
-        >>> found = fxcount.analyze(model, "B,3").verify(n=3, execute=True)
-        >>> bool(found), len(found.checked), found.differences
-        (True, 3, ())
-        """
-        from fxcount.report.data.verification import verify
-
-        found = verify(self, self.recipe, n, execute, seed)
-        if strict and not found:
-            raise AssumptionError(str(found), hint="analyse the sizes named by themselves")
         return found
 
     def __repr__(self) -> str:
