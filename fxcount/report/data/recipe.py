@@ -239,6 +239,6 @@ def empty_memos() -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "fxcount":
             for value in list(vars(module).values()):
-                clear = getattr(value, "cache_clear", None)
+                clear = None if isinstance(value, type) else getattr(value, "cache_clear", None)
                 if callable(clear):
                     clear()
