@@ -16,7 +16,9 @@ from fxcount.passes import cost, parameters
 from fxcount.passes.gradients import chosen_outputs, reach
 from fxcount.passes.modes import ModeRow, compared, in_mode
 from fxcount.report import Report
+from fxcount.report.data.recipe import Recipe
 from fxcount.trace.frontends import Frontend, trace_any
+from fxcount.trace.inputs.specs import parse_inputs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,6 +36,7 @@ def analyze(
     progress: bool | Callable[[int], None] | None = None,
     frontend: Frontend = "auto",
     trust: bool = False,
+    kwargs: Mapping[str, Any] | None = None,
     **named_inputs: Any,
 ) -> Report:
     """Analyse one call of ``model`` on inputs given by shape; symbols in a shape stay symbols in the result.
@@ -48,7 +51,7 @@ def analyze(
     op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`. ``frontend`` chooses between
     following the model's Python code (``"trace"``) and ``torch.export`` (``"export"``); ``"auto"`` does the second where
     the first cannot. A ``.pt2`` file is read as data; one that cannot be read so is refused unless ``trust`` is given,
-    which may run code of the file's.
+    which may run code of the file's. ``kwargs`` are further keyword inputs, for a forward whose arguments have names of these.
 
     The model is left as it was found: mode, attributes, buffers, gradients, random state. No weights are allocated.
 
@@ -64,13 +67,32 @@ def analyze(
     """
     own = tuple(rules)
     registry = Registry(own, base=REGISTRY) if own else REGISTRY
+    args = tuple([parse_inputs(x) for x in inputs])
+    named = {name: parse_inputs(x) for name, x in _together(named_inputs, kwargs).items()}
+
+    def analysed(
+        model: Any, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any], hints: Mapping[str, int] | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Report:  # fmt: skip
+        trace = trace_any(
+            model, inputs, named_inputs, hints=hints, registry=registry, progress=progress, frontend=frontend, trust=trust
+        )
+        report = Report(trace, cost(trace, strict=strict))
+        report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed)
+        return report
+
     reporter = _progress(progress)
-    trace = trace_any(
-        model, inputs, named_inputs, hints=hints, registry=registry, progress=reporter, frontend=frontend, trust=trust
-    )
+    report = analysed(model, args, named, hints, reporter)
     if reporter is not None and hasattr(reporter, "close"):
         reporter.close()
-    return Report(trace, cost(trace, strict=strict))
+    return report
+
+
+def _together(named: dict[str, Any], further: Mapping[str, Any] | None) -> dict[str, Any]:
+    twice = sorted(set(named) & set(further or {}))
+    if twice:
+        raise InputError(f"the input {twice[0]!r} is given twice", hint="give it by name or in kwargs={...}")
+    return {**named, **(further or {})}
 
 
 def find_unused_parameters(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from fxcount.cli.files import add_output, written
-from fxcount.cli.model import add_model_options, analysed
+from fxcount.cli.model import add_model_options, loaded, report_of
 
 __all__ = ["add_options", "run"]
 
@@ -14,16 +15,23 @@ def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     add_model_options(parser, model)
     parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of modules shown (default 2)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
+    parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
     add_output(parser, "report", "rows")
 
 
 def run(options: argparse.Namespace) -> int:
     shown = written(options, "report", "rows")
-    report = analysed(options)
+    given = loaded(options)  # held here: a report keeps no model alive
+    report = report_of(options, *given)
     if options.json:
         print(report.to_json(indent=1))
     elif shown is not None:
         shown.write(shown.format.function(report), f"{report.trace.model_name} written to {options.output}")
     else:
         print(report.table(options.depth))
+    if options.verify or options.execute:
+        found = report.verify(execute=options.execute)
+        print(found, file=sys.stderr if options.json or shown is not None else sys.stdout)
+        return 0 if found else 1
     return 0

@@ -29,7 +29,8 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. The exit status is 0; 1 if ``--fail-on`` found something; 2 after an error, printed as one line."""
+    """Run the command line. The exit status is 0; 1 if ``--fail-on`` or ``--verify`` found something; 2 after an error,
+    printed as one line."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(words)

@@ -10,7 +10,7 @@ from fxcount.cli import words
 if TYPE_CHECKING:
     from fxcount.report import Report
 
-__all__ = ["add_model_options", "analysed", "hints", "loaded", "read"]
+__all__ = ["add_model_options", "analysed", "hints", "loaded", "read", "report_of"]
 
 _MODEL = """package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG (a config file, or an architecture such as bert),
 FILE.pt2, or demo"""
@@ -59,7 +59,11 @@ def hints(options: argparse.Namespace, args: tuple[Any, ...], kwargs: dict[str, 
 
 def analysed(options: argparse.Namespace) -> Report:
     """The report, at sizes if some are given."""
-    model, args, kwargs = loaded(options)
+    return report_of(options, *loaded(options))
+
+
+def report_of(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Report:
+    """The report of what :func:`loaded` gave, at sizes if some are given."""
     from fxcount.api import analyze
 
     report = analyze(model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, **kwargs)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fxcount.errors import AssumptionError
 from fxcount.report.data.report import ReportData
 from fxcount.report.formats import Formats
 
 if TYPE_CHECKING:
+    from fxcount.report.data.verification import Verification
     from fxcount.report.views.conventions import ConventionRow
 
 __all__ = ["Report"]
@@ -59,6 +61,32 @@ class Report(Formats, ReportData):
         from fxcount.report.views.conventions import convention_rows
 
         return [row.with_sizes(self.public) for row in convention_rows(self, names or None)]
+
+    def verify(self, n: int = 5, *, execute: bool = False, strict: bool = False, seed: int = 0) -> Verification:
+        """Check the report by other means, at ``n`` sizes it admits: corners of the domain, 1, odd, prime and far ones.
+
+        The model is analysed afresh at each, with numbers in place of symbols and all memo tables emptied, and macs, flops,
+        bytes, parameters, peak and output shapes are compared. ``execute`` also runs a copy of the model and the
+        :attr:`graph_module` on random data on the CPU, at sizes small enough. ``seed`` draws other sizes. Nothing is raised
+        for a difference unless ``strict``: the result is false then, and says the first op that differs.
+
+        Raises:
+            AssumptionError: the model is gone or has changed since, or the report was read from a file; ``strict`` and
+                there is a difference.
+            InputError: ``execute`` and the model has no weights on the CPU.
+
+        >>> import torch, fxcount
+        >>> model = torch.nn.Linear(3, 5)
+        >>> found = fxcount.analyze(model, "B,3").verify(n=3, execute=True)
+        >>> bool(found), len(found.checked), found.differences
+        (True, 3, ())
+        """
+        from fxcount.report.data.verification import verify
+
+        found = verify(self, self.recipe, n, execute, seed)
+        if strict and not found:
+            raise AssumptionError(str(found), hint="analyse the sizes named by themselves")
+        return found
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
     def __eq__(self, other: object) -> bool:

@@ -17,6 +17,8 @@ from fxcount.trace.tape import Call, Trace
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from fxcount.report.data.recipe import Recipe
+
 __all__ = ["MemoryView", "ReportData"]
 
 
@@ -90,6 +92,7 @@ class ReportData:
         self.values = dict(values) if values is not None else None
         self._found = _Found(trace, costs)
         self._asked = None if guessed is None else frozenset(guessed)
+        self.recipe: Recipe | None = None  # of analyze(), and nobody else
 
     # -- totals -----------------------------------------------------------------------------------------------------
     @property
@@ -261,8 +264,12 @@ class ReportData:
                 where=failed.where,
                 hint=f"analyse again with hints=dict({_listed(completed)}), so that the model decides for these sizes",
             )
-        found = type(self)(self.trace, self.costs, completed, [u.name for u in guessed])
-        found._found = self._found
+        return self.with_values(completed, [u.name for u in guessed])
+
+    def with_values(self, values: Mapping[str, int], guessed: Iterable[str] | None = None) -> Self:
+        """The report at these sizes, of which those named are guesses; they are not checked: :meth:`at` does that."""
+        found = type(self)(self.trace, self.costs, values, guessed)
+        found._found, found.recipe = self._found, self.recipe
         return found
 
     def _given_for_guesses(self) -> dict[str, int]:

@@ -17,6 +17,7 @@ import torch
 from fxcount.errors import DataDependentError, first_line
 from fxcount.ops import TensorFact
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
+from fxcount.symbolic.floats import ROUGH
 from fxcount.trace.known import constants, ramps, tables
 from fxcount.trace.known.literals import literal
 from fxcount.trace.known.ramps import Ramp
@@ -334,7 +335,7 @@ class Replay:
             if isinstance(a, Expr):
                 return self._size(a)
             if type(a) is Quotient:
-                return SymRatio(a.num, a.den, float(a), True, self.scope)
+                return SymRatio(a.num, a.den, float(a), ROUGH, ("/", a.num, a.den), self.scope)
             if isinstance(a, (tuple, list)):
                 return type(a)([of(x) for x in a])
             if isinstance(a, slice):

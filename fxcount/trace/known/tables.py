@@ -242,8 +242,10 @@ def _running(function: Callable[[Any, Any], Any]) -> Callable[..., Table]:
         lines = np.moveaxis(x, dim, -1)
         made = np.empty(lines.shape, dtype=object)
         for place in np.ndindex(*lines.shape[:-1]):
+            total: Any = 0
             for i, value in enumerate(lines[place]):
-                made[(*place, i)] = value if i == 0 else function(made[(*place, i - 1)], value)
+                here = (*place, i)
+                made[here] = total = value if i == 0 else function(total, value)
         return np.moveaxis(made, -1, dim)
 
     return apply
@@ -255,7 +257,8 @@ def _sorted(x: Table, dim: int = -1, descending: bool = False, stable: bool = Fa
     for place in np.ndindex(*lines.shape[:-1]):
         found = sorted(enumerate(lines[place]), key=_by_value, reverse=descending)
         for i, (origin, value) in enumerate(found):
-            order[(*place, i)], values[(*place, i)] = origin, value
+            here = (*place, i)
+            order[here], values[here] = origin, value
     return [np.moveaxis(values, -1, dim), np.moveaxis(order, -1, dim)]
 
 
@@ -306,7 +309,8 @@ def _copied(x: Table, shape: Any) -> Table:
     try:
         return _reshaped(x, shape)
     except AttributeError:
-        return x.reshape(tuple(shape))
+        copied: Table = x.reshape(tuple(shape))
+        return copied
 
 
 def _same(x: Table, *_: Any, **__: Any) -> Table:
@@ -314,7 +318,8 @@ def _same(x: Table, *_: Any, **__: Any) -> Table:
 
 
 def _copy(x: Table, *_: Any, **__: Any) -> Table:
-    return x.copy()
+    copied: Table = x.copy()
+    return copied
 
 
 def _unsqueezed(x: Table, dim: int) -> Table:

@@ -1,0 +1,244 @@
+"""How a report came about, so that the same question can be asked again: at other sizes, or to check the answer.
+
+The model is held weakly: a report keeps no model alive, copies none and moves none. What the model *is* (parameters by shape
+and dtype, modes, plain attributes) is written down when it is analysed, and compared before it is analysed again.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from fxcount.errors import AssumptionError
+from fxcount.trace.inputs.inventory import every_module
+
+__all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
+
+_PLAIN = frozenset({bool, int, float, str, type(None), torch.dtype})
+_DEVICES = ("cpu", "cuda")
+_SHAPELESS = frozenset({type(None), UninitializedBuffer, UninitializedParameter})
+"""What stands for a parameter that is not there, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The state of torch that decides what a model does: grad mode, autocast by device, default dtype and device."""
+
+    grad: bool
+    inference: bool
+    autocast: tuple[tuple[str, bool, torch.dtype], ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def now(cls) -> Surroundings:
+        """Those of this thread."""
+        autocast = tuple([(d, torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in _DEVICES])
+        return cls(
+            torch.is_grad_enabled(), torch.is_inference_mode_enabled(), autocast, torch.get_default_dtype(),
+            torch.get_default_device(),
+        )  # fmt: skip
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """A block in which they are as they were then."""
+        dtype = torch.get_default_dtype()
+        with ExitStack() as stack:
+            if self.inference != torch.is_inference_mode_enabled():
+                stack.enter_context(torch.inference_mode(self.inference))
+            stack.enter_context(torch.set_grad_enabled(self.grad))
+            for device, enabled, wanted in self.autocast:
+                if (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) != (enabled, wanted):
+                    stack.enter_context(torch.autocast(device, dtype=wanted, enabled=enabled))
+            if self.device != torch.get_default_device():
+                stack.enter_context(self.device)
+            try:
+                torch.set_default_dtype(self.dtype)
+                yield
+            finally:
+                torch.set_default_dtype(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """One call of :func:`fxcount.analyze`.
+
+    ``inputs`` and ``kwargs`` are parsed specifications; ``analyse(model, inputs, kwargs, hints)`` is the front door, given by
+    itself. ``model`` gives the model or ``None`` if it is gone; it is a path for a file.
+    """
+
+    model: Callable[[], Any]
+    model_name: str
+    inputs: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    hints: Mapping[str, int]
+    analyse: Callable[..., Any] = field(repr=False)
+    surroundings: Surroundings
+    written_down: tuple[Mark, ...] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], hints: Mapping[str, int] | None,
+        analyse: Callable[..., Any],
+    ) -> Recipe:  # fmt: skip
+        """The recipe of an analysis that was just made."""
+        try:
+            held: Callable[[], Any] = weakref.ref(model)
+        except TypeError:  # a path
+            held = _Kept(model)
+        marks = fingerprint(model) if isinstance(model, torch.nn.Module) else ()
+        return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), marks)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_another_process, (self.model_name,)
+
+    def __deepcopy__(self, memo: Any) -> Recipe:
+        return self
+
+    def present(self) -> Any:
+        """The model, if it is there and what it was.
+
+        Raises :class:`~fxcount.errors.AssumptionError` if it is gone or has changed since.
+        """
+        model = self.model()
+        if model is None:
+            raise AssumptionError(
+                f"the {self.model_name} this report is about is gone: a report keeps no model alive",
+                hint="keep the model in a variable, and analyse it again",
+            )
+        changed = self.changes(model)
+        if changed:
+            raise AssumptionError(
+                f"the {self.model_name} has changed since it was analysed: {'; '.join(changed[:3])}"
+                + (f"; and {len(changed) - 3} more" if len(changed) > 3 else ""),
+                hint="analyse it again",
+            )
+        return model
+
+    def changes(self, model: Any) -> list[str]:
+        """What differs in the model from when it was analysed, in words."""
+        if not isinstance(model, torch.nn.Module) or fingerprint(model) == self.written_down:
+            return []
+        before = {m.key: m for m in self.written_down}
+        found = []
+        for path, module in every_module(model):
+            was = before.pop(id(module), None)
+            if was is not None:
+                found += [f"{path}.{text}".lstrip(".") for text in _differences(was, module)]
+            elif id(module) not in {m.key for m in self.written_down}:
+                found.append(f"{path or 'the model'} is another {type(module).__name__}")
+        return found or ["its modules are others"]
+
+    def again(self, hints: Mapping[str, int] | None = None, change: Callable[[Any], Any] = lambda spec: spec) -> Any:
+        """A new report of the same call, at other ``hints`` or with input specifications changed by ``change``."""
+        model = self.present()
+        inputs = tuple([change(x) for x in self.inputs])
+        kwargs = {name: change(x) for name, x in self.kwargs.items()}
+        with self.surroundings.restored():
+            return self.analyse(model, inputs, kwargs, self.hints if hints is None else hints)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    value: Any
+
+    def __call__(self) -> Any:
+        return self.value
+
+
+def _gone() -> None:
+    return None
+
+
+def _nothing(*_: Any) -> Any:
+    raise AssertionError("there is no model to be analysed")
+
+
+def _of_another_process(model_name: str) -> Recipe:
+    """What is left of a recipe in a copy of its report: the model is elsewhere."""
+    return Recipe(_gone, model_name, (), {}, {}, _nothing, Surroundings.now(), ())
+
+
+class Mark(NamedTuple):
+    """What of one module decides its counts and costs next to nothing to read."""
+
+    key: int
+    plain: tuple[Any, ...]
+    tensors: tuple[Any, ...]
+
+
+def fingerprint(model: torch.nn.Module) -> tuple[Mark, ...]:
+    """A mark of each module: its mode and plain attributes, and of each parameter and buffer which one it is, its shape, dtype
+    and whether it asks for a gradient. Values are not looked at.
+
+    >>> net = torch.nn.Linear(3, 5)
+    >>> before = fingerprint(net)
+    >>> torch.nn.init.zeros_(net.weight).shape == (5, 3), fingerprint(net) == before
+    (True, True)
+    >>> fingerprint(net.eval()) == before, fingerprint(net.train().half()) == before
+    (False, False)
+    """
+    found = []
+    waiting, seen = [model], set()
+    while waiting:
+        module = waiting.pop()
+        key = id(module)
+        if key in seen:
+            continue
+        seen.add(key)
+        attributes = module.__dict__
+        slots = [slot for slot in (attributes["_parameters"], attributes["_buffers"]) if slot]
+        held = [t for slot in slots for t in slot.values() if type(t) not in _SHAPELESS]
+        tensors = [(id(t), t.shape, t.dtype, t.requires_grad) for t in held]
+        plain = [  # written out: a call for each of a dozen attributes would cost more than all the rest
+            v for v in attributes.values()
+            if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)
+        ]  # fmt: skip
+        found.append(Mark(key, tuple(plain), tuple(tensors)))
+        waiting += [m for m in attributes["_modules"].values() if m is not None]
+    return tuple(found)
+
+
+def _is_sizes(value: Any) -> bool:
+    return type(value) is tuple and bool(value) and type(value[0]) is int
+
+
+def _differences(was: Mark, module: torch.nn.Module) -> list[str]:
+    """What is another, by name."""
+    now = next(iter(fingerprint(module)))
+    names = [name for name, v in module.__dict__.items() if type(v) in _PLAIN or _is_sizes(v)]
+    found = []
+    if len(was.plain) == len(now.plain):
+        found += [f"{name} was {a!r}, is {b!r}" for name, a, b in zip(names, was.plain, now.plain) if a != b]
+    else:
+        found.append(f"{type(module).__name__} has {len(now.plain)} plain attributes, and had {len(was.plain)}")
+    named = [n for slot in (module._parameters, module._buffers) for n, t in slot.items() if type(t) not in _SHAPELESS]
+    if len(was.tensors) != len(now.tensors):
+        return [*found, f"{type(module).__name__} has {len(now.tensors)} parameters and buffers, and had {len(was.tensors)}"]
+    for name, before, after in zip(named, was.tensors, now.tensors):
+        if before[1:] != after[1:]:
+            found.append(f"{name} was {_described(before)}, is {_described(after)}")
+        elif before != after:
+            found.append(f"{name} is another tensor")
+    return found
+
+
+def _described(mark: tuple[Any, ...]) -> str:
+    return f"{tuple(mark[1])} {mark[2]}" + ("" if mark[3] else " without gradient")
+
+
+def empty_memos() -> None:
+    """Forget every size fxcount has ever computed: its algebra's memo tables are emptied. What follows is computed afresh."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "fxcount":
+            for value in list(vars(module).values()):
+                clear = None if isinstance(value, type) else getattr(value, "cache_clear", None)
+                if callable(clear):
+                    clear()
