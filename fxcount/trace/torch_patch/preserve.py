@@ -71,7 +71,7 @@ class _Snapshot:
     def __init__(self, modules: Sequence[torch.nn.Module], others: Iterable[Any] = ()) -> None:
         self._modules = [(m, type(m), m.__dict__, m.__dict__.copy()) for m in modules]
         held = [v for _, _, _, found in self._modules for v in found.values() if type(v) not in _LEAVES]
-        self._empty = [v for v in held if not v and type(v) in _HOOKS] if held else []  # a module has a dozen for hooks
+        self._empty = [v for v in held if type(v) in _HOOKS and not v]  # a module has a dozen for hooks
         self.kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
         self._tensors: list[tuple[torch.Tensor, bool, Any]] = []
         self._seen: set[int] = {id(m) for m in modules}
@@ -88,7 +88,8 @@ class _Snapshot:
                     continue
                 seen.add(id(thing))
                 if kind in _TENSORS:
-                    self._tensors.append((thing, thing.requires_grad, thing.grad))
+                    if thing.is_leaf:
+                        self._tensors.append((thing, thing.requires_grad, thing.grad))
                     continue
                 reader = _reader(kind)  # type: ignore[arg-type]
                 if reader is not None:
@@ -102,7 +103,7 @@ class _Snapshot:
 
     def note_tensor(self, tensor: torch.Tensor) -> None:
         """Remember a tensor of a class of its own."""
-        if not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+        if tensor.is_leaf and not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
             self._tensors.append((tensor, tensor.requires_grad, tensor.grad))
 
     def restore(self) -> None:
