@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,10 +16,12 @@ from fxcount.symbolic import BRANCH, Scope
 from fxcount.symbolic.unbacked import Unbacked
 from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
-from fxcount.trace.inputs.inventory import Inventory, take_inventory
+from fxcount.trace.inputs.inventory import Inventory, every_module, take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
 from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.lazy import has_lazy_state, with_own_lazy_state, without_gathering
+from fxcount.trace.torch_patch.leftovers import Leftovers
 from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
 from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
@@ -107,15 +110,19 @@ class _Run:
     def _attempt(
         self, namespaces: list[dict[str, Any]], undo: Undo, decisions: Decisions | None, compiling: bool
     ) -> tuple[Trace, list[dict[str, Any]]]:
-        held = take_inventory(self.model)
-        modules = held.unique_modules()
-        keep(modules, undo)
-        shadow([*namespaces_of(modules), *namespaces], random_functions, undo)
+        found = list({id(m): m for _, m in every_module(self.model)}.values())
+        own = namespaces_of(found)
+        leftovers = Leftovers(own, found)
+        undo.add(leftovers.sweep)
+        held = self._prepared(found, undo, compiling)
+        shadow([*own, *namespaces], random_functions, undo)
         tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
+        leftovers.watch(ledger, scope)
         call_args, call_kwargs = self._arguments(tracer, held)
         inputs = [s._value for s in pytree.tree_leaves((call_args, call_kwargs)) if isinstance(s, StandIn)]
         result = self._call(tracer, call_args, call_kwargs)
+        leftovers.finished = True
         events = ledger.events()  # the caller holds the arguments as long as the model runs
         scope.close()  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, ledger.state)
@@ -132,6 +139,28 @@ class _Run:
             functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, reassigned=reassigned,
         )  # fmt: skip
         return trace, tracer.answers.missed_lengths
+
+    def _prepared(self, modules: list[torch.nn.Module], undo: Undo, compiling: bool) -> Inventory:
+        """What the model holds when it runs; it, and what is given to it as it is, are put back as they are now by ``undo``."""
+        keep(modules, undo, [leaf for leaf in self.leaves if not isinstance(leaf, InputSpec)])
+        without_gathering(modules)
+        if has_lazy_state(modules):
+            self._run_lazy(modules, compiling)
+        return take_inventory(self.model)
+
+    def _run_lazy(self, modules: list[torch.nn.Module], compiling: bool) -> None:
+        """Run the model on stand-ins for what its lazy modules learn by it."""
+        with_own_lazy_state(modules)
+        nothing = take_inventory(torch.nn.Module())
+        held = replace(nothing, modules=tuple(every_module(self.model)))
+        tracer = self._tracer(held, None, compiling)
+        args, kwargs = self._arguments(tracer, held)
+        try:
+            self._call(tracer, args, kwargs)
+        except Exception:
+            if has_lazy_state(modules):
+                raise
+        tracer.forget()
 
     def _tracer(self, held: Inventory, decisions: Decisions | None, compiling: bool) -> Tracer:
         scope = Scope({})

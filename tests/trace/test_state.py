@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -235,8 +235,8 @@ def test_results_die_where_the_model_drops_them() -> None:
     assert seen == [True, True]
 
 
-def test_a_kept_stand_in_is_refused_later() -> None:
-    """A tensor the model smuggled out says what it is, instead of crashing torch."""
+def test_a_kept_stand_in_is_taken_back() -> None:
+    """What the model smuggles out is gone from where it put it; one that someone still holds says what it is."""
     smuggled: list[torch.Tensor] = []
 
     class Leaks(nn.Module):
@@ -244,9 +244,28 @@ def test_a_kept_stand_in_is_refused_later() -> None:
             smuggled.append(x * 2)
             return x
 
-    fxcount.analyze(Leaks(), "B,5")
+    def later() -> Iterator[torch.Tensor]:
+        yield smuggled[0]
+
+    class Hides(Leaks):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = super().forward(x)
+            kept.append(next(later()))
+            hidden.send(kept.pop())
+            return y
+
+    def holds() -> Generator[None, Any, None]:
+        found = yield
+        while True:
+            found = yield found
+
+    kept: list[torch.Tensor] = []
+    hidden: Generator[Any, Any, None] = holds()
+    next(hidden)
+    fxcount.analyze(Hides(), "B,5")
+    assert smuggled == []
     with pytest.raises(fxcount.UnsupportedError, match="kept"):
-        smuggled[0] + 1
+        hidden.gi_frame.f_locals["found"] + 1
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -300,7 +300,7 @@ def _chosen(condition: Any, x: Any = None, y: Any = None) -> Table:
 def _reshaped(x: Table, shape: Any) -> Table:
     if any(map(_is_symbolic, shape)):
         raise Unsupported
-    made = x.view()
+    made: Table = x.view()
     made.shape = tuple(shape)  # a view, or an error: a copy would lose what is written to it
     return made
 

@@ -78,6 +78,8 @@ def alone(body: Callable[[Undo], T], install: Callable[[Undo], None]) -> T:
         try:
             undo.add(setattr, ACTIVE, "ident", 0)
             ACTIVE.ident, ACTIVE.undo = get_ident(), undo
+            if gc.isenabled():
+                gc.collect(0)  # what is young afterwards was made by the analysis
             _COLLECTOR.pause(undo)
             _keep_settings(own)
             install(undo)

@@ -11,7 +11,7 @@ import random
 import sys
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from operator import is_
@@ -24,7 +24,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.trace.torch_patch.active import Undo
 
-__all__ = ["keep", "preserved"]
+__all__ = ["keep", "preserved", "shallow"]
 
 _MOST = 10_000  # things looked into, those nearest to the modules first
 _LONG = 1_000  # entries of a container from which on these are not looked into themselves
@@ -37,9 +37,22 @@ _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 _HOOKS = frozenset({dict, OrderedDict, set, list})
 
 
-def keep(modules: Sequence[torch.nn.Module], undo: Undo) -> None:
-    """Have everything these modules hold put back when ``undo`` is run."""
-    undo.add(_Snapshot(modules).restore)
+def keep(modules: Sequence[torch.nn.Module], undo: Undo, others: Iterable[Any] = ()) -> None:
+    """Have everything that these modules and other things hold put back when ``undo`` is run."""
+    undo.add(_Snapshot(modules, others).restore)
+
+
+def shallow(thing: Any) -> Iterator[tuple[Any, Any]]:
+    """A container, or the attributes of an object, with a copy of what is in it; nothing for what holds nothing."""
+    kind = type(thing)
+    if kind in _LEAVES or kind in _TENSORS:
+        return
+    reader = _reader(kind)  # type: ignore[arg-type]
+    if reader in _SHALLOW:
+        before = _Snapshot(())
+        reader(before, thing)
+        for _, found, content in before.kept:
+            yield found, content
 
 
 @contextmanager
@@ -55,18 +68,18 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
 class _Snapshot:
     """What was found, in the order it was found in."""
 
-    def __init__(self, modules: Sequence[torch.nn.Module]) -> None:
+    def __init__(self, modules: Sequence[torch.nn.Module], others: Iterable[Any] = ()) -> None:
         self._modules = [(m, type(m), m.__dict__, m.__dict__.copy()) for m in modules]
         held = [v for _, _, _, found in self._modules for v in found.values() if type(v) not in _LEAVES]
-        self._empty = [v for v in held if type(v) in _HOOKS and not v] if held else []  # a module has a dozen for hooks
-        self._kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
+        self._empty = [v for v in held if type(v) in _HOOKS and not v]  # a module has a dozen for hooks
+        self.kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
         self._tensors: list[tuple[torch.Tensor, bool, Any]] = []
         self._seen: set[int] = {id(m) for m in modules}
-        self._look_into([v for v in held if type(v) not in _HOOKS or v])
+        self._look_into([v for v in held if type(v) not in _HOOKS or v] + list(others))
 
     def _look_into(self, waiting: list[Any]) -> None:
         """Nearest first, each once."""
-        seen, kept = self._seen, self._kept
+        seen, kept = self._seen, self.kept
         while waiting and len(kept) < _MOST:
             found, waiting = waiting, []
             for thing in found:
@@ -75,7 +88,8 @@ class _Snapshot:
                     continue
                 seen.add(id(thing))
                 if kind in _TENSORS:
-                    self._tensors.append((thing, thing.requires_grad, thing.grad))
+                    if thing.is_leaf:
+                        self._tensors.append((thing, thing.requires_grad, thing.grad))
                     continue
                 reader = _reader(kind)  # type: ignore[arg-type]
                 if reader is not None:
@@ -85,11 +99,11 @@ class _Snapshot:
 
     def remember(self, write: Callable[[Any, Any], None], thing: Any, content: Any) -> None:
         """Have ``write(thing, content)`` called at the end."""
-        self._kept.append((write, thing, content))
+        self.kept.append((write, thing, content))
 
     def note_tensor(self, tensor: torch.Tensor) -> None:
         """Remember a tensor of a class of its own."""
-        if not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+        if tensor.is_leaf and not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
             self._tensors.append((tensor, tensor.requires_grad, tensor.grad))
 
     def restore(self) -> None:
@@ -101,7 +115,7 @@ class _Snapshot:
         for container in self._empty:
             if container:
                 container.clear()
-        for write, thing, content in self._kept:
+        for write, thing, content in self.kept:
             write(thing, content)
         for tensor, flag, gradient in self._tensors:
             if tensor.requires_grad is not flag:
@@ -276,6 +290,9 @@ _KINDS: tuple[tuple[Any, Callable[[_Snapshot, Any], list[Any]]], ...] = (
     (torch.Generator, _read_generator),
     ((torch.nn.Module, SimpleNamespace), _attributes),
 )
+
+
+_SHALLOW = frozenset({_read_dict, _read_list, _read_set, _read_deque, _attributes})
 
 
 @lru_cache(1024)

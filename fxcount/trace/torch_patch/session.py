@@ -31,6 +31,7 @@ from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
 from fxcount.trace.torch_patch.chance import Chance
 from fxcount.trace.torch_patch.control import branch, loop
 from fxcount.trace.torch_patch.functions import CustomFunctions
+from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.sources import raising_source
@@ -86,6 +87,7 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
         Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
         *[Swapped(f, lambda _: lambda *args, **kwargs: loop(_tracer())) for f in _named(torch, "while_loop")],
+        Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
         CustomFunctions(),
         chance,
         *chance.torch_functions(),

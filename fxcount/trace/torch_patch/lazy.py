@@ -1,0 +1,67 @@
+"""Models whose state is not what it is when they run: lazy modules, and parameters that FSDP has cut up.
+
+A lazy module learns the sizes of its parameters from its first input. For a trace it is run once on stand-ins, with
+parameters of the trace's own in the place of the uninitialised ones, and is as before afterwards, uninitialised. FSDP
+gathers parameters before a module runs and cuts them up afterwards, which a trace leaves out: it sees them whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+__all__ = ["has_lazy_state", "materialising", "with_own_lazy_state", "without_gathering"]
+
+_UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
+
+
+def has_lazy_state(modules: Sequence[torch.nn.Module]) -> bool:
+    """Whether some parameter or buffer has no shape yet."""
+    return any([isinstance(t, _UNINITIALISED) for m in modules for slot in _slots(m) for t in slot.values()])
+
+
+def _slots(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    return module._parameters, module._buffers
+
+
+def with_own_lazy_state(modules: Sequence[torch.nn.Module]) -> None:
+    """Put other uninitialised tensors in the place of the user's, which then stay as they are."""
+    made: dict[int, Any] = {}
+    for module in modules:
+        for slot in _slots(module):
+            for name, tensor in slot.items():
+                if isinstance(tensor, _UNINITIALISED):
+                    if id(tensor) not in made:
+                        kind: Any = type(tensor)
+                        made[id(tensor)] = kind(tensor.requires_grad, tensor.device, tensor.dtype)
+                    slot[name] = made[id(tensor)]
+
+
+def materialising(original: Callable[..., None]) -> Callable[..., None]:
+    """What stands in for ``materialize`` of an uninitialised tensor: sizes at the hint, which the trace then compares with."""
+
+    def materialize(self: Any, shape: Sequence[Any], device: Any = None, dtype: Any = None) -> None:
+        with torch._C.DisableTorchFunction():
+            original(self, tuple(map(int, shape)), device, dtype)
+
+    return materialize
+
+
+_GATHERS = ("torch.distributed.fsdp.", "torch.distributed._composable.")
+
+
+def without_gathering(modules: Sequence[torch.nn.Module]) -> None:
+    """Take away FSDP's hooks, which the session puts back: the parameters are distributed tensors, of their whole shape."""
+    for module in modules:
+        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            for key in [k for k, hook in hooks.items() if _home(hook).startswith(_GATHERS)]:
+                del hooks[key]
+
+
+def _home(hook: Any) -> str:
+    """The module that defines a hook: of the object it is a method of, if it is one."""
+    owner = getattr(hook, "__self__", None)
+    return str(getattr(type(owner) if owner is not None else hook, "__module__", "") or "")

@@ -1,0 +1,239 @@
+"""Nothing of a trace stays behind in the user's caches: module globals, class attributes, ``lru_cache``, closures.
+
+Stand-ins die with the last reference to them, so those that are alive when all is over are held by somebody, and so are
+symbolic sizes. Only then is anything done. First the places where caches are kept are compared with what was in them: what
+is new there and leads to something of the trace is taken out, what it replaced is put back. If that was not all, the
+holders are searched for from the stand-ins outward: what was made during the trace is left to go with them, and what was
+there before has the reference taken out of it. An entry that is gone is computed again when it is needed, with real numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from types import CellType, FrameType, FunctionType, ModuleType, TracebackType
+from typing import Any
+
+import torch
+
+from fxcount.symbolic import Scope, SymRatio, SymSize
+from fxcount.trace.torch_patch.preserve import shallow
+from fxcount.trace.tracer.ledger import Ledger
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["Leftovers"]
+
+_DEEP = 3  # containers inside of each other that are looked into
+_LONG = 100  # entries of a container that is looked into
+_FAR = 16  # references between a stand-in and what holds it
+_MANY = 5_000  # things on the way
+_CONTAINERS = (dict, list, set, deque)
+_ELSEWHERE = (FrameType, TracebackType, BaseException)  # an error on its way holds the frames it came from
+_CACHE: Any = functools._lru_cache_wrapper
+
+
+class Leftovers:
+    """What one trace may leave behind; made before it."""
+
+    def __init__(self, namespaces: Iterable[dict[str, Any]], modules: Sequence[torch.nn.Module]) -> None:
+        self._before: dict[int, tuple[Any, Any]] = {}  # places where caches are kept, each with what was in it
+        self._ledger: Ledger | None = None
+        self._scope: Scope | None = None
+        self._references = 0
+        self.finished = False  # whether the model has run to its end
+        for namespace in namespaces:
+            self._remember_all(namespace, namespace.copy())
+        for kind in {c for k in {type(m) for m in modules} for c in k.__mro__}:
+            if not kind.__module__.startswith(("torch.", "builtins")):
+                self._remember_all(kind, dict(vars(kind)))
+
+    def _remember_all(self, place: Any, content: dict[str, Any]) -> None:
+        self._before[id(place)] = (place, content)
+        for value in content.values():
+            kind = type(value)
+            if kind is FunctionType:
+                self._remember_function(value)
+            elif kind is _CACHE:
+                self._before[id(value)] = (value, value.cache_info().misses)
+            elif kind not in _PLAIN:
+                self._remember(value, _DEEP)
+
+    def _remember_function(self, function: Any) -> None:
+        for cell in function.__closure__ or ():
+            try:
+                self._before[id(cell)] = (cell, cell.cell_contents)
+            except ValueError:  # empty
+                continue
+            self._remember(cell.cell_contents, 1)
+        for value in function.__defaults__ or ():
+            self._remember(value, 1)
+        if function.__dict__:
+            self._before[id(function.__dict__)] = (function.__dict__, function.__dict__.copy())
+
+    def _remember(self, thing: Any, depth: int) -> None:
+        if type(thing) in _PLAIN or id(thing) in self._before or not (depth == _DEEP or isinstance(thing, _CONTAINERS)):
+            return
+        for found, content in shallow(thing):
+            self._before[id(found)] = (found, content)
+            if depth > 1 and len(content) <= _LONG:
+                for value in content.values() if isinstance(content, dict) else content:
+                    if isinstance(value, _CONTAINERS):
+                        self._remember(value, depth - 1)
+
+    def watch(self, ledger: Ledger, scope: Scope) -> None:
+        """Say which trace this is about, before its first stand-in is made."""
+        self._ledger, self._scope = ledger, scope
+        self._references = sys.getrefcount(scope)
+
+    # -- afterwards -----------------------------------------------------------------------------------------------------
+    def sweep(self) -> None:
+        """Take what is left of the trace out of all that was there before it."""
+        if self._is_left():
+            self._clean_places()
+            if self.finished and self._is_left():  # after an error the frames it came from hold the rest
+                self._clean_holders()
+
+    def _is_left(self) -> bool:
+        ledger, scope = self._ledger, self._scope
+        if ledger is None or scope is None:
+            return False
+        alive = 2 * len(ledger.storages) - len(ledger.log)  # every birth and every death is in the log
+        return alive > 0 or sys.getrefcount(scope) - 1 > self._references + _OF_THE_TRACE
+
+    def _is_ours(self, thing: Any) -> bool:
+        if type(thing) is StandIn:
+            return self._ledger is not None and thing._owner is self._ledger.owner
+        return (type(thing) is SymSize or type(thing) is SymRatio) and thing.scope is self._scope
+
+    # -- inward: places that are known --------------------------------------------------------------------------------
+    def _clean_places(self) -> None:
+        for place, content in list(self._before.values()):
+            if type(place) is _CACHE:
+                if place.cache_info().misses != content:
+                    place.cache_clear()
+            elif _content(place) is not None:
+                self._clean_place(place, content)
+
+    def _clean_place(self, place: Any, before: Any) -> None:
+        now = _content(place)
+        if isinstance(before, dict) and isinstance(now, dict):
+            known = {id(key): value for key, value in before.items()}  # asking for a size by its hash would pin it
+            for key, value in now.items():
+                if value is not known.get(id(key), known) and self._leads_here((key, value)):
+                    _put(place, key, known)
+        elif isinstance(place, CellType):
+            if now[0] is not before and self._leads_here(now[0]):
+                place.cell_contents = before
+        else:
+            listed = {id(thing) for thing in before}
+            if any([id(thing) not in listed and self._leads_here(thing) for thing in now]):
+                place.clear()
+                place.update(before) if isinstance(place, set) else place.extend(before)
+
+    def _leads_here(self, thing: Any) -> bool:
+        """Whether something of this trace is reached from a thing."""
+        seen, waiting = {id(thing)}, [thing]
+        while waiting and len(seen) < _MANY:
+            found = waiting.pop()
+            if self._is_ours(found):
+                return True
+            for part in _referents(found):
+                if id(part) not in seen and type(part) not in _PLAIN:
+                    seen.add(id(part))
+                    waiting.append(part)
+        return False
+
+    # -- outward: whoever holds something ------------------------------------------------------------------------------
+    def _clean_holders(self) -> None:
+        found = [thing for thing in gc.get_objects() if self._is_ours(thing)]
+        young = {id(thing) for thing in gc.get_objects(generation=0)}
+        tainted = {id(thing): thing for thing in found}
+        own = {id(young), id(tainted), id(self.__dict__), id(self._before)}
+        for _ in range(_FAR):
+            own.add(id(found))
+            holders = gc.get_referrers(*found) if found else []
+            own.add(id(holders))
+            found = []
+            for holder in holders:
+                if id(holder) in own or id(holder) in tainted or isinstance(holder, _ELSEWHERE):
+                    continue
+                if id(holder) in young or isinstance(holder, tuple):
+                    tainted[id(holder)] = holder
+                    found.append(holder)
+                else:
+                    self._clean_holder(holder, tainted)
+            if not found or len(tainted) > _MANY:
+                return
+
+    def _clean_holder(self, holder: Any, tainted: dict[int, Any]) -> None:
+        if isinstance(holder, dict):
+            for key, value in list(dict.items(holder)):
+                if id(key) in tainted or id(value) in tainted:
+                    _put(holder, key, {})
+        elif isinstance(holder, list):
+            list.__setitem__(holder, slice(None), [t for t in holder if id(t) not in tainted])
+        elif isinstance(holder, deque):
+            kept = [t for t in holder if id(t) not in tainted]
+            deque.clear(holder)
+            deque.extend(holder, kept)
+        elif isinstance(holder, set):
+            set.difference_update(holder, {t for t in holder if id(t) in tainted})
+        elif isinstance(holder, _CACHE):
+            holder.cache_clear()
+        elif isinstance(holder, CellType):
+            holder.cell_contents = None
+        elif not isinstance(holder, (ModuleType, type)):
+            _clean_attributes(holder, tainted)
+
+
+_OF_THE_TRACE = -1  # what a finished trace refers to the scope by, less what the tracer did
+_PLAIN = frozenset({int, str, bool, float, bytes, complex, type(None), type, torch.dtype, torch.device, ModuleType})
+
+
+def _content(place: Any) -> Any:
+    """What is in a place now, in the form it was remembered in; ``None`` for an empty cell."""
+    if isinstance(place, type):
+        return dict(vars(place))
+    if isinstance(place, CellType):
+        try:
+            return (place.cell_contents,)
+        except ValueError:
+            return None
+    return dict(dict.items(place)) if isinstance(place, dict) else list(place)
+
+
+def _put(place: Any, key: Any, known: dict[int, Any]) -> None:
+    """Put back what was there under a key, or nothing."""
+    kind: Any = type if isinstance(place, type) else OrderedDict if isinstance(place, OrderedDict) else dict
+    if kind is type:
+        write, remove = type.__setattr__, type.__delattr__
+    else:
+        write, remove = kind.__setitem__, kind.__delitem__
+    if id(key) in known:
+        write(place, key, known[id(key)])
+    else:
+        remove(place, key)
+
+
+def _referents(thing: Any) -> Iterable[Any]:
+    """What a thing holds; of a function what it has closed over, for its globals hold everything."""
+    if isinstance(thing, (*_ELSEWHERE, type)):
+        return ()
+    if isinstance(thing, FunctionType):
+        return (*(thing.__closure__ or ()), *(thing.__defaults__ or ()), thing.__dict__)
+    return gc.get_referents(thing)
+
+
+def _clean_attributes(holder: Any, tainted: dict[int, Any]) -> None:
+    attributes = getattr(holder, "__dict__", None)
+    if isinstance(attributes, dict):
+        for name, value in list(attributes.items()):
+            if id(value) in tainted:
+                del attributes[name]
+    for kind in type(holder).__mro__:
+        for name in getattr(kind, "__slots__", ()):
+            if id(getattr(holder, name, None)) in tainted:
+                object.__setattr__(holder, name, None)
