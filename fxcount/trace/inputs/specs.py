@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError, SizeError
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 
-__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs"]
+__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of"]
 
 DTYPES: Mapping[str, torch.dtype] = {
     "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
@@ -144,6 +145,16 @@ def _positive(sizes: tuple[Size, ...], text: str) -> tuple[Size, ...]:
                 f"the input {text!r} has a size of {size}", hint="sizes must be at least 1; write a symbol, e.g. B"
             )
     return sizes
+
+
+def symbols_of(*inputs: Any) -> set[str]:
+    """The names of the symbols in input specifications, as analyze() takes them.
+
+    >>> sorted(symbols_of("B,3,2*h", {"mask": "bool[B,S]"}))
+    ['B', 'S', 'h']
+    """
+    leaves = pytree.tree_leaves([parse_inputs(given) for given in inputs])
+    return {name for leaf in leaves if isinstance(leaf, InputSpec) for size in leaf.shape for name in free_symbols(size)}
 
 
 def default_hints(
