@@ -541,7 +541,7 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         return self._integer("ceil", -floordiv(-self.num, self.den, nonzero=True), math.ceil(self.value))
 
     def __trunc__(self) -> Any:
-        down = self >= 0
+        down = self.value >= 0 if self.level == ROUGH else self >= 0
         size = floordiv(self.num if down else -self.num, self.den, nonzero=True)
         return self._integer("trunc", size if down else -size, math.trunc(self.value))
 

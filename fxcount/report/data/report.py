@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import AssumptionError, SizeError
@@ -201,8 +202,9 @@ class ReportData:
                 hint="give a value for each symbol and for nothing else",
             )
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
                 raise SizeError(f"at({name}={value!r}): a size must be an integer of at least 1", hint=example)
+        values = {name: int(value) for name, value in values.items()}  # numpy's integers end at 2**63
         values = unbacked.completed(values)
         failed = self.trace.scope.check(values)
         if failed is not None:

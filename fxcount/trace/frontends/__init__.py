@@ -84,6 +84,8 @@ def _trace_module(
     try:
         trace = trace_by_export(model, args, kwargs, **options)
     except Exception as second:
+        if not isinstance(first, FxcountError):
+            return _with_numbers(model, args, kwargs, options, first)
         first.add_note(f"torch.export was tried as well: {_one_line(second)}")
         raise first from None
     trace.notes.append(f"through torch.export, since the tracer could not follow the model: {_one_line(first)}")
