@@ -74,8 +74,11 @@ def _factor_times(a: str, b: str) -> int:
     """The smallest ``k`` with ``k * a >= b`` if it can be shown, as in ``7*ceil(H/28) >= floor(H/4)``, or 0."""
     one, other = make({(a,): 1}), make({(b,): 1})
     values = dict.fromkeys(free_symbols(one) | free_symbols(other), LARGE)
-    low = evaluate(one, values)
-    times = max(1, -(-evaluate(other, values) // low)) if low > 0 else 1
+    try:
+        low = evaluate(one, values)
+        times = max(1, -(-evaluate(other, values) // low)) if low > 0 else 1
+    except ZeroDivisionError:  # a symbolic divisor is 0 there
+        return 0
     return times if times <= MOST_TIMES and is_nonnegative(times * one - other) else 0
 
 

@@ -541,7 +541,7 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         return self._integer("ceil", -floordiv(-self.num, self.den, nonzero=True), math.ceil(self.value))
 
     def __trunc__(self) -> Any:
-        down = self >= 0
+        down = self.value >= 0 if self.level == ROUGH else self >= 0
         size = floordiv(self.num if down else -self.num, self.den, nonzero=True)
         return self._integer("trunc", size if down else -size, math.trunc(self.value))
 
@@ -552,9 +552,13 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         if ndigits is not None:
             return round(float(self), operator.index(ndigits))
         p, q = 2 * self.num + self.den, 2 * self.den
-        if not (self.exact and isinstance(q, int)) or (q % 4 == 0 and self.scope.divisible(p, q, "round() of a half")):
-            return round(float(self))  # a half goes to the even neighbour: that needs the number
-        return self._integer("round", floordiv(p, q), round(self.value))
+        if not (self.exact and isinstance(q, int)):
+            return round(float(self))  # a half goes to the even neighbour: whether it is one needs the number
+        size = floordiv(p, q)
+        divisible = self.scope.divisible
+        if q % 4 == 0 and divisible(p, q, "round() of a half") and not divisible(size, 2, "round() of a half"):
+            size = size - 1
+        return self._integer("round", size, round(self.value))
 
     def _compare(self, relation: Comparison, op: Callable[[Any, Any], bool], other: Any) -> Any:
         if self.scope.closed:
@@ -736,7 +740,7 @@ def to_sym(size: Size, scope: Scope) -> Any:
     >>> to_sym(3, Scope({})), to_sym(Scope({"B": 2}).symbols["B"], Scope({"B": 2})).hint
     (3, 2)
     """
-    return int(size) if isinstance(size, int) else SymSize(size, scope.hint(size), scope)
+    return int(size) if isinstance(size, int) else _sym(size, scope.hint(size), scope)
 
 
 def to_size(value: Any) -> Size:

@@ -41,14 +41,16 @@ def trace_model(
     hints: Mapping[str, int] | None = None,
     registry: Registry = REGISTRY,
     progress: Callable[[int], None] | None = None,
+    pinned: str = "",
 ) -> Trace:
-    """Trace ``model(*args, **kwargs)`` symbolically; arguments are input specifications.
+    """Trace ``model(*args, **kwargs)`` symbolically; arguments are input specifications. A reason why sizes must be
+    ``pinned`` makes the model see plain integers: the formulas then hold at the hints.
 
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
     specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
     _check_call(model, specs)
-    return TraceSession.run(_Run(model, specs, hints or {}, registry, progress).trace)
+    return TraceSession.run(_Run(model, specs, hints or {}, registry, progress, pinned).trace)
 
 
 class _Run:
@@ -56,9 +58,10 @@ class _Run:
 
     def __init__(
         self, model: torch.nn.Module, specs: Any, hints: Mapping[str, int], registry: Registry,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None] | None, pinned: str = "",
     ) -> None:  # fmt: skip
         self.model = model
+        self.pinned = pinned
         leaves, self.tree = pytree.tree_flatten(specs)
         self.leaves = [leaf.value if isinstance(leaf, Plain) else leaf for leaf in leaves]
         self.labels = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(specs)[0]]
@@ -166,7 +169,9 @@ class _Run:
         scope = Scope({})
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, InputSpec)]
         for name, hint in default_hints(tensors, self.hints, scope.unbacked).items():
-            scope.declare(name, hint)
+            size = scope.declare(name, hint)
+            if self.pinned:
+                scope.pin(size, self.pinned)
         tracer = Tracer(scope, self.registry, held, self.progress, decisions, compiling)
         scope.where = tracer.where
         return tracer
@@ -175,7 +180,7 @@ class _Run:
         """Positional and named arguments of the call, with stand-ins for tensors."""
         stand_ins = [
             tracer.input(
-                TensorFact(leaf.shape, leaf.dtype or held.dtype, leaf.device or held.device, leaf.strides),
+                _fact(leaf, held, tracer.scope if self.pinned else None),
                 _label(label, self.model),
                 leaf.requires_grad,
                 leaf.data,
@@ -208,6 +213,12 @@ def _guesses(trace: Trace) -> list[Unbacked]:
 def _told(trace: Trace, why: str) -> Trace:
     trace.notes.append(f"the model was told that it is being compiled (torch.compiler.is_compiling()), since otherwise: {why}")
     return trace
+def _fact(spec: InputSpec, held: Inventory, pinned: Scope | None) -> TensorFact:
+    shape, strides = spec.shape, spec.strides
+    if pinned is not None:
+        shape = tuple(map(pinned.hint, shape))
+        strides = None if strides is None else tuple(map(pinned.hint, strides))
+    return TensorFact(shape, spec.dtype or held.dtype, spec.device or held.device, strides)
 
 
 def _label(keystr: str, model: torch.nn.Module) -> str:

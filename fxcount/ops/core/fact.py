@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from fxcount.errors import SizeError
 from fxcount.symbolic import Size, evaluate, free_symbols, prod
 
-__all__ = ["Alias", "TensorFact", "Work", "contiguous_strides", "probe", "stride_order"]
+__all__ = ["LARGEST_SIZE", "Alias", "TensorFact", "Work", "contiguous_strides", "probe", "stride_order"]
 
 
+LARGEST_SIZE = 1 << 63  # of a dimension, to torch
 _CPU = torch.device("cpu")
 
 
@@ -127,4 +129,15 @@ def probe(size: Size) -> int:
 
     For questions of layout, which must not install a guard.
     """
-    return size if isinstance(size, int) else evaluate(size, dict.fromkeys(free_symbols(size), 9240))
+    if isinstance(size, int):
+        return size
+    for value in _PROBES:
+        try:
+            return evaluate(size, dict.fromkeys(free_symbols(size), value))
+        except ZeroDivisionError:  # a symbolic divisor is 0 there, which no size that is asked for makes it
+            continue
+    raise SizeError(f"the divisor in {size} is 0 for every size tried", hint="give the size as a number")
+
+
+_PROBES = (9240, 10007, 1000003, 1 << 30, (1 << 61) - 1)
+"""Large sizes; the first one has many divisors."""

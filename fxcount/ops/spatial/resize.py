@@ -1,8 +1,8 @@
 """Resampling: interpolation to a size or by a factor, sampling at a grid, and shuffles between channels and space.
 
 Shapes:  interpolation x (N, C, *I) -> (N, C, *O), O given or floor(I * factor), which torch computes in doubles: for
-         it 100 * 0.29 is 28.99..., 28. A formula is given for factors that no size makes round so; for others the
-         size is pinned, and recorded.
+         it 100 * 0.29 is 28.99..., 28. For factors that some size makes round so, the formula holds where the
+         doubles come to the same, which is recorded and computed again for every size asked.
          grid_sampler  x (N, C, *I), grid (N, *O, n) -> (N, C, *O);  pixel_shuffle (*, C*r*r, H, W) -> (*, C, H*r, W*r)
 Counts:  linear (t = 2 taps) and cubic (t = 4) interpolation weigh t values per dimension, one dimension after the
          other: f(n) = t*f(n - 1) + 2t - 1 flops per element, so 3, 9, 21 for linear in 1, 2, 3 dimensions and 35 for
@@ -35,6 +35,7 @@ from fxcount.ops.core.iterator import channels_last_or_dense
 from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size, floordiv, max_, min_, prod
+from fxcount.symbolic.floats import ODD, Claim, nearest
 
 __all__ = ["OPS", "scaled"]
 
@@ -56,6 +57,12 @@ def scaled(scope: Scope, n: Size, factor: Any) -> Size:
         fraction = _never_rounded_down(float(factor))
         if fraction is not None:
             return floordiv(n * fraction.numerator, fraction.denominator)
+        fraction, level = nearest(float(factor))
+        size = floordiv(n * fraction.numerator, fraction.denominator)
+        claim = Claim("trunc", ("*", n, float(factor)), size)
+        if level < ODD and claim.holds(scope.hints):
+            scope.claim(claim, f"interpolation by {factor}")
+            return size
     return int(scope.pin(n, f"interpolation by {factor}") * float(factor))
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import AssumptionError, SizeError
@@ -250,8 +251,9 @@ class ReportData:
                 hint="give a value for each symbol and for nothing else",
             )
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
                 raise SizeError(f"at({name}={value!r}): a size must be an integer of at least 1", hint=example)
+        values = {name: int(value) for name, value in values.items()}  # numpy's integers end at 2**63
         guessed = [found for name, found in self._found.guesses.items() if name not in values]
         if guessed and not guess:
             raise self._unknown(guessed, values)

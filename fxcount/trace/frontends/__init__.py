@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import torch
 
-from fxcount.errors import InputError, UnsupportedError, note
+from fxcount.errors import FxcountError, InputError, UnsupportedError, note
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
+from fxcount.trace.inputs.specs import symbols_of
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
 from fxcount.trace.tracer.sources import raised_by_us
@@ -71,6 +72,8 @@ def _trace_module(
         try:
             return _trace_python(model, args, kwargs, options)
         except Exception as error:
+            if not isinstance(error, FxcountError) and not raised_by_us(error):
+                return _with_numbers(model, args, kwargs, options, error)
             if frontend == "trace" or not (isinstance(error, UnsupportedError) or raised_by_us(error)):
                 raise
             first = error
@@ -81,9 +84,26 @@ def _trace_module(
     try:
         trace = trace_by_export(model, args, kwargs, **options)
     except Exception as second:
+        if not isinstance(first, FxcountError):
+            return _with_numbers(model, args, kwargs, options, first)
         note(first, f"torch.export was tried as well: {_one_line(second)}")
         raise first from None
     trace.notes.append(f"through torch.export, since the tracer could not follow the model: {_one_line(first)}")
+    return trace
+
+
+def _with_numbers(
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any], error: Exception
+) -> Trace:  # fmt: skip
+    """The trace of a model that runs with plain integers only, as for ``json.dumps(x.shape[0])``; else its own error."""
+    if not symbols_of(*args, dict(kwargs or {})):
+        raise error
+    reason = f"the model fails with symbolic sizes: {_one_line(error)}"
+    try:
+        trace = _trace_python(model, args, kwargs, {**options, "pinned": reason})
+    except Exception:
+        raise error from None
+    trace.notes.append(f"all sizes are pinned, since {reason}")
     return trace
 
 

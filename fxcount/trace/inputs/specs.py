@@ -16,14 +16,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError, SizeError
+from fxcount.ops.core.fact import LARGEST_SIZE
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 
-__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs"]
+__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of"]
 
 DTYPES: Mapping[str, torch.dtype] = {
     "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
@@ -146,6 +149,19 @@ def _positive(sizes: tuple[Size, ...], text: str) -> tuple[Size, ...]:
     return sizes
 
 
+
+
+
+def symbols_of(*inputs: Any) -> set[str]:
+    """The names of the symbols in input specifications, as analyze() takes them.
+
+    >>> sorted(symbols_of("B,3,2*h", {"mask": "bool[B,S]"}))
+    ['B', 'S', 'h']
+    """
+    leaves = pytree.tree_leaves([parse_inputs(given) for given in inputs])
+    return {name for leaf in leaves if isinstance(leaf, InputSpec) for size in leaf.shape for name in free_symbols(size)}
+
+
 def default_hints(
     specs: Iterable[InputSpec], given: Mapping[str, int], unbacked: UnbackedSizes | None = None
 ) -> dict[str, int]:
@@ -169,17 +185,22 @@ def default_hints(
     for name, value in given.items():
         if name == BRANCH and value in (0, 1):
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise InputError(
                 f"the hint {name}={value!r} is not a positive integer", hint="a hint is a size at which the model runs"
             )
+        if value >= LARGEST_SIZE:
+            raise InputError(
+                f"the hint {name}={value} is more than torch can have: sizes end below 2**63",
+                hint="a hint is a size at which the model runs; report.at() takes integers of any length",
+            )
     if unbacked is not None:
-        unbacked.given.update({name: given[name] for name in set(given) - set(names)})
+        unbacked.given.update({name: int(given[name]) for name in set(given) - set(names)})
     hints: dict[str, int] = {}
     primes = iter(p for p in _PRIMES)
     for name in names:
         if name in given:
-            hints[name] = given[name]
+            hints[name] = int(given[name])
         elif name in DEFAULT_HINTS:
             hints[name] = DEFAULT_HINTS[name]
         elif name.upper() in DEFAULT_HINTS:

@@ -33,6 +33,8 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
         options = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
         copied: StandIn = tracer.run(torch.Tensor.clone, tracer.run(torch.Tensor.detach, data))
         return tracer.run(torch.Tensor.to, copied, **options) if options else copied
+    if getattr(getattr(data, "dtype", None), "kind", "") == "O":  # an array of what was computed from sizes
+        data = data.tolist()
     where = torch.device(device) if device is not None else torch.get_default_device()
     leaves = list(_leaves(data))
     if any(isinstance(x, torch.Tensor) for x in leaves):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from math import prod
 from types import FrameType
 from typing import Any, NoReturn
 
 import torch
 
+from fxcount.errors import SizeError
 from fxcount.ops import TensorFact
+from fxcount.ops.core.common import shape_text
+from fxcount.ops.core.fact import LARGEST_SIZE
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, Value
@@ -47,7 +51,10 @@ class Answers:
         if found is None:
             scope = self.scope
             size = torch.Size([self.as_int(s) for s in fact.shape])
-            found = self._layouts[fact] = (size, tuple([s if type(s) is int else scope.hint(s) for s in fact.shape]))
+            hints = tuple([s if type(s) is int else scope.hint(s) for s in fact.shape])
+            if prod(hints) >= LARGEST_SIZE or (hints and max(hints) >= LARGEST_SIZE):
+                raise SizeError(f"a tensor of shape {shape_text(hints)} is more than torch can have: sizes end below 2**63")
+            found = self._layouts[fact] = (size, hints)
         return found
 
     def as_int(self, size: Size) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
         if StandIn in [type(s) for s in first]:  # a size read off an index table
             return (*args[:at], tuple([s.item() if type(s) is StandIn else s for s in first]), *args[at + 1 :])
         return args
-    if isinstance(first, (int, torch.SymInt)) or (type(first) is StandIn and first.ndim == 0):
+    if isinstance(first, (int, torch.SymInt, Integral)) or (type(first) is StandIn and first.ndim == 0):
         return (*args[:at], tuple([s.item() if type(s) is StandIn else s for s in args[at:]]))
     return args
 

@@ -1,0 +1,93 @@
+"""Models that run with plain integers only: their sizes are pinned; models that fail either way fail with their own error."""
+
+from __future__ import annotations
+
+import decimal
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import fxcount
+
+
+class Net(torch.nn.Module):
+    def __init__(self, look):
+        super().__init__()
+        self.look = look
+        self.head = torch.nn.Linear(4, 6, bias=False)
+
+    def forward(self, x):
+        self.look(x)
+        return self.head(x)
+
+
+def as_json(x):
+    assert json.dumps({"size": x.shape[0]}) == f'{{"size": {json.loads(json.dumps(x.shape[0]))}}}'
+
+
+@pytest.mark.parametrize("look", [as_json, lambda x: decimal.Decimal(x.shape[0])])
+def test_what_takes_only_an_exact_int_pins(look):
+    report = fxcount.analyze(Net(look), "B,4", hints={"B": 5})
+    assert report.at(B=5).macs == 5 * 4 * 6
+    assert [str(a) for a in report.assumptions] == ["B == 5 (pinned)"]
+    assert "fails with symbolic sizes" in report.assumptions[0].reason
+    assert any("pinned" in note for note in report.trace.notes)
+    assert fxcount.analyze(Net(look), "7,4").macs == 7 * 4 * 6
+
+
+def test_the_models_own_error_is_raised():
+    def broken(x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fxcount.analyze(Net(broken), "B,4")
+
+
+def test_integers_of_numpy_are_integers():
+    n = np.int64
+
+    def shapes(x):
+        assert x.view(n(-1), n(2), 2).shape[1:] == (2, 2)
+        assert x.reshape(n(2), n(-1)).shape[0] == 2
+        assert torch.zeros(n(3), n(4)).shape == x.new_zeros(n(3), 4).shape == torch.Size([3, 4])
+        assert x.new_zeros(1, n(4)).expand(n(3), n(-1)).shape == (3, 4)
+        assert x.permute(n(1), n(0)).shape[0] == 4
+        assert x[: n(3)].repeat(n(2), 1).shape[0] == 6
+
+    report = fxcount.analyze(Net(shapes), "B,4", hints={"B": n(6)})
+    assert report.trace.notes == []
+    assert report.at(B=n(8)).macs == 8 * 4 * 6
+    assert type(report.at(B=np.int32(8)).macs) is int
+
+
+@pytest.mark.parametrize("hints", [{"B": 10**40}, {"B": 10**400}, {"B": (1 << 63) - 1}])
+def test_enormous_hints_are_an_error_of_ours(hints):
+    with pytest.raises(fxcount.FxcountError, match=r"2\*\*63"):
+        fxcount.analyze(Net(lambda x: x.repeat(4, 1)), "B,4", hints=hints)
+
+
+def test_enormous_sizes_are_counted():
+    report = fxcount.analyze(Net(lambda x: x), "B,4", hints={"B": 10**11})
+    assert report.at(B=10**40).macs == 24 * 10**40
+    assert report.at(B=10**40).memory.inputs == 16 * 10**40
+    assert fxcount.analyze(Net(lambda x: x), (10**11, 4)).macs == 24 * 10**11
+
+
+def test_a_symbolic_divisor_is_never_zero_where_it_is_looked_at():
+    """Memory, table and JSON look at samples of sizes; the divisors here are 0 at many of them."""
+
+    class Windows(torch.nn.Module):
+        def forward(self, x):
+            n = (x.shape[1] + 56) // 64
+            w = x.shape[1] // n
+            rows = x[:, : w * n].reshape(-1, n, w).exp().sum(1) + 1
+            return rows[:, : x.shape[2] * 8 // (x.shape[2] // 8)]
+
+    report = fxcount.analyze(Windows(), "B,S,H", hints={"S": 128})
+    assert report.at(B=2, S=128, H=64).memory.inputs == 2 * 128 * 64 * 4
+    assert "Windows" in str(report)
+    assert "assumptions" in report.to_dict()
+    with pytest.raises(fxcount.AssumptionError, match="S"):
+        report.at(B=2, S=7, H=64)
