@@ -74,7 +74,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "tied_params_by_module": lambda: parameter_tables.by_table(_tied().params, "module"),
     "tied_params_by_group": lambda: parameter_tables.by_table(_tied().params, "group"),
     "tied_params_dead": lambda: parameter_tables.rows_table(_tied().params.rows("dead")),
-    "tied_params_markdown": lambda: _tied().to_markdown("params"),
+    "tied_params_markdown": lambda: re.sub(r" {2,}", " ", re.sub(r"-{2,}", "--", _tied().to_markdown("params"))),  # paths vary
     "routed": lambda: _routed().table(),
     "routed_guessed": lambda: _routed().at(B=7, guess=True).table(),
     "routed_known": lambda: _routed().at(B=7, item_1=3).table(),
