@@ -14,6 +14,10 @@ import torch
 from fxcount.adapters import torchvision_ops as torchvision_ops
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.txt anew")
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Ids without memory addresses, so that every worker of a parallel run collects the same tests."""
     text = repr(val)

@@ -18,6 +18,7 @@ def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
     parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
     add_output(parser, "report", "rows")
+    parser.add_argument("--rows", choices=("ops", "modules", "kinds", "params"), help="what a table in FILE lists")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,7 +28,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(report.to_json(indent=1))
     elif shown is not None:
-        shown.write(shown.format.function(report), f"{report.trace.model_name} written to {options.output}")
+        chosen = {"rows": options.rows} if options.rows and shown.format.shows == "rows" else {}
+        shown.write(shown.format.function(report, **chosen), f"{report.trace.model_name} written to {options.output}")
     else:
         print(report.table(options.depth))
     if options.verify or options.execute:

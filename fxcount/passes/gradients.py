@@ -17,7 +17,7 @@ from functools import cached_property
 
 from fxcount.errors import InputError
 from fxcount.trace.tape import Call, Trace, Value, values_in
-from fxcount.trace.tracer.outputs import Opaque
+from fxcount.trace.tracer.outputs import named_parts
 
 __all__ = ["Path", "Reach", "Recorded", "chosen_outputs", "reach"]
 
@@ -246,10 +246,4 @@ def _output(tree: object, name: str) -> object:
 
 
 def _choices(tree: object) -> dict[str, object]:
-    if isinstance(tree, dict):
-        return {str(k): v for k, v in tree.items()}
-    if isinstance(tree, Opaque):
-        return {str(i): v for i, v in enumerate(tree.values)}
-    if isinstance(tree, (tuple, list)):
-        return {str(i): v for i, v in enumerate(tree)}
-    return {"0": tree}
+    return named_parts(tree) or {"0": tree}

@@ -63,6 +63,10 @@ class Formats:
 
     to_dict = Format[dict[str, Any]]("fxcount.report.views.plain:to_dict", "", "report", "totals and rows as plain data")
     to_json = Format[str]("fxcount.report.views.plain:to_json", ".json", "report", "totals and rows as JSON")
+    to_pandas = Format[Any]("fxcount.report.views.tables:to_pandas", "", "rows", "pandas.DataFrame", needs="pandas")
+    to_csv = Format[str]("fxcount.report.views.tables:to_csv", ".csv", "rows", "comma-separated values")
+    to_markdown = Format[str]("fxcount.report.views.tables:to_markdown", ".md", "rows", "a table in Markdown")
+    to_latex = Format[str]("fxcount.report.views.tables:to_latex", ".tex", "rows", "a table in LaTeX, for booktabs")
     to_networkx = Format[Any]("fxcount.report.views.graphs.network:to_networkx", "", "graph", "networkx.MultiDiGraph")
     to_graph_json = Format[str](
         "fxcount.report.views.graphs.nodelink:to_graph_json", ".json", "graph", "node-link JSON that fxcount.load reads back"

@@ -46,6 +46,9 @@ def _attribute(name: str) -> str:
     return name
 
 
+_KEYS = (str, int, bool, type(None))  # what a key of a dict may be in the code of a graph
+
+
 class _Lowering:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
@@ -185,7 +188,7 @@ class _Lowering:
         if isinstance(tree, Opaque):
             return tuple(self._output(v) for v in tree.values)
         if isinstance(tree, dict):
-            return {str(k): self._output(v) for k, v in tree.items()}
+            return {k if isinstance(k, _KEYS) else str(k): self._output(v) for k, v in tree.items()}
         if isinstance(tree, (tuple, list)):
             return tuple(self._output(t) for t in tree)
         found = self._argument(tree)

@@ -8,7 +8,7 @@ that do arithmetic fvcore has no handle for; fvcore lists some that do none as w
 from __future__ import annotations
 
 from fxcount.compat.fvcore.analysis import ActivationCountAnalysis, FlopCountAnalysis, activation_count, flop_count
-from fxcount.compat.fvcore.parameters import parameter_count, parameter_count_table
+from fxcount.compat.fvcore.parameter_count import parameter_count, parameter_count_table
 from fxcount.compat.fvcore.tables import flop_count_str, flop_count_table
 
 __all__ = [

@@ -9,7 +9,7 @@ from torch import nn
 
 from fxcount import torch_private
 from fxcount.compat.fvcore.analysis import ActivationCountAnalysis, FlopCountAnalysis
-from fxcount.compat.fvcore.parameters import parameter_count
+from fxcount.compat.fvcore.parameter_count import parameter_count
 from fxcount.compat.fvcore.text import pipe_table, size_text
 
 __all__ = ["flop_count_str", "flop_count_table"]

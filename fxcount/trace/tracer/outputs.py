@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["Opaque", "collect", "output_facts", "stand_ins_in"]
+__all__ = ["Opaque", "collect", "named_parts", "output_facts", "stand_ins_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
         return result._value
     if isinstance(result, torch.Tensor):
         return state(result)._value
-    if isinstance(result, dict):
+    if isinstance(result, Mapping):
         return {k: collect(v, state) for k, v in result.items()}
     if isinstance(result, (tuple, list)):
         parts = [collect(r, state) for r in result]
@@ -42,6 +42,25 @@ def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
         return result
     found = tuple(s._value for s in stand_ins_in(result))
     return Opaque(type(result).__name__, found) if found else result
+
+
+def named_parts(tree: Any) -> dict[str, Any]:
+    """What is in an output, by name: keys of a dict, positions of anything else; nothing if it is no container.
+
+    Keys that read alike keep apart:
+
+    >>> named_parts({"a": 1, 7: 2, "7": 3}), named_parts((5, None))
+    ({'a': 1, '7': 2, "str('7')": 3}, {'0': 5, '1': None})
+    """
+    if isinstance(tree, Opaque):
+        tree = tree.values
+    if isinstance(tree, (tuple, list)):
+        return {str(i): part for i, part in enumerate(tree)}
+    found: dict[str, Any] = {}
+    for key, part in tree.items() if isinstance(tree, dict) else ():
+        name = str(key)
+        found[f"{type(key).__name__}({key!r})" if name in found else name] = part
+    return found
 
 
 def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> Iterator[StandIn]:
@@ -68,9 +87,19 @@ def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> It
 
 
 def output_facts(result: Any) -> Iterator[TensorFact]:
-    """Facts of all stand-ins in a module's result, whatever container it comes in."""
-    if type(result) is StandIn:
-        yield result._value.fact
-    else:
-        for found in stand_ins_in(result):
-            yield found._value.fact
+    """Facts of all tensors in a module's result, whatever container it comes in; a parameter or buffer is one as it is."""
+    seen: set[int] = set()
+
+    def inside(part: Any) -> Iterator[TensorFact]:
+        if isinstance(part, torch.Tensor) and not isinstance(part, StandIn):
+            if id(part) not in seen:
+                seen.add(id(part))
+                yield TensorFact(tuple([int(n) for n in part.shape]), part.dtype, part.device)
+        elif isinstance(part, (tuple, list, Mapping)):
+            for inner in part.values() if isinstance(part, Mapping) else part:
+                yield from inside(inner)
+        else:
+            for found in stand_ins_in(part, seen=seen):
+                yield found._value.fact
+
+    return inside(result)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fxcount.trace.tape import Value
-from fxcount.trace.tracer.outputs import Opaque
+from fxcount.trace.tracer.outputs import named_parts
 
 __all__ = ["named_outputs"]
 
@@ -29,12 +29,5 @@ def _inside(tree: Any, name: str) -> Iterator[tuple[str, Value]]:
     if type(tree) is Value:
         yield name, tree
         return
-    parts: Any = ()
-    if isinstance(tree, dict):
-        parts = tree.items()
-    elif isinstance(tree, (tuple, list)):
-        parts = enumerate(tree)
-    elif isinstance(tree, Opaque):
-        parts = enumerate(tree.values)
-    for key, part in parts:
-        yield from _inside(part, f"{name}.{key}" if name else str(key))
+    for key, part in named_parts(tree).items():
+        yield from _inside(part, f"{name}.{key}" if name else key)

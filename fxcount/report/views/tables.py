@@ -1,0 +1,186 @@
+"""The rows of a report as flat tables: pandas, CSV, Markdown, LaTeX; of op calls, module calls, kinds of op or parameters.
+
+A size is an integer where it is known, and a formula else: sympy's in a data frame, text in CSV and Markdown, mathematics in
+LaTeX. Columns carry their unit in the name. ``guesses`` names what in a row nobody knows the value of.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from fxcount.errors import InputError
+from fxcount.passes import Costs
+from fxcount.report.data.report import ReportData
+from fxcount.report.data.rows import COUNTS, module_rows, op_kinds, op_rows
+from fxcount.symbolic import Expr, Size
+from fxcount.symbolic import to_latex as size_to_latex
+from fxcount.symbolic import to_text as size_to_text
+from fxcount.trace.tape import Trace
+
+__all__ = ["ROWS", "Rows", "to_csv", "to_latex", "to_markdown", "to_pandas"]
+
+Rows = Literal["ops", "modules", "kinds", "params"]
+ROWS: tuple[Rows, ...] = get_args(Rows)
+"""What a table may list."""
+
+_COLUMNS: dict[Rows, tuple[str, ...]] = {
+    "ops": ("index", "op", "module", "source", "output_shapes", *COUNTS, "guesses"),
+    "modules": ("path", "class_name", "depth", "number", "output_shapes", "params", *COUNTS, "guesses"),
+    "kinds": ("op", "calls", *COUNTS, "guesses"),
+    "params": (
+        "name", "names", "shape", "dtype", "elements", "unique_elements", "bytes", "trainable", "shared", "dead", "uses",
+        "reason",
+    ),
+}  # fmt: skip
+_TEXTS = frozenset("op module source output_shapes guesses path class_name name names shape dtype reason".split())
+
+
+def to_pandas(report: ReportData, rows: Rows = "ops") -> Any:
+    """A data frame of "ops", "modules", "kinds" or "params".
+
+    Counts are ``int``, or ``sympy.Expr`` while symbols remain. Raises :class:`~fxcount.errors.InputError` for other rows.
+
+    >>> import torch, fxcount
+    >>> frame = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_pandas("kinds")
+    >>> frame.loc[0, "op"], frame.loc[0, "macs"]
+    ('linear', 15*B)
+    """
+    import pandas as pd
+
+    columns, cells = _cells(report, rows, report.public, whole=True)
+    return pd.DataFrame.from_records(cells, columns=list(columns))
+
+
+def to_csv(report: ReportData, rows: Rows = "ops", path: str | os.PathLike[str] | None = None) -> str:
+    """The rows as comma-separated values, formulas as text that ``fxcount.symbolic.parse`` reads; also written to ``path``.
+
+    >>> import torch, fxcount
+    >>> print(fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_csv("kinds"), end="")
+    op,calls,macs,flops,transcendentals,read_bytes,write_bytes,guesses
+    linear,1,15*B,35*B,0,12*B + 80,20*B,
+    """
+    columns, cells = _cells(report, rows, size_to_text)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([columns, *cells])
+    return _kept(buffer.getvalue(), path)
+
+
+def to_markdown(report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None) -> str:
+    """The rows as a table of GitHub's Markdown, without columns that are empty throughout; also written to ``path``.
+
+    >>> import torch, fxcount
+    >>> print(fxcount.analyze(torch.nn.Linear(3, 5), (7, 3)).to_markdown("kinds"), end="")
+    | op     | calls | macs | flops | transcendentals | read_bytes | write_bytes |
+    |:-------|------:|-----:|------:|----------------:|-----------:|------------:|
+    | linear |     1 |  105 |   245 |               0 |        164 |         140 |
+    """
+    columns, cells = _filled(*_cells(report, rows, size_to_text))
+    lines = [[_markdown(str(c)) for c in line] for line in [columns, *cells]]
+    left = [name in _TEXTS for name in columns]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    rule = "|".join(f":{'-' * (w + 1)}" if is_left else f"{'-' * (w + 1)}:" for w, is_left in zip(widths, left))
+    shown = [
+        "| " + " | ".join(c.ljust(w) if is_left else c.rjust(w) for c, w, is_left in zip(line, widths, left)) + " |"
+        for line in lines
+    ]
+    return _kept("\n".join([shown[0], f"|{rule}|", *shown[1:]]) + "\n", path)
+
+
+def to_latex(report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None) -> str:
+    r"""The rows as a ``tabular`` of LaTeX with booktabs' rules, formulas as mathematics; also written to ``path``.
+
+    >>> import torch, fxcount
+    >>> print(fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_latex("kinds"), end="")
+    \begin{tabular}{lrrrrrr}
+    \toprule
+    op & calls & macs & flops & transcendentals & read\_bytes & write\_bytes \\
+    \midrule
+    linear & 1 & $15 B$ & $35 B$ & 0 & $12 B + 80$ & $20 B$ \\
+    \bottomrule
+    \end{tabular}
+    """
+    columns, cells = _filled(*_cells(report, rows, lambda size: _Mathematics(size_to_latex(size))))
+    body = [" & ".join(map(_latex, line)) + r" \\" for line in cells]
+    head = " & ".join(map(_latex, columns)) + r" \\"
+    alignment = "".join("l" if name in _TEXTS else "r" for name in columns)
+    lines = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    return _kept("\n".join(lines) + "\n", path)
+
+
+def _kept(text: str, path: str | os.PathLike[str] | None) -> str:
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8")
+    return text
+
+
+class _Mathematics(str):
+    """Text that is LaTeX already."""
+
+    __slots__ = ()
+
+
+def _cells(
+    report: ReportData, rows: Rows, formula: Callable[[Expr], Any], whole: bool = False
+) -> tuple[Sequence[str], list[list[Any]]]:
+    """Names of the columns, and the cells; ``whole``: shapes and names as tuples, not as text."""
+    if rows not in _COLUMNS:
+        raise InputError(f"there are no rows {rows!r}", hint=f"use one of {', '.join(map(repr, ROWS))}")
+    columns = _COLUMNS[rows]
+
+    def sized(size: Size) -> Any:
+        value = report.size(size)
+        return formula(value) if isinstance(value, Expr) else int(value)
+
+    def shaped(shape: Iterable[Size]) -> Any:
+        sizes = tuple([report.public(s) if whole else report.size(s) for s in shape])
+        return sizes if whole else f"({', '.join(map(str, sizes))})"
+
+    def listed(parts: Sequence[Any]) -> Any:
+        return tuple(parts) if whole else " ".join(map(str, parts))
+
+    if rows == "params":
+        return columns, [
+            [
+                p.name, listed(p.names), shaped(p.shape), str(p.dtype).removeprefix("torch."), p.numel, p.unique, p.nbytes,
+                p.requires_grad, p.shared, p.dead, p.uses, p.reason,
+            ]
+            for p in report.params.rows()
+        ]  # fmt: skip
+    trace, costs = report.trace, report.costs
+    made: dict[str, Callable[[Trace, Costs], Iterable[Any]]] = {"ops": op_rows, "modules": module_rows, "kinds": op_kinds}
+    lines = []
+    for row in made[rows](trace, costs):
+        counts = [getattr(row, name) for name in COUNTS]
+        special = {
+            **dict(zip(COUNTS, map(sized, counts))), "guesses": listed(report.guesses_in(*counts)),
+            "output_shapes": listed([shaped(shape) for shape in getattr(row, "output_shapes", ())]),
+        }  # fmt: skip
+        lines.append([special[name] if name in special else getattr(row, name) for name in columns])
+    return columns, lines
+
+
+def _filled(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Without the columns that say nothing in any row."""
+    kept = [i for i in range(len(columns)) if any(line[i] != "" for line in cells)]
+    return [columns[i] for i in kept], [[line[i] for i in kept] for line in cells]
+
+
+def _markdown(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_{}"},
+}  # fmt: skip
+
+
+def _latex(cell: Any) -> str:
+    if isinstance(cell, _Mathematics):
+        return f"${cell}$"
+    return "".join(_SPECIAL.get(c, c) for c in str(cell)).replace("\n", " ")

@@ -1,0 +1,146 @@
+"""Commands, options and messages: what is understood before torch loads, what is suggested, which words advice is in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fxcount
+from fxcount.cli import params
+from fxcount.cli.commands import COMMANDS
+from fxcount.cli.main import main
+from fxcount.passes.parameters import STATES
+from fxcount.report.views import parameter_tables
+from fxcount.report.views.tables import ROWS
+
+MODULE = '''
+import torch
+from torch import nn
+
+def build(width=5, act="relu", depth=1):
+    assert act == "relu"
+    return nn.Sequential(*[nn.Linear(3, width) for _ in range(depth)])
+
+class Cut(nn.Module):
+    def forward(self, x, n):
+        return torch.zeros(n.sum().item(), 7) @ x.new_zeros(7, 2)
+
+class Wide(nn.Module):
+    def forward(self, x):
+        return x.relu() if x.shape[0] > 32 else x
+'''
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "command_nets.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--help"], 0, "fxcount params MODEL [INPUT ...]"),
+        (["--version"], 0, f"fxcount {fxcount.__version__}"),
+        (["grpah", "demo"], 2, "did you mean 'graph'?"),
+        (["params", "--help"], 0, "--fail-on STATE"),
+        (["graph", "--help"], 0, "FILE.graphml"),
+        (["demo", "--dept", "1"], 2, "did you mean '--depth'?"),
+        (["params", "demo", "--state", "deda"], 2, "did you mean 'dead'?"),
+        (["demo", "B,3,H+"], 2, "cannot read the size 'H+'"),
+        (["demo", "--at", "B:3"], 2, "--at: cannot read 'B:3' as NAME=INTEGER"),
+        (["demo", "--hints", "B=1,B=2"], 2, "--hints gives B twice"),
+        (["demo", "--arg", "width"], 2, "--arg: cannot read 'width' as NAME=VALUE"),
+    ],
+)
+def test_words_are_understood_before_torch_loads(words: list[str], status: int, said: str) -> None:
+    code = (
+        "import sys\nfrom fxcount.cli import main\n"
+        f"try: status = main({words!r})\nexcept SystemExit as end: status = end.code or 0\n"
+        "heavy = [m for m in ('torch', 'sympy', 'networkx', 'numpy') if m in sys.modules]\n"
+        "print(status, heavy, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == f"{status} []"
+    assert said in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert "--at B=8,H=224" in capsys.readouterr().out
+
+
+def test_choices_are_those_of_the_passes_and_views() -> None:
+    assert tuple(STATES) == params.STATES
+    assert parameter_tables.BY == params.BY
+    assert ROWS == ("ops", "modules", "kinds", "params")
+
+
+@pytest.mark.usefixtures("here")
+def test_arguments_of_what_builds_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["command_nets:build", "--arg", "width=11", "B,3", "--arg", "act=relu", "--at", "B=2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["macs"] == 2 * 3 * 11
+    assert main(["command_nets:build", "B,3", "--arg", "no_such=1"]) == 2
+    assert "no_such" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_the_default_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["command_nets:build", "B,3"]) == main(["count", "command_nets:build", "B,3"]) == 0
+    first, _, second = capsys.readouterr().out.partition("Sequential(input: float32[B, 3])   rows at B=2\n")[2].partition(
+        "Sequential(input: float32[B, 3])   rows at B=2\n"
+    )
+    assert first == second != ""
+
+
+@pytest.mark.usefixtures("here")
+def test_decisions_are_taken_at_the_sizes_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """``x.relu()`` runs above 32 rows only: one flop for each of 37*3 elements, none for 5*3."""
+    for rows, flops in ((37, 111), (5, 0)):
+        assert main(["command_nets:Wide", "B,3", "--at", f"B={rows}", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["totals"]["flops"] == flops
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["command_nets:build", "B,3", "--at", "H=3"], "--at needs a value for B to fix: e.g. --at B=2"),
+        (["command_nets:Wide", "B,3", "--hints", "B=37", "--at", "B=32"], "--hints B=32, so that"),
+        (["command_nets:Cut", "B,3", "i64[3]", "--at", "B=2"], "or take the guess with --guess"),
+    ],
+)
+def test_advice_is_in_words_of_the_command_line(words: list[str], advice: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert advice in said
+    assert "hints=" not in said
+    assert "at(" not in said
+
+
+@pytest.mark.usefixtures("here")
+def test_a_guess_is_taken_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["command_nets:Cut", "B,3", "i64[3]", "--at", "B=2", "--guess", "--json"]) == 0
+    assert [g["name"] for g in json.loads(capsys.readouterr().out)["guesses"]] == ["item_1"]
+    assert main(["command_nets:Cut", "B,3", "i64[3]", "--at", "B=2,item_1=5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["guesses"], found["totals"]["macs"]) == ([], 5 * 7 * 2)
+
+
+def test_tables_go_to_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["command_nets:build", "B,3", "-o", "net.csv", "--rows", "kinds"]) == 0
+    assert capsys.readouterr().out == "Sequential written to net.csv\n"
+    assert (here / "net.csv").read_text("utf-8").splitlines()[1].startswith("linear,1,15*B,")
+    assert main(["command_nets:build", "B,3", "--format", "md"]) == 0
+    assert capsys.readouterr().out.startswith("| path")
+    assert main(["command_nets:build", "B,3", "-o", "net.dot"]) == 2
+    assert "use one of .json, .csv, .md, .tex" in capsys.readouterr().err
