@@ -77,14 +77,14 @@ def test_a_factor_gives_torchs_size(factor: float) -> None:
 @pytest.mark.parametrize(("factor", "n", "size"), [(0.29, 100, 28), (0.7, 90, 62), (0.7, 10, 7)])
 def test_a_factor_that_floats_round_down(factor: float, n: int, size: int) -> None:
     y, scope = rule_result(nn.upsample_nearest1d, X1, None, [factor], hint={"B": 2, "C": 6, "L": n})
-    assert y.shape[2] == nn.upsample_nearest1d(torch.empty(1, 1, n), None, [factor]).shape[2] == size
+    assert scope.hint(y.shape[2]) == nn.upsample_nearest1d(torch.empty(1, 1, n), None, [factor]).shape[2] == size
     held = [m for m in range(1, 300) if scope.check({"B": 2, "C": 6, "L": m}) is None]
     for m in held:
         wanted = nn.upsample_nearest1d(torch.empty(1, 1, m, device="meta"), None, [factor]).shape[2]
         assert (y.shape[2] if isinstance(y.shape[2], int) else evaluate(y.shape[2], {"L": m})) == wanted, m
-    exact = n * int(factor * 100) // 100
+    exact = n * round(factor * 100) // 100
     assert n in held
-    assert (len(held) > 280) == (size == exact)  # a formula where doubles agree with it at the hint, else the hint alone
+    assert (len(held) > 250) == (size == exact)  # a formula where doubles agree with it at the hint, else the hint alone
 
 
 def test_a_quotient_of_sizes_as_factor() -> None:
