@@ -31,6 +31,7 @@ from fxcount.errors import UnsupportedError
 __all__ = [
     "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded", "missing",
     "onednn_takes", "schema", "schemas", "script_class", "script_method", "script_module", "shown_name", "storage_key",
+    "tree_children",
 ]  # fmt: skip
 
 OLDEST, NEWEST = "2.6", "2.14"  # the versions of docs/compatibility.md
@@ -199,6 +200,17 @@ PREDISPATCH = "torch._functorch.predispatch"  # the module of the functions an e
 def graph_tree(graph: Any) -> Any:
     """How a graph's flat inputs and outputs nest: an object with ``in_spec`` and ``out_spec``, or ``None``."""
     return getattr(getattr(graph, "_codegen", None), "pytree_info", None)
+
+
+def tree_children(spec: Any) -> list[Any]:
+    """The parts of a pytree's structure; a method since 2.9, an attribute before.
+
+    >>> from torch.utils._pytree import tree_structure
+    >>> [part.num_leaves for part in tree_children(tree_structure([(1, 2), 3]))]
+    [2, 1]
+    """
+    children = getattr(spec, "children", None)
+    return list(children() if children is not None else _part(spec, "children_specs", "read the structure of inputs"))
 
 
 def compiled_from(model: Any) -> Any:

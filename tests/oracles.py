@@ -19,7 +19,7 @@ __all__ = ["StorageTracker", "as_traced", "counted_flops", "tracked_peak"]
 @contextmanager
 def as_traced() -> Iterator[None]:
     """Libraries take the paths they take under a tracer, and attention is not fused into torch's fast path."""
-    flags = ("_is_compiling_flag", "_is_exporting_flag")
+    flags = [f for f in ("_is_compiling_flag", "_is_exporting_flag") if hasattr(torch.compiler, f)]  # the second since 2.7
     before = [getattr(torch.compiler, flag) for flag in flags]
     fast_path = torch.backends.mha.get_fastpath_enabled()
     try:

@@ -180,7 +180,15 @@ def _started(tree: ast.Module, code: CodeType, lasti: int) -> list[Path]:
         place = (line, column), (end_line, end_column)
         return [path for path in _expressions(tree, line, end_line) if _span(path[-1]) == place]
     line = next((n for start, end, n in code.co_lines() if start <= lasti < end), None)
-    return [path for path in _expressions(tree, line, line) if _makes_text(path[-1])] if line is not None else []
+    if line is None:
+        return []
+    paths = [p for p in _expressions(tree, line, line) if _makes_text(p[-1]) and _is_on(p[-1], line)]
+    around = {id(node) for path in paths for node in path[:-1]}  # print(f"{H}"): the text is made inside the call
+    return [path for path in paths if id(path[-1]) not in around]
+
+
+def _is_on(node: Any, line: int) -> bool:
+    return bool(node.lineno <= line <= node.end_lineno)
 
 
 def _makes_text(node: ast.AST) -> bool:

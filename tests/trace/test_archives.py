@@ -47,6 +47,8 @@ class Net(torch.nn.Module):
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("archives") / "net.pt2"
     save(export(Net(), (torch.zeros(4, 7),), dynamic_shapes=({0: 2 * Dim("b")},)), path)
+    if not any(name.endswith("models/model.json") for name in _records(path)):
+        pytest.skip("this torch writes programs in the format before PT2 archives")
     return path
 
 

@@ -83,7 +83,7 @@ def things() -> dict[str, Any]:
 
 def states() -> list[Any]:
     return [
-        torch.compiler.is_compiling(), torch.compiler.is_exporting(), torch.is_grad_enabled(), gc.isenabled(),
+        torch.compiler.is_compiling(), getattr(torch.compiler, "is_exporting", bool)(), torch.is_grad_enabled(), gc.isenabled(),
         torch.get_default_dtype(), torch.get_default_device(), torch._C._len_torch_function_stack(),
         torch.is_autocast_enabled("cpu"), random.getstate(), torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(),
         ACTIVE.ident, ACTIVE.tracer, ACTIVE.vmap, "len" in globals(),
@@ -225,7 +225,7 @@ def training(steps: int, seen: list[bool]) -> list[float]:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        seen.append(torch.compiler.is_compiling() or torch.compiler.is_exporting())
+        seen.append(torch.compiler.is_compiling() or getattr(torch.compiler, "is_exporting", bool)())
     return losses
 
 

@@ -100,7 +100,7 @@ def state_of_torch() -> Any:
     modules = (torch.nn.functional, torch.functional, torch._tensor, torch.nn.init)
     checks = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
     return [
-        nn.Module.__call__, torch.vmap, torch.compiler.is_compiling(), torch.compiler.is_exporting(),
+        nn.Module.__call__, torch.vmap, torch.compiler.is_compiling(), getattr(torch.compiler, "is_exporting", bool)(),
         torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_default_dtype(), torch.get_default_device(),
         torch.backends.mha.get_fastpath_enabled(), torch._C._len_torch_function_stack(), gc.isenabled(),
         *[vars(m).get(c) for m in modules for c in checks],

@@ -41,7 +41,7 @@ def trace_exported(
 def flat_inputs(program: Any, specs: tuple[tuple[Any, ...], dict[str, Any]]) -> list[Any]:
     """Positional and keyword input specifications in the order of the program's own inputs."""
     args, kwargs = specs
-    _, keywords = program.call_spec.in_spec.children()
+    _, keywords = torch_private.tree_children(program.call_spec.in_spec)
     known = list(keywords.context or ())
     unknown = [k for k in kwargs if k not in known]
     if unknown:

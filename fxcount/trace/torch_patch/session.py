@@ -82,7 +82,7 @@ def _changes() -> tuple[Any, ...]:
     return (
         *[Replaced(vars(module), _CHECKS, _no_torch_function) for module in _FUNCTION_MODULES],
         Swapped(torch.nn.Module.__call__, lambda original: original, within=_module_call),
-        *[Swapped(flag, _told_to_compile) for flag in (torch.compiler.is_compiling, torch.compiler.is_exporting)],
+        *[Swapped(flag, _told_to_compile) for flag in _named(torch.compiler, "is_compiling", "is_exporting")],
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
         Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
