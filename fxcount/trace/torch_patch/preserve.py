@@ -52,6 +52,11 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
         before.restore()
 
 
+def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
+    """What ``backward`` left there; torch warns who asks a tensor that keeps none (a pruned weight)."""
+    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None
+
+
 class _Snapshot:
     """What was found, in the order it was found in."""
 
@@ -75,7 +80,7 @@ class _Snapshot:
                     continue
                 seen.add(id(thing))
                 if kind in _TENSORS:
-                    self._tensors.append((thing, thing.requires_grad, thing.grad))
+                    self._tensors.append((thing, thing.requires_grad, _gradient(thing)))
                     continue
                 reader = _reader(kind)  # type: ignore[arg-type]
                 if reader is not None:
@@ -90,7 +95,7 @@ class _Snapshot:
     def note_tensor(self, tensor: torch.Tensor) -> None:
         """Remember a tensor of a class of its own."""
         if not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
-            self._tensors.append((tensor, tensor.requires_grad, tensor.grad))
+            self._tensors.append((tensor, tensor.requires_grad, _gradient(tensor)))
 
     def restore(self) -> None:
         """Put back what has changed."""
@@ -106,7 +111,7 @@ class _Snapshot:
         for tensor, flag, gradient in self._tensors:
             if tensor.requires_grad is not flag:
                 tensor.requires_grad_(flag)
-            if tensor.grad is not gradient:
+            if _gradient(tensor) is not gradient:
                 tensor.grad = gradient
 
 
