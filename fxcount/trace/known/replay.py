@@ -53,7 +53,7 @@ class Replay:
             found = found.reshape(())[()] if found.size == 1 else None
         elif isinstance(found, torch.Tensor):
             found = found.item()
-        if value.fact.dtype.is_floating_point and isinstance(found, SymSize):
+        if value.fact.dtype.is_floating_point and type(found) is SymSize:
             return found.__sym_float__()
         return found
 
@@ -74,7 +74,7 @@ class Replay:
     def true_elements(self, mask: Value) -> Any:
         """How many elements are not zero; ``None`` if nothing is known."""
         number = self.number(mask)
-        if isinstance(number, (bool, int, float)):
+        if type(number) in (bool, int, float):
             return mask.fact.numel if number else 0
         data = self.data(mask)
         with _plain_torch():
@@ -334,7 +334,7 @@ class Replay:
             if isinstance(a, Expr):
                 return self._size(a)
             if type(a) is Quotient:
-                return SymRatio(a.num, a.den, float(a), True, self.scope)
+                return self._size(a.num) / self._size(a.den)  # a size on one side or both
             if isinstance(a, (tuple, list)):
                 return type(a)([of(x) for x in a])
             if isinstance(a, slice):
