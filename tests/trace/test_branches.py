@@ -156,8 +156,10 @@ def test_the_model_is_left_as_it_was_however_often_it_ran() -> None:
             self.calls += 1
             self.seen.append(self.calls)
             assert self.seen == [1]
-            return x.exp() if x.sum() > 0 else x.exp()
+            if x.sum() > 0:
+                self.positive = True
+            return x.exp()
 
     model = Counts()
     assert str(fxcount.analyze(model, "B,7").transcendentals) == "7*B"
-    assert (model.calls, model.seen) == (0, [])
+    assert (model.calls, model.seen, hasattr(model, "positive")) == (0, [], False)
