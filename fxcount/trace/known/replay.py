@@ -44,9 +44,10 @@ class Replay:
         self._found: dict[int, Any] = {}  # index of a value nobody wrote to -> what it is
 
     # -- questions ----------------------------------------------------------------------------------------------------
-    def element(self, value: Value) -> Any:
-        """The one element: a number, a symbolic size, a quotient of sizes; ``None`` if it is not made of sizes."""
-        found = self._evaluated(value)
+    def element(self, value: Value, symbols_only: bool = False) -> Any:
+        """The one element: a number, a symbolic size, a quotient of sizes; ``None`` if it is not made of sizes, or cannot be
+        said in symbols where only these are wanted."""
+        found = self._evaluated(value, symbols_only)
         if isinstance(found, Ramp):
             found = found.base
         elif isinstance(found, np.ndarray):
