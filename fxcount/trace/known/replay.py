@@ -93,7 +93,10 @@ class Replay:
             if isinstance(found, Ramp):
                 return found.bounds()
         except Unsupported:
-            pass
+            return None
+        if isinstance(found, torch.Tensor) and found.numel() and found.dtype in _INTEGERS:
+            with _plain_torch():
+                return int(found.min()), int(found.max())
         return None
 
     def computed(self, call: Call) -> list[torch.Tensor]:
@@ -383,6 +386,7 @@ class Replay:
         return self.scope.pin(n.expr, _PINNED) if isinstance(n, SymSize) else float(n) if isinstance(n, SymRatio) else n
 
 
+_INTEGERS = frozenset({torch.int64, torch.int32})
 _PINNED = "the model looks at data that are made of sizes"
 
 _T = torch.Tensor
