@@ -55,14 +55,36 @@ def both_ways(run: Callable[[Decisions], Trace]) -> Trace:
 
     Raises :class:`~fxcount.errors.DataDependentError` if the ways count differently, or are more than :data:`MAX_WAYS`.
     """
+    tried: list[Decisions] = []
+    try:
+        ways = _ways(run, tried, compute=False)
+        trace = _whichever(ways)
+        if all([w.error is None for w in ways]):
+            return trace
+    except Exception:
+        if not any([d.could_compute for d in tried]):
+            raise
+    else:
+        if not any([d.could_compute for d in tried]):
+            return trace
+    return _whichever(_ways(run, tried, compute=True))  # it matters, and sizes decide it: then at the sample values
+
+
+def _ways(run: Callable[[Decisions], Trace], tried: list[Decisions], compute: bool) -> list[_Way]:
+    """Every way through the model; ``tried`` gets their decisions, also of the one that failed."""
     ways: list[_Way] = []
     waiting: list[dict[str, bool]] = [{}]
     while waiting:
         if len(ways) == MAX_WAYS:
             raise _undecided(ways, f"more than {MAX_WAYS} ways through the model")
-        way = _go(run, Decisions(waiting.pop(0)))
-        ways.append(way)
-        waiting.extend(way.others())
+        tried.append(Decisions(waiting.pop(0), compute))
+        ways.append(_go(run, tried[-1]))
+        waiting.extend(ways[-1].others())
+    return ways
+
+
+def _whichever(ways: list[_Way]) -> Trace:
+    """The first trace, if all count the same."""
     passed = [(w, w.trace) for w in ways if w.trace is not None]
     if not passed:
         raise next(w.error for w in ways if w.error is not None)

@@ -92,6 +92,7 @@ class Op:
     Traits, what passes ask of an op:
 
     ``random``: its elements are not decided by its operands: drawn, or uninitialised memory; they are never known.
+    ``looks_up``: operands, counted over all tensors of the call, of which the second has numbers of rows of the first.
     ``shape_only``: operands, counted over all tensors of the call, of which only shape, dtype or device matter.
     ``one_to_one``: it makes of each operand one result, without regard to the others.
     ``takes_values``: its floating arguments are numbers to compute with: no size comes of them.
@@ -125,6 +126,7 @@ class Op:
     counted: ShapeRule | None = None
     random: bool = False
     shape_only: tuple[int, ...] = ()
+    looks_up: tuple[int, int] | None = None
     one_to_one: bool = False
     takes_values: bool = False
     of_numbers: bool = False
@@ -169,6 +171,7 @@ class Traits(TypedDict, total=False):
     counted: ShapeRule | None
     random: bool
     shape_only: tuple[int, ...]
+    looks_up: tuple[int, int] | None
     one_to_one: bool
     takes_values: bool
     of_numbers: bool

@@ -32,7 +32,9 @@ __all__ = ["OPS", "masked_fill", "where"]
 
 
 def _compare(name: str) -> ShapeRule:
-    def compare(scope: Scope, x: Any, other: Any) -> TensorFact:
+    def compare(scope: Scope, x: Any, other: Any) -> Any:
+        if other is None and name in ("eq", "ne"):  # as Python compares with None
+            return name == "ne"
         if name not in ("eq", "ne") and promote(x, other).is_complex:
             raise ShapeError(f"{name}: complex numbers have no order", hint="compare the moduli")
         return elementwise(scope, name, torch.bool, x, other)
@@ -43,7 +45,9 @@ def _compare(name: str) -> ShapeRule:
 def _comparing(flops: int) -> CostRule:
     """``flops`` additions or comparisons per element, in the promoted dtype of the operands."""
 
-    def cost(y: TensorFact, *operands: Any, **_: Any) -> Work:
+    def cost(y: TensorFact | bool, *operands: Any, **_: Any) -> Work:
+        if isinstance(y, bool):
+            return Work(read_bytes=0)
         return Scalars(add=flops).work(y.numel, promote(*operands[:2]))
 
     return cost

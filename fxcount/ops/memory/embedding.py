@@ -200,7 +200,7 @@ def _wrapped_indices(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 OPS: tuple[Op, ...] = (
-    op("embedding", shape=embedding, cost=_pick, activations=True),
+    op("embedding", shape=embedding, cost=_pick, activations=True, looks_up=(0, 1)),
     op("embedding_renorm", shape=embedding_renorm, cost=_renorm_cost),
     op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries),
     op("gather", shape=gather, cost=_pick),

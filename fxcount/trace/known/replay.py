@@ -17,7 +17,6 @@ import torch
 from fxcount.errors import DataDependentError, first_line
 from fxcount.ops import TensorFact
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
-from fxcount.symbolic.floats import ROUGH
 from fxcount.trace.known import constants, ramps, tables
 from fxcount.trace.known.literals import literal
 from fxcount.trace.known.ramps import Ramp
@@ -45,16 +44,17 @@ class Replay:
         self._found: dict[int, Any] = {}  # index of a value nobody wrote to -> what it is
 
     # -- questions ----------------------------------------------------------------------------------------------------
-    def element(self, value: Value) -> Any:
-        """The one element: a number, a symbolic size, a quotient of sizes; ``None`` if it is not made of sizes."""
-        found = self._evaluated(value)
+    def element(self, value: Value, symbols_only: bool = False) -> Any:
+        """The one element: a number, a symbolic size, a quotient of sizes; ``None`` if it is not made of sizes, or cannot be
+        said in symbols where only these are wanted."""
+        found = self._evaluated(value, symbols_only)
         if isinstance(found, Ramp):
             found = found.base
         elif isinstance(found, np.ndarray):
             found = found.reshape(())[()] if found.size == 1 else None
         elif isinstance(found, torch.Tensor):
             found = found.item()
-        if value.fact.dtype.is_floating_point and isinstance(found, SymSize):
+        if value.fact.dtype.is_floating_point and type(found) is SymSize:
             return found.__sym_float__()
         return found
 
@@ -75,7 +75,7 @@ class Replay:
     def true_elements(self, mask: Value) -> Any:
         """How many elements are not zero; ``None`` if nothing is known."""
         number = self.number(mask)
-        if isinstance(number, (bool, int, float)):
+        if type(number) in (bool, int, float):
             return mask.fact.numel if number else 0
         data = self.data(mask)
         with _plain_torch():
@@ -93,7 +93,10 @@ class Replay:
             if isinstance(found, Ramp):
                 return found.bounds()
         except Unsupported:
-            pass
+            return None
+        if isinstance(found, torch.Tensor) and found.numel() and found.dtype in _INTEGERS:
+            with _plain_torch():
+                return int(found.min()), int(found.max())
         return None
 
     def computed(self, call: Call) -> list[torch.Tensor]:
@@ -335,7 +338,7 @@ class Replay:
             if isinstance(a, Expr):
                 return self._size(a)
             if type(a) is Quotient:
-                return SymRatio(a.num, a.den, float(a), ROUGH, ("/", a.num, a.den), self.scope)
+                return self._size(a.num) / self._size(a.den)  # a size on one side or both
             if isinstance(a, (tuple, list)):
                 return type(a)([of(x) for x in a])
             if isinstance(a, slice):
@@ -383,6 +386,7 @@ class Replay:
         return self.scope.pin(n.expr, _PINNED) if isinstance(n, SymSize) else float(n) if isinstance(n, SymRatio) else n
 
 
+_INTEGERS = frozenset({torch.int64, torch.int32})
 _PINNED = "the model looks at data that are made of sizes"
 
 _T = torch.Tensor

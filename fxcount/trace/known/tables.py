@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from fxcount.symbolic import SymRatio, SymSize
+from fxcount.symbolic.floats import EXACT, ONCE, nearest
 
 __all__ = [
     "MAX_ELEMENTS", "RULES", "Table", "Unsupported", "as_table", "cell", "larger", "named", "plain_name", "smaller", "to_dtype",
@@ -65,6 +66,13 @@ def _is_symbolic(x: Any) -> bool:
     return isinstance(x, (SymSize, SymRatio))
 
 
+def _level(x: Any) -> int:
+    """How much a number in a table may differ from what torch's float has in its place."""
+    if type(x) is SymRatio:
+        return x.level
+    return nearest(x)[1] if type(x) is float and math.isfinite(x) else EXACT
+
+
 def larger(a: Any, b: Any) -> Any:
     """The larger of two numbers, as a formula where they are sizes."""
     if isinstance(a, SymRatio) or isinstance(b, SymRatio) or not (_is_symbolic(a) or _is_symbolic(b)):
@@ -82,11 +90,10 @@ def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Arithmetic whose exact result torch's floats give too: one that does not stay a short binary fraction is taken once."""
 
     def apply(*numbers: Any) -> Any:
-        for x in numbers:
-            if isinstance(x, SymRatio) and not (x.exact and isinstance(x.den, int) and x.den & (x.den - 1) == 0):
-                raise Unsupported
+        if not all([_level(x) == EXACT for x in numbers]):
+            raise Unsupported
         made = function(*numbers)
-        if isinstance(made, SymRatio) and not made.exact:
+        if _level(made) > ONCE:
             raise Unsupported
         return made
 
@@ -105,7 +112,7 @@ def _clamped(x: Any, low: Any = None, high: Any = None) -> Any:
 
 
 def _power(a: Any, b: Any) -> Any:
-    if not isinstance(b, int) or b < 0:
+    if type(b) is not int or b < 0:
         raise Unsupported
     return a**b
 
@@ -114,7 +121,7 @@ def _nothing_inexact(function: Callable[..., Any]) -> Callable[..., Any]:
     """A decision or a rounding of a quotient: right only where the quotient is what torch has."""
 
     def apply(*numbers: Any) -> Any:
-        if any(isinstance(x, SymRatio) and not x.exact for x in numbers):
+        if any([_level(x) > ONCE for x in numbers]):
             raise Unsupported
         return function(*numbers)
 
@@ -171,7 +178,7 @@ def _scaled(function: Callable[..., Any]) -> Callable[..., Table]:
     """``add(x, y, alpha=k)``."""
 
     def apply(a: Any, b: Any, *, alpha: Any = 1) -> Table:
-        by = b if isinstance(alpha, int) and alpha == 1 else _elementwise(_checked(operator.mul))(b, alpha)
+        by = b if type(alpha) is int and alpha == 1 else _elementwise(_checked(operator.mul))(b, alpha)
         return _elementwise(_checked(function))(a, by)
 
     return apply
@@ -313,6 +320,13 @@ def _copied(x: Table, shape: Any) -> Table:
         return copied
 
 
+def _filled(shape: tuple[int, ...], number: Any) -> Table:
+    made = np.empty(shape, dtype=object)
+    for place in np.ndindex(*shape):
+        made[place] = number
+    return made
+
+
 def _same(x: Table, *_: Any, **__: Any) -> Table:
     return x
 
@@ -419,15 +433,15 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.cumsum: _running(_ADD),
     torch.cumprod: _running(_MUL),
     torch.sort: _sorted,
-    _T.new_zeros: lambda x, size, **_: np.full(tuple(size), 0, dtype=object),
-    torch.zeros_like: lambda x, **_: np.full(x.shape, 0, dtype=object),
-    torch.ones_like: lambda x, **_: np.full(x.shape, 1, dtype=object),
-    torch.full_like: lambda x, value, **_: np.full(x.shape, value, dtype=object),
-    torch.zeros: lambda size, **_: np.full(tuple(size), 0, dtype=object),
-    torch.ones: lambda size, **_: np.full(tuple(size), 1, dtype=object),
-    torch.full: lambda size, fill_value, **_: np.full(tuple(size), fill_value, dtype=object),
+    _T.new_zeros: lambda x, size, **_: _filled(tuple(size), 0),
+    torch.zeros_like: lambda x, **_: _filled(x.shape, 0),
+    torch.ones_like: lambda x, **_: _filled(x.shape, 1),
+    torch.full_like: lambda x, value, **_: _filled(x.shape, value),
+    torch.zeros: lambda size, **_: _filled(tuple(size), 0),
+    torch.ones: lambda size, **_: _filled(tuple(size), 1),
+    torch.full: lambda size, fill_value, **_: _filled(tuple(size), fill_value),
     _T.fill_: lambda x, value: _elementwise(lambda _, v: v)(x, value),
-    _T.zero_: lambda x: np.full(x.shape, 0, dtype=object),
+    _T.zero_: lambda x: _filled(x.shape, 0),
     _T.copy_: lambda x, source, *_: np.broadcast_to(cell(source), x.shape),
 }
 

@@ -88,16 +88,25 @@ class Answers:
         if x._known is not None and x._storage.constant:
             self.note_data((x,))
             return x._known.item()
+        dtype = x._value.fact.dtype
+        is_question = what == "a bool" or dtype is torch.bool
         if x._value.fact.numel == 1:
-            found = self.replay.element(x._value)
+            found = self._made_of_sizes(x, is_question)
             if found is not None:
                 return found
-        if what == "a bool":
+        if is_question:
             return self.decide(x, what)
-        dtype = x._value.fact.dtype
-        if dtype is not torch.bool and not dtype.is_complex and x._value.fact.numel == 1:
+        if not dtype.is_complex and x._value.fact.numel == 1:
             return self.read_number(x)
         self.fail_on_data(x, what)
+
+    def _made_of_sizes(self, x: StandIn, is_question: bool) -> Any:
+        """The element of a tensor made of sizes. A question that only the sample values can answer may not matter."""
+        wait = is_question and self.decisions is not None and not self.decisions.compute
+        found = self.replay.element(x._value, symbols_only=wait)
+        if found is None and wait and self.decisions is not None and self.replay.is_made(x._value):
+            self.decisions.could_compute = True
+        return found
 
     def decide(self, x: StandIn, what: str) -> bool:
         """The answer to a question that only data can answer: as the user says, or as this run is told."""

@@ -14,10 +14,15 @@ MAX_ASKED = 1000
 
 class Decisions:
     """``told`` are answers by line of code; a line that is not among them is told no. ``met`` are the answers given, in the
-    order in which the lines first asked, ``where`` the place of that first time."""
+    order in which the lines first asked, ``where`` the place of that first time.
 
-    def __init__(self, told: Mapping[str, bool]) -> None:
+    Data that are made of sizes could be computed, which pins the sizes: with ``compute`` they are, else such a question is
+    answered like any other and ``could_compute`` is set."""
+
+    def __init__(self, told: Mapping[str, bool], compute: bool) -> None:
         self.told = told
+        self.compute = compute
+        self.could_compute = False
         self.met: dict[str, bool] = {}
         self.where: dict[str, str] = {}
         self._asked: dict[str, int] = {}

@@ -89,6 +89,7 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.is_signed: StandIn.is_signed,
     torch.Tensor.element_size: StandIn.element_size,
     torch.Tensor.data_ptr: StandIn.data_ptr,
+    torch.Tensor.untyped_storage: StandIn.untyped_storage,
     torch.Tensor.item: StandIn.item,
     torch.Tensor.tolist: StandIn.tolist,
     torch.Tensor.numpy: StandIn.numpy,

@@ -208,6 +208,9 @@ class StandIn(torch.Tensor):
     def data_ptr(self) -> int:
         return 0
 
+    def untyped_storage(self) -> Any:
+        return Memory(self)
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -279,6 +282,31 @@ class StandIn(torch.Tensor):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         data = self._data("numpy conversion").numpy()
         return data if dtype is None else data.astype(dtype)
+
+
+class Memory:
+    """What a model may ask of the storage of a stand-in: how large it is, and whether it is that of another tensor."""
+
+    def __init__(self, x: StandIn) -> None:
+        self._storage = x._storage
+        self._nbytes = x.nbytes
+        self.device = x.device
+
+    def nbytes(self) -> Any:
+        """Bytes of the elements, at least."""
+        return self._nbytes
+
+    size = nbytes
+
+    def data_ptr(self) -> int:
+        """A number of its own for each storage."""
+        return self._storage.index + 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Memory) and other._storage is self._storage
+
+    def __hash__(self) -> int:
+        return id(self._storage)
 
 
 def data_error(what: str, where: str, known_input: bool) -> DataDependentError:

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import Op, Registry, TensorFact
-from fxcount.symbolic import Scope, SymSize
+from fxcount.symbolic import Scope, SymSize, to_size
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
 from fxcount.trace.known.literals import make_literal
@@ -151,6 +151,8 @@ class Tracer(TorchFunctionMode):
                 break
         else:
             known = constants.compute(entry, func, args, kwargs, signature.result)
+        if entry.looks_up is not None:
+            self._check_rows(entry, operands)
         outputs: list[Value] = []
         result = self._results.made(signature.result, call, operands, outputs, requires_grad, known)
         call.outputs = tuple(outputs)
@@ -235,6 +237,22 @@ class Tracer(TorchFunctionMode):
                 f"{tuple(target.shape)} it is to be written to",
                 where=self.where(),
                 hint="use the op that makes a new tensor",
+            )
+
+    def _check_rows(self, entry: Op, operands: list[StandIn]) -> None:
+        """Positions that are made of sizes must not end beyond the table in which they are looked up."""
+        assert entry.looks_up is not None
+        rows, indices = (operands[i]._value for i in entry.looks_up)
+        bounds = self.replay.bounds(indices)
+        if bounds is None:
+            return
+        (low, high), n = map(to_size, bounds), rows.fact.shape[0]
+        reason = f"{entry.name}: {n} rows are looked up by number"
+        if not (self.scope.decide(">=", low, 0, reason) and self.scope.decide("<", high, n, reason)):
+            raise ShapeError(
+                f"{entry.name}: rows {self.scope.hint(low)} to {self.scope.hint(high)} of a table of {n} rows are looked up",
+                where=self.where(),
+                hint="the model has no more positions than that: give shorter inputs, or build it for longer ones",
             )
 
     # -- what others ask ----------------------------------------------------------------------------------------------

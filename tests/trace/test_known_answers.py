@@ -1,0 +1,104 @@
+"""What is known without data: index ranges of positions, comparisons with None, whose memory a tensor is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import fxcount
+
+
+class Positions(nn.Module):
+    """Learned positions, 37 of them."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.table, self.function = nn.Embedding(37, 5), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.table(self.function(x))
+
+
+POSITIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int]] = {
+    "range": (lambda x: torch.arange(x.shape[1]), 37),
+    "row": (lambda x: torch.arange(x.shape[1], device=x.device).unsqueeze(0), 37),
+    "expanded": (lambda x: torch.arange(x.shape[1])[None].expand(x.shape[0], -1), 37),
+    "from_2": (lambda x: torch.arange(x.shape[1]) + 2, 35),
+    "counted": (lambda x: torch.ones(x.shape[:2], dtype=torch.long).cumsum(1), 36),
+    "backwards": (lambda x: torch.arange(x.shape[1]).flip(0), 37),
+    "sliced": (lambda x: torch.arange(2 * x.shape[1])[: x.shape[1]], 37),
+    "every_other": (lambda x: torch.arange(0, 2 * x.shape[1], 2), 19),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positions_end_where_their_table_does(name: str) -> None:
+    function, last = POSITIONS[name]
+    model = Positions(function)
+    report = fxcount.analyze(model, "B,S,5", hints={"S": 11})
+    assert int(report.at(B=3, S=last).flops) == 3 * last * 5
+    model(torch.zeros(3, last, 5))  # torch agrees
+    with pytest.raises(IndexError):
+        model(torch.zeros(3, last + 1, 5))
+    with pytest.raises(fxcount.FxcountError):
+        report.at(B=3, S=last + 1)
+    with pytest.raises(fxcount.ShapeError, match="37 rows"):
+        fxcount.analyze(model, "B,S,5", hints={"S": last + 1})
+    with pytest.raises(fxcount.ShapeError, match="37 rows"):
+        fxcount.analyze(model, (3, last + 1, 5))
+
+
+def test_rows_that_data_choose_assume_nothing() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(37, 5)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.table(ids)
+            return out
+
+    assert not fxcount.analyze(Tokens(), "i64[B,S]").assumptions
+
+
+class Asks(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.exp() if self.function(x) else x
+
+
+ANSWERS: dict[str, tuple[Callable[[torch.Tensor], Any], bool]] = {
+    "is_none": (lambda x: x == None, False),  # noqa: E711
+    "is_not_none": (lambda x: x != None, True),  # noqa: E711
+    "own_memory": (lambda x: x.untyped_storage().data_ptr() == (x + 1).untyped_storage().data_ptr(), False),
+    "memory_of_a_view": (lambda x: x.untyped_storage().data_ptr() == x[0].untyped_storage().data_ptr(), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_questions_that_need_no_data(name: str) -> None:
+    function, answer = ANSWERS[name]
+    assert bool(function(torch.zeros(2, 3))) is answer
+    report = fxcount.analyze(Asks(function), "B,3")
+    assert str(report.transcendentals) == ("3*B" if answer else "0")
+    assert not report.assumptions
+    assert "storage" not in " ".join(c.op.name for c in report.trace.calls)
+    str(report)
+
+
+def test_known_tensors_without_dimensions_are_ints() -> None:
+    class Slices(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            n = torch.tensor(3)
+            return x[n:], x[:, n], x.narrow(0, 0, n), [0, 1, 2, x][n], torch.zeros(n, torch.tensor(2))
+
+    report = fxcount.analyze(Slices(), "7,5")
+    shapes = [tuple(t.shape) for t in Slices()(torch.zeros(7, 5))]
+    assert [tuple(v.fact.shape) for v in report.trace.values_out()] == shapes
