@@ -55,6 +55,10 @@ NAMES = MappingProxyType({
     "is_all_true": Name("torch._is_all_true", "pass a check of values", lambda: object()),
     "tensor_is_all_true": Name("torch.Tensor._is_all_true", "pass a check of values", lambda: object()),
     "assert_async": Name("torch._assert_async", "pass a check of values", lambda: object()),
+    "mode_stack": Name("torch.overrides._get_current_function_mode_stack", "put back the modes a model has left on"),
+    "push_mode": Name("torch.overrides._push_mode", "put back the modes a model has left on"),
+    "pop_mode": Name("torch.overrides._pop_mode", "put back the modes a model has left on"),
+    "default_device": Name("torch._GLOBAL_DEVICE_CONTEXT", "put back the default device a model has changed", lambda: object()),
     "tensor_functions": Name("torch._tensor", "run Python-level tensor methods through to their ops"),
     # -- ops
     "variable_functions": Name("torch._C._VariableFunctions", "find the builtin functions of torch by name"),

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-import torch.overrides
+
+from fxcount import torch_private
+from fxcount.torch_private import loaded
 
 if TYPE_CHECKING:
     from fxcount.trace.torch_patch.vmap import Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ACTIVE", "Active", "Undo", "alone", "no_collection"]
 
 T = TypeVar("T")
-_overrides: Any = torch.overrides  # whose functions of the mode stack have no annotations
 
 
 class Undo:
@@ -97,7 +97,7 @@ def _inside(body: Callable[[Undo], T]) -> T:
             undo.add(setattr, ACTIVE, name, getattr(ACTIVE, name))
         ACTIVE.tracer = ACTIVE.vmap = None
         _keep_settings(undo)
-        modes = _overrides._get_current_function_mode_stack()
+        modes = torch_private.mode_stack()
         hidden = [m for m in modes if not getattr(m, "is_fxcount", False)]
         if len(hidden) < len(modes):
             _set_modes(hidden)
@@ -121,34 +121,33 @@ def _compiling_lock() -> Any:
 
     Always taken first, since dynamo's backends may analyse what they are given.
     """
-    frames = sys.modules.get("torch._dynamo.convert_frame")
-    return getattr(frames, "compile_lock", None) or contextlib.nullcontext()
+    return getattr(loaded("_dynamo.convert_frame"), "compile_lock", None) or contextlib.nullcontext()
 
 
 # -- settings of the thread ---------------------------------------------------------------------------------------------
 def _keep_settings(undo: Undo) -> None:
     """Grad mode, autocast, function modes and the default device, which a model may change and forget."""
-    undo.add(_set_modes, _overrides._get_current_function_mode_stack())
-    undo.add(_set_default_device, getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None))
-    undo.add(torch._C._set_grad_enabled, torch.is_grad_enabled())
+    undo.add(_set_modes, torch_private.mode_stack())
+    undo.add(_set_default_device, getattr(torch_private.default_device, "device_context", None))
+    undo.add(torch.set_grad_enabled, torch.is_grad_enabled())
     for device in ("cpu", "cuda"):
         undo.add(torch.set_autocast_enabled, device, torch.is_autocast_enabled(device))
 
 
 def _set_modes(wanted: list[Any]) -> None:
-    found = _overrides._get_current_function_mode_stack()
+    found = torch_private.mode_stack()
     if len(found) == len(wanted) and all([a is b for a, b in zip(found, wanted)]):
         return
     for _ in found:
-        _overrides._pop_mode()
+        torch_private.pop_mode()
     for mode in wanted:
-        _overrides._push_mode(mode)
+        torch_private.push_mode(mode)
 
 
 def _set_default_device(context: Any) -> None:
-    if getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None) is not context:
+    if getattr(torch_private.default_device, "device_context", None) is not context:
         torch.set_default_device(None if context is None else context.device)
-        torch._GLOBAL_DEVICE_CONTEXT.device_context = context
+        torch_private.default_device.device_context = context
 
 
 # -- the garbage collector ----------------------------------------------------------------------------------------------

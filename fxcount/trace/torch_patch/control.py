@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def branch(
 ) -> Any:
     """What stands in for ``torch.cond``: the predicate decides as an ``if`` on it would, or says that data decide."""
     if isinstance(pred, torch.Tensor):
-        with torch._C.DisableTorchFunction():
+        with torch_private.DisableTorchFunction():
             asked = tracer.state(pred)
         taken = bool(tracer.answers.scalar(asked, "a bool"))
     else:

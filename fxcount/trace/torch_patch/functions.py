@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd.function import FunctionMeta
 
+from fxcount import torch_private
 from fxcount.trace.tape import CustomFunction
 from fxcount.trace.torch_patch.active import ACTIVE, Undo
 from fxcount.trace.tracer.standin import StandIn
@@ -116,7 +117,7 @@ def _record(
 ) -> tuple[_Context, Any]:
     """Run the forward of one ``apply`` under the trace, in the grad mode around it; what it told its context, its result."""
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
-    with torch._C.DisableTorchFunction():  # the tracer looks at a parameter, the model does not
+    with torch_private.DisableTorchFunction():  # the tracer looks at a parameter, the model does not
         values = [(t if type(t) is StandIn else tracer.state(t))._value for t in tensors]
     inputs = tuple(v for v in values if v.requires_grad) if torch.is_grad_enabled() else ()
     context = _Context(tuple(isinstance(a, torch.Tensor) and bool(inputs) and a.requires_grad for a in args))

@@ -7,13 +7,13 @@ replaced by a function of our own in the namespaces that hold it. Both ask first
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from operator import is_
 from threading import get_ident
 from types import CodeType, FunctionType
 from typing import Any
 
+from fxcount.torch_private import loaded
 from fxcount.trace.torch_patch.active import ACTIVE, Undo
 
 __all__ = ["ALWAYS", "TRACING", "Replaced", "Swapped", "dispatching", "filled", "original_of"]
@@ -120,6 +120,6 @@ def dispatching(ours: Callable[..., Any], original: Callable[..., Any]) -> Calla
 
 def _tell_dynamo(code: CodeType) -> None:
     """Code of ours is nothing that another thread's ``torch.compile`` should look into."""
-    skip = getattr(sys.modules.get("torch._dynamo.eval_frame"), "skip_code", None)
+    skip = getattr(loaded("_dynamo.eval_frame"), "skip_code", None)
     if skip is not None:
         skip(code)

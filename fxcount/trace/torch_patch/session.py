@@ -25,6 +25,7 @@ import torch.nn.functional
 
 from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SymSize
+from fxcount.torch_private import loaded
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
 from fxcount.trace.torch_patch.chance import Chance
 from fxcount.trace.torch_patch.control import branch, loop
@@ -109,7 +110,7 @@ def _changes_of_loaded() -> list[Any]:
     vision = sys.modules.get("torchvision.extension")
     if vision is not None:  # asks whether compiled kernels are there: a trace runs none of them
         found.append(Swapped(vision._has_ops, lambda _: lambda: True))
-    frames = sys.modules.get("torch._dynamo.eval_frame")
+    frames = loaded("_dynamo.eval_frame")
     if frames is not None and hasattr(frames, "_stance"):
         found.append(Replaced(vars(frames), ("_stance",), lambda _, stance: _Eager(stance)))
     return found

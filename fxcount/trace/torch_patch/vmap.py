@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.ops import REGISTRY, Op
 from fxcount.trace.known.literals import LITERAL
@@ -54,7 +55,7 @@ class Mapping:
             if not self.running and not any(type(x) is StandIn for x in inputs):
                 plain = self.original(func, in_dims, out_dims, *options, **named_options)
                 try:
-                    with torch._C.DisableTorchFunction():
+                    with torch_private.DisableTorchFunction():
                         return plain(*inputs, **named)
                 except UnsupportedError:  # a stand-in of the surroundings took part
                     pass
