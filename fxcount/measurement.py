@@ -6,6 +6,7 @@ weights are on, and only when asked to.
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -180,10 +182,13 @@ def _hooked(model: nn.Module, now: Callable[[], Any]) -> Iterator[list[_Span]]:
 def _kept(model: nn.Module) -> Iterator[None]:
     """Buffers (running statistics, counters), attributes and random states survive the block."""
     before = [(b, b.detach().clone()) for b in model.buffers()]
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with preserved(list(model.modules())), torch.random.fork_rng():
             yield
     finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
         with torch.no_grad():
             for buffer, data in before:
                 buffer.copy_(data)

@@ -222,15 +222,23 @@ for _ in range(2):
     assert state() == before
     m(x).sum().backward()
 print(r.macs, r.params.total)
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+m = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+parallelize_module(m, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
+before = state()
+r = fxcount.analyze(m, "B,8")
+assert state() == before
+m(x)
+print(r.macs, r.params.total)
 """
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="no torch.distributed")
 def test_a_sharded_model_is_counted_whole_and_runs_afterwards() -> None:
-    """8*16 + 16*8 macs a row; parameters with their biases."""
+    """Over data and over tensors: 8*16 + 16*8 macs a row; parameters with their biases."""
     command = [sys.executable, "-W", "ignore", "-c", SHARDED]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert ran.stdout.split() == ["256*B", "280"], ran.stdout + ran.stderr
+    assert ran.stdout.split() == ["256*B", "280"] * 2, ran.stdout + ran.stderr
 
 
 # -- caches around the model --------------------------------------------------------------------------------------------

@@ -162,6 +162,7 @@ def test_torch_is_as_before_after_every_ending(name: str, depth: int) -> None:
     assert analysed(0) == expected(0)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one in a callback of Python's own is lost
 def test_an_interrupt_at_any_moment_leaves_torch_as_before() -> None:
     """An exception set from outside arrives between any two instructions, also while torch is changed and put back."""
     model, arrived = mlp(), 0
@@ -520,6 +521,27 @@ def test_a_custom_function_on_data_of_its_own_runs_for_real() -> None:
             return x + n
 
     assert [c.op.name for c in fxcount.analyze(Constant(), "B,3").trace.calls][-1] == "add"
+
+
+# -- imported by name -----------------------------------------------------------------------------------------------------
+vmap_by_name, cond_by_name, shapes_by_name = torch.func.vmap, torch.cond, torch.broadcast_shapes
+random_by_name, rand_by_name, uniform_by_name = random.random, np.random.rand, random.uniform
+
+
+class ByName(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        random_by_name(), rand_by_name(3), uniform_by_name(0, 1), torch.rand(3)
+        n = shapes_by_name((x.shape[0], 1), (1, 3))
+        y = vmap_by_name(lambda i: i * 2)(torch.arange(x.shape[0], device=x.device))
+        return cond_by_name(x.dim() == 2, lambda t: t + 1, lambda t: t, (x,)) + torch.ones(n) + y.unsqueeze(1)
+
+
+def test_functions_of_torch_and_of_chance_imported_by_name() -> None:
+    """Caught like all others; and nothing is drawn from the process' generators."""
+    before = random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
+    report = fxcount.analyze(ByName(), "B,3", hints={"B": 5})
+    assert report.assumptions == []
+    assert (random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()) == before
 
 
 # -- len ----------------------------------------------------------------------------------------------------------------

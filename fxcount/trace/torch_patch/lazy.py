@@ -1,8 +1,8 @@
-"""Models whose state is not what it is when they run: lazy modules, and parameters that FSDP has cut up.
+"""Models whose state is not what it is when they run: lazy modules, and parameters cut up over several devices.
 
 A lazy module learns the sizes of its parameters from its first input. For a trace it is run once on stand-ins, with
-parameters of the trace's own in the place of the uninitialised ones, and is as before afterwards, uninitialised. FSDP
-gathers parameters before a module runs and cuts them up afterwards, which a trace leaves out: it sees them whole.
+parameters of the trace's own in the place of the uninitialised ones, and is as before afterwards, uninitialised. FSDP and
+tensor parallelism gather and cut up tensors before and after a module runs, which a trace leaves out: it sees them whole.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from fxcount import torch_private
 
 __all__ = ["has_lazy_state", "materialising", "with_own_lazy_state", "without_gathering"]
 
@@ -44,20 +46,21 @@ def materialising(original: Callable[..., None]) -> Callable[..., None]:
     """What stands in for ``materialize`` of an uninitialised tensor: sizes at the hint, which the trace then compares with."""
 
     def materialize(self: Any, shape: Sequence[Any], device: Any = None, dtype: Any = None) -> None:
-        with torch._C.DisableTorchFunction():
+        with torch_private.DisableTorchFunction():
             original(self, tuple(map(int, shape)), device, dtype)
 
     return materialize
 
 
-_GATHERS = ("torch.distributed.fsdp.", "torch.distributed._composable.")
+_DISTRIBUTES = tuple(f"torch.distributed.{home}." for home in ("fsdp", "_composable", "tensor", "_tensor"))
 
 
 def without_gathering(modules: Sequence[torch.nn.Module]) -> None:
-    """Take away FSDP's hooks, which the session puts back: the parameters are distributed tensors, of their whole shape."""
+    """Take away the hooks of FSDP and tensor parallelism, which the session puts back: what remains is the model of one device,
+    whose parameters are distributed tensors of their whole shape."""
     for module in modules:
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
-            for key in [k for k, hook in hooks.items() if _home(hook).startswith(_GATHERS)]:
+            for key in [k for k, hook in hooks.items() if _home(hook).startswith(_DISTRIBUTES)]:
                 del hooks[key]
 
 
