@@ -6,12 +6,13 @@ what one layer costs.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fxcount.errors import UncountedError
 from fxcount.ops.core.common import facts_in, facts_of_result
-from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, Work
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.symbolic import Size, sum_
 from fxcount.trace.tape import Call, Signature, Trace
@@ -101,7 +102,8 @@ def signature_cost(signature: Signature) -> CallCost:
     """
     op = signature.op
     if isinstance(op.cost, Zero):
-        if not op.cost.moves or (not op.inplace and isinstance(signature.result, Alias)):
+        view = isinstance(signature.result, Alias) and not isinstance(signature.result, CopyOrView)
+        if not op.cost.moves or (view and not op.inplace):
             return CallCost()
         work = Work()
     elif isinstance(op.cost, Unknown):
@@ -114,7 +116,12 @@ def signature_cost(signature: Signature) -> CallCost:
 
 def _traffic(signature: Signature, work: Work) -> CallCost:
     """The work with its bytes: each operand and each result once, unless the rule says otherwise."""
-    results = list(_results(signature.result))
+    result = signature.result
+    if isinstance(result, CopyOrView) and not signature.op.inplace:
+        copied = _traffic(Signature(signature.op, signature.args, signature.kwargs, result.fact), work)
+        times = result.copied
+        return dataclasses.replace(copied, read_bytes=times * copied.read_bytes, write_bytes=times * copied.write_bytes)
+    results = list(_results(result))
     read, write = work.read_bytes, work.write_bytes
     if read is None:
         read = sum_([f.nbytes for f in facts_in((signature.args, signature.kwargs))])

@@ -87,11 +87,12 @@ def memory(trace: Trace) -> Memory:
     if grew:
         note(last_call)
     out = {v.storage for v in trace.values_out()}
+    kept = {k for i in out for k in storages[i].keeps if storages[k].of not in out}
     return Memory(
         parameters=state_bytes(trace, "parameter"),
         buffers=state_bytes(trace, "buffer"),
         inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
-        outputs=sum_([storages[i].nbytes for i in sorted(out)]),
+        outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
         activations=sum_([s.nbytes for s in storages if s.origin == "op"]),
         peaks=_undominated(sizes, candidates, trace.scope),
     )
@@ -115,7 +116,7 @@ def _undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scop
 
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
     """
-    columns = [_values(sizes, sample) for sample in _samples(scope.hints)]
+    columns = [column for sample in _samples(scope.hints) if (column := _values(sizes, sample)) is not None]
     ranked = [(_totals(live, columns), live, call) for live, call in candidates.items()]
     ranked.sort(key=lambda item: (-item[0][0], item[2]))
     kept: list[tuple[list[int], tuple[int, ...], int]] = []
@@ -138,9 +139,13 @@ def _totals(live: tuple[int, ...], columns: list[list[int]]) -> list[int]:
     return [sum([n * column[i] for i, n in some]) for column in columns]
 
 
-def _values(sizes: list[Size], sample: dict[str, int]) -> list[int]:
+def _values(sizes: list[Size], sample: dict[str, int]) -> list[int] | None:
+    """The sizes at a sample; ``None`` where a symbolic divisor is 0, which is outside of what the formulas assume."""
     memo: dict[str, int] = {}
-    return [evaluate(size, sample, memo) for size in sizes]
+    try:
+        return [evaluate(size, sample, memo) for size in sizes]
+    except ZeroDivisionError:
+        return None
 
 
 def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:

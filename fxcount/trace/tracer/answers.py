@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 import torch
 
 from fxcount.ops import TensorFact
+from fxcount.ops.core.fact import contiguous_strides
+from fxcount.ops.core.striding import channels_last_strides, is_dense
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace.tape import Call, Value
 from fxcount.trace.tracer.notes import Notes
@@ -49,11 +51,13 @@ class Answers:
         return size if isinstance(size, int) else SymSize(size, self.scope.hint(size), self.scope)
 
     def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
-        if memory_format in (torch.contiguous_format, torch.preserve_format):
-            return fact.strides is None
-        from fxcount.ops.core.striding import channels_last_strides
-
-        return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
+        row_major = memory_format in (torch.contiguous_format, torch.preserve_format)
+        if row_major and fact.strides is None:
+            return True
+        if not row_major and len(fact.shape) != {torch.channels_last: 4, torch.channels_last_3d: 5}[memory_format]:
+            return False
+        wanted = contiguous_strides(fact.shape) if row_major else channels_last_strides(fact.shape)
+        return is_dense(self.scope, fact.shape, fact.stride(), wanted, "is_contiguous()")
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         value = x._value
