@@ -48,7 +48,7 @@ DOMAINS = {
     "swin_t": {"B": (1, None), "H": (116, 227), "W": (116, 227)},
     "vit_b_16": {"B": (1, None)},
     "timm_vit": {"B": (1, None)},
-    "timm_pit": {"B": (1, None)},
+    "timm_pit": {"B": (2, None)},
     "timm_mixer": {"B": (1, None)},
     "timm_regnet": {"B": (1, None), "H": (1, None), "W": (1, None)},
     "llama": {"B": (2, None), "S": (2, None)},

@@ -21,7 +21,7 @@ _DTYPES = {"i64": torch.int64, "f32": torch.float32, "bool": torch.bool}
 
 IMAGES = ({"B": 3, "H": 97, "W": 163}, {"B": 1, "H": 224, "W": 257}, {"B": 5, "H": 193, "W": 131})
 WINDOWS = ({"B": 3, "H": 127, "W": 193}, {"B": 1, "H": 227, "W": 116}, {"B": 5, "H": 181, "W": 149})
-PATCHES = ({"B": 3, "H": 96, "W": 160}, {"B": 1, "H": 352, "W": 96}, {"B": 5, "H": 160, "W": 416})
+PATCHES = ({"B": 3, "H": 96, "W": 160}, {"B": 7, "H": 352, "W": 96}, {"B": 5, "H": 160, "W": 416})
 BATCHES = ({"B": 3}, {"B": 1}, {"B": 11})
 TEXTS = ({"B": 3, "S": 77}, {"B": 7, "S": 199}, {"B": 5, "S": 11})
 PAIRS = ({"B": 3, "S": 77, "T": 19}, {"B": 1, "S": 199, "T": 31}, {"B": 5, "S": 11, "T": 7})
@@ -122,7 +122,7 @@ CASES = {
         Case("timm_vit", _timm("vit_tiny_patch16_224"), ("B,3,224,224",), sizes=BATCHES),
         Case("timm_mixer", _timm("mixer_s32_224"), ("B,3,224,224",), sizes=BATCHES),
         Case("timm_regnet", _timm("regnetx_002"), ("B,3,H,W",)),
-        Case("timm_pit", _timm("pit_ti_224"), ("B,3,224,224",), sizes=BATCHES),
+        Case("timm_pit", _timm("pit_ti_224"), ("B,3,224,224",), sizes=({"B": 3}, {"B": 2}, {"B": 11})),
         Case("timm_mobilevit", _timm("mobilevit_xxs"), ("B,3,H,W",), sizes=PATCHES),
         Case("timm_ghostnet", _timm("ghostnet_100"), ("B,3,H,W",)),
         Case("timm_poolformer", _timm("poolformer_s12"), ("B,3,H,W",)),

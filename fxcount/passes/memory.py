@@ -87,11 +87,12 @@ def memory(trace: Trace) -> Memory:
     if grew:
         note(last_call)
     out = {v.storage for v in trace.values_out()}
+    kept = {k for i in out for k in storages[i].keeps if storages[k].of not in out}
     return Memory(
         parameters=state_bytes(trace, "parameter"),
         buffers=state_bytes(trace, "buffer"),
         inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
-        outputs=sum_([storages[i].nbytes for i in sorted(out)]),
+        outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
         activations=sum_([s.nbytes for s in storages if s.origin == "op"]),
         peaks=_undominated(sizes, candidates, trace.scope),
     )

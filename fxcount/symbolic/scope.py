@@ -13,7 +13,7 @@ decide, and the side they took is recorded as an `Assumption`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from fxcount.errors import SizeError
@@ -122,6 +122,34 @@ class Scope:
             return True
         self._unknown.add(d)
         return False
+
+    def may_be_zero(self, size: Expr) -> bool:
+        """Whether nothing known says that the size is 0, nor that it is not; never assumes anything.
+
+        >>> scope = Scope({"H": 7})
+        >>> H = symbol("H")
+        >>> scope.may_be_zero(H - 1), scope.may_be_zero(H - 7), scope.may_be_zero(H + 1)
+        (True, True, False)
+        """
+        return not self._facts.proves_zero(size) and not self._facts.proves_nonzero(size)
+
+    def suppose(self, zero: Iterable[Expr] = (), positive: Iterable[Expr] = ()) -> Facts | None:
+        """What would be known if the first sizes were 0 and the others at least 1; ``None`` if they cannot be.
+
+        >>> scope = Scope({"H": 7})
+        >>> H = symbol("H")
+        >>> facts = scope.suppose(zero=[H - 1])
+        >>> facts is not None and facts.proves_zero(H * H - 1), scope.assumptions
+        (True, [])
+        """
+        facts = self._facts.copy()
+        for size in positive:
+            facts.learn_nonnegative(size - 1)
+        for size in zero:
+            if facts.proves_nonzero(size):
+                return None
+            facts.learn_zero(size)
+        return facts
 
     def same(self, a: Size, b: Size, reason: str = "") -> bool:
         """Whether two sizes are equal: by algebra, else by the sample values, which is then assumed.

@@ -26,7 +26,7 @@ __all__ = [
     "State", "StorageInfo", "Trace", "Value", "Written",
 ]  # fmt: skip
 
-Origin = Literal["op", "input", "parameter", "buffer", "constant"]
+Origin = Literal["op", "input", "parameter", "buffer", "constant", "kept"]
 Written = Literal["function", "method", "operator"]
 """How a call stands in the source: ``torch.add(x, y)``, ``x.add(y)``, ``x + y``."""
 
@@ -257,12 +257,18 @@ class Quotient(float):
 
 @dataclass(slots=True)
 class StorageInfo:
-    """Memory that one or more values share: bytes, what kind of tensor it holds, and when it came."""
+    """Memory that one or more values share: bytes, what kind of tensor it holds, and when it came.
+
+    A copy that is a view at some sizes has no bytes there, and ``keeps`` what it is a view of: storages of the origin "kept",
+    born when the storage they stand ``of`` dies, and with bytes at just those sizes.
+    """
 
     nbytes: Size
     origin: Origin
     name: str = ""
     born: int = -1  # index of the call, -1 for what exists before the first
+    of: int = -1
+    keeps: tuple[int, ...] = ()
 
 
 class Event(NamedTuple):

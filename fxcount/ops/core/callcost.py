@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fxcount.errors import UncountedError
 from fxcount.ops.core.common import facts_in, facts_of_result
-from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, Work
 from fxcount.ops.core.registry import Op, Unknown, Zero
 from fxcount.symbolic import Size, sum_
 
@@ -50,7 +51,8 @@ def call_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
     """
     if isinstance(op.cost, Zero):
-        if not op.cost.moves or (not op.inplace and isinstance(result, Alias)):
+        view = isinstance(result, Alias) and not isinstance(result, CopyOrView)
+        if not op.cost.moves or (view and not op.inplace):
             return CallCost()
         work = Work()
     elif isinstance(op.cost, Unknown):
@@ -68,6 +70,10 @@ def uncounted_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result
 
 def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, work: Work) -> CallCost:
     """The work with its bytes: each operand and each result once, unless the rule says otherwise."""
+    if isinstance(result, CopyOrView) and not op.inplace:
+        copied = _traffic(op, args, kwargs, result.fact, work)
+        times = result.copied
+        return dataclasses.replace(copied, read_bytes=times * copied.read_bytes, write_bytes=times * copied.write_bytes)
     results = list(_results(result))
     read, write = work.read_bytes, work.write_bytes
     if read is None:

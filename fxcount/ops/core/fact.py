@@ -13,7 +13,7 @@ import torch
 from fxcount.errors import SizeError
 from fxcount.symbolic import Size, evaluate, free_symbols, prod
 
-__all__ = ["LARGEST_SIZE", "Alias", "TensorFact", "Work", "contiguous_strides", "probe", "stride_order"]
+__all__ = ["LARGEST_SIZE", "Alias", "CopyOrView", "TensorFact", "Work", "contiguous_strides", "probe", "stride_order"]
 
 
 LARGEST_SIZE = 1 << 63  # of a dimension, to torch
@@ -88,6 +88,16 @@ class Alias:
 
     fact: TensorFact
     of: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOrView(Alias):
+    """A result that is a new tensor where ``copied`` is 1, and shares the storage of operand ``of`` where it is 0.
+
+    Whether ``x.permute(...).contiguous()`` copies can depend on the sizes. The facts of the result are the same in both cases.
+    """
+
+    copied: Size = 1
 
 
 @dataclass(frozen=True, slots=True)

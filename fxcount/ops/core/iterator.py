@@ -16,7 +16,7 @@ import torch
 
 from fxcount.ops.core.common import broadcast, promote
 from fxcount.ops.core.fact import TensorFact, contiguous_strides, probe
-from fxcount.ops.core.striding import channels_last_layout
+from fxcount.ops.core.striding import channels_last_layout, is_channels_last
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
@@ -72,23 +72,6 @@ def broadcast_numel(*operands: Any) -> Size:
     for sizes in zip_longest(*shapes, fillvalue=1):
         numel = numel * next((n for n in sizes if not (isinstance(n, int) and n == 1)), 1)
     return numel
-
-
-def is_channels_last(x: TensorFact) -> bool:
-    """Whether ``x`` (4 or 5 dimensions) suggests the channels-last memory format.
-
-    >>> is_channels_last(TensorFact((2, 3, 5, 7), torch.float32, strides=(105, 1, 21, 3)))
-    True
-    """
-    if x.strides is None or x.ndim not in (4, 5):
-        return False
-    floor = 0
-    for dim in (1, *range(x.ndim - 1, 1, -1), 0):
-        stride, size = probe(x.strides[dim]), probe(x.shape[dim])
-        if size == 0 or stride == 0 or stride < floor or (dim == 0 and floor == probe(x.strides[1])):
-            return False
-        floor = stride * size
-    return True
 
 
 def channels_last_or_dense(x: TensorFact, shape: Sequence[Size], dtype: torch.dtype | None = None) -> TensorFact:

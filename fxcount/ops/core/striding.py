@@ -1,11 +1,29 @@
-"""Strides of views, as eager torch computes them: they decide whether a later ``reshape`` or ``contiguous`` copies."""
+"""Strides of views, as eager torch computes them: they decide whether a later ``reshape`` or ``contiguous`` copies.
+
+Whether a strided tensor is dense, or can be seen in another shape, can depend on its sizes: dimensions of size 1 have no
+stride, and a slice may happen to be the whole. What holds for all sizes is answered so. Otherwise the question is asked again
+under suppositions (this size is 1, these two strides are equal), and only those that change the answer matter. That a size
+which is not 1 at the sample values is never 1 is then assumed (``S >= 2`` where a transposed tensor is copied unless it has
+one row). Where the sample values themselves are the special case, or strides are equal at some sizes, an assumption would
+leave little of the domain: the result is then both, a copy where ``copied`` is 1 and a view where it is 0.
+"""
 
 from __future__ import annotations
 
-from fxcount.ops.core.fact import TensorFact, contiguous_strides
-from fxcount.symbolic import Scope, Size, prod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 
-__all__ = ["channels_last_strides", "strided", "view_strides"]
+from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, contiguous_strides, probe
+from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, max_, min_, prod, sum_
+from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.facts import Facts
+
+__all__ = ["channels_last_strides", "dense_copy", "is_channels_last", "is_dense", "reshaped", "strided", "view_strides"]
+
+Strides = tuple[Size, ...]
+
+_MANY_DIVISORS = 64 * 9 * 25 * 7 * 11
 
 
 def strided(x: TensorFact, shape: tuple[Size, ...], strides: tuple[Size, ...]) -> TensorFact:
@@ -36,10 +54,253 @@ def channels_last_layout(shape: tuple[Size, ...]) -> tuple[Size, ...] | None:
     return channels_last_strides(shape)
 
 
-def view_strides(
-    scope: Scope, old: tuple[Size, ...], strides: tuple[Size, ...], new: tuple[Size, ...]
-) -> tuple[Size, ...] | None:
-    """Strides under which ``old``/``strides`` can be seen as ``new``; ``None`` if it takes a copy."""
+def is_channels_last(x: TensorFact) -> bool:
+    """Whether ``x`` (4 or 5 dimensions) suggests the channels-last memory format.
+
+    >>> import torch
+    >>> is_channels_last(TensorFact((2, 3, 5, 7), torch.float32, strides=(105, 1, 21, 3)))
+    True
+    """
+    return x.strides is not None and _is_channels_last(x.shape, x.strides)
+
+
+def _is_channels_last(shape: tuple[Size, ...], strides: Strides) -> bool:
+    if len(shape) not in (4, 5):
+        return False
+    floor = 0
+    for dim in (1, *range(len(shape) - 1, 1, -1), 0):
+        stride, size = probe(strides[dim]), probe(shape[dim])
+        if size == 0 or stride == 0 or stride < floor or (dim == 0 and floor == probe(strides[1])):
+            return False
+        floor = stride * size
+    return True
+
+
+# --- questions of layout ------------------------------------------------------------------------------------------------------
+
+
+def view_strides(scope: Scope, old: tuple[Size, ...], strides: Strides, new: tuple[Size, ...]) -> Strides | None:
+    """Strides under which ``old``/``strides`` can be seen as ``new``; ``None`` if it takes a copy. Decided if the sizes tell.
+
+    >>> from fxcount.symbolic import symbol
+    >>> scope = Scope({"B": 2, "S": 5})
+    >>> B, S = symbol("B"), symbol("S")
+    >>> view_strides(scope, (B, S, 4, 3), (12 * S, 3, 3 * S, 1), (B, S, 2, 2, 3))  # heads in two
+    (12*S, 3, 6*S, 3*S, 1)
+    >>> view_strides(scope, (B, S, 4, 3), (12 * S, 3, 3 * S, 1), (B, S, 12)), [str(a) for a in scope.assumptions]
+    (None, ['S >= 2'])
+    """
+    found = _answer(scope, old, lambda sizes: _seen_as(sizes, old, strides, new), "whether it is a view or a copy").strides
+    if found is not None:
+        _settle_format(scope, old, strides, new, found)
+    return found
+
+
+def reshaped(scope: Scope, x: TensorFact, shape: tuple[Size, ...]) -> TensorFact | Alias:
+    """``x`` in another shape: a view where its strides allow it, else a copy.
+
+    >>> import torch
+    >>> from fxcount.symbolic import symbol
+    >>> scope = Scope({"H": 8})
+    >>> rows = TensorFact((7, symbol("H") // 4 * 4), torch.float32, strides=(symbol("H"), 1))  # the whole if 4 divides H
+    >>> reshaped(scope, rows, (rows.numel,)).copied, scope.assumptions
+    (Min(H - 4*floor(H/4), 1), [])
+    """
+    new = x.new(shape)
+    if x.strides is None:
+        return Alias(new)
+    old, strides = x.shape, x.strides
+
+    def dense(sizes: _Sizes, seen: Strides) -> bool:
+        return all([sizes.is_one(n) or sizes.same(a, b) for n, a, b in zip(shape, seen, new.stride(), strict=True)])
+
+    found = _answer(scope, old, lambda sizes: _seen_as(sizes, old, strides, shape), "whether it is a view or a copy", dense)
+    if found.strides is not None:
+        _settle_format(scope, old, strides, shape, found.strides)
+        return Alias(strided(x, shape, found.strides))
+    return new if found.copied == 1 else CopyOrView(new, 0, found.copied)
+
+
+def _settle_format(scope: Scope, old: Strides, strides: Strides, new: Strides, seen: Strides) -> None:
+    """Torch guesses a memory format from strides, also from those of sizes of 1, which a view gives other strides.
+
+    ``x.transpose(1, 2).view(B, C, H, W)`` of a dense (B, H*W, C) is channels-last for a convolution, unless B is 1.
+    """
+    if not _is_channels_last(new, seen):
+        return
+    for n in dict.fromkeys(old):
+        claim = n - 1
+        if not isinstance(claim, Expr) or not scope.hint(claim) or not scope.may_be_zero(claim):
+            continue
+        sizes = _sizes_under(scope, [claim])
+        found = None if sizes is None else _seen_as(sizes, old, strides, new)
+        if sizes is not None and found is not None and sizes.facts is not None:
+            reduced = [tuple(map(sizes.facts.reduce, part)) for part in (new, found)]
+            if not _is_channels_last(*reduced):
+                scope.decide("==", n, 1, "whether it is channels-last")
+
+
+def dense_copy(scope: Scope, x: TensorFact, wanted: TensorFact) -> TensorFact | Alias:
+    """``x`` in the layout of ``wanted``, a tensor of its shape: itself where it lies so already, else a copy."""
+    if x.strides == wanted.strides:
+        return Alias(wanted)
+    found = _lies_as(scope, x.shape, x.stride(), wanted.stride(), "whether it is a view or a copy", lambda *_: True)
+    if found.strides is not None:
+        return Alias(wanted)
+    return wanted if found.copied == 1 else CopyOrView(wanted, 0, found.copied)
+
+
+def is_dense(scope: Scope, shape: tuple[Size, ...], strides: Strides, wanted: Strides, reason: str = "") -> bool:
+    """Whether the strides are the ``wanted`` ones in every dimension that has not the size 1. Decided if the sizes tell.
+
+    >>> from fxcount.symbolic import symbol
+    >>> scope = Scope({"H": 5, "W": 7})
+    >>> H, W = symbol("H"), symbol("W")
+    >>> is_dense(scope, (2, W, H), (H * W, 1, W), (H * W, H, 1)), [str(a) for a in scope.assumptions]
+    (False, ['W >= 2', 'H >= 2'])
+    """
+    return _lies_as(scope, shape, strides, wanted, reason).strides is not None
+
+
+def _lies_as(
+    scope: Scope, shape: tuple[Size, ...], strides: Strides, wanted: Strides, reason: str, may_be_both: Both | None = None
+) -> _Answer:
+    def dense(sizes: _Sizes) -> Strides | None:
+        lies = [sizes.is_one(n) or sizes.same(have, want) for n, have, want in zip(shape, strides, wanted, strict=True)]
+        return wanted if all(lies) else None
+
+    return _answer(scope, shape, dense, reason, may_be_both)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """``strides`` of a view, or ``None`` and ``copied``: 1, or a size that is 1 where it is a copy and 0 where it is a view."""
+
+    strides: Strides | None
+    copied: Size = 1
+
+
+Both = Callable[["_Sizes", Strides], bool]
+"""Whether a view with these strides and a copy are the same to all that follows."""
+Question = Callable[["_Sizes"], Strides | None]
+
+
+@dataclass(slots=True)
+class _Sizes:
+    """What a question of layout may ask of sizes, under suppositions. ``open``: differences that it needed to be 0, which are
+    neither known to be so nor known not to be."""
+
+    scope: Scope
+    facts: Facts | None = None  # None: what the scope knows
+    ones: frozenset[Size] = frozenset()
+    open: list[Expr] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def same(self, a: Size, b: Size) -> bool:
+        if a is b or a == b:
+            return True
+        difference = a - b
+        if isinstance(difference, int):
+            return difference == 0
+        known = self.scope.equal(a, b) if self.facts is None else self.facts.proves_zero(difference)
+        if not known:
+            self.open.append(difference)
+        return known
+
+    def is_one(self, n: Size) -> bool:
+        if isinstance(n, int):
+            return n == 1
+        return n in self.ones or (self.scope.equal(n, 1) if self.facts is None else self.facts.proves_zero(n - 1))
+
+    def weight(self, n: Size) -> int:
+        """A number that stands for the size where a walk over dimensions compares products of sizes.
+
+        Not its sample value, which may be 1 where the size is not: that of large symbols of many divisors, all different.
+        """
+        if self.is_one(n):
+            return 1
+        size = n if self.facts is None else self.facts.reduce(n)
+        for name in free_symbols(size):
+            self.numbers.setdefault(name, _MANY_DIVISORS * (len(self.numbers) + 1))
+        return evaluate(size, self.numbers)
+
+
+def _answer(
+    scope: Scope, shape: Sequence[Size], question: Question, reason: str, may_be_both: Both | None = None
+) -> _Answer:
+    """The answer to a question of layout that more equalities can only turn from no to yes.
+
+    If it is no whatever the sizes, or yes, nothing is assumed. Else it depends on the least sets of suppositions that make it
+    a yes. Without ``may_be_both`` each is decided.
+    """
+    plain = _Sizes(scope)
+    found = question(plain)
+    if found is not None:
+        return _Answer(found)
+    claims: list[Expr] = []
+    for n in dict.fromkeys(shape):
+        claim = n - 1
+        if isinstance(claim, Expr) and scope.may_be_zero(claim):
+            claims.append(claim)
+    ones = set(claims)
+    larger = scope.suppose(positive=claims)
+    claims += [d for d in dict.fromkeys(plain.open) if larger is not None and d not in ones and not larger.proves_nonzero(d)]
+    if not claims:
+        return _Answer(None)
+    distances: list[Size] = []  # from each special case: 0 where it is met
+    for chosen in _least(claims, lambda chosen: _under(scope, chosen, question) is not None):
+        unmet = [c for c in chosen if scope.hint(c)]
+        special = not unmet or not ones.issuperset(chosen)
+        if special and may_be_both is not None and _is_both(scope, chosen, question, may_be_both):
+            distances.append(sum_([c if c in ones or is_nonnegative(c) else max_(c, -c) for c in chosen]))
+        elif _all_hold(scope, chosen, unmet, ones, reason):
+            return _Answer(_under(scope, chosen, question))
+    return _Answer(None, min_(1, *distances) if distances else 1)
+
+
+def _is_both(scope: Scope, claims: Sequence[Expr], question: Question, may_be_both: Both) -> bool:
+    sizes = _sizes_under(scope, claims)
+    found = question(sizes) if sizes is not None else None
+    return sizes is not None and found is not None and may_be_both(sizes, found)
+
+
+def _sizes_under(scope: Scope, claims: Sequence[Expr]) -> _Sizes | None:
+    facts = scope.suppose(zero=claims)
+    return None if facts is None else _Sizes(scope, facts, frozenset([claim + 1 for claim in claims]))
+
+
+def _under(scope: Scope, claims: Sequence[Expr], question: Question) -> Strides | None:
+    """The answer if all these differences are 0; ``None`` also if they cannot be."""
+    sizes = _sizes_under(scope, claims)
+    return None if sizes is None else question(sizes)
+
+
+def _least(claims: list[Expr], works: Callable[[Sequence[Expr]], bool]) -> Iterator[tuple[Expr, ...]]:
+    """The least sets of claims that work, smaller ones first; that a set works is true of all that contain it."""
+    found: list[frozenset[Expr]] = []
+    left = list(claims)
+    for size in range(1, len(claims) + 1):
+        if not left or not works(left):
+            return
+        for chosen in combinations(left, size):
+            if not any(least <= set(chosen) for least in found) and works(chosen):
+                found.append(frozenset(chosen))
+                yield chosen
+        if size == 1:  # what works alone is in no other least set
+            left = [claim for claim in left if frozenset([claim]) not in found]
+
+
+def _all_hold(scope: Scope, claims: Sequence[Expr], unmet: Sequence[Expr], ones: set[Expr], reason: str) -> bool:
+    """Decide whether all differences are 0, with as little assumed as will do; ``unmet`` are not so at the sample values."""
+    if not unmet:
+        return all([scope.decide("==", c, 0, reason) for c in claims])
+    if ones.issuperset(unmet):
+        return scope.decide("==", prod([c + 1 for c in unmet]), 1, reason)
+    return scope.decide("==", next(c for c in unmet if c not in ones), 0, reason)
+
+
+def _seen_as(sizes: _Sizes, old: tuple[Size, ...], strides: Strides, new: tuple[Size, ...]) -> Strides | None:
+    """``at::detail::computeStride``: dimensions that lie as one are a chunk, and the new sizes have to split into chunks."""
     if not old:
         return (1,) * len(new)
     result: list[Size] = [0] * len(new)
@@ -47,23 +308,24 @@ def view_strides(
     v = len(new) - 1
     old_numel: Size = 1
     new_numel: Size = 1
+    old_weight = new_weight = 1
     for d in reversed(range(len(old))):
-        old_numel = old_numel * old[d]
-        joined = d > 0 and (old[d - 1] == 1 or scope.equal(strides[d - 1], old_numel * base))
-        if joined:
+        old_numel, old_weight = old_numel * old[d], old_weight * sizes.weight(old[d])
+        if d > 0 and (sizes.is_one(old[d - 1]) or sizes.same(strides[d - 1], old_numel * base)):
             continue
-        while v >= 0 and (_below(scope, new_numel, old_numel) or new[v] == 1):
+        while v >= 0 and (sizes.is_one(new[v]) or _is_below(sizes, new_numel, old_numel, new_weight, old_weight)):
             result[v] = new_numel * base
-            new_numel = new_numel * new[v]
+            new_numel, new_weight = new_numel * new[v], new_weight * sizes.weight(new[v])
             v -= 1
-        if not scope.equal(new_numel, old_numel) and scope.hint(new_numel) != scope.hint(old_numel):
+        if not sizes.same(new_numel, old_numel):
             return None
         if d > 0:
             base = strides[d - 1]
             old_numel = new_numel = 1
+            old_weight = new_weight = 1
     return tuple(result) if v == -1 else None
 
 
-def _below(scope: Scope, a: Size, b: Size) -> bool:
+def _is_below(sizes: _Sizes, a: Size, b: Size, a_weight: int, b_weight: int) -> bool:
     # only steers the walk over the dimensions: the equality that matters is tested after it
-    return not scope.equal(a, b) and scope.hint(a) < scope.hint(b)
+    return a_weight < b_weight and not sizes.same(a, b)

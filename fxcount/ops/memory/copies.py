@@ -11,7 +11,7 @@ from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, Zero, op
-from fxcount.ops.core.striding import channels_last_strides
+from fxcount.ops.core.striding import channels_last_strides, dense_copy, is_channels_last
 from fxcount.symbolic import Scope
 
 __all__ = ["OPS"]
@@ -41,7 +41,7 @@ def contiguous(
     scope: Scope, x: TensorFact, memory_format: torch.memory_format = torch.contiguous_format
 ) -> TensorFact | Alias:
     wanted = formatted(x, memory_format)
-    return Alias(x) if wanted == x else wanted
+    return dense_copy(scope, x, wanted)
 
 
 def clone(scope: Scope, x: TensorFact, *, memory_format: torch.memory_format | None = None) -> TensorFact:
@@ -70,24 +70,26 @@ def to(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact | A
             memory_format = a
     if len(flags) > 1:
         copy = flags[1]
-    return converted(x, dtype, device, copy, memory_format)
+    return converted(scope, x, dtype, device, copy, memory_format)
 
 
 def converted(
-    x: TensorFact, dtype: Any = None, device: Any = None, copy: bool = False, memory_format: Any = None
+    scope: Scope, x: TensorFact, dtype: Any = None, device: Any = None, copy: bool = False, memory_format: Any = None
 ) -> TensorFact | Alias:
     """``x`` itself if dtype, device and layout are right already and no copy is forced, else a new tensor."""
     where = torch.device(device) if device is not None else x.device
     kind = dtype or x.dtype
     wanted = formatted(x, memory_format)
-    layout_ok = memory_format in (None, torch.preserve_format) or wanted == x
+    # torch asks what format the strides suggest, not whether they are dense
+    suggested = (memory_format is not torch.contiguous_format) is is_channels_last(x)
+    layout_ok = memory_format in (None, torch.preserve_format) or suggested
     if kind is x.dtype and where == x.device and layout_ok and not copy:
         return Alias(x)
     return TensorFact(x.shape, kind, where, wanted.strides)
 
 
 def type_as(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact | Alias:
-    return converted(x, other.dtype, other.device)
+    return converted(scope, x, other.dtype, other.device)
 
 
 def tensor_type(scope: Scope, x: TensorFact, dtype: Any = None, non_blocking: bool = False) -> Any:
@@ -97,7 +99,7 @@ def tensor_type(scope: Scope, x: TensorFact, dtype: Any = None, non_blocking: bo
         dtype = next(d for d, n in _TYPE_NAMES.items() if dtype.rpartition(".")[2] == f"{n}Tensor")
     elif not isinstance(dtype, torch.dtype):
         dtype = getattr(dtype, "dtype", x.dtype)
-    return converted(x, dtype)
+    return converted(scope, x, dtype)
 
 
 _TYPE_NAMES = {
@@ -109,21 +111,21 @@ _TYPE_NAMES = {
 
 def _method(dtype: torch.dtype) -> Any:
     def rule(scope: Scope, x: TensorFact, memory_format: Any = None) -> TensorFact | Alias:
-        return converted(x, dtype, None, False, memory_format)
+        return converted(scope, x, dtype, None, False, memory_format)
 
     return rule
 
 
 def cpu(scope: Scope, x: TensorFact, memory_format: Any = None) -> TensorFact | Alias:
-    return converted(x, None, "cpu")
+    return converted(scope, x, None, "cpu")
 
 
 def cuda(scope: Scope, x: TensorFact, device: Any = None, **_: Any) -> TensorFact | Alias:
-    return converted(x, None, device if device is not None else "cuda")
+    return converted(scope, x, None, device if device is not None else "cuda")
 
 
 def to_copy(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any) -> Any:
-    return converted(x, dtype, device, True, memory_format)
+    return converted(scope, x, dtype, device, True, memory_format)
 
 
 def copy(scope: Scope, x: TensorFact, src: TensorFact, non_blocking: bool = False) -> TensorFact:

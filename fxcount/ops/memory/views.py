@@ -6,6 +6,7 @@ Strides are followed as eager torch computes them (``at::detail::computeStride``
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from fxcount.errors import ShapeError
 from fxcount.ops.core.common import broadcast, shape_text, wrap_dim, wrap_dims
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Op, Zero, op
-from fxcount.ops.core.striding import strided, view_strides
+from fxcount.ops.core.striding import dense_copy, reshaped, strided, view_strides
 from fxcount.symbolic import Scope, Size, floordiv, prod
 
 __all__ = ["OPS", "VIEW"]
@@ -32,9 +33,9 @@ def resolve_shape(scope: Scope, x: TensorFact, shape: tuple[Size, ...], what: st
     sizes = list(shape)
     if unknown:
         known = prod([s for i, s in enumerate(shape) if i != unknown[0]])
-        if known == 0:
+        if not scope.decide(">=", known, 1, what):
             raise ShapeError(f"{what}: cannot infer -1 in {shape_text(shape)} beside a size of 0")
-        sizes[unknown[0]] = floordiv(x.numel, known)
+        sizes[unknown[0]] = floordiv(x.numel, known, nonzero=True)
     scope.unbacked.settle(x.numel, prod(sizes), what)
     if not scope.same(prod(sizes), x.numel, what):
         raise ShapeError(
@@ -76,10 +77,7 @@ def _view_dtype(scope: Scope, x: TensorFact, dtype: torch.dtype) -> Alias:
 
 def reshape(scope: Scope, x: TensorFact, shape: Any) -> TensorFact | Alias:
     resolved = resolve_shape(scope, x, tuple(shape), "reshape")
-    if x.strides is None:
-        return Alias(TensorFact(resolved, x.dtype, x.device))
-    strides = view_strides(scope, x.shape, x.strides, resolved)
-    return x.new(resolved) if strides is None else Alias(strided(x, resolved, strides))
+    return reshaped(scope, x, resolved)
 
 
 def flatten(scope: Scope, x: TensorFact, start_dim: int = 0, end_dim: int = -1) -> TensorFact | Alias:
@@ -108,8 +106,9 @@ def reshape_as(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact | A
 
 def ravel(scope: Scope, x: TensorFact) -> TensorFact | Alias:
     """``x.contiguous().view(-1)``"""
-    made = TensorFact((x.numel,), x.dtype, x.device)
-    return Alias(made) if x.strides is None else made
+    dense = dense_copy(scope, x, x.new(x.shape))
+    flat = x.new((x.numel,))
+    return replace(dense, fact=flat) if isinstance(dense, Alias) else flat
 
 
 def permute(scope: Scope, x: TensorFact, dims: Any) -> Alias:

@@ -13,7 +13,8 @@ import torch
 from fxcount.errors import SizeError
 from fxcount.ops import TensorFact
 from fxcount.ops.core.common import shape_text
-from fxcount.ops.core.fact import LARGEST_SIZE
+from fxcount.ops.core.fact import LARGEST_SIZE, contiguous_strides
+from fxcount.ops.core.striding import channels_last_strides, is_dense
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, Value
@@ -62,11 +63,13 @@ class Answers:
         return size if isinstance(size, int) else SymSize(size, self.scope.hint(size), self.scope)
 
     def is_contiguous(self, fact: TensorFact, memory_format: torch.memory_format) -> bool:
-        if memory_format in (torch.contiguous_format, torch.preserve_format):
-            return fact.strides is None
-        from fxcount.ops.core.striding import channels_last_strides
-
-        return fact.strides is not None and tuple(fact.strides) == channels_last_strides(fact.shape)
+        row_major = memory_format in (torch.contiguous_format, torch.preserve_format)
+        if row_major and fact.strides is None:
+            return True
+        if not row_major and len(fact.shape) != {torch.channels_last: 4, torch.channels_last_3d: 5}[memory_format]:
+            return False
+        wanted = contiguous_strides(fact.shape) if row_major else channels_last_strides(fact.shape)
+        return is_dense(self.scope, fact.shape, fact.stride(), wanted, "is_contiguous()")
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         value = x._value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from itertools import count
 from typing import Any
 
@@ -15,7 +16,7 @@ from fxcount.trace.inputs.inventory import Inventory, is_parameter
 from fxcount.trace.known import constants
 from fxcount.trace.tape import Call, CustomFunction, Events, Origin, Signature, Source, State, StorageInfo, Value
 from fxcount.trace.tracer.sources import find_source
-from fxcount.trace.tracer.standin import Owner, StandIn, Storage
+from fxcount.trace.tracer.standin import Kept, Owner, StandIn, Storage
 
 __all__ = ["SIZE_QUERIES", "Ledger"]
 
@@ -49,6 +50,19 @@ class Ledger:
         index = len(self.storages)
         self.storages.append(StorageInfo(nbytes, origin, name, len(self.calls) if origin == "op" else -1))
         return Storage(index, self.log, constant)
+
+    def copy_or_view(self, nbytes: Size, copied: Size, of: Storage, constant: bool) -> Storage:
+        """The storage of a result that is a copy where ``copied`` is 1, and where it is 0 shares the storage ``of``."""
+        made = self.new_storage(nbytes * copied, "op", constant=constant)
+        whole = self.storages[of.index]
+        made.keeps = of.keeps
+        if whole.origin in ("op", "input"):
+            kept = Kept(len(self.storages), self.log)
+            self.storages.append(StorageInfo(whole.nbytes * (1 - copied), "kept", born=len(self.calls), of=of.index))
+            of.kept_by = [*(of.kept_by or ()), weakref.ref(kept)]
+            made.keeps = (*of.keeps, kept)
+        self.storages[made.index].keeps = tuple([k.index for k in made.keeps])
+        return made
 
     def input(self, fact: TensorFact, name: str, requires_grad: bool, data: torch.Tensor | None) -> StandIn:
         """A stand-in for an input of the model; ``data`` if the user gave small integers that may be looked at."""

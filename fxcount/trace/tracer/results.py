@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from fxcount.ops import Alias, TensorFact
+from fxcount.ops.core.fact import CopyOrView
 from fxcount.symbolic import Expr
 from fxcount.trace.known import constants
 from fxcount.trace.tape import Call, Value
@@ -33,6 +34,9 @@ class Results:
             storage = self.ledger.new_storage(r.nbytes, "op", constant=known is not None)
         elif type(r) is Alias:
             storage = operands[r.of]._storage
+            r = r.fact
+        elif type(r) is CopyOrView:
+            storage = self.ledger.copy_or_view(r.fact.nbytes, r.copied, operands[r.of]._storage, known is not None)
             r = r.fact
         elif isinstance(r, (tuple, list)):
             parts = []

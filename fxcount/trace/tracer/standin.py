@@ -8,6 +8,7 @@ references let it, which is what makes memory predictions exact: nothing but the
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, Protocol
@@ -20,7 +21,7 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Scope, Size
 from fxcount.trace.tape import Call, Value
 
-__all__ = ["Owner", "StandIn", "Storage", "data_error"]
+__all__ = ["Kept", "Owner", "StandIn", "Storage", "data_error"]
 
 
 _MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
@@ -29,17 +30,45 @@ _MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
 class Storage:
     """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
 
-    __slots__ = ("__weakref__", "constant", "from_input", "index", "log")
+    __slots__ = ("__weakref__", "constant", "from_input", "index", "keeps", "kept_by", "log")
 
     def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
         self.index = index
         self.log = log
         self.constant = constant  # whether the data of all stand-ins on it are known
         self.from_input = False  # whether these data were given by the user, or computed from such
+        self.kept_by: list[weakref.ref[Kept]] | None = None  # copies of it that are views at some sizes
+        self.keeps: tuple[Kept, ...] = ()
         log.append(index)
 
     def __del__(self) -> None:
         self.log.append(~self.index)
+        if self.kept_by is not None:
+            for ref in self.kept_by:
+                kept = ref()
+                if kept is not None:
+                    kept.begin()
+
+
+class Kept:
+    """What a copy that is a view at some sizes keeps of a storage, once that has no other use; it dies with the copy."""
+
+    __slots__ = ("__weakref__", "begun", "index", "log")
+
+    def __init__(self, index: int, log: list[int]) -> None:
+        self.index = index
+        self.log = log
+        self.begun = False
+
+    def begin(self) -> None:
+        """The storage itself has died."""
+        if not self.begun:
+            self.begun = True
+            self.log.append(self.index)
+
+    def __del__(self) -> None:
+        if self.begun:
+            self.log.append(~self.index)
 
 
 class Owner(Protocol):

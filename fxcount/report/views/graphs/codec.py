@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact
 from fxcount.symbolic import Expr, Size, parse, to_text
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
@@ -111,6 +111,8 @@ class Encoder:
         return self._rare(a)
 
     def _rare(self, a: Any) -> Plain:
+        if isinstance(a, CopyOrView):
+            return {"$copy_or_view": [self.fact(a.fact), a.of, size_text(a.copied)]}
         if isinstance(a, Alias):
             return {"$alias": [self.fact(a.fact), a.of]}
         if isinstance(a, slice):
@@ -146,6 +148,7 @@ class Decoder:
             "$value": lambda row: values[row],
             "$fact": lambda row: facts[row],
             "$alias": lambda pair: Alias(facts[pair[0]], pair[1]),
+            "$copy_or_view": lambda parts: CopyOrView(facts[parts[0]], parts[1], size_from(parts[2])),
             "$size": size_from,
             "$tuple": lambda parts: tuple(map(self.tree, parts)),
             "$dict": lambda pairs: {self.tree(k): self.tree(v) for k, v in pairs},

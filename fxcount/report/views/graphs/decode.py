@@ -58,7 +58,12 @@ def decode(body: _Row) -> ReportData:
         calls=calls,
         modules=_modules(body["modules"], facts),
         states=[_state(row, values) for row in body["states"]],
-        storages=[StorageInfo(size_from(row["nbytes"]), row["origin"], row["name"], row["born"]) for row in body["storages"]],
+        storages=[
+            StorageInfo(
+                size_from(row["nbytes"]), row["origin"], row["name"], row["born"], row["of"], tuple(row["keeps"])
+            )
+            for row in body["storages"]
+        ],
         events=Events.of([Event(storage, bool(birth), call) for storage, birth, call in body["events"]]),
         outputs=decoder.tree(body["outputs"]),
         module_paths=dict(body["module_paths"]),

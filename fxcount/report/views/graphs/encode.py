@@ -40,7 +40,8 @@ def encode(report: ReportData) -> dict[str, Plain]:
         "module_paths": dict(trace.module_paths),
         "declared": [_declared(d, numbering) for d in trace.declared],
         "storages": [
-            {"nbytes": size_text(s.nbytes), "origin": s.origin, "name": s.name, "born": s.born} for s in trace.storages
+            {"nbytes": size_text(s.nbytes), "origin": s.origin, "name": s.name, "born": s.born, "of": s.of,
+             "keeps": list(s.keeps)} for s in trace.storages
         ],
         "events": [[e.storage, int(e.birth), e.call] for e in trace.events],
         "inputs": [encoder.value(v) for v in trace.inputs],

@@ -1,0 +1,145 @@
+"""Copy or view: at every size the formulas admit, bytes are written exactly where a real run makes a new storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+import fxcount
+from tests.oracles import tracked_peak
+
+Recipe = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Calls(nn.Module):
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.recipe(x)
+
+
+def _windows(x: torch.Tensor) -> torch.Tensor:
+    """Swin's: to multiples of 4, into windows of 4 x 4."""
+    B, H, W, C = x.shape
+    x = nn.functional.pad(x, (0, 0, 0, -W % 4, 0, -H % 4))
+    H, W = x.shape[1], x.shape[2]
+    x = x.view(B, H // 4, 4, W // 4, 4, C).permute(0, 1, 3, 2, 4, 5).reshape(-1, 16, C)
+    x = x.view(B, H // 4, W // 4, 4, 4, C).permute(0, 1, 3, 2, 4, 5).reshape(B, H, W, C)
+    return x[:, : H - 1, :W].contiguous()
+
+
+# name -> recipe, input, sizes to try for each symbol, what is assumed at the sample values of the name's suffix
+RECIPES: dict[str, tuple[Recipe, str, dict[str, tuple[int, ...]]]] = {
+    "transposed": (lambda x: x.transpose(1, 2).contiguous(), "B,S,H", {"B": (1, 3), "S": (1, 2, 5), "H": (1, 2, 7)}),
+    "heads": (lambda x: x.transpose(1, 2).reshape(x.shape[0], -1, 12), "B,4,S,3", {"B": (1, 2, 5), "S": (1, 2, 7)}),
+    "nhwc rows": (
+        lambda x: x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), "B,C,H,W",
+        {"B": (1, 3), "C": (1, 2, 5), "H": (1, 2, 7), "W": (1, 2, 3)},
+    ),
+    "of 5 channels": (lambda x: x.permute(0, 2, 3, 1).flatten(0, 2), "B,5,H,W", {"B": (1, 3), "H": (1, 2), "W": (1, 4)}),
+    "whole or slice": (lambda x: x[:, : x.shape[1] // 4 * 4].reshape(-1), "B,S", {"B": (1, 2), "S": (4, 5, 8, 11, 400)}),
+    "last columns": (lambda x: x[:, -6:].contiguous(), "B,S", {"B": (1, 2), "S": (6, 7, 13)}),
+    "split heads": (lambda x: x.transpose(1, 2).view(x.shape[0], 2, 2, 3), "B,3,4", {"B": (1, 2, 5)}),
+    "every second": (lambda x: x[:, ::2].reshape(-1, 3), "B,S,3", {"B": (1, 2), "S": (1, 2, 3, 8)}),
+    "expanded": (lambda x: x[:, None].expand(-1, x.shape[1], -1).reshape(x.shape[0], -1), "B,S", {"B": (1, 2), "S": (1, 2, 5)}),
+    "windows": (_windows, "B,H,W,3", {"B": (1, 2), "H": (3, 4, 7, 8, 12), "W": (2, 4, 5, 8)}),
+    "to a format": (
+        lambda x: x.to(memory_format=torch.channels_last), "B,C,H,W", {"B": (1, 2), "C": (1, 3), "H": (1, 5), "W": (1, 2, 7)}
+    ),
+    "raveled": (lambda x: x.mT.ravel(), "B,S,3", {"B": (1, 2), "S": (1, 5)}),
+}  # fmt: skip
+
+
+def _copies(recipe: Recipe, x: torch.Tensor) -> int:
+    """Bytes of the new storages of a real run: of every op whose result is not on the storage of an operand."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    written = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            nonlocal written
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                known = {a.untyped_storage().data_ptr() for a in args if isinstance(a, torch.Tensor)}
+                if result.untyped_storage().data_ptr() not in known and "empty" not in str(func):
+                    written += result.nbytes
+            return result
+
+    with Watch():
+        recipe(x)
+    return written
+
+
+def _points(sizes: dict[str, tuple[int, ...]]) -> list[dict[str, int]]:
+    return [dict(zip(sizes, values, strict=True)) for values in product(*sizes.values())]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_bytes_are_written_where_torch_makes_a_storage(name: str) -> None:
+    """At a hint of every kind: general sizes, sizes of 1, sizes at which strides happen to be equal."""
+    recipe, spec, sizes = RECIPES[name]
+    points = _points(sizes)
+    real = {}
+    for point in points:
+        shape = [point.get(part) or int(part) for part in spec.split(",")]
+        real[tuple(point.values())] = _copies(recipe, torch.zeros(shape))
+    for hints in points[:: max(1, len(points) // 6)]:
+        report = fxcount.analyze(Calls(recipe), spec, hints=hints)
+        admitted = 0
+        for point in points:
+            try:
+                at = report.at(**point)
+            except fxcount.AssumptionError:
+                continue
+            admitted += 1
+            assert at.write_bytes == real[tuple(point.values())], (hints, point)
+        assert admitted
+        assert report.at(**hints).write_bytes == real[tuple(hints.values())]
+
+
+def test_only_sizes_that_matter_are_assumed() -> None:
+    """(B, 4, S, 3) with heads and rows exchanged is dense if it has one row, whatever the batch."""
+    recipe, spec, _ = RECIPES["heads"]
+    report = fxcount.analyze(Calls(recipe), spec)
+    assert [str(a) for a in report.assumptions] == ["S >= 2"]
+    assert report.at(B=1, S=7).write_bytes == 7 * 12 * 4
+
+
+@pytest.mark.parametrize("hint", [1, 2, 5])
+def test_a_view_after_a_transpose_keeps_the_batch(hint: int) -> None:
+    report = fxcount.analyze(Calls(lambda x: x.transpose(1, 2).view(x.size(0), 2, 2, 3).exp()), "B,3,4", hints={"B": hint})
+    assert not report.assumptions
+    assert [report.at(B=B).flops for B in (1, 2, 7)] == [12, 24, 84]
+
+
+@pytest.mark.parametrize("hint", [1, 5])
+def test_is_contiguous_is_an_assumption(hint: int) -> None:
+    """(1, S, 7) transposed is contiguous where S is 1: the branch the model takes there is another one."""
+    model = Calls(lambda x: x.exp() if x.transpose(1, 2).is_contiguous() else x)
+    report = fxcount.analyze(model, "3,S,7", hints={"S": hint})
+    assert [str(a) for a in report.assumptions] == ["S == 1" if hint == 1 else "S >= 2"]
+    assert report.at(S=hint).flops == (21 if hint == 1 else 0)
+
+
+def _kept(x: torch.Tensor) -> torch.Tensor:
+    """What is a view of ``y`` at some sizes keeps all of it alive there, and nothing of it at others."""
+    y = x.exp()
+    z = y[:, : x.shape[1] // 4 * 4].reshape(x.shape[0], -1, 2).contiguous()
+    del y
+    w = z.exp() + z.exp()
+    return w.sum() + z.sum()
+
+
+@pytest.mark.parametrize("hint", [8, 11])
+def test_a_view_keeps_memory_alive_and_a_copy_does_not(hint: int) -> None:
+    report = fxcount.analyze(Calls(_kept), "B,S", hints={"B": 3, "S": hint})
+    for S in (4, 7, 8, 11, 402):
+        at = report.at(B=3, S=S)
+        assert at.memory.peak == tracked_peak(Calls(_kept), (torch.zeros(3, S),)), S
