@@ -13,22 +13,31 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["StorageTracker", "as_traced", "counted_flops", "tracked_peak"]
+__all__ = ["StorageTracker", "as_traced", "counted_flops", "tracked_peak", "unfused"]
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """A plain run, but attention is not fused into torch's fast path for inference."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
 def as_traced() -> Iterator[None]:
-    """Libraries take the paths they take under a tracer, and attention is not fused into torch's fast path."""
+    """A run on meta tensors, which have no data: libraries take the paths they take where nobody knows any."""
     flags = [f for f in ("_is_compiling_flag", "_is_exporting_flag") if hasattr(torch.compiler, f)]  # the second since 2.7
     before = [getattr(torch.compiler, flag) for flag in flags]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
     try:
         for flag in flags:
             setattr(torch.compiler, flag, True)
-        torch.backends.mha.set_fastpath_enabled(False)
-        yield
+        with unfused():
+            yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
         for flag, value in zip(flags, before, strict=True):
             setattr(torch.compiler, flag, value)
 
@@ -79,7 +88,7 @@ class StorageTracker(TorchDispatchMode):
 def tracked_peak(model: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> int:
     """Largest number of bytes alive during an eager inference, inputs included, parameters and buffers not."""
     ignored = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
-    with torch.no_grad(), StorageTracker(ignored) as tracker, as_traced():
+    with torch.no_grad(), StorageTracker(ignored) as tracker, unfused():
         for leaf in tree_leaves((args, dict(kwargs or {}))):
             if isinstance(leaf, torch.Tensor):
                 tracker.watch(leaf)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 import fxcount
-from tests.oracles import as_traced
+from tests.oracles import unfused
 from tests.zoo import CASES, inputs
 
 # Sizes other than the hint, inside the domain of the formulas.
@@ -38,7 +38,7 @@ def tensors(result: Any) -> list[torch.Tensor]:
 
 def same_outputs(report: fxcount.Report, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     given = [a for a in tree_leaves((args, kwargs)) if isinstance(a, torch.Tensor)]
-    with torch.no_grad(), as_traced():
+    with torch.no_grad(), unfused():
         expected = model(*args, **kwargs)
     with torch.no_grad():
         found = report.graph_module(*given)
