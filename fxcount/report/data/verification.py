@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from torch.utils import _pytree as pytree
-
 from fxcount.errors import AssumptionError, FxcountError, first_line
 from fxcount.report.data.execution import executed, small_enough
 from fxcount.report.data.recipe import Recipe, empty_memos
 from fxcount.symbolic import Expr, Size, evaluate, free_symbols, is_data_dependent
+from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec
 
 if TYPE_CHECKING:
