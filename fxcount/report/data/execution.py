@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError, UnsupportedError, first_line
 from fxcount.report.data.recipe import Recipe
 from fxcount.symbolic import evaluate
+from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec, Plain
 
 if TYPE_CHECKING:

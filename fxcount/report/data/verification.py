@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from torch.utils import _pytree as pytree
-
 from fxcount.errors import AssumptionError, FxcountError, first_line
 from fxcount.report.data.execution import executed, small_enough
 from fxcount.report.data.recipe import Recipe, empty_memos
 from fxcount.symbolic import Expr, Size, evaluate, free_symbols, is_data_dependent
+from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec
 
 if TYPE_CHECKING:
@@ -193,14 +192,19 @@ def _first_op(at: ReportData, fresh: ReportData) -> str:
     """The first op by which the two runs of the model differ, with its place."""
     mine, theirs = at.trace.calls, fresh.trace.calls
     for a, b in zip(mine, theirs):
-        if a.op.name != b.op.name or _costs(at, a) != _costs(fresh, b):
+        if _shown(a) != _shown(b) or _costs(at, a) != _costs(fresh, b):
             here = a.source if a.source is not None else "an unknown line"
-            return f"op {a.index} ({a.op.name}{'' if a.op.name == b.op.name else ', afresh ' + b.op.name}) at {here}"
+            return f"op {a.index} ({a.op.name}{'' if _shown(a) == _shown(b) else ', afresh ' + _shown(b)}) at {here}"
     if len(mine) != len(theirs):
         calls = max(mine, theirs, key=len)
         extra = calls[min(len(mine), len(theirs))]
         return f"op {extra.index} ({extra.op.name}), which only one of the two has, at {extra.source}"
     return ""
+
+
+def _shown(call: Any) -> str:
+    """The op's name, for people; an op without a rule is another object in each analysis."""
+    return str(call.op.name)
 
 
 def _costs(report: ReportData, call: Any) -> list[Any]:

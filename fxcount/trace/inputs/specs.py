@@ -20,11 +20,11 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from fxcount.errors import InputError, SizeError
 from fxcount.ops.core.fact import LARGEST_SIZE
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
+from fxcount.torch_private import pytree
 
 __all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of"]
 

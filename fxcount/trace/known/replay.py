@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import DataDependentError, first_line
 from fxcount.ops import TensorFact
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
@@ -397,7 +398,7 @@ _OVERWRITING = frozenset([plain_name(f) for f in (_T.fill_, _T.zero_, _T.copy_)]
 @contextmanager
 def _plain_torch() -> Iterator[None]:
     """torch as it is outside of the trace."""
-    with torch._C.DisableTorchFunction(), torch.no_grad(), torch.autocast("cpu", enabled=False):
+    with torch_private.DisableTorchFunction(), torch.no_grad(), torch.autocast("cpu", enabled=False):
         yield
 
 

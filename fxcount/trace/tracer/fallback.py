@@ -42,7 +42,7 @@ def record_unknown(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, 
 
     entry = Op(
         name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted,
-        schema=func._schema.name if hasattr(func, "_schema") else "",
+        schema=torch_private.schema(func).name if hasattr(func, "_schema") else "",
         random=torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()),
     )  # fmt: skip
     tracer.resolve(func, entry)
