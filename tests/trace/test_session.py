@@ -188,6 +188,16 @@ def test_an_interrupt_at_any_moment_leaves_torch_as_before() -> None:
     assert analysed(0, model) == expected(0)
 
 
+def test_what_cannot_be_put_back_keeps_nothing_else_from_it() -> None:
+    class Stubborn(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            ACTIVE.undo.add(raiser(ZeroDivisionError))
+            return x + 1
+
+    with torch_as_before(), pytest.raises(ZeroDivisionError):
+        fxcount.analyze(Stubborn(), "B,3")
+
+
 # -- threads ------------------------------------------------------------------------------------------------------------
 def together(*jobs: Callable[[], Any]) -> list[Any]:
     """The results of all, each in a thread of its own; the first exception, if there is one."""

@@ -39,11 +39,17 @@ class Undo:
         self._steps.append((function, *args))
 
     def run(self) -> None:
-        """Put everything back."""
+        """Put everything back. What cannot be put back keeps nothing else from it; the first such error is raised."""
+        failed: Exception | None = None
         while self._steps:
             function, *args = self._steps[-1]
-            function(*args)
+            try:
+                function(*args)
+            except Exception as error:
+                failed = failed or error
             self._steps.pop()
+        if failed is not None:
+            raise failed
 
 
 class Active:

@@ -204,7 +204,7 @@ def _write_array(thing: Any, before: Any) -> None:
 
 
 def _read_array(snapshot: _Snapshot, thing: Any) -> list[Any]:
-    if thing.flags.writeable:
+    if thing.flags.writeable and not isinstance(thing, np.memmap):  # a file, however large
         snapshot.remember(_write_array, thing, thing.copy())
     return list(thing.flat) if thing.dtype.hasobject else []
 
