@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def unknown(self, words: Sequence[str]) -> NoReturn:
         """The complaint about options that are none."""
-        options = [option for action in self._actions for option in action.option_strings]
+        options = re.findall(r"--[\w-]+", self.format_help())
         self.error(f"unrecognized arguments: {' '.join(words)}{did_you_mean(words[0].partition('=')[0], options)}")
 
 

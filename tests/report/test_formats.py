@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -49,3 +50,10 @@ def test_what_at_gives_has_the_same_methods_and_passes() -> None:
     assert there.params is REPORT.params
     assert there.peaks is REPORT.peaks
     assert json.loads(there.to_json())["totals"]["macs"] == 105
+
+
+def test_the_page_lists_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| `to_")]
+    endings = {name: f"`{f.suffix}`" if f.suffix else "" for name, f in FORMATS.items()}
+    assert lines == [f"| `to_{f.name}` | {endings[f.name]} | {f.shows} | {f.about} | {f.needs} |" for f in FORMATS.values()]

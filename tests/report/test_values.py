@@ -179,3 +179,42 @@ def test_reserved_words_of_at() -> None:
     assert report.at(B=7, extend=False).macs == report.at(B=7, extend=True).macs == 105
     with pytest.raises(SizeError, match="at\\(\\) got self"):
         report.at(B=7, self=3)
+
+
+# -- one report, one answer -------------------------------------------------------------------------------------------
+class Tied(nn.Module):
+    """Parameters that share elements: two names, a strided view, a frozen overlap, a module under two paths, one never called.
+
+    19*5 of the base, 11*5 of the table, 5*5 + 5 of the layer called twice, 5*7 + 7 of the idle one: 95 + 55 + 30 + 42.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        base = torch.zeros(19, 5)
+        self.table, self.head = nn.Embedding(11, 5), nn.Linear(5, 11, bias=False)
+        self.head.weight = self.table.weight
+        self.whole = nn.Parameter(base)
+        self.odd = nn.Parameter(base[1::2].detach())
+        self.frozen = nn.Parameter(base[:, 2:].detach(), requires_grad=False)
+        self.once, self.idle = nn.Sequential(nn.Linear(5, 5)), nn.Linear(5, 7)
+        self.again = nn.Sequential(self.once[0], nn.ReLU())
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        x = self.again(self.once(self.table(ids)))
+        return self.head(x), x @ self.whole.mT, x @ self.odd.mT, x[..., :3] @ self.frozen.mT
+
+
+def test_every_field_agrees_with_the_others() -> None:
+    report = fxcount.analyze(Tied(), "i64[4,3]")
+    total = 95 + 55 + 30 + 42
+    summary = fxcount.summary(Tied(), input_size=(4, 3), dtypes=[torch.long], verbose=0)
+    data = report.to_dict()
+    graph = report.to_networkx().graph
+    assert {
+        report.params.total, report.params.trainable + report.params.frozen, sum(r.unique for r in report.params.rows()),
+        report.by_module(0)[0].params, data["params"]["total"], data["modules"][0]["params"], graph["parameters"],
+        summary.total_params, int(report.to_pandas("params").unique_elements.sum()),
+    } == {total}  # fmt: skip
+    assert {report.params.bytes, report.memory.parameters, summary.total_param_bytes, graph["parameter_bytes"]} == {4 * total}
+    for count in COUNTS:
+        assert sum(getattr(row, count) for row in report.ops) == getattr(report, count) == data["totals"][count] == graph[count]
