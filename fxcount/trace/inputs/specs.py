@@ -240,7 +240,7 @@ def _whole(given: Mapping[str, int]) -> dict[str, int]:
         if not 1 <= whole < LARGEST_SIZE and not (name == BRANCH and value in (0, 1)):
             if whole >= LARGEST_SIZE:
                 raise InputError(
-                    f"the hint for {ascii(name)} is more than torch can have: sizes end below 2**63",
+                    f"the hint for {name!a} is more than torch can have: sizes end below 2**63",
                     hint="a hint is a size at which the model runs; report.at() takes integers of any length",
                 )
             raise InputError(
