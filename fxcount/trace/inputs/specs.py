@@ -27,7 +27,7 @@ from fxcount.errors import InputError, SizeError
 from fxcount.ops.core.fact import LARGEST_SIZE
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 
-__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of"]
+__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of", "whole_hints"]
 
 DTYPES: Mapping[str, torch.dtype] = {
     "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
@@ -201,7 +201,7 @@ def default_hints(
     specs = list(specs)
     sizes = [s for spec in specs for s in spec.shape]
     names = sorted({name for s in sizes for name in free_symbols(s)})
-    given = _whole(given)
+    given = whole_hints(given)
     unknown = {name for name in set(given) - set(names) if unbacked is None or not is_data_dependent(name)}
     if unknown:
         raise InputError(
@@ -230,7 +230,7 @@ def default_hints(
     return hints
 
 
-def _whole(given: Mapping[str, int]) -> dict[str, int]:
+def whole_hints(given: Mapping[str, int]) -> dict[str, int]:
     """The user's hints as plain integers."""
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise InputError(f"hints are a dict from names to sizes, not {str(given)[:80]}", hint='e.g. hints={"B": 2, "H": 224}')
