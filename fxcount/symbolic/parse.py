@@ -7,13 +7,22 @@ ceil(H/2)
 from __future__ import annotations
 
 import ast
+import re
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import Size, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
+from fxcount.symbolic.guard import MAX_OPERANDS, check_power, check_product, check_sum
 
-__all__ = ["parse"]
+__all__ = ["RESERVED", "parse"]
+
+MAX_LENGTH = 1 << 20
+RESERVED = frozenset({"self", "extend", "guess"})
+"""No symbols: ``report.at(extend=...)`` means something else."""
+
+_FOREIGN = re.compile(r"""["'`\\\x00]|(?<!\w)\d[\d_]*[^\W\d_]""")
+"""Quotes and the like, and numbers that run into a name: Python would warn about some of them, and ``2h`` is no product."""
 
 
 def parse(text: str) -> Size:
@@ -28,17 +37,30 @@ def parse(text: str) -> Size:
     >>> parse("2*B*(h + 1)"), parse("floor(H/7) % 4"), parse("2*3")
     (2*B*h + 2*B, floor(H/7) - 4*floor(H/28), 6)
     """
+    text = text.strip()
+    foreign = _FOREIGN.search(text)
+    if foreign:
+        raise _error(text, foreign.start(), "this is not a formula" + (" (write 2*h)" if foreign[0][0].isdigit() else ""))
+    if len(text) > MAX_LENGTH:
+        raise _error(text, 0, f"a formula of {len(text):,} characters is longer than any model's")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        return _size(ast.parse(text, mode="eval").body, text)
     except SyntaxError as error:
         # at the end of the text the offset is 0
-        raise _error(text.strip(), error.offset - 1 if error.offset else len(text), "this is not a formula") from None
-    except ValueError:  # a null byte
+        raise _error(text, error.offset - 1 if error.offset else len(text), "this is not a formula") from None
+    except (RecursionError, MemoryError):
+        raise _error(text, 0, "this is nested too deeply") from None
+    except SizeError:
+        raise
+    except ValueError:  # a number of too many digits, a lone surrogate
         raise _error(text, 0, "this is not a formula") from None
-    return _size(tree.body, text.strip())
 
 
 def _error(text: str, column: int, what: str) -> SizeError:
+    column = min(column, len(text))
+    start = max(0, column - 60)
+    shown = text[start : column + 60].encode("ascii" if not text.isprintable() else "utf-8", "backslashreplace").decode("utf-8")
+    text, column = shown, column - start
     return SizeError(
         f"{what}:\n  {text}\n  {' ' * column}^",
         hint="a size is made of integers and names with + - * // % and parentheses",
@@ -49,6 +71,8 @@ def _size(node: ast.expr, text: str) -> Size:
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
     if isinstance(node, ast.Name):
+        if node.id in RESERVED:
+            raise _error(text, _column(node, text), f"{node.id!r} is reserved: report.at() means something else by it")
         return symbol(node.id)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _size(node.operand, text)
@@ -61,14 +85,14 @@ def _size(node: ast.expr, text: str) -> Size:
 
 
 def _operation(node: ast.BinOp, text: str) -> Size:
+    if isinstance(node.op, (ast.Add, ast.Sub)):
+        return _sum(node, text)
     a, b = _size(node.left, text), _size(node.right, text)
-    if isinstance(node.op, ast.Add):
-        return a + b
-    if isinstance(node.op, ast.Sub):
-        return a - b
     if isinstance(node.op, ast.Mult):
+        check_product(a, b)
         return a * b
     if isinstance(node.op, ast.Pow) and isinstance(b, int) and 0 <= b <= 64:
+        check_power(a, b)
         result: Size = a**b
         return result
     if isinstance(node.op, (ast.FloorDiv, ast.Mod)):
@@ -80,6 +104,21 @@ def _operation(node: ast.BinOp, text: str) -> Size:
     raise _error(text, _column(node.right, text), "a size cannot hold this operation")
 
 
+def _sum(node: ast.BinOp, text: str) -> Size:
+    """A sum of any length: terms on the left are not nested."""
+    right: list[tuple[bool, ast.expr]] = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp) and isinstance(left.op, (ast.Add, ast.Sub)):
+        right.append((isinstance(left.op, ast.Add), left.right))
+        left = left.left
+    total = _size(left, text)
+    for added, term in reversed(right):
+        size = _size(term, text)
+        total = total + size if added else total - size
+        check_sum(total)
+    return total
+
+
 def _call(node: ast.Call, name: str, text: str) -> Size:
     if name in ("floor", "ceil"):
         inner = node.args[0]
@@ -89,11 +128,14 @@ def _call(node: ast.Call, name: str, text: str) -> Size:
                 return floordiv(a, b) if name == "floor" else ceildiv(a, b)
         raise _error(text, _column(inner, text), f"{name} takes one quotient, as in {name}(H/2)")
     if name in ("max", "min"):
+        if len(node.args) > MAX_OPERANDS:
+            raise _error(text, _column(node, text), f"more than {MAX_OPERANDS} operands")
         return (max_ if name == "max" else min_)(*(_size(a, text) for a in node.args))
     raise _error(text, _column(node, text), "a size cannot hold this function")
 
 
 def _column(node: ast.expr, text: str) -> int:
     """The column in characters; ast counts bytes of the line."""
-    line = text.splitlines()[node.lineno - 1]
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    line = lines[min(node.lineno, len(lines)) - 1]
     return len(line.encode()[: node.col_offset].decode(errors="ignore"))

@@ -31,12 +31,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import Atom, Monomial, Size, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv
+from fxcount.symbolic.guard import check_power, check_product, check_sum
 from fxcount.symbolic.text import factors_of, in_reading_order
 
 __all__ = ["Row", "eval_rows", "from_rows", "to_rows"]
@@ -105,7 +106,7 @@ def from_rows(rows: Iterable[Sequence[str | int | None]]) -> Size:
     >>> from_rows(to_rows(size)) == size
     True
     """
-    return _run(rows, _symbol, int, floordiv, max_, min_)
+    return _run(rows, _named, _number, floordiv, max_, min_)
 
 
 def eval_rows(rows: Iterable[Sequence[str | int | None]], values: Mapping[str, int]) -> int:
@@ -123,17 +124,36 @@ def eval_rows(rows: Iterable[Sequence[str | int | None]], values: Mapping[str, i
     def divide(a: int, b: int) -> int:
         return a // b
 
-    return _run(rows, number, int, divide, max, min)
+    return _run(rows, number, _number, divide, max, min)
 
 
 def _power(base: Value, exponent: int) -> Value:
+    if exponent < 1:
+        raise SizeError(f"the exponent {exponent} is no positive number")
+    check_power(base, exponent)
     result = base
     for _ in range(exponent - 1):
         result = result * base
     return result
 
 
-def _symbol(name: str) -> Size:
+def _parts(i: int, row: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(row, (list, tuple)) or len(row) != 3 or any(isinstance(x, bool) for x in row):
+        raise SizeError(f"row {i} is malformed: {str(row)[:80]}", hint="a row is [op, a, b]")
+    op, a, b = row
+    return op, a, b
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SizeError(f"{text[:40]!r} is no number") from None
+
+
+def _named(name: str) -> Size:
+    if not name.isidentifier():
+        raise SizeError(f"{name[:40]!r} is no name of a symbol")
     return symbol(name)
 
 
@@ -146,17 +166,22 @@ def _run(
     smallest: Callable[[Value, Value], Value],
 ) -> Value:
     done: list[Value] = []
-    for i, (op, a, b) in enumerate(rows):
+    for i, row in enumerate(rows):
+        op, a, b = _parts(i, row)
         if op in ("sym", "int") and isinstance(a, (str, int)):
             done.append(name(str(a)) if op == "sym" else number(str(a)))
         elif not (isinstance(a, int) and isinstance(b, int) and 0 <= a < i and (op == "pow" or 0 <= b < i)):
             raise SizeError(f"row {i} is malformed: {[op, a, b]}", hint="operands are numbers of earlier rows")
         elif op == "add":
+            check_sum(done[a], done[b])
             done.append(done[a] + done[b])
         elif op == "mul":
+            check_product(done[a], done[b])
             done.append(done[a] * done[b])
         elif op == "pow":
             done.append(_power(done[a], b))
+        elif op == "floordiv" and done[b] == 0:
+            raise SizeError(f"row {i} divides by zero")
         elif op in ("floordiv", "max", "min"):
             done.append({"floordiv": divide, "max": largest, "min": smallest}[op](done[a], done[b]))
         else:

@@ -17,7 +17,7 @@ from fxcount.symbolic.unbacked import Unbacked
 from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
 from fxcount.trace.inputs.inventory import Inventory, every_module, take_inventory
-from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
+from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs, whole_hints
 from fxcount.trace.tape import Trace
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.torch_patch.lazy import has_lazy_state, with_own_lazy_state, without_gathering
@@ -50,7 +50,7 @@ def trace_model(
     """
     specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
     _check_call(model, specs)
-    return TraceSession.run(_Run(model, specs, hints or {}, registry, progress, pinned).trace)
+    return TraceSession.run(_Run(model, specs, whole_hints(hints or {}), registry, progress, pinned).trace)
 
 
 class _Run:

@@ -240,20 +240,17 @@ class ReportData:
         """
         symbols, unbacked = self.trace.scope.hints, self.trace.scope.unbacked
         asked = {n: h for n, h in symbols.items() if n not in unbacked.by_name}
-        example = f"e.g. at({', '.join(f'{n}={values.get(n, h)}' for n, h in asked.items())})"
+        example = f"e.g. at({', '.join(f'{n}={h}' for n, h in asked.items())})"
         missing = [name for name in asked if name not in values]
         if missing:
             raise SizeError(f"at() needs a value for {', '.join(missing)}", hint=example)
         unknown = [name for name in values if name not in symbols]
         if unknown:
             raise SizeError(
-                f"at() got {', '.join(unknown)}; the symbols are {', '.join(symbols) or 'none: all is known'}",
+                f"at() got {', '.join(map(ascii, unknown))}; the symbols are {', '.join(symbols) or 'none: all is known'}",
                 hint="give a value for each symbol and for nothing else",
             )
-        for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise SizeError(f"at({name}={value!r}): a size must be an integer of at least 1", hint=example)
-        values = {name: int(value) for name, value in values.items()}  # numpy's integers end at 2**63
+        values = {name: _whole(name, value, example) for name, value in values.items()}
         guessed = [found for name, found in self._found.guesses.items() if name not in values]
         if guessed and not guess:
             raise self._unknown(guessed, values)
@@ -315,6 +312,18 @@ class ReportData:
         if found is None:
             found = self._found.formulas[size] = to_sympy(size)
         return found
+
+
+LARGEST = 10**100
+"""Far above any size of a tensor; products of larger ones would no longer print."""
+
+
+def _whole(name: str, value: Any, example: str) -> int:
+    """A size given to ``at()`` as a plain integer; NumPy's are taken."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= LARGEST:
+        return int(value)
+    shown = "a number beyond 10**100" if isinstance(value, int) and abs(value) > LARGEST else ascii(value)[:80]
+    raise SizeError(f"at({name}={shown}): a size must be an integer of at least 1", hint=example)
 
 
 def _listed(values: Mapping[str, int]) -> str:

@@ -13,6 +13,7 @@ anything else                             passed to the model as it is
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from fxcount.ops.core.fact import LARGEST_SIZE
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 from fxcount.torch_private import pytree
 
-__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of"]
+__all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of", "whole_hints"]
 
 DTYPES: Mapping[str, torch.dtype] = {
     "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
@@ -105,7 +106,7 @@ def _is_shape(given: Any) -> bool:
     if not given:
         return False
     for item in given:
-        if isinstance(item, bool) or not isinstance(item, (int, str)):
+        if isinstance(item, bool) or not isinstance(item, (Integral, str)):  # NumPy's integers are Integral
             return False
         if isinstance(item, str) and ("," in item or "[" in item):
             return False
@@ -118,13 +119,34 @@ def _parse_text(text: str) -> Any:
         dtype = DTYPES.get(match[1])
         if dtype is None:
             raise InputError(
-                f"unknown dtype {match[1]!r} in the input {text!r}", hint="use one of " + ", ".join(sorted(DTYPES))
+                f"unknown dtype {match[1][:80]!r} in the input {text[:200]!r}", hint="use one of " + ", ".join(sorted(DTYPES))
             )
         body = match[2].strip().rstrip(",")
-        return InputSpec(_sizes(body.split(",") if body else [], text), dtype)
+        return InputSpec(_sizes(_split(body) if body else [], text), dtype)
     if "," in text:
-        return InputSpec(_sizes(text.strip().strip("()[]").rstrip(",").split(","), text))
+        return InputSpec(_sizes(_split(text.strip().strip("()[]").rstrip(",")), text))
+    if text.strip().isdecimal():
+        raise InputError(
+            f"the input {text!r} is no shape, and would be handed to the model as text",
+            hint=f'write "{text.strip()}," for a tensor of one dimension, {text.strip()} without quotes for a number',
+        )
     return text  # a plain string argument of the model
+
+
+def _split(text: str) -> list[str]:
+    """Parts between commas that are not inside of brackets.
+
+    >>> _split("B, Max(h, 3), W")
+    ['B', ' Max(h, 3)', ' W']
+    """
+    parts, depth = [""], 0
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return parts
 
 
 def _sizes(parts: Iterable[str], text: str) -> tuple[Size, ...]:
@@ -134,7 +156,7 @@ def _sizes(parts: Iterable[str], text: str) -> tuple[Size, ...]:
             sizes.append(parse(part.strip()))
         except SizeError as error:
             raise InputError(
-                f"cannot read the size {part.strip()!r} in the input {text!r}: {error.what}",
+                f"cannot read the size {part.strip()[:80]!r} in the input {text[:200]!r}: {error.what}",
                 hint='write sizes as integers, names or expressions, e.g. "f32[B,3,32*h,32*w]"',
             ) from error
     return _positive(tuple(sizes), text)
@@ -144,8 +166,10 @@ def _positive(sizes: tuple[Size, ...], text: str) -> tuple[Size, ...]:
     for size in sizes:
         if isinstance(size, int) and size <= 0:
             raise InputError(
-                f"the input {text!r} has a size of {size}", hint="sizes must be at least 1; write a symbol, e.g. B"
+                f"the input {text[:200]!r} has a size of {size}", hint="sizes must be at least 1; write a symbol, e.g. B"
             )
+        if isinstance(size, int) and size >= LARGEST_SIZE:
+            raise InputError(f"the input {text[:200]!r} has a size of more than 2**63 - 1", hint="no tensor of torch has")
     return sizes
 
 
@@ -174,26 +198,16 @@ def default_hints(
     >>> default_hints([InputSpec((parse("B"), 3, parse("32*h"), parse("Q")))], {"B": 5})
     {'B': 5, 'Q': 13, 'h': 7}
     """
+    specs = list(specs)
     sizes = [s for spec in specs for s in spec.shape]
     names = sorted({name for s in sizes for name in free_symbols(s)})
+    given = whole_hints(given)
     unknown = {name for name in set(given) - set(names) if unbacked is None or not is_data_dependent(name)}
     if unknown:
         raise InputError(
             f"hints given for {', '.join(sorted(unknown))}, but the inputs have the symbols {', '.join(names) or 'none'}",
             hint="give hints only for names that occur in the input shapes",
         )
-    for name, value in given.items():
-        if name == BRANCH and value in (0, 1):
-            continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise InputError(
-                f"the hint {name}={value!r} is not a positive integer", hint="a hint is a size at which the model runs"
-            )
-        if value >= LARGEST_SIZE:
-            raise InputError(
-                f"the hint {name}={value} is more than torch can have: sizes end below 2**63",
-                hint="a hint is a size at which the model runs; report.at() takes integers of any length",
-            )
     if unbacked is not None:
         unbacked.given.update({name: int(given[name]) for name in set(given) - set(names)})
     hints: dict[str, int] = {}
@@ -207,7 +221,48 @@ def default_hints(
             hints[name] = _scaled(name, sizes, DEFAULT_HINTS[name.upper()])
         else:
             hints[name] = next(primes, 101 + 2 * len(hints))
+    for spec in specs:
+        for size in spec.shape:
+            _check_hint(size, hints)
+        if math.prod([evaluate(s, hints) for s in spec.shape]) >= LARGEST_SIZE:
+            shape = str(spec.shape)[:200]
+            raise InputError(f"an input of shape {shape} has more than 2**63 elements", hint="no tensor of torch has")
     return hints
+
+
+def whole_hints(given: Mapping[str, int]) -> dict[str, int]:
+    """The user's hints as plain integers."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InputError(f"hints are a dict from names to sizes, not {str(given)[:80]}", hint='e.g. hints={"B": 2, "H": 224}')
+    found = {}
+    for name, value in given.items():
+        whole = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else 0
+        if not 1 <= whole < LARGEST_SIZE and not (name == BRANCH and value in (0, 1)):
+            if whole >= LARGEST_SIZE:
+                raise InputError(
+                    f"the hint for {name!a} is more than torch can have: sizes end below 2**63",
+                    hint="a hint is a size at which the model runs; report.at() takes integers of any length",
+                )
+            raise InputError(
+                f"the hint {name}={repr(value)[:80]} is not a positive integer", hint="a hint is a size at which the model runs"
+            )
+        found[name] = whole
+    return found
+
+
+def _check_hint(size: Size, hints: Mapping[str, int]) -> None:
+    if isinstance(size, int):
+        return
+    try:
+        value = evaluate(size, hints)
+    except ZeroDivisionError:
+        value = 0
+    if not 1 <= value < LARGEST_SIZE:
+        listed = ", ".join(f"{n}={hints[n]}" for n in sorted(free_symbols(size)))
+        raise InputError(
+            f"the size {str(size)[:80]} is no size of a tensor at the hints {listed[:200]}",
+            hint="give hints at which it is at least 1",
+        )
 
 
 def _scaled(name: str, sizes: list[Size], target: int) -> int:

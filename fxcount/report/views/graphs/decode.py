@@ -124,6 +124,8 @@ def _dtype(name: str) -> torch.dtype:
 
 def _fact(row: _Row) -> TensorFact:
     strides = row["strides"]
+    if any(isinstance(n, int) and n < 0 for n in (*row["shape"], *(strides or ()))):
+        raise ValueError(f"a tensor of negative sizes: {row['shape']}")
     return TensorFact(
         tuple(map(size_from, row["shape"])), _dtype(row["dtype"]), torch.device(row["device"]),
         None if strides is None else tuple(map(size_from, strides)),

@@ -1,0 +1,106 @@
+"""Saved reports that are damaged or made to harm: one kind of error, with its place, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from torch import nn
+
+import fxcount
+from benchmarks.fuzz import corrupted, corruptions
+from fxcount.errors import InputError, SizeError
+from fxcount.symbolic import eval_rows, from_rows
+
+
+def _saved() -> dict[str, Any]:
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5, 7))
+    found: dict[str, Any] = json.loads(fxcount.analyze(model, "B,3,3,3").to_graph_json())
+    return found
+
+
+def test_a_whole_report_is_read() -> None:
+    assert fxcount.load(_saved()).at(B=7).macs == 7 * (5 * 27 + 5 * 7)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        "2**(2**40)", "((2**64)**64)**64", " + ".join(f"a{i}" for i in range(20_000)), "(" * 5000 + "B" + ")" * 5000,
+        "B*" * 3000 + "B",
+        "(a+b+c+d+e+f)**60", "Max(" + ",".join(f"B+{i}" for i in range(5000)) + ")", "9" * 5000, "B//0", "B/0", "B; import os",
+        "__import__('os')", "B.x", "B(1)", "", "-", "B\x00", "\ud800", "Q", "-B", "-5", -5, 0.5, True, None, [], {},
+        "floor(" * 3000, "-" * 100_000 + "B", "B" * 2_000_000, "lambda: 0", "B if B else 1", "extend", "self", "B%0", "2h",
+    ],
+    ids=lambda size: str(size)[:12].encode("unicode_escape").decode(),
+)  # fmt: skip
+def test_a_size_that_is_none(size: Any) -> None:
+    for path in (("facts", 0, "shape", 0), ("storages", 0, "nbytes"), ("signatures", 0, "cost", 1)):
+        saved = _saved()
+        at: Any = saved["report"]
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = size
+        with pytest.raises(InputError):
+            fxcount.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "field", "value", "place"),
+    [
+        ("facts", 0, "device", "x", "damaged"), ("facts", 0, "dtype", "os", "damaged"),
+        ("facts", 0, "dtype", 3, r"report\.facts\[0\]\.dtype"),
+        ("values", 1, "fact", 10**6, r"report\.values\[1\]\.fact"), ("values", 1, "storage", -1, r"values\[1\]\.storage is -1"),
+        ("values", 1, "call", 10**30, r"report\.values\[1\]\.call"), ("values", 0, "origin", "moon", r"values\[0\]\.origin"),
+        ("calls", 0, "signature", 99, r"report\.calls\[0\]\.signature"), ("calls", 0, "operands", [77], r"report\.calls\[0\]"),
+        ("calls", 1, "module", 44, r"report\.calls\[1\]\.module"), ("calls", 1, "args", {"$value": 1234}, "damaged"),
+        ("modules", 1, "parent", 1, r"report\.modules\[1\]"), ("modules", 1, "stop", 10**9, r"report\.modules\[1\]"),
+        ("modules", 1, "base", "functional", "damaged"), ("declared", 0, "shape", [-1], r"declared\[0\]\.shape\[0\]"),
+        ("storages", 0, "nbytes", float("nan"), r"storages\[0\]\.nbytes is nan"),
+        ("events", 0, 0, 10**9, r"report\.events\[0\]"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_and_where(table: str, row: int, field: Any, value: Any, place: str) -> None:
+    saved = _saved()
+    saved["report"][table][row][field] = value
+    with pytest.raises(InputError, match=place):
+        fxcount.load(saved)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{", "{}", "[]", "{" * 100_000, '{"report": ' * 20_000, "null", "no such file", "a\x00b", "\ud800", 7, None, b"{}",
+    {"report": 1}, [], "x" * 5000,
+     '{"graph": {"fxcount_schema": 1e400}, "report": {}}', '{"graph": {}, "report": {"a": ' + "9" * 5000 + "}}"],
+)  # fmt: skip
+def test_what_is_no_report(source: Any) -> None:
+    with pytest.raises(InputError):
+        fxcount.load(source)
+
+
+def test_corruptions() -> None:
+    """A seeded sample of what ``benchmarks/fuzz.py`` does 2000 times."""
+    saved = _saved()
+    outcomes = [corrupted(saved, change) for change in corruptions(saved, 150, seed=3)]
+    assert not [o for o in outcomes if o.startswith(("foreign", "hang"))]
+    assert outcomes.count("refused") > 60
+    assert outcomes.count("ok") > 5
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["int", "2", None], ["pow", 0, 2**40]], [["sym", "B", None], ["pow", 0, 0]], [["sym", "B", None], ["pow", 0, -3]],
+        [["sym", "B", None], ["sym", "C", None], ["add", 0, 1], ["pow", 2, 1000], ["pow", 3, 1000]], [["int", "9" * 5000,
+        None]],
+        [["int", "x", None]], [["sym", "1", None]], [["sym", "B", None], ["int", "0", None], ["floordiv", 0, 1]], [[]],
+        [7], [["add", 0, 0]],
+        [["int", "2", None], *(["mul", i, i] for i in range(60))], [["sym", "B", None], ["mul", True, 0]], [["eval", "1",
+        None]], [],
+    ],
+)  # fmt: skip
+def test_rows_that_are_none(rows: Any) -> None:
+    for read in (lambda: from_rows(rows), lambda: eval_rows(rows, {"B": 3, "C": 5})):
+        with pytest.raises(SizeError):
+            read()
