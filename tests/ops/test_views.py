@@ -82,7 +82,7 @@ FLIPS = [
 ]
 
 COPIES = [
-    call(M.contiguous, TURNED),
+    call(M.contiguous, TURNED, assumes=1),  # whether it is a view or a copy
     call(torch.clone, TURNED),
     call(M.to, TURNED, torch.float64),
     call(aten._to_copy.default, TURNED, dtype=torch.float16),
