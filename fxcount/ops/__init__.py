@@ -13,7 +13,7 @@ from typing import Any
 from fxcount.ops.backward import functions as backward_functions
 from fxcount.ops.backward import layers as backward_layers
 from fxcount.ops.backward import spatial as backward_spatial
-from fxcount.ops.contraction import attention, conv, einsum, matmul, rnn, tensordot
+from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, tensordot
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.registry import Op, Registry, Zero, op
 from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
@@ -26,6 +26,7 @@ from fxcount.ops.memory import (
     dynamic,
     embedding,
     factory,
+    flips,
     indexing,
     joining,
     random,
@@ -41,10 +42,10 @@ from fxcount.ops.spatial import fft, padding, pooling, resize, unfold, vision
 __all__ = ["REGISTRY", "Alias", "Op", "Registry", "TensorFact", "Work", "Zero", "op"]
 
 FAMILIES = (
-    views, viewcopy, joining, copies, factory, creation, random,
+    views, viewcopy, joining, flips, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
     reduction, softmax, norm, functional, cumulative, sorting, losses,
-    conv, matmul, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics,
+    conv, matmul, products, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
     backward_functions, backward_layers, backward_spatial, quantised, foreach,

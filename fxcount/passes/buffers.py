@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fxcount.passes.death import Coroner
+from fxcount.passes.death import Liveness
 from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import Use
 from fxcount.trace.tape import Declared, Trace
@@ -41,7 +41,7 @@ class BufferRow:
         return "updated" if self.updated else "dead" if self.reason else "read"
 
 
-def buffer_rows(trace: Trace, coroner: Coroner) -> tuple[BufferRow, ...]:
+def buffer_rows(trace: Trace, liveness: Liveness) -> tuple[BufferRow, ...]:
     """One row for each buffer the model registers.
 
     Running statistics are updated in training mode only:
@@ -58,15 +58,15 @@ def buffer_rows(trace: Trace, coroner: Coroner) -> tuple[BufferRow, ...]:
     found = elements_of(buffers)
     return tuple(
         [
-            _row(d, fresh, nbytes, coroner, d.names[0] in updated)
+            _row(d, fresh, nbytes, liveness, d.names[0] in updated)
             for d, fresh, nbytes in zip(buffers, found.fresh, found.nbytes, strict=True)
         ]
     )
 
 
-def _row(d: Declared, fresh: int, nbytes: int, coroner: Coroner, updated: bool) -> BufferRow:
-    used_by = tuple(coroner.uses.get(d.names[0], ()))
-    death = None if updated else coroner.death_of(d)
+def _row(d: Declared, fresh: int, nbytes: int, liveness: Liveness, updated: bool) -> BufferRow:
+    used_by = tuple(liveness.uses.get(d.names[0], ()))
+    death = None if updated else liveness.death_of(d)
     return BufferRow(
         d.names, d.shape, d.dtype, d.numel, fresh, nbytes, d.persistent, len(used_by), updated,
         death.reason if death else "", used_by,

@@ -17,7 +17,7 @@ from fxcount.passes.uses import Use, upwards
 from fxcount.trace.tape import Call, Declared, Trace
 from fxcount.trace.tracer.ledger import SIZE_QUERIES
 
-__all__ = ["Cause", "Coroner", "Death"]
+__all__ = ["Cause", "Death", "Liveness"]
 
 Cause = Literal["module never called", "never used", "no path to an output", "shape only", "no gradient", "shadowed"]
 
@@ -32,7 +32,7 @@ class Death:
     reason: str
 
 
-class Coroner:
+class Liveness:
     """Finds the cause for parameters and buffers of one trace."""
 
     def __init__(self, trace: Trace, uses: Mapping[str, Sequence[Use]], reached: Reach) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from fxcount.passes.buffers import BufferRow, buffer_rows
-from fxcount.passes.death import Cause, Coroner
+from fxcount.passes.death import Cause, Liveness
 from fxcount.passes.elements import elements_of
 from fxcount.passes.gradients import chosen_outputs, reach
 from fxcount.passes.sharing import SharingGroup, sharing_groups
@@ -106,7 +106,7 @@ class Parameters:
     buffer_bytes: int
     all_rows: tuple[ParameterRow, ...]
     _trace: Trace = field(repr=False, compare=False)
-    _coroner: Coroner = field(repr=False, compare=False)
+    _liveness: Liveness = field(repr=False, compare=False)
 
     def rows(self, state: str | None = None) -> list[ParameterRow]:
         """One record for each parameter; ``state`` is ``"trainable"``, ``"frozen"``, ``"shared"`` or ``"dead"``."""
@@ -119,12 +119,12 @@ class Parameters:
     @cached_property
     def groups(self) -> tuple[SharingGroup, ...]:
         """What is held once and used more than once, and weights derived from parameters."""
-        return sharing_groups(self._trace, self._coroner.uses)
+        return sharing_groups(self._trace, self._liveness.uses)
 
     @cached_property
     def buffer_rows(self) -> tuple[BufferRow, ...]:
         """One record for each buffer."""
-        return buffer_rows(self._trace, self._coroner)
+        return buffer_rows(self._trace, self._liveness)
 
     def by_state(self) -> list[ParameterTotals]:
         """Totals of each state; a parameter may be in several."""
@@ -158,14 +158,14 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     """
     reached = reach(trace, chosen_outputs(trace, outputs))
     uses = uses_of(trace)
-    coroner = Coroner(trace, uses, reached)
+    liveness = Liveness(trace, uses, reached)
     declared = [d for d in trace.declared if d.kind == "parameter"]
     elements = elements_of(declared)
     rows = []
     for d, fresh, nbytes, overlaps in zip(declared, elements.fresh, elements.nbytes, elements.shared, strict=True):
         name = d.names[0]
         used_by = tuple(uses.get(name, ()))
-        death = coroner.death_of(d)
+        death = liveness.death_of(d)
         rows.append(
             ParameterRow(
                 d.names, d.shape, d.numel, fresh, nbytes, d.dtype, d.requires_grad, len(used_by), name in reached.gradient,
@@ -181,7 +181,7 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     in_buffers = elements_of(buffers)
     return Parameters(
         everything.numel, everything.trainable, everything.frozen, everything.shared, everything.dead, everything.nbytes,
-        by_dtype, sum(in_buffers.fresh), sum(in_buffers.nbytes), tuple(rows), trace, coroner,
+        by_dtype, sum(in_buffers.fresh), sum(in_buffers.nbytes), tuple(rows), trace, liveness,
     )  # fmt: skip
 
 

@@ -144,7 +144,7 @@ def _opname(code: CodeType, position: int) -> str:
 
 
 class ModuleCall:
-    """One call of an ``nn.Module``: its path, the how-manieth call of that module it is, and the calls inside."""
+    """One call of an ``nn.Module``: its path, which call of that module it is (the first is 1), and the calls inside."""
 
     __slots__ = (
         "class_name", "depth", "index", "inputs", "kind", "module_id", "number", "outputs", "parent", "path", "start", "stop",

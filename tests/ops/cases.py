@@ -59,7 +59,7 @@ def named(name: str) -> Callable[..., Any]:
 
 
 def uncovered(ops: Iterable[Op], cases: Iterable[Any], names: Iterable[str] = ()) -> set[str]:
-    """Names of ops that no case calls; ``names`` are those a test covers in another way."""
+    """Names of ops without a case; ``names`` are those a test covers in another way."""
     called = [p.values[0].func if hasattr(p, "values") else p for p in cases]
     spoken = set(names)
     for func in called:

@@ -168,6 +168,32 @@ def test_kernels_do_the_same_work() -> None:
     assert plain == work(sdpa, Q, K, V)
 
 
+_CAUSAL, _DROPPED = {"is_causal": True}, {"dropout_p": 0.5}
+
+
+@pytest.mark.parametrize("given", [{}, _CAUSAL, _DROPPED, _CAUSAL | _DROPPED])
+@pytest.mark.parametrize(
+    ("kernel", "before"),
+    [
+        (aten._scaled_dot_product_flash_attention_for_cpu.default, ()),
+        (aten._scaled_dot_product_flash_attention.default, ()),
+        (aten._scaled_dot_product_flash_attention.quantized, (T("1"), T("1"), T("1"))),
+        (aten._scaled_dot_product_efficient_attention.default, (None, True)),
+        (aten._scaled_dot_product_cudnn_attention.default, (None, True)),
+        (aten._scaled_dot_product_fused_attention_overrideable.default, (None,)),
+    ],
+)
+def test_flags_of_kernels_by_position_and_by_name(kernel: Any, before: tuple[Any, ...], given: dict[str, Any]) -> None:
+    """Each flag on its own and both, in the order of the kernel's schema: the work of the call torch makes it from."""
+    names = [a.name for a in kernel._schema.arguments]
+    assert names[3 + len(before) :][:2] == ["dropout_p", "is_causal"]
+    expected = work(sdpa, Q, K, V, **given)
+    in_order = (given.get("dropout_p", 0.0), given.get("is_causal", False))
+    assert work(kernel, Q, K, V, *before, *in_order) == expected
+    assert work(kernel, Q, K, V, *before, **given) == expected
+    assert work(kernel, Q, K, V, *before, in_order[0], is_causal=in_order[1]) == expected
+
+
 @pytest.mark.parametrize("case", KERNELS[2:5])
 def test_kernels_of_other_devices(case: Case) -> None:
     """Their bookkeeping differs; output and logsumexp have the shapes they have on meta."""

@@ -192,21 +192,30 @@ def _math_cost(y: Any, *args: Any, **kwargs: Any) -> Work:
     return attention_cost(y[0], *args, **kwargs)
 
 
-def _device_cost(
-    y: Any,
-    query: TensorFact,
-    key: TensorFact,
-    value: TensorFact,
-    *args: Any,
-    dropout_p: float | None = None,
-    **kwargs: Any,
-) -> Work:
-    # (attn_bias, compute_log_sumexp, dropout_p, is_causal) or (dropout_p, is_causal)
-    with_bias = not args or not isinstance(args[0], (int, float))
-    bias, rest = (args[0] if args else kwargs.get("attn_bias"), args[2:]) if with_bias else (None, args)
-    dropout = dropout_p if dropout_p is not None else rest[0] if rest else 0.0
-    causal = rest[1] if len(rest) > 1 else kwargs.get("is_causal", False)
-    return _attention_work(query, key, value, y[0], bias is not None or bool(causal), dropout)
+def _flash_cost(
+    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *args: Any, dropout_p: float = 0.0, is_causal: bool = False,
+    return_debug_mask: bool = False, scale: float | None = None, **descales: Any,
+) -> Work:  # fmt: skip
+    """Its overload ``quantized`` has three factors before the dropout, which are numbers to scale by."""
+    quantized = bool(args) and not isinstance(args[0], (int, float))
+    rest = args[3:] if quantized else args
+    dropout, causal = rest[0] if rest else dropout_p, rest[1] if len(rest) > 1 else is_causal
+    return _attention_work(query, key, value, y[0], causal, dropout)
+
+
+def _efficient_cost(
+    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: TensorFact | None, compute_log_sumexp: bool,
+    dropout_p: float = 0.0, is_causal: bool = False, return_debug_mask: bool = False, *, scale: float | None = None,
+) -> Work:  # fmt: skip
+    """``efficient`` and ``cudnn``, which has one flag more."""
+    return _attention_work(query, key, value, y[0], attn_bias is not None or is_causal, dropout_p)
+
+
+def _overrideable_cost(
+    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: TensorFact | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, return_debug_mask: bool = False, *, scale: float | None = None,
+) -> Work:  # fmt: skip
+    return _attention_work(query, key, value, y[0], attn_bias is not None or is_causal, dropout_p)
 
 
 # --- what eager holds -----------------------------------------------------------------------------
@@ -278,15 +287,10 @@ OPS: tuple[Op, ...] = (
         differentiable=(True, False),
     ),
     _attention("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
-    _attention("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_device_cost),
-    *(
-        _attention(name, shape=_device_shape, cost=_device_cost)
-        for name in (
-            "_scaled_dot_product_flash_attention",
-            "_scaled_dot_product_cudnn_attention",
-            "_scaled_dot_product_fused_attention_overrideable",
-        )
-    ),
+    _attention("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_efficient_cost),
+    _attention("_scaled_dot_product_flash_attention", shape=_device_shape, cost=_flash_cost),
+    _attention("_scaled_dot_product_cudnn_attention", shape=_device_shape, cost=_efficient_cost),
+    _attention("_scaled_dot_product_fused_attention_overrideable", shape=_device_shape, cost=_overrideable_cost),
     op(
         "flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,), kind="attention",
         activations=True,

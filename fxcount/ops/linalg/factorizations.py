@@ -28,7 +28,6 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import require
-from fxcount.ops.contraction.products import OPS as PRODUCTS
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, Zero, op
@@ -238,5 +237,4 @@ OPS: tuple[Op, ...] = (
         "lu_unpack", shape=_lu_unpack_shape, cost=Zero("copies triangles and pivots", moves=True),
         differentiable=(False, True, True),
     ),
-    *PRODUCTS,
 )

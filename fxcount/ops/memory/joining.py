@@ -1,4 +1,4 @@
-"""Joining and splitting: cat, stack, split, chunk, unbind, repeat, roll, flip. Data movement, no arithmetic."""
+"""Joining and splitting: cat, stack, split, chunk, unbind, repeat. Data movement, no arithmetic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact
-from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Count, Op, Zero, op
 from fxcount.ops.core.striding import channels_last_strides, strided
 from fxcount.ops.memory.views import VIEW
@@ -241,37 +240,6 @@ def repeat_interleave_counted(
     return x.new((*shape[:d], count("repeated", "the sum of the repeats", None, 2 * shape[d]), *shape[d + 1 :]))
 
 
-def flip(scope: Scope, x: TensorFact, dims: Any) -> TensorFact:
-    for d in dims if isinstance(dims, (list, tuple)) else (dims,):
-        wrap_dim(d, x.ndim)
-    return dense_like(x)
-
-
-def fliplr(scope: Scope, x: TensorFact) -> TensorFact:
-    return flip(scope, x, (1,))
-
-
-def flipud(scope: Scope, x: TensorFact) -> TensorFact:
-    return flip(scope, x, (0,))
-
-
-def roll(scope: Scope, x: TensorFact, shifts: Any, dims: Any = ()) -> TensorFact:
-    return x.new(x.shape)
-
-
-def rot90(scope: Scope, x: TensorFact, k: int = 1, dims: Any = (0, 1)) -> TensorFact:
-    """A quarter turn is a flip of one dimension, seen with the two exchanged; half a turn flips both, and none copies."""
-    a, b = (wrap_dim(d, x.ndim) for d in dims)
-    if k % 4 == 0:
-        return x.new(x.shape)
-    turned = dense_like(x)
-    if k % 2 == 0:
-        return turned
-    order = list(range(x.ndim))
-    order[a], order[b] = b, a
-    return strided(turned, tuple(turned.shape[d] for d in order), tuple(turned.stride()[d] for d in order))
-
-
 def chunk_cat(scope: Scope, tensors: Any, dim: int, num_chunks: int) -> TensorFact:
     """Every tensor, padded along ``dim`` and cut into chunks, its chunks flat beside those of the others."""
     first: TensorFact = tensors[0]
@@ -302,11 +270,6 @@ OPS: tuple[Op, ...] = (
     op("tile", shape=tile, cost=COPY, sizes_at=1, follows="moved"),
     op("pad_sequence", shape=pad_sequence, cost=COPY),
     op("repeat_interleave", shape=repeat_interleave, counted=repeat_interleave_counted, cost=COPY, reads_data=True),
-    op("flip", shape=flip, cost=COPY, sizes_at=1, follows="moved"),
-    op("fliplr", shape=fliplr, cost=COPY, follows="moved"),
-    op("flipud", shape=flipud, cost=COPY, follows="moved"),
-    op("roll", shape=roll, cost=COPY, follows="moved"),
     op("_chunk_cat", shape=chunk_cat, cost=COPY),
-    op("rot90", shape=rot90, cost=COPY, follows="moved"),
 )
 

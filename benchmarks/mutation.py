@@ -1,0 +1,142 @@
+"""Mutants of a file of rules that the tests of its family let live.
+
+Each mutant is the file with one change (a number one larger, ``+`` for ``-``, ``<`` for ``<=``, ``and`` for ``or``, a branch
+always or never taken, a default turned round), written to a copy of the package; the tests run against the copy, and never
+touch this one. What survives is either a gap in the tests or a change without an effect: read it and decide.
+
+    python -m benchmarks.mutation fxcount/ops/contraction/attention.py tests/ops/test_attention.py --most 40
+
+A mutant costs one run of the tests. Without ``--most`` all are tried; with it, that many, evenly spread over the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Mutant", "mutants", "survivors"]
+
+ROOT = Path(__file__).parent.parent
+_SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+    ast.And: ast.Or, ast.Or: ast.And, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """The text of a file with one change, and what that is."""
+
+    line: int
+    change: str
+    text: str
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every mutant of a module, in the order of its nodes.
+
+    >>> [m.change for m in mutants("def f(x, y=True):\\n    return x + 1")]
+    ['True -> False', 'x + 1 -> x - 1', '1 -> 2']
+    """
+    tree = ast.parse(source)
+    for index, node in enumerate(ast.walk(tree)):
+        for kind in range(len(_changes(node))):
+            changed = deepcopy(tree)
+            other = next(n for i, n in enumerate(ast.walk(changed)) if i == index)
+            before = ast.unparse(other)
+            _changes(other)[kind](other)
+            yield Mutant(getattr(node, "lineno", 0), f"{_short(before)} -> {_short(ast.unparse(other))}", ast.unparse(changed))
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 70 else text[:67] + "..."
+
+
+def _changes(node: ast.AST) -> list[object]:
+    """Functions that change this node in place."""
+    if isinstance(node, ast.Constant) and type(node.value) in (bool, int):
+        return [_constant]
+    if isinstance(node, ast.BinOp) and type(node.op) in _SWAPPED:
+        return [_operator]
+    if isinstance(node, ast.BoolOp):
+        return [_operator]
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _SWAPPED:
+        return [_comparison]
+    if isinstance(node, (ast.If, ast.IfExp)):
+        return [_always, _never]
+    return []
+
+
+def _constant(node: ast.Constant) -> None:
+    node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+
+
+def _operator(node: ast.BinOp) -> None:
+    node.op = _SWAPPED[type(node.op)]()  # type: ignore[assignment]
+
+
+def _comparison(node: ast.Compare) -> None:
+    node.ops = [_SWAPPED[type(node.ops[0])]()]  # type: ignore[list-item]
+
+
+def _always(node: ast.If) -> None:
+    node.test = ast.Constant(True)
+
+
+def _never(node: ast.If) -> None:
+    node.test = ast.Constant(False)
+
+
+def survivors(file: Path, tests: Sequence[str], most: int = 0, seconds: int = 300) -> Iterator[Mutant]:
+    """The mutants of ``file`` (in the package) with which all ``tests`` pass."""
+    found = list(mutants(file.read_text(encoding="utf-8")))
+    step = max(1, len(found) // most) if most else 1
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("fxcount", "tests", "pyproject.toml"):
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, folder)
+        target = Path(folder, file.resolve().relative_to(ROOT))
+        original = target.read_text(encoding="utf-8")
+        target.write_text(ast.unparse(ast.parse(original)), encoding="utf-8")
+        if not _passes(folder, tests, seconds):
+            raise SystemExit("the tests fail on the file as it is")
+        for mutant in found[::step]:
+            target.write_text(mutant.text, encoding="utf-8")
+            if _passes(folder, tests, seconds):
+                yield mutant
+
+
+def _passes(folder: str, tests: Sequence[str], seconds: int) -> bool:
+    environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
+    try:
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=seconds).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False  # it hangs, and that is seen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("tests", nargs="+")
+    parser.add_argument("--most", type=int, default=0, help="so many mutants, spread over the file (default: all)")
+    given = parser.parse_args()
+    for mutant in survivors(given.file, given.tests, given.most):
+        print(f"{given.file}:{mutant.line}: {mutant.change}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
