@@ -134,7 +134,7 @@ def _compiling_lock() -> Any:
 def _keep_settings(undo: Undo) -> None:
     """Grad mode, autocast, function modes and the default device, which a model may change and forget."""
     undo.add(_set_modes, torch_private.mode_stack())
-    undo.add(_set_default_device, getattr(torch_private.default_device, "device_context", None))
+    undo.add(_set_default_device, getattr(torch_private.default_device, "device_context", _UNSET))
     undo.add(torch_private.set_grad_enabled, torch.is_grad_enabled())
     for device in ("cpu", "cuda"):
         undo.add(torch.set_autocast_enabled, device, torch.is_autocast_enabled(device))
@@ -150,10 +150,18 @@ def _set_modes(wanted: list[Any]) -> None:
         torch_private.push_mode(mode)
 
 
+_UNSET: Any = object()
+
+
 def _set_default_device(context: Any) -> None:
-    if getattr(torch_private.default_device, "device_context", None) is not context:
-        torch.set_default_device(None if context is None else context.device)
-        torch_private.default_device.device_context = context
+    holder = torch_private.default_device
+    if getattr(holder, "device_context", _UNSET) is context:
+        return
+    torch.set_default_device(None if context in (None, _UNSET) else context.device)
+    if context is _UNSET:  # torch.get_default_device takes an attribute that is there for a device, in older versions also None
+        del holder.device_context
+    else:
+        holder.device_context = context
 
 
 # -- the garbage collector ----------------------------------------------------------------------------------------------
