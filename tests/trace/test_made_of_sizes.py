@@ -177,3 +177,15 @@ def test_tensors_of_different_shapes_are_not_equal() -> None:
     assert report.transcendentals == 0
     with pytest.raises(fxcount.DataDependentError):
         fxcount.analyze(Net(lambda x, *_: x.exp() if torch.equal(x, x + 1) else x), "B,H,W")
+
+
+def test_a_mask_of_ones_stays_one_through_resizing_and_pooling() -> None:
+    def masks(x: Any, b: Any, h: Any, w: Any) -> Any:
+        mask = torch.ones(b, 1, h, w)
+        smaller = F.interpolate(mask, size=(h // 2, w // 3), mode="nearest").bool()
+        return x if smaller.all() and (F.max_pool2d(mask, 2, 2, padding=1) == 1).all() else x.exp()
+
+    report = fxcount.analyze(Net(masks), "B,H,W")
+    assert report.transcendentals == 0
+    assert not [a for a in report.assumptions if a.kind == "pin"]
+    assert not report.trace.notes

@@ -245,12 +245,15 @@ def _ops_of(n: int) -> list[Op]:
     indexed = f"max_pool{n}d_with_indices"
     avg_names = (f"adaptive_avg_pool{n}d", *((f"_adaptive_avg_pool{n}d",) if n > 1 else ()))
     ops = [
-        op(max_name, shape=max_shape, cost=_max_cost(n), temporaries=_dropped_indices, kind="pooling", window=n),
+        op(
+            max_name, shape=max_shape, cost=_max_cost(n), temporaries=_dropped_indices, kind="pooling", window=n,
+            follows="moved",
+        ),
         op(indexed, shape=_indexed(_window_shape(indexed, n)), cost=_max_cost(n), kind="pooling", window=n),
         op(avg_name, shape=_window_shape(avg_name, n, average=True), cost=_avg_cost(n), kind="pooling", window=n),
         op(*avg_names, shape=_adaptive_shape(f"adaptive_avg_pool{n}d", n), cost=_adaptive_avg_cost(n)),
         op(f"adaptive_max_pool{n}d", shape=_indexed(adaptive_max), cost=_adaptive_max_cost(n)),
-    ]
+    ]  # fmt: skip
     if n > 1:
         fractional, unpool = f"fractional_max_pool{n}d", f"max_unpool{n}d"
         ops.append(op(fractional, shape=_indexed(_fractional_shape(fractional, n)), cost=_max_cost(n)))

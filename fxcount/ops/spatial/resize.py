@@ -281,7 +281,7 @@ _WEIGHTED = (
 _SMOOTH = (("_upsample_bilinear2d_aa", _LINEAR), ("_upsample_bicubic2d_aa", _CUBIC))
 
 OPS: tuple[Op, ...] = (
-    *(op(name, shape=_interpolation(name, n, corners=False), cost=_nearest_cost) for name, n in _NEAREST),
+    *(op(name, shape=_interpolation(name, n, corners=False), cost=_nearest_cost, follows="moved") for name, n in _NEAREST),
     *(op(name, shape=_interpolation(name, n), cost=_taps_cost(n, taps)) for name, n, taps in _WEIGHTED),
     *(op(name, shape=_interpolation(name, 2), cost=_antialias_cost(taps)) for name, taps in _SMOOTH),
     op("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", shape=grid_sampler, cost=_grid_cost),
