@@ -113,7 +113,7 @@ class Broken(nn.Module):
     ("arguments", "parts"),
     [
         (["failing_nets:Raises", "B,3"], ["RuntimeError: of two lines", "failing_nets.py:8 (Raises)"]),
-        (["failing_nets:Looks", "B,3"], ["a bool of a tensor", "failing_nets.py:12 (Looks)", "to fix: "]),
+        (["failing_nets:Looks", "B,3"], ["decides on data", "failing_nets.py:12 (Looks)", "--hints branch=0"]),
         (["failing_nets:Wide", "B,3", "--hints", "B=37", "--at", "B=32"], ["B >= 33", "failing_nets.py:16", "to fix: "]),
         (["failing_nets:Wide", "B,3", "--hints", "Q=37"], ["hints given for Q"]),
         (["failing_nets:Wide", "B,3+"], ["'3+'"]),
