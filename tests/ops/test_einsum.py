@@ -203,3 +203,49 @@ def test_tensordot_errors() -> None:
 
 def test_registered_under_the_python_name() -> None:
     assert REGISTRY[torch.einsum] is REGISTRY[einsum]
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "macs"),
+    [
+        ("ij,jk->ik", [(2, 1), (1, 3)], 6),
+        ("bij,bjd->bid", [(2, 3, 1), (2, 1, 3)], 18),
+        ("i,i->", [(1,), (1,)], 1),
+        ("ij,jk,kl->il", [(2, 1), (1, 3), (3, 5)], 2 * 3 + 2 * 3 * 5),
+        ("ij,ij->ij", [(2, 1), (2, 1)], 0),  # nothing is summed
+        ("ij,jk,jl->ikl", [(2, 1), (1, 3), (1, 5)], 2 * 3 * 5),  # j is summed with the last operand alone
+    ],
+)
+def test_macs_are_dense_where_the_summed_size_is_1(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
+    """By loops: a product for each setting of a step's subscripts. torch's counter sees no bmm there."""
+    import fxcount
+
+    class Contracts(torch.nn.Module):
+        def forward(self, *operands: torch.Tensor) -> torch.Tensor:
+            return torch.einsum(equation, *operands)
+
+    report = fxcount.analyze(Contracts(), *shapes)
+    assert report.macs == macs
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        torch.einsum(equation, *[torch.zeros(s, device="meta") for s in shapes])
+    assert report.count("torch") == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("hint", [1, 4])
+def test_a_formula_is_right_where_the_summed_size_is_1(hint: int) -> None:
+    """b * i * d products for each of j; a numeric analysis says the same, and torch's counter 0 at j = 1."""
+    import fxcount
+
+    class Contracts(torch.nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("bij,bjd->bid", x, y)
+
+    report = fxcount.analyze(Contracts(), "B,3,J", "B,J,5", hints={"J": hint})
+    for J in (1, 2, 7):
+        fresh = fxcount.analyze(Contracts(), (2, 3, J), (2, J, 5))
+        at = report.at(B=2, J=J)
+        assert at.macs == fresh.macs == 2 * 3 * 5 * J
+        assert at.flops == fresh.flops == 2 * at.macs
+        assert at.count("torch") == fresh.count("torch") == (0 if J == 1 else 2 * at.macs)

@@ -2,7 +2,8 @@
 
 Shapes:  each operand has its subscripts' sizes; a size of 1 broadcasts
 Counts:  operands are contracted two at a time, left to right or along ``path``. A step that sums over shared subscripts
-         is a bmm: macs = product of the sizes of all its subscripts; a step that sums over none is a multiplication:
+         is a contraction: macs = product of the sizes of all its subscripts, also where those summed over have the size 1
+         (torch then multiplies instead of calling bmm); a step that sums over none is a multiplication:
          flops = numel(result); a subscript of one operand alone is summed first: n - 1 additions per row
 Raises:  ShapeError: malformed equation, ranks or sizes that do not match
 Source:  definition; the order of steps, copies and strides are those of ``at::native::einsum`` and ``sumproduct_pair``
@@ -32,7 +33,10 @@ from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_, prod
 
-__all__ = ["OPS", "Subscripts", "as_fact", "check_sizes", "contract", "einsum_cost", "einsum_shape", "step_temporaries"]
+__all__ = [
+    "OPS", "Subscripts", "as_fact", "check_sizes", "contract", "einsum_cost", "einsum_shape", "matrix_macs",
+    "step_temporaries",
+]  # fmt: skip
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -111,6 +115,7 @@ class _Aligned:
     strides: Sizes
     dtype: torch.dtype
     owned: Size = 0
+    has: frozenset[int] = frozenset()  # the dimensions that are its own, not broadcast
 
     @property
     def nbytes(self) -> Size:
@@ -122,6 +127,7 @@ class _Tally:
     """What the steps did: macs and other scalar operations, and the bytes held at the end of each step."""
 
     macs: Size = 0
+    by_matrix: Size = 0  # those of the macs that torch leaves to bmm
     also: Scalars = field(default_factory=Scalars)
     held: list[Size] = field(default_factory=list)
 
@@ -133,7 +139,8 @@ def _align(t: TensorFact, labels: tuple[str, ...], order: tuple[str, ...]) -> _A
     for label, size, stride in zip(labels, t.shape, t.stride(), strict=True):
         own[label] = size
         strides[label] = strides.get(label, 0) + stride  # a repeated label is a diagonal
-    return _Aligned(tuple({**sizes, **own}.values()), tuple({**steps, **strides}.values()), t.dtype)
+    has = frozenset([order.index(label) for label in own])
+    return _Aligned(tuple({**sizes, **own}.values()), tuple({**steps, **strides}.values()), t.dtype, has=has)
 
 
 def _summed(a: _Aligned, dims: Sequence[int], tally: _Tally) -> _Aligned:
@@ -142,18 +149,22 @@ def _summed(a: _Aligned, dims: Sequence[int], tally: _Tally) -> _Aligned:
     shape = tuple(1 if d in dims else n for d, n in enumerate(a.shape))
     tally.also = tally.also + Scalars(add=prod(a.shape) - prod(shape))
     dtype = a.dtype if a.dtype.is_floating_point or a.dtype.is_complex else torch.int64
-    return _Aligned(shape, contiguous_strides(shape), dtype, prod(shape) * dtype.itemsize)
+    return _Aligned(shape, contiguous_strides(shape), dtype, prod(shape) * dtype.itemsize, a.has.difference(dims))
 
 
-def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], tally: _Tally, by_matrix: bool) -> _Aligned:
-    """``sumproduct_pair``: a product summed over ``summed`` dimensions, by one bmm."""
+def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], of_one: bool, tally: _Tally, by_matrix: bool) -> _Aligned:
+    """``sumproduct_pair``: a product summed over ``summed`` dimensions, by one bmm; ``of_one``: and over some of size 1."""
+    has = (a.has | b.has).difference(summed)
     if not summed and not by_matrix:
         shape = tuple(m if n == 1 else n for n, m in zip(a.shape, b.shape, strict=True))
-        tally.also = tally.also + Scalars(mul=prod(shape))
+        if of_one:
+            tally.macs = tally.macs + prod(shape)
+        else:
+            tally.also = tally.also + Scalars(mul=prod(shape))
         facts = [TensorFact(t.shape, t.dtype, strides=t.strides) for t in (a, b)]
         dtype = promote(*facts)
         strides = iterator_strides(shape, facts) or contiguous_strides(shape)
-        result = _Aligned(shape, strides, dtype, prod(shape) * dtype.itemsize)
+        result = _Aligned(shape, strides, dtype, prod(shape) * dtype.itemsize, has)
         tally.held.append(a.owned + b.owned + result.owned)
         return result
     dtype = require_dtype("einsum", *(TensorFact(t.shape, t.dtype) for t in (a, b)))
@@ -168,8 +179,9 @@ def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], tally: _Tally, by_mat
     written = [*both, *left, *summed, *right]
     dense = contiguous_strides(tuple(shape[d] for d in written))
     strides = tuple(dense[written.index(d)] for d in range(len(shape)))
-    tally.macs = tally.macs + prod(shape) * prod(a.shape[d] for d in summed)
-    result = _Aligned(shape, strides, dtype, prod(shape) * dtype.itemsize)
+    macs = prod(shape) * prod(a.shape[d] for d in summed)
+    tally.macs, tally.by_matrix = tally.macs + macs, tally.by_matrix + macs
+    result = _Aligned(shape, strides, dtype, prod(shape) * dtype.itemsize, has)
     tally.held.append(a.owned + b.owned + copies + result.owned)
     return result
 
@@ -192,12 +204,18 @@ def contract(
         tally.held.append(result.owned)
         return _cut(result, first_sum), tally
     users = [sum(t.shape[d] != 1 for t in pending) for d in range(len(order))]
+    holders = [sum(d in t.has for t in pending) for d in range(len(order))]
     steps = list(zip(path[::2], path[1::2], strict=True)) if path else [(0, 1)] * (len(pending) - 1)
     for step in steps:
         i, j = sorted(step)
         b, a = pending.pop(j), pending.pop(i)
         together, alone_a, alone_b = [], [], []
+        of_one: set[int] = set()
         for d in range(first_sum, len(order)):
+            if d in a.has and d in b.has:
+                holders[d] -= 1
+                if holders[d] == 1 and a.shape[d] == b.shape[d] == 1:
+                    of_one.add(d)
             if a.shape[d] != 1 and b.shape[d] != 1:
                 users[d] -= 1
                 if users[d] == 1:
@@ -206,7 +224,9 @@ def contract(
                 alone_a.append(d)
             elif users[d] == 1 and b.shape[d] != 1:
                 alone_b.append(d)
-        product = _pair(_summed(a, alone_a, tally), _summed(b, alone_b, tally), together, tally, by_matrix)
+        a, b = _summed(a, alone_a, tally), _summed(b, alone_b, tally)
+        product = _pair(a, b, together, bool(of_one), tally, by_matrix)
+        product = replace(product, has=product.has - of_one)
         pending.insert(len(pending) if path else 0, product)
     return _cut(pending[0], first_sum), tally
 
@@ -254,6 +274,17 @@ def einsum_cost(y: TensorFact, equation: Any, *operands: Any, path: Sequence[int
     """macs of the bmm steps, a multiplication per element of other steps, n - 1 additions for sums of one operand."""
     _, tally = contract(*_prepared(equation, operands), path)
     return contraction(y.dtype, tally.macs, tally.also)
+
+
+def matrix_macs(equation: Any, *operands: Any, path: Sequence[int] | None = None) -> Size:
+    """The macs that torch leaves to bmm: none of those over subscripts of size 1, which it multiplies.
+
+    >>> row, column = TensorFact((2, 1), torch.float32), TensorFact((1, 3), torch.float32)
+    >>> einsum_cost(row.new((2, 3)), "ij,jk->ik", row, column).macs, matrix_macs("ij,jk->ik", row, column)
+    (6, 0)
+    """
+    tally = contract(*_prepared(equation, operands), path)[1]
+    return tally.by_matrix
 
 
 def _einsum_temporaries(y: TensorFact, equation: Any, *operands: Any, path: Sequence[int] | None = None) -> Size:

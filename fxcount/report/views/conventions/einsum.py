@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fxcount.ops.contraction.einsum import matrix_macs
+from fxcount.ops.core.fact import TensorFact
 from fxcount.report.views.conventions.convention import Evaluate
 from fxcount.report.views.conventions.sites import Counted, Site
 from fxcount.symbolic import Size, floordiv
 
-__all__ = ["equation_of", "numpy_cost"]
+__all__ = ["dispatched_macs", "equation_of", "numpy_cost"]
 
 
 def equation_of(site: Site) -> tuple[str, list[tuple[Size, ...]]]:
@@ -17,6 +21,18 @@ def equation_of(site: Site) -> tuple[str, list[tuple[Size, ...]]]:
     plain = equation.replace(" ", "")
     letters = dict.fromkeys(c for c in plain if c.isalpha())
     return plain.translate({ord(c): 97 + i for i, c in enumerate(letters)}), [t.shape for t in operands]
+
+
+def dispatched_macs(site: Site, at: Evaluate) -> int:
+    """What reaches a bmm kernel at sizes that are numbers: nothing of a step that sums over subscripts of size 1."""
+
+    def numbers(a: Any) -> Any:
+        if isinstance(a, TensorFact):
+            strides = None if a.strides is None else tuple(map(at, a.strides))
+            return TensorFact(tuple(map(at, a.shape)), a.dtype, a.device, strides)
+        return type(a)(map(numbers, a)) if isinstance(a, (tuple, list)) else a
+
+    return at(matrix_macs(*map(numbers, site.args), **site.kwargs))
 
 
 def numpy_cost(site: Site, divisor: int) -> Counted:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from fxcount.passes.cost import Costs
-from fxcount.report.views.conventions.convention import Convention, Item, Mistake
+from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
+from fxcount.report.views.conventions.einsum import dispatched_macs
 from fxcount.report.views.conventions.sites import Counted, Site, site_of
 from fxcount.symbolic import Size, floordiv
 from fxcount.trace.tape import Trace
@@ -31,9 +34,15 @@ def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = 
             continue
         site = site_of(call, costs)
         found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
+        if site.name == "einsum":  # over subscripts of size 1 it is a multiplication
+            found = replace(found, numeric=partial(_einsum, site, per_mac))
         if found.count == 0 or site.name in excluded:
             found = Counted(0, "no formula for this kernel")
-        yield Item(site.op.name, range(call.index, call.index + 1), found.count, found.rule)
+        yield Item(site.op.name, range(call.index, call.index + 1), found.count, found.rule, found.numeric)
+
+
+def _einsum(site: Site, per_mac: int, at: Evaluate) -> int:
+    return dispatched_macs(site, at) * per_mac
 
 
 def _torch(trace: Trace, costs: Costs) -> Iterator[Item]:
@@ -53,6 +62,7 @@ CONVENTIONS = (
         _torch,
         (
             Mistake("matrix-vector products are 0", "mv, addmv, dot, vecdot, addbmm, bilinear and conv_tbc have no formula"),
+            Mistake("einsum over sizes of 1 is 0", "it multiplies where it need not sum, and a multiplication has no formula"),
             Mistake(
                 "attention is 0 on the CPU",
                 "the CPU's fused attention, LSTM and MultiheadAttention kernels have no formula; counted here, as on meta "
