@@ -21,7 +21,7 @@ MAX_LENGTH = 1 << 20
 RESERVED = frozenset({"self", "extend", "guess"})
 """No symbols: ``report.at(extend=...)`` means something else."""
 
-_FOREIGN = re.compile(r"""["'`\\\x00]|(?<!\w)\d[\d_]*[^\W\d_]""")
+_FOREIGN = re.compile(r"""["'`\\\x00]|(?<!\w)\d[\d_.]*[^\W\d_]""")
 """Quotes and the like, and numbers that run into a name: Python would warn about some of them, and ``2h`` is no product."""
 
 
