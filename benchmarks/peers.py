@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from benchmarks.cases import Case
+from fxcount.report.data.recipe import empty_memos
 
 __all__ = ["EMPTIED", "FXCOUNT", "PEERS", "REFERENCE", "Tool", "analyse", "empty_memos"]
 
@@ -34,16 +34,6 @@ def analyse(model: torch.nn.Module, case: Case, spec: str | None = None) -> obje
 
     report = fxcount.analyze(model, spec or case.spec, **case.options)
     return report.costs.total, report.peaks, report.params
-
-
-def empty_memos() -> None:
-    """Forget every size fxcount has ever computed: its algebra's memo tables are emptied."""
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "fxcount":
-            for value in list(vars(module).values()):
-                clear = getattr(value, "cache_clear", None)
-                if clear is not None:
-                    clear()
 
 
 def _flop_counter(model: torch.nn.Module, case: Case) -> object:

@@ -54,7 +54,7 @@ DOMAINS = {
     "llama": {"B": (2, None), "S": (2, None)},
     "llama_cached": {"B": (1, None), "S": (2, None)},
     "bert": {"B": (1, None), "S": (2, 512)},
-    "gpt2": {"B": (1, None), "S": (2, None)},
+    "gpt2": {"B": (1, None), "S": (2, 256)},  # its table of positions has 256 rows
     "t5": {"B": (1, None), "S": (2, None), "T": (2, None)},
     "whisper": {"B": (1, None), "T": (2, None)},
 }

@@ -104,7 +104,7 @@ def _inside(a: Any, label: str) -> Iterator[tuple[str, Value]]:
 @functools.lru_cache(1 << 12)
 def _argument_names(op: Op) -> tuple[str, ...]:
     """Names of an op's positional arguments: from torch's schema, else from the shape rule, which is called alike."""
-    schemas = torch_private.schemas(op.schema) if op.schema else []
+    schemas = torch_private.schemas(op.schema.removeprefix("aten::")) if op.schema else []
     in_schemas = [tuple(a.name for a in s.arguments) for s in schemas]
     on_tensors = [names for names in in_schemas if names and names[0] not in ("a", "l", "list", "s")]  # not on Python numbers
     if on_tensors:

@@ -314,9 +314,11 @@ def _with_counts(trace: Trace, made: list[Value], results: list[Seen], values: A
     full = {name: n for name, n in values.items() if name not in counts}
     for value, seen in zip(made, results):
         for size, n in zip(value.fact.shape, seen.shape):
-            names = free_symbols(size)
-            if names & counts and size == symbol(min(names)):
-                full.setdefault(min(names), n)
+            for name in free_symbols(size) & counts:
+                if free_symbols(size) <= {*full, name}:  # the count, or a multiple of it where a mask is broadcast
+                    one, two = (evaluate(size, {**full, name: times}) for times in (1, 2))
+                    if one and two == 2 * one and n % one == 0:
+                        full.setdefault(name, n // one)
     return full
 
 

@@ -280,7 +280,7 @@ def _least(claims: list[Expr], works: Callable[[Sequence[Expr]], bool]) -> Itera
     found: list[frozenset[Expr]] = []
     left = list(claims)
     for size in range(1, len(claims) + 1):
-        if not left or not works(left):
+        if not left or (size > 1 and not works(left)):  # all at once may contradict each other where one alone works
             return
         for chosen in combinations(left, size):
             if not any(least <= set(chosen) for least in found) and works(chosen):

@@ -120,6 +120,8 @@ def masked_fill(scope: Scope, x: TensorFact, mask: TensorFact, value: Any) -> Te
 
 def equal(scope: Scope, x: TensorFact, other: TensorFact) -> Any:
     """Tensors of different shapes are not equal, whatever is in them."""
+    if not (isinstance(x, TensorFact) and isinstance(other, TensorFact)):  # a number in a tensor's place
+        raise DataDependentError(f"equal: {_IS_DATA}", hint=_VALUE)
     if x.ndim == other.ndim and all([scope.same(a, b, "equal: as long") for a, b in zip(x.shape, other.shape)]):
         raise DataDependentError(f"equal: {_IS_DATA}", hint=_VALUE)
     return False

@@ -194,7 +194,7 @@ def fingerprint(model: torch.nn.Module) -> tuple[Mark, ...]:
             continue
         seen.add(key)
         attributes = module.__dict__
-        slots = [slot for slot in (attributes["_parameters"], attributes["_buffers"]) if slot]
+        slots = [slot for slot in (attributes.get("_parameters"), attributes.get("_buffers")) if slot]
         held = [t for slot in slots for t in slot.values() if type(t) not in _SHAPELESS]
         tensors = [(id(t), t.shape, t.dtype, t.requires_grad) for t in held]
         plain = [  # written out: a call for each of a dozen attributes would cost more than all the rest
@@ -202,7 +202,7 @@ def fingerprint(model: torch.nn.Module) -> tuple[Mark, ...]:
             if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)
         ]  # fmt: skip
         found.append(Mark(key, tuple(plain), tuple(tensors)))
-        waiting += [m for m in attributes["_modules"].values() if m is not None]
+        waiting += [m for m in attributes.get("_modules", {}).values() if m is not None]
     return tuple(found)
 
 
