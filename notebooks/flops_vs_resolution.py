@@ -70,7 +70,7 @@ try:
     reports["Swin-T"].at(B=1, n=1)
 except fxcount.AssumptionError as error:
     print(type(error).__name__, "- as it should be")
-single = fxcount.analyze(swin, "B,3,224*n,224*n", hints={"n": 1})
+single = fxcount.analyze(swin, "B,3,224*n,224*n", hints={"B": 1, "n": 1})
 print("Swin-T at 224 pixels:", single.at(B=1, n=1).macs, "MACs; larger sizes, same polynomial:",
       sympy.expand(single.macs - reports["Swin-T"].macs) == 0)
 
