@@ -186,18 +186,19 @@ _OWN_PIECE = _has_extend()
 
 def differences(source: str, hints: dict[str, int], sizes: list[tuple[int, int, int]], count: Any) -> Iterator[Difference]:
     """Where the formulas of one net are not what a fresh analysis, or torch, finds."""
+    here = hints["B"], hints["H"], hints["W"]
+    if isinstance(_torchs(source, here), str):
+        count["nets that torch refuses"] += 1
+        return
     try:
         report = fxcount.analyze(Net(source), "B,4,H,W", hints=hints)
     except fxcount.FxcountError:
         count["nets refused"] += 1
         return
     except Exception as error:
-        own = _torchs(source, (hints["B"], hints["H"], hints["W"]))
-        count["nets that fail in torch too" if isinstance(own, str) else "foreign errors"] += 1
-        if not isinstance(own, str):
-            yield Difference(source, hints, (hints["B"], hints["H"], hints["W"]), f"{type(error).__name__}: {error}", None, own)
+        yield Difference(source, hints, here, f"{type(error).__name__}: {error}", None, None)
         return
-    for point in [(hints["B"], hints["H"], hints["W"]), *sizes]:
+    for point in [here, *sizes]:
         found = _admitted(report, point)
         if found is None:
             count["sizes refused"] += 1
