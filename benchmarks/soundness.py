@@ -1,0 +1,257 @@
+"""Is a formula ever silently wrong? Models that look at sizes in every way Python allows, at many sizes.
+
+    python -m benchmarks.soundness [--seed 0] [--nets 1000] [--sizes 50]
+
+A net looks at a size (an *observer*: ``{224: 1, 32: 2}.get(n, 3)``, ``math.ceil(n * .3)``, ``len(f"{n}")``, or a random tree of
+size arithmetic) and does something that depends on what it saw (a *context*: a branch, a slice, padding, a loop, a reshape).
+It is analysed once with symbols B, H, W. Wherever ``at(..., extend=False)`` admits sizes, macs, flops and output shape must be
+those of a fresh analysis at these sizes, and of torch itself on the meta device (``FlopCounterMode``). What ``at()`` refuses is
+counted, and no error.
+
+>>> count = survey(seed=1, nets=3, sizes=4)
+>>> count["different"], count["nets"]
+(0, 3)
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import fxcount
+
+__all__ = ["Difference", "differences", "nets", "survey"]
+
+SIZES = ("H", "W", "H*W", "H//2 + 1", "H - W", "x.numel()", "(H + 13)//14", "B*H", "min(H, W)", "H % 10 + 3", "B")
+
+SEEN = """
+n in {224, 32, 7, 64}; {224: 1, 32: 2, 7: 3}.get(n, 4); len({n, 7, 64, 224}); hash(n) % 5
+hash((n, 3)) == hash((32, 3)); collections.Counter([n, 64, 7])[64]; LUT.get((n, 3), 2); [7, 9, 64].count(n); n == 64.0
+n is None; isinstance(n, int); str(n)[-1] == "4"; len(f"{n}"); f"{n:05d}"[2] == "0"; repr(n).count("2")
+len(str(tuple(x.shape))); hex(n)[-1] in "02468"; bin(n).count("1"); "%d" % n == "64"; "{}".format(n)[0] == "2"
+len(str(n / 3)) % 4; n.bit_length(); n.bit_count(); n.real == 64; n.numerator % 3; n.denominator; n.conjugate() % 5
+n.to_bytes(8, "big")[-1] % 3; n.as_integer_ratio()[1]; n.__index__() % 7; pow(n, 2, 7); 2 ** (abs(n) % 5); n ** 3 % 11
+n // 7; n % 7; -n // 3; (n >> 2) % 9; n & 12; n | 7; n ^ 5; ~n % 5; divmod(n, 9)[1]; 1000 // (abs(n) + 1)
+1000 % (abs(n) + 1); 1 / (abs(n) + 1) < .01; 1 / (abs(n) + 1) == 1 / 49; n * .1 > 6.4; n / 10 * 3 % 2 < 1
+n / 3 == 64 / 3; n * 0.7 >= 44.8; n / 49 * 49 == n; int(n * .7) % 9; int(n / 10 * 3) % 7; math.ceil(n * .3) % 9
+math.floor(64 / (abs(n) + 1) * (abs(n) + 1)) % 5; round(n * .375) % 8; round(n / 2) % 5; round(n / 3, 1) > 9
+math.trunc(n / 7) % 5; int(n ** .5) % 6; math.isqrt(abs(n)) % 6; int(math.log2(abs(n) + 1)); math.gcd(n, 12)
+math.lcm(n, 6) % 5; math.fmod(n, 7) == 0; math.hypot(n, 3) > 50; math.fsum([n, 3]) == 67; math.prod([n, 3]) % 7
+math.isclose(n, 64); math.comb(abs(n) % 20, 2) % 4; np.ceil(n / 2) % 3; np.log2(abs(n) + 1) > 6; np.sqrt(abs(n)) > 8
+np.maximum(n, 40) % 9; np.prod([n, 3]) % 5; np.clip(n, 8, 40); np.int64(3) * n % 5; np.floor_divide(n, 5) % 4
+np.sum([n, 4]) % 6; len(np.arange(abs(n) % 9)); np.round(n / 3) % 4; np.float64(.3) * n > 19.2; np.power(n, 2) % 7
+fractions.Fraction(n, 3) > 21; statistics.mean([n, 4]) > 30; statistics.median([n, 40, 60]) % 7; len(json.dumps(n))
+decimal.Decimal(n) % 5 == 4; sorted([n, 40, 64])[1] % 7; max(n, 50) % 9; min(n, 50) % 9; sum([n, n]) % 7
+any(k % 2 for k in (n, 3 * n)); bool(n - 64); not n - 7; n and 3; abs(n - 64) % 11; n <= 64; n < 64; n != 49
+(n, 3) < (64, 4); next((d for d in range(2, 9) if n % d), 9); bisect.bisect([7, 49, 64, 225], n); cached(n) % 7
+cached(n + 0) == cached(n); len([0] * (abs(n) % 7)); len(list(range(0, n, 9))) % 6
+functools.reduce(operator.mul, [n, 3]) % 5; (n * .5).is_integer(); (n / 4).hex()[-1] == "5"; complex(n).real == 64
+float(n) % 2.5 == 0; n // 2.5 % 3; n % 2.5 < 1; -n % -7 % 3; n / 8 // 1 % 5; type(n / 2) is float or True
+list(itertools.islice(itertools.count(n), 2))[1] % 7; copy.copy(n) % 5; pickle.loads(pickle.dumps(n)) % 5
+"""
+OBSERVERS = tuple(part for line in SEEN.strip().splitlines() for part in line.split("; "))
+
+CONTEXTS = {
+    "branch": "return s.wide(x) if v else s.narrow(x)",
+    "two": "y = s.narrow(x) if v == 1 or v is True else x\nreturn s.wide(y) if v > 2 else s.narrow(y)",
+    "slice": "return x[:, :, : v % 6 + 1] @ x.new_ones(W, 2)",
+    "pad": "return F.pad(x, (0, 0, 0, v % 8)) @ x.new_ones(W, 3)",
+    "rows": "return x.new_ones(v % 5 + 1, 4) @ s.table",
+    "loop": "for _ in range(int(v) % 4):\n    x = s.narrow(x)\nreturn x",
+    "stride": "return x[:, :, :: v % 3 + 1] @ x.new_ones(W, 2)",
+    "pick": "return (s.wide, s.narrow)[v % 2](x)",
+    "dict": "return {True: s.wide, False: s.narrow}[bool(v > 2)](x)",
+    "try": """try:
+    return x.reshape(B, -1, v % 4 + 2) @ x.new_ones(v % 4 + 2, 3)
+except Exception:
+    return s.narrow(x)""",
+}
+"""What a net does with the value ``v``."""
+
+_PRELUDE = """
+import bisect, collections, copy, decimal, fractions, functools, itertools, json, math, operator, pickle, statistics
+import numpy as np
+import torch.nn.functional as F
+LUT = {(64, 3): 1, (7, 3): 3}
+@functools.lru_cache(None)
+def cached(n): return n // 2 + 1
+"""
+POINTS = (
+    1, 2, 3, 5, 7, 8, 9, 10, 13, 15, 16, 25, 31, 32, 33, 48, 49, 50, 63, 64, 65, 98, 99, 100, 101, 103, 107, 127, 128, 161,
+    223, 224, 225, 255, 256, 299, 320,
+)  # fmt: skip
+HINTS = (7, 13, 32, 49, 64, 100, 224)
+
+
+class Net(nn.Module):
+    """What every net has to call; ``forward`` runs its source."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.Conv2d(4, 4, 1, bias=False)
+        self.table = nn.Parameter(torch.zeros(4, 5))
+        names: dict[str, Any] = {}
+        body = "\n".join("    " + line for line in source.splitlines())
+        exec(f"{_PRELUDE}\ndef run(s, x):\n    B, C, H, W = x.shape\n{body}", names)
+        self.run: Callable[[Any, Any], Any] = names["run"]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.run(self, x)
+        return result
+
+
+class Difference(NamedTuple):
+    source: str
+    hints: dict[str, int]
+    sizes: tuple[int, int, int]
+    formula: Any
+    fresh: Any
+    torch: Any
+
+
+def _arithmetic(rng: random.Random, depth: int = 3) -> str:
+    """A random tree of size arithmetic; divisors are at least 1."""
+    if depth == 0 or rng.random() < 0.15:
+        return rng.choice(("H", "W", "B", "H", "W", str(rng.randint(1, 30))))
+    a, b = _arithmetic(rng, depth - 1), _arithmetic(rng, depth - 1)
+    number = rng.choice((2, 3, 4, 7, 8, 16, 32))
+    return rng.choice((
+        f"({a} + {b})", f"({a} - {b})", f"({a} * {b})", f"({a} // {number})", f"({a} % {number})", f"max({a}, {b})",
+        f"min({a}, {b})", f"abs({a} - {b})", f"(-({a}) // {number})", f"({a} // (abs({b}) + 1))",
+        f"math.ceil({a} / {number})", f"int({a} / {number} * {rng.choice((2, 3, 4))})",
+        f"round({a} * {rng.choice((0.5, 0.3, 0.7, 0.25))})",
+    ))  # fmt: skip
+
+
+def nets(rng: random.Random) -> Iterator[str]:
+    """Sources without end: every observer in a random context first, then random ones and random arithmetic."""
+    order = list(OBSERVERS)
+    rng.shuffle(order)
+    for observer in itertools.chain(order, iter(lambda: rng.choice(OBSERVERS), None)):
+        if rng.random() < 0.25:
+            observer = f"({_arithmetic(rng)}) % 97"
+        yield f"n = {rng.choice(SIZES)}\nv = {observer}\n{rng.choice(list(CONTEXTS.values()))}"
+
+
+def _numbers(report: Any) -> Any:
+    outputs = report.trace.outputs
+    value = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+    return int(report.macs), int(report.flops), tuple(int(report.size(d)) for d in value.fact.shape)
+
+
+def _fresh(source: str, sizes: tuple[int, int, int]) -> Any:
+    b, h, w = sizes
+    try:
+        return _numbers(fxcount.analyze(Net(source), (b, 4, h, w)))
+    except Exception as error:  # the model's own, at this size
+        return f"{type(error).__name__}: {error}"
+
+
+def _torchs(source: str, sizes: tuple[int, int, int]) -> Any:
+    b, h, w = sizes
+    with torch.device("meta"):
+        net, x = Net(source), torch.empty(b, 4, h, w)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            y = net(x)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return counter.get_total_flops(), tuple(y.shape)
+
+
+def _admitted(report: Any, sizes: tuple[int, int, int]) -> Any:
+    values = {name: size for name, size in zip("BHW", sizes, strict=True) if name in report.trace.scope.hints}
+    try:
+        return report.at(**values, **_OWN_PIECE)
+    except fxcount.FxcountError:
+        return None
+
+
+def _has_extend() -> dict[str, bool]:
+    import inspect
+
+    return {"extend": False} if "extend" in inspect.signature(fxcount.Report.at).parameters else {}
+
+
+_OWN_PIECE = _has_extend()
+
+
+def differences(source: str, hints: dict[str, int], sizes: list[tuple[int, int, int]], count: Any) -> Iterator[Difference]:
+    """Where the formulas of one net are not what a fresh analysis, or torch, finds."""
+    here = hints["B"], hints["H"], hints["W"]
+    if isinstance(_torchs(source, here), str):
+        count["nets that torch refuses"] += 1
+        return
+    try:
+        report = fxcount.analyze(Net(source), "B,4,H,W", hints=hints)
+    except fxcount.FxcountError:
+        count["nets refused"] += 1
+        return
+    except Exception as error:
+        yield Difference(source, hints, here, f"{type(error).__name__}: {error}", None, None)
+        return
+    for point in [here, *sizes]:
+        found = _admitted(report, point)
+        if found is None:
+            count["sizes refused"] += 1
+            continue
+        count["sizes admitted"] += 1
+        formula, fresh, own = _numbers(found), _fresh(source, point), _torchs(source, point)
+        wrong = not isinstance(own, str) and (formula[2] != own[1] or 2 * formula[0] != own[0])
+        if formula != fresh or wrong or isinstance(own, str):
+            yield Difference(source, hints, point, formula, fresh, own)
+
+
+def _point(rng: random.Random, hints: dict[str, int]) -> tuple[int, int, int]:
+    """Sizes, half of them far from the hints, the others with some at them: a model that pins one is asked too."""
+    b, h, w = rng.randint(1, 4), rng.choice(POINTS), rng.choice(POINTS)
+    if rng.random() < 0.5:
+        return b, h, w
+    return (b, h, hints["W"]) if rng.random() < 0.5 else (hints["B"], hints["H"], w)
+
+
+def survey(
+    seed: int = 0, nets: int = 1000, sizes: int = 50, show: Callable[[Difference], None] | None = None
+) -> dict[str, int]:
+    """Counts over so many nets and sizes; ``different`` must be 0."""
+    rng = random.Random(seed)
+    count: collections.Counter[str] = collections.Counter({"different": 0})
+    for source in itertools.islice(_sources(rng), nets):
+        count["nets"] += 1
+        hints = {"B": rng.randint(1, 3), "H": rng.choice(HINTS), "W": rng.choice(HINTS)}
+        points = [_point(rng, hints) for _ in range(sizes)]
+        for found in differences(source, hints, points, count):
+            count["different"] += 1
+            if show is not None:
+                show(found)
+    return dict(count)
+
+
+_sources = nets
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nets", type=int, default=1000)
+    parser.add_argument("--sizes", type=int, default=50)
+    options = parser.parse_args()
+
+    def show(found: Difference) -> None:
+        print(f"DIFFERENT at {found.sizes}, hints {found.hints}:", found.formula, found.fresh, found.torch)
+        print(found.source, end="\n\n", flush=True)
+
+    for name, number in sorted(survey(options.seed, options.nets, options.sizes, show).items()):
+        print(f"{name:30}{number:8}")
+
+
+if __name__ == "__main__":
+    main()
