@@ -189,7 +189,7 @@ def _op(op: Op) -> Plain:
         row |= {"differentiable": op.differentiable, "inplace": op.inplace, "arguments": parameter_names(op)}
         row["traits"] = {
             "shape_only": list(op.shape_only), "one_to_one": op.one_to_one, "kind": op.kind, "window": op.window,
-            "activations": op.activations,
+            "activations": op.activations, "schema": op.schema,
         }  # fmt: skip
         if isinstance(op.cost, Zero):
             row["zero"] = {"reason": op.cost.reason, "moves": op.cost.moves}
