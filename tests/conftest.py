@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
@@ -22,6 +23,14 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     """Ids without memory addresses, so that every worker of a parallel run collects the same tests."""
     text = repr(val)
     return re.sub(r" (of type object )?at 0x[0-9a-f]+", "", text) if " at 0x" in text else None
+
+
+@pytest.fixture
+def fresh_dynamo() -> Iterator[None]:
+    """Dynamo remembers by code which sizes it has seen, also those of other tests, and makes the next one a symbol."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
 
 
 @pytest.fixture(autouse=True)

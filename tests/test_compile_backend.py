@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -12,7 +10,7 @@ import fxcount
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning")] + [
     pytest.mark.filterwarnings("ignore:The .grad attribute")  # dynamo's own look at what it resumes with
-]
+] + [pytest.mark.usefixtures("fresh_dynamo")]
 
 
 class Block(nn.Module):
@@ -37,13 +35,6 @@ class Net(nn.Module):
         if self.broken:
             torch._dynamo.graph_break()
         return self.head(self.blocks[1](x))  # type: ignore[no-any-return]
-
-
-@pytest.fixture(autouse=True)
-def fresh_dynamo() -> Iterator[None]:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "graph break"])

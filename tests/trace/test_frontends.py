@@ -320,6 +320,7 @@ def test_compiled_models_are_unwrapped() -> None:
     assert [r.names for r in compiled.params.all_rows] == [("0.weight",), ("0.bias",)]
 
 
+@pytest.mark.usefixtures("fresh_dynamo")
 def test_compiled_parts_run_as_python() -> None:
     """Nothing is compiled by an analysis, and what was compiled still is afterwards."""
 

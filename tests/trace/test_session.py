@@ -275,6 +275,7 @@ def test_threads_get_right_totals_beside_a_loop_that_is_left_alone() -> None:
     assert right == [[True] * 5] * 8
 
 
+@pytest.mark.usefixtures("fresh_dynamo")
 def test_torch_compile_in_another_thread_goes_on() -> None:
     """Dynamo compiles and runs whole graphs beside analyses of the same modules; these see through compiled modules."""
     net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Tanh())
