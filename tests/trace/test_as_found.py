@@ -19,6 +19,7 @@ from torch import nn
 
 import fxcount
 from fxcount.trace.torch_patch.leftovers import Leftovers
+from tests.zoo import CASES
 
 
 # -- what a model holds -------------------------------------------------------------------------------------------------
@@ -435,4 +436,13 @@ def test_nothing_is_searched_for_where_nothing_is_left(spec: str, monkeypatch: p
     monkeypatch.setattr(Leftovers, "_clean_holders", lambda self: searched.append(1))
     fxcount.analyze(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), spec)
     fxcount.analyze(nn.LSTM(8, 7, batch_first=True), spec)
+    assert searched == []
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "t5", "swin_t", "timm_vit"])
+def test_the_whole_heap_is_searched_for_no_model_that_keeps_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search takes many times as long as the analysis: what the tracer itself has worked out must not set it off."""
+    searched: list[Leftovers] = []
+    monkeypatch.setattr(Leftovers, "_clean_holders", lambda left: searched.append(left))
+    CASES[name].analyse()
     assert searched == []

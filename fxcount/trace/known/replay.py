@@ -44,6 +44,11 @@ class Replay:
         self._made: dict[int, bool] = {}  # index of a value -> whether it comes from sizes and constants alone
         self._found: dict[int, Any] = {}  # index of a value nobody wrote to -> what it is
 
+    def forget(self) -> None:
+        """Let go of all that was worked out: sizes in it would look like sizes that the model has kept."""
+        for held in (self.given, self.writers, self._made, self._found):
+            held.clear()
+
     # -- questions ----------------------------------------------------------------------------------------------------
     def element(self, value: Value, symbols_only: bool = False) -> Any:
         """The one element: a number, a symbolic size, a quotient of sizes; ``None`` if it is not made of sizes, or cannot be

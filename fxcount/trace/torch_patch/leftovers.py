@@ -1,10 +1,11 @@
 """Nothing of a trace stays behind in the user's caches: module globals, class attributes, ``lru_cache``, closures.
 
 Stand-ins die with the last reference to them, so those that are alive when all is over are held by somebody, and so are
-symbolic sizes. Only then is anything done. First the places where caches are kept are compared with what was in them: what
-is new there and leads to something of the trace is taken out, what it replaced is put back. If that was not all, the
-holders are searched for from the stand-ins outward: what was made during the trace is left to go with them, and what was
-there before has the reference taken out of it. An entry that is gone is computed again when it is needed, with real numbers.
+symbolic sizes. First, and always, the places where caches are kept are compared with what was in them: what is new there and
+leads to something of the trace is taken out, what it replaced is put back. How many sizes are left is only estimated, from
+the references to the scope; if that was not all by this estimate, the holders are searched for from the stand-ins outward:
+what was made during the trace is left to go with them, and what was there before has the reference taken out of it. An
+entry that is gone is computed again when it is needed, with real numbers.
 """
 
 from __future__ import annotations
@@ -91,10 +92,11 @@ class Leftovers:
     # -- afterwards -----------------------------------------------------------------------------------------------------
     def sweep(self) -> None:
         """Take what is left of the trace out of all that was there before it."""
-        if self._is_left():
-            self._clean_places()
-            if self.finished and self._is_left():  # after an error the frames it came from hold the rest
-                self._clean_holders()
+        if self._scope is None:
+            return
+        self._clean_places()
+        if self.finished and self._is_left():  # after an error the frames it came from hold the rest
+            self._clean_holders()
 
     def _is_left(self) -> bool:
         ledger, scope = self._ledger, self._scope

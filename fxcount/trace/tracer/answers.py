@@ -152,6 +152,7 @@ class Answers:
 
     def forget(self) -> None:
         """Let go of what only the run needed."""
+        self.replay.forget()
         self._layouts.clear()
 
 
