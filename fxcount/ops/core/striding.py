@@ -225,6 +225,10 @@ class _Sizes:
         return evaluate(size, self.numbers)
 
 
+_Supposed = tuple[_Sizes | None, Strides | None]
+"""What a question of layout may ask of sizes under a supposition, and its answer then."""
+
+
 def _answer(
     scope: Scope, shape: Sequence[Size], question: Question, reason: str, may_be_both: Both | None = None
 ) -> _Answer:
@@ -243,25 +247,30 @@ def _answer(
         if isinstance(claim, Expr) and scope.may_be_zero(claim):
             claims.append(claim)
     ones = set(claims)
-    larger = scope.suppose(positive=claims)
+    not_empty = [n for n in dict.fromkeys(shape) if isinstance(n, Expr)]  # nothing is copied of an empty tensor
+    larger = scope.suppose(positive=[*claims, *not_empty])
     claims += [d for d in dict.fromkeys(plain.open) if larger is not None and d not in ones and not larger.proves_nonzero(d)]
     if not claims:
         return _Answer(None)
     distances: list[Size] = []  # from each special case: 0 where it is met
-    for chosen in _least(claims, lambda chosen: _under(scope, chosen, question) is not None):
+    known: dict[frozenset[Expr], _Supposed] = {}
+
+    def under(chosen: Sequence[Expr]) -> _Supposed:
+        """Asked several times of the same suppositions, and what follows from them takes most of the time."""
+        key = frozenset(chosen)
+        if key not in known:
+            known[key] = _under(scope, chosen, question)
+        return known[key]
+
+    for chosen in _least(claims, lambda chosen: under(chosen)[1] is not None):
         unmet = [c for c in chosen if scope.hint(c)]
         special = not unmet or not ones.issuperset(chosen)
-        if special and may_be_both is not None and _is_both(scope, chosen, question, may_be_both):
+        sizes, seen = under(chosen)
+        if special and may_be_both is not None and sizes is not None and seen is not None and may_be_both(sizes, seen):
             distances.append(sum_([c if c in ones or is_nonnegative(c) else max_(c, -c) for c in chosen]))
         elif _all_hold(scope, chosen, unmet, ones, reason):
-            return _Answer(_under(scope, chosen, question))
+            return _Answer(_under(scope, chosen, question)[1])  # asked anew: more is known now
     return _Answer(None, min_(1, *distances) if distances else 1)
-
-
-def _is_both(scope: Scope, claims: Sequence[Expr], question: Question, may_be_both: Both) -> bool:
-    sizes = _sizes_under(scope, claims)
-    found = question(sizes) if sizes is not None else None
-    return sizes is not None and found is not None and may_be_both(sizes, found)
 
 
 def _sizes_under(scope: Scope, claims: Sequence[Expr]) -> _Sizes | None:
@@ -269,10 +278,10 @@ def _sizes_under(scope: Scope, claims: Sequence[Expr]) -> _Sizes | None:
     return None if facts is None else _Sizes(scope, facts, frozenset([claim + 1 for claim in claims]))
 
 
-def _under(scope: Scope, claims: Sequence[Expr], question: Question) -> Strides | None:
-    """The answer if all these differences are 0; ``None`` also if they cannot be."""
+def _under(scope: Scope, claims: Sequence[Expr], question: Question) -> _Supposed:
+    """The sizes if all these differences are 0, ``None`` if they cannot be, and the answer then."""
     sizes = _sizes_under(scope, claims)
-    return None if sizes is None else question(sizes)
+    return sizes, None if sizes is None else question(sizes)
 
 
 def _least(claims: list[Expr], works: Callable[[Sequence[Expr]], bool]) -> Iterator[tuple[Expr, ...]]:
@@ -280,7 +289,7 @@ def _least(claims: list[Expr], works: Callable[[Sequence[Expr]], bool]) -> Itera
     found: list[frozenset[Expr]] = []
     left = list(claims)
     for size in range(1, len(claims) + 1):
-        if not left or (size > 1 and not works(left)):  # all at once may contradict each other where one alone works
+        if not left or not works(left):
             return
         for chosen in combinations(left, size):
             if not any(least <= set(chosen) for least in found) and works(chosen):
