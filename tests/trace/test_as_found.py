@@ -293,6 +293,19 @@ def with_attribute(x: torch.Tensor) -> torch.Tensor:
     return with_attribute.memo  # type: ignore[attr-defined, no-any-return]
 
 
+class Place:
+    """An object of a module with attributes that are in no ``__dict__``; one of them is not set."""
+
+    __slots__ = ("kept", "late", "untouched")
+
+    def __init__(self) -> None:
+        self.kept: Any = None
+        self.untouched = 7
+
+
+PLACE = Place()
+
+
 class Caches(nn.Module):
     shared: Any = None
     table: dict[int, Any] = {}  # noqa: RUF012
@@ -361,6 +374,13 @@ class Caches(nn.Module):
     def in_a_function(self, x: torch.Tensor, y: torch.Tensor) -> Any:
         return with_attribute(x)
 
+    def in_slots(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+        if PLACE.kept is None:
+            PLACE.kept = torch.ones(5)
+        if not hasattr(PLACE, "late"):
+            PLACE.late = torch.ones(5)
+        return PLACE.kept + PLACE.late
+
     def in_a_parameter(self, x: torch.Tensor, y: torch.Tensor) -> Any:
         weight: Any = self.linear.weight
         if not hasattr(weight, "memo"):
@@ -376,6 +396,9 @@ def empty_caches() -> Iterator[None]:
     def empty() -> None:
         global LAST, DEEP
         LAST, DEEP = None, {"a": {}, "b": [None]}
+        PLACE.__init__()  # type: ignore[misc]
+        if hasattr(PLACE, "late"):
+            del PLACE.late
         for container in (CACHE, SEEN, KEYS, RECENT, Caches.table):
             container.clear()
         Caches.shared = None
@@ -412,6 +435,7 @@ def test_no_cache_keeps_anything_of_a_trace(way: str, ending: str) -> None:
         SEEN.clear()
     assert (CACHE, LAST, SEEN, KEYS, DEEP, list(RECENT)) == ({}, None, [], set(), {"a": {}, "b": [None]}, [])
     assert (Caches.shared, Caches.table) == (None, {})
+    assert (PLACE.kept, hasattr(PLACE, "late"), PLACE.untouched) == (None, False, 7)
     for x in (torch.ones(3, 5), torch.ones(2, 5)):
         assert type(model(x)) is torch.Tensor
 

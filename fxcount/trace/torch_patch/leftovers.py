@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from fxcount.symbolic import Scope, SymRatio, SymSize
-from fxcount.trace.torch_patch.preserve import shallow
+from fxcount.trace.torch_patch.preserve import shallow, slotted
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.standin import StandIn
 
@@ -78,7 +78,7 @@ class Leftovers:
         if type(thing) in _PLAIN or id(thing) in self._before or not (depth == _DEEP or isinstance(thing, _CONTAINERS)):
             return
         for found, content in shallow(thing):
-            self._before[id(found)] = (found, content)
+            self._before.setdefault(id(found), (found, content))  # of a container with slots as well, what it contains
             if depth > 1 and len(content) <= _LONG:
                 for value in content.values() if isinstance(content, dict) else content:
                     if isinstance(value, _CONTAINERS):
@@ -204,16 +204,18 @@ def _content(place: Any) -> Any:
             return (place.cell_contents,)
         except ValueError:
             return None
-    return dict(dict.items(place)) if isinstance(place, dict) else list(place)
+    if isinstance(place, dict):
+        return dict(dict.items(place))
+    return list(place) if isinstance(place, _CONTAINERS) else slotted(place)
 
 
 def _put(place: Any, key: Any, known: dict[int, Any]) -> None:
     """Put back what was there under a key, or nothing."""
-    kind: Any = type if isinstance(place, type) else OrderedDict if isinstance(place, OrderedDict) else dict
-    if kind is type:
-        write, remove = type.__setattr__, type.__delattr__
-    else:
-        write, remove = kind.__setitem__, kind.__delitem__
+    kind: Any = OrderedDict if isinstance(place, OrderedDict) else dict
+    write, remove = kind.__setitem__, kind.__delitem__
+    if not isinstance(place, dict):
+        kind = type if isinstance(place, type) else object
+        write, remove = kind.__setattr__, kind.__delattr__
     if id(key) in known:
         write(place, key, known[id(key)])
     else:

@@ -24,7 +24,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.trace.torch_patch.active import Undo
 
-__all__ = ["keep", "preserved", "shallow"]
+__all__ = ["keep", "preserved", "shallow", "slotted"]
 
 _MOST = 10_000  # things looked into, those nearest to the modules first
 _LONG = 1_000  # entries of a container from which on these are not looked into themselves
@@ -247,12 +247,16 @@ def _attributes(snapshot: _Snapshot, thing: Any) -> list[Any]:
         before = attributes.copy()
         snapshot.remember(_write_dict, attributes, before)
         held += before.values()
-    slots = _slots(kind)  # type: ignore[arg-type]
-    if slots:
-        content = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+    if _slots(kind):  # type: ignore[arg-type]
+        content = slotted(thing)
         snapshot.remember(_write_slots, thing, content)
         held += content.values()
     return held
+
+
+def slotted(thing: Any) -> dict[str, Any]:
+    """The attributes that an object keeps outside of a ``__dict__``, by name."""
+    return {name: getattr(thing, name) for name in _slots(type(thing)) if hasattr(thing, name)}  # type: ignore[arg-type]
 
 
 def _write_slots(thing: Any, before: dict[str, Any]) -> None:
