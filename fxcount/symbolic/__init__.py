@@ -8,6 +8,7 @@ ceil(H/2)
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.calc import substitute
+from fxcount.symbolic.domain import completed_at, holds_at
 from fxcount.symbolic.dominance import covers
 from fxcount.symbolic.expr import Expr, Size, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
@@ -22,6 +23,7 @@ from fxcount.symbolic.sympy_ import from_sympy, to_sympy
 from fxcount.symbolic.text import to_latex, to_text
 from fxcount.symbolic.unbacked import BRANCH, Unbacked, UnbackedSizes, is_data_dependent
 from fxcount.symbolic.values import evaluate, free_symbols, name_of
+from fxcount.symbolic.vector import evaluate_defined, evaluate_many
 from fxcount.symbolic.zero import is_zero
 
 __all__ = [
@@ -40,13 +42,17 @@ __all__ = [
     "ceildiv",
     "claim_from",
     "combination",
+    "completed_at",
     "covers",
     "eval_rows",
     "evaluate",
+    "evaluate_defined",
+    "evaluate_many",
     "floordiv",
     "free_symbols",
     "from_rows",
     "from_sympy",
+    "holds_at",
     "is_data_dependent",
     "is_nonnegative",
     "is_zero",
