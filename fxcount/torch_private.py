@@ -30,8 +30,8 @@ from fxcount.errors import UnsupportedError
 
 __all__ = [
     "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded", "missing",
-    "onednn_takes", "schema", "schemas", "script_class", "script_method", "script_module", "shown_name", "storage_key",
-    "tree_children",
+    "onednn_takes", "parsed_schema", "schema", "schemas", "script_class", "script_method", "script_module", "shown_name",
+    "storage_key", "tree_children",
 ]  # fmt: skip
 
 OLDEST, NEWEST = "2.6", "2.14"  # the versions of docs/compatibility.md
@@ -76,6 +76,7 @@ NAMES = MappingProxyType({
     "HigherOrderOperator": Name(
         "torch._ops.HigherOrderOperator", "know a node that runs a graph inside", lambda: type(torch.ops.higher_order.cond)
     ),
+    "parse_schema": Name("torch._C.parse_schema", "bind the arguments of a call that only Python knows"),
     "get_schemas": Name(
         "torch._C._jit_get_schemas_for_operator", "know the names of an op's arguments", lambda: _schemas_of_packet
     ),
@@ -167,6 +168,15 @@ def schemas(name: str) -> list[Any]:
     ({'self'}, [])
     """
     return list(_found(NAMES["get_schemas"])(f"aten::{name}"))
+
+
+def parsed_schema(text: str) -> Any:
+    """A schema from its text.
+
+    >>> parsed_schema("relu(Tensor self) -> Tensor").arguments[0].name
+    'self'
+    """
+    return _found(NAMES["parse_schema"])(text)
 
 
 def _schemas_of_packet(qualified: str) -> list[Any]:

@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxcount.ops.contraction.matmul import contraction
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like, is_channels_last
 from fxcount.ops.core.registry import Op, op
@@ -112,17 +113,15 @@ def _group_norm_cost(
 
 
 def batch_norm_backward(
-    scope: Scope, g: TensorFact, x: TensorFact, weight: Given, running_mean: Given, running_var: Given, mean: Given,
-    rstd: Given, train: bool, eps: float, output_mask: Sequence[bool], *_: Any,
-) -> tuple[Given, ...]:  # fmt: skip
+    scope: Scope, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: Any
+) -> tuple[Given, ...]:
     parameter = x.new((x.shape[1],), weight.dtype if weight is not None else None)
     return _asked(output_mask, channels_last_or_dense(x, x.shape), parameter, parameter)
 
 
 def _batch_norm_cost(
-    y: Any, g: TensorFact, x: TensorFact, weight: Given, running_mean: Given, running_var: Given, mean: Given,
-    rstd: Given, train: bool, eps: float, output_mask: Sequence[bool], *_: Any,
-) -> Work:  # fmt: skip
+    y: Any, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: Any
+) -> Work:
     channels = x.shape[1]
     if train:
         return _norm_work(x, channels, weight, channels, output_mask)
@@ -130,16 +129,6 @@ def _batch_norm_cost(
     normalised = 2 * x.numel if output_mask[1] else 0  # no x^ is at hand
     folded = x.numel + channels * given(weight) if output_mask[0] else 0
     return Work(flops=parameters.flops + Scalars(add=normalised + folded).work(1, x.dtype).flops)
-
-
-def _reordered(rule: Any) -> Any:
-    """``batch_norm_backward`` has its mask before the flag and eps, and a reserve behind."""
-
-    def call(first: Any, *args: Any) -> Any:
-        operands, (train, eps, mask) = args[:-4], args[-4:-1]
-        return rule(first, *operands, train, eps, mask)
-
-    return call
 
 
 def fused_rms_norm_backward(
@@ -160,8 +149,10 @@ def _rms_norm_cost(
 # --- attention -------------------------------------------------------------------------------------------------------
 
 
-def attention_backward(scope: Scope, g: TensorFact, q: TensorFact, k: TensorFact, v: TensorFact, *_: Any, **__: Any) -> Any:
-    return _heads_inside(q), _heads_inside(k), _heads_inside(v)
+def attention_backward(
+    scope: Scope, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, **_: Any
+) -> tuple[TensorFact, ...]:
+    return _heads_inside(query), _heads_inside(key), _heads_inside(value)
 
 
 def _heads_inside(x: TensorFact) -> TensorFact:
@@ -171,22 +162,22 @@ def _heads_inside(x: TensorFact) -> TensorFact:
 
 
 def attention_backward_with_bias(
-    scope: Scope, g: TensorFact, q: TensorFact, k: TensorFact, v: TensorFact, bias: Given, *rest: Any, **_: Any
-) -> Any:
-    """The efficient kernel: also for the bias, ``output_mask`` saying for which."""
-    mask = next(a for a in rest if isinstance(a, (list, tuple)))
-    empty = bias if bias is not None else q.new((0,))
-    return _asked(mask, dense_like(q), dense_like(k), dense_like(v), dense_like(empty))
+    scope: Scope, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given,
+    grad_input_mask: Sequence[bool], **_: Any,
+) -> tuple[Given, ...]:  # fmt: skip
+    """The efficient kernel: also for the bias, ``grad_input_mask`` saying for which."""
+    empty = attn_mask if attn_mask is not None else query.new((0,))
+    return _asked(grad_input_mask, dense_like(query), dense_like(key), dense_like(value), dense_like(empty))
 
 
 def _attention_cost(
-    y: Any, g: TensorFact, q: TensorFact, k: TensorFact, v: TensorFact, *rest: Any, attn_mask: Given = None, **_: Any
+    y: Any, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given = None, **_: Any
 ) -> Work:
-    rows = prod(q.shape[:-1])
-    pairs = rows * k.shape[-2]
-    macs = contraction(q.dtype, pairs * (3 * q.shape[-1] + 2 * v.shape[-1]))
-    masked = attn_mask is not None or (bool(rest) and isinstance(rest[0], TensorFact) and rest[0].shape[-1:] == k.shape[-2:-1])
-    others = pairs * (7 if masked else 6) + rows * (2 * v.shape[-1] - 1)
+    rows = prod(query.shape[:-1])
+    pairs = rows * key.shape[-2]
+    macs = contraction(query.dtype, pairs * (3 * query.shape[-1] + 2 * value.shape[-1]))
+    masked = attn_mask is not None
+    others = pairs * (7 if masked else 6) + rows * (2 * value.shape[-1] - 1)
     return Work(macs.macs, macs.flops + others, pairs)
 
 
@@ -196,16 +187,25 @@ _FLASH = (
     "_scaled_dot_product_cudnn_attention_backward",
 )  # fmt: skip
 
+# The gradient of the result is the operand; what else kernels call differently.
+_BATCH_NORM = Overloads(renamed=(("input", "x"), ("update", "train")))
+_ATTENTION = Overloads(renamed=(("attn_bias", "attn_mask"),))
+
 OPS: tuple[Op, ...] = (
     op("convolution_backward", shape=convolution_backward, cost=_convolution_cost),
     op("native_layer_norm_backward", shape=layer_norm_backward, cost=_layer_norm_cost),
     op("native_group_norm_backward", shape=group_norm_backward, cost=_group_norm_cost),
-    op("native_batch_norm_backward", shape=batch_norm_backward, cost=_batch_norm_cost),
-    op("batch_norm_backward", shape=_reordered(batch_norm_backward), cost=_reordered(_batch_norm_cost)),
+    *(
+        op(name, shape=batch_norm_backward, cost=_batch_norm_cost, overloads=_BATCH_NORM)
+        for name in ("native_batch_norm_backward", "batch_norm_backward")
+    ),
     op("_fused_rms_norm_backward", shape=fused_rms_norm_backward, cost=_rms_norm_cost),
-    *(op(name, shape=attention_backward, cost=_attention_cost, random=name in _DRAWING) for name in _FLASH),
+    *(
+        op(name, shape=attention_backward, cost=_attention_cost, random=name in _DRAWING, overloads=_ATTENTION)
+        for name in _FLASH
+    ),
     op(
         "_scaled_dot_product_efficient_attention_backward", shape=attention_backward_with_bias, cost=_attention_cost,
-        random=True,
+        random=True, overloads=_ATTENTION,
     ),
 )

@@ -27,6 +27,7 @@ from fxcount.errors import ShapeError
 from fxcount.ops.contraction.fused import OPS as FUSED
 from fxcount.ops.contraction.fused import softmax_scalars
 from fxcount.ops.contraction.matmul import contraction, matmul_copies, require_dtype, require_rank
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -135,9 +136,8 @@ def _math_shape(
 
 
 def _efficient_shape(
-    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: Any, compute_log_sumexp: bool,
-    *_: Any, **__: Any,
-) -> tuple[TensorFact, ...]:  # fmt: skip
+    scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, compute_log_sumexp: bool, **_: Any
+) -> tuple[TensorFact, ...]:
     """A kernel for CUDA: output, logsumexp in blocks of 32 queries, and two numbers of random state."""
     y = _dense_attention(scope, query, key, value)
     queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
@@ -145,7 +145,7 @@ def _efficient_shape(
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state
 
 
-def _device_shape(scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> tuple[Any, ...]:
+def _device_shape(scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, **_: Any) -> tuple[Any, ...]:
     """Other kernels for CUDA: output, logsumexp, bookkeeping of nested sequences, random state, debug mask."""
     y = _dense_attention(scope, query, key, value)
     state = query.new((), torch.int64)
@@ -175,47 +175,18 @@ def _attention_work(
 
 def attention_cost(
     y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, *_: Any, **__: Any,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Work:  # fmt: skip
     """See the head of this file; nothing is saved for a causal mask: every product is counted."""
     return _attention_work(query, key, value, y, attn_mask is not None or is_causal, dropout_p)
 
 
-def _flash_for_cpu_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, dropout_p: float = 0.0, is_causal: bool = False, *,
-    attn_mask: TensorFact | None = None, scale: float | None = None,
+def _kernel_cost(
+    y: Any, query: TensorFact, *, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, **_: Any,
 ) -> Work:  # fmt: skip
+    """Of the ATen form of every kernel, whose first result is that of the attention."""
     return _attention_work(query, key, value, y[0], attn_mask is not None or is_causal, dropout_p)
-
-
-def _math_cost(y: Any, *args: Any, **kwargs: Any) -> Work:
-    return attention_cost(y[0], *args, **kwargs)
-
-
-def _flash_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *args: Any, dropout_p: float = 0.0, is_causal: bool = False,
-    return_debug_mask: bool = False, scale: float | None = None, **descales: Any,
-) -> Work:  # fmt: skip
-    """Its overload ``quantized`` has three factors before the dropout, which are numbers to scale by."""
-    quantized = bool(args) and not isinstance(args[0], (int, float))
-    rest = args[3:] if quantized else args
-    dropout, causal = rest[0] if rest else dropout_p, rest[1] if len(rest) > 1 else is_causal
-    return _attention_work(query, key, value, y[0], causal, dropout)
-
-
-def _efficient_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: TensorFact | None, compute_log_sumexp: bool,
-    dropout_p: float = 0.0, is_causal: bool = False, return_debug_mask: bool = False, *, scale: float | None = None,
-) -> Work:  # fmt: skip
-    """``efficient`` and ``cudnn``, which has one flag more."""
-    return _attention_work(query, key, value, y[0], attn_bias is not None or is_causal, dropout_p)
-
-
-def _overrideable_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, attn_bias: TensorFact | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, return_debug_mask: bool = False, *, scale: float | None = None,
-) -> Work:  # fmt: skip
-    return _attention_work(query, key, value, y[0], attn_bias is not None or is_causal, dropout_p)
 
 
 # --- what eager holds -----------------------------------------------------------------------------
@@ -276,21 +247,19 @@ def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_
 
 
 _attention = partial(op, random=True, kind="attention", activations=True)  # the mask of dropout_p is drawn
+_kernel = partial(_attention, cost=_kernel_cost, overloads=Overloads(renamed=(("attn_bias", "attn_mask"),)))
 
 OPS: tuple[Op, ...] = (
     _attention(
         "scaled_dot_product_attention", shape=attention_shape, cost=attention_cost, temporaries=_temporaries,
         takes_values=True,
     ),
-    _attention(
-        "_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, cost=_flash_for_cpu_cost,
-        differentiable=(True, False),
-    ),
-    _attention("_scaled_dot_product_attention_math", shape=_math_shape, cost=_math_cost),
-    _attention("_scaled_dot_product_efficient_attention", shape=_efficient_shape, cost=_efficient_cost),
-    _attention("_scaled_dot_product_flash_attention", shape=_device_shape, cost=_flash_cost),
-    _attention("_scaled_dot_product_cudnn_attention", shape=_device_shape, cost=_efficient_cost),
-    _attention("_scaled_dot_product_fused_attention_overrideable", shape=_device_shape, cost=_overrideable_cost),
+    _kernel("_scaled_dot_product_flash_attention_for_cpu", shape=_flash_for_cpu_shape, differentiable=(True, False)),
+    _kernel("_scaled_dot_product_attention_math", shape=_math_shape),
+    _kernel("_scaled_dot_product_efficient_attention", shape=_efficient_shape),
+    _kernel("_scaled_dot_product_flash_attention", shape=_device_shape),
+    _kernel("_scaled_dot_product_cudnn_attention", shape=_device_shape),
+    _kernel("_scaled_dot_product_fused_attention_overrideable", shape=_device_shape),
     op(
         "flex_attention", shape=_flex_shape, cost=_flex_cost, extra=(torch.ops.higher_order.flex_attention,), kind="attention",
         activations=True,

@@ -16,13 +16,14 @@ Source:  definition of the matrix product; the copies are those of ``at::native:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, ShapeResult, ShapeRule, op
@@ -38,7 +39,6 @@ __all__ = [
     "matmul_copies",
     "matmul_shape",
     "merges",
-    "out_dtype",
     "product_cost",
     "require",
     "require_dtype",
@@ -180,15 +180,14 @@ def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: 
 
 
 def _ranked(name: str, *ranks: int) -> ShapeRule:
-    """Shape rule of a product of two operands of fixed ranks; the second one is called mat2, vec, tensor or other."""
+    """Shape rule of a product of two operands of fixed ranks."""
 
-    def shape(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
-        mat2, *rest = (*args, *kwargs.values())
+    def shape(scope: Scope, x: TensorFact, *, mat2: TensorFact, out_dtype: torch.dtype | None = None) -> TensorFact:
         require_rank(name, **{"the first operand": (x, ranks[0]), "the second operand": (mat2, ranks[1])})
         if ranks[0] == 3:
             require(scope, x.shape[0], mat2.shape[0], f"{name}: batch sizes must match", x.shape, mat2.shape)
         y = matmul_shape(scope, x, mat2)
-        return y.new(y.shape, out_dtype(y, rest))
+        return y.new(y.shape, out_dtype)
 
     return shape
 
@@ -197,20 +196,23 @@ def product_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
     return contraction(y.dtype, y.numel * x.shape[-1])
 
 
-def out_dtype(x: TensorFact, arguments: Iterable[Any]) -> torch.dtype:
-    return next((a for a in arguments if isinstance(a, torch.dtype)), x.dtype)
+# what schemas call the operands of products
+_SECOND = Overloads(renamed=(("vec", "mat2"), ("tensor", "mat2"), ("other", "mat2")))
+_FACTORS = Overloads(
+    renamed=(("mat1", "a"), ("mat2", "b"), ("batch1", "a"), ("batch2", "b"), ("mat", "a"), ("vec", "b"))
+)
 
 
 # --- a term plus a product ------------------------------------------------------------------------
 
 
 def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
-    """``beta * x + alpha * (a @ b)``: addmm, addmv, baddbmm; addbmm also sums over the batch. The factors are called
-    mat1 and mat2, batch1 and batch2, mat and vec."""
+    """``beta * x + alpha * (a @ b)``: addmm, addmv, baddbmm; addbmm also sums over the batch."""
 
-    def shape(scope: Scope, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> TensorFact:
-        a: TensorFact
-        a, b, *rest = (*args, *factors.values())
+    def shape(
+        scope: Scope, x: TensorFact, *, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1,
+        out_dtype: torch.dtype | None = None,
+    ) -> TensorFact:  # fmt: skip
         require_rank(name, **{"the first factor": (a, ranks[0]), "the second factor": (b, ranks[1])})
         require_dtype(name, x, a, b)
         if ranks[0] == 3:
@@ -218,14 +220,16 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
         y = matmul_shape(scope, a, b)
         result = y.shape[1:] if sums_batch else y.shape
         require_expands(scope, f"{name}: the added term", x, result)
-        return a.new(result, out_dtype(a, rest))
+        return a.new(result, out_dtype)
 
-    def cost(y: TensorFact, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Work:
-        a = (*args, *factors.values())[0]
+    def cost(
+        y: TensorFact, x: TensorFact, *, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1,
+        out_dtype: torch.dtype | None = None,
+    ) -> Work:  # fmt: skip
         terms = a.shape[0] * a.shape[-1] if sums_batch else a.shape[-1]
         return contraction(y.dtype, y.numel * terms, scaled_sum(beta, alpha) * y.numel)
 
-    return op(name, shape=shape, cost=cost, kind="product")
+    return op(name, shape=shape, cost=cost, kind="product", overloads=_FACTORS)
 
 
 def scaled_sum(beta: Any, alpha: Any) -> Scalars:
@@ -272,10 +276,10 @@ OPS: tuple[Op, ...] = (
     op(
         "linear", shape=linear_shape, cost=linear_cost, temporaries=_linear_temporaries, kind="linear", activations=True,
     ),
-    op("mm", shape=_ranked("mm", 2, 2), cost=product_cost, kind="product"),
-    op("bmm", shape=_ranked("bmm", 3, 3), cost=product_cost, kind="product"),
-    op("mv", shape=_ranked("mv", 2, 1), cost=product_cost, kind="product"),
-    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=product_cost, kind="product"),
+    op("mm", shape=_ranked("mm", 2, 2), cost=product_cost, kind="product", overloads=_SECOND),
+    op("bmm", shape=_ranked("bmm", 3, 3), cost=product_cost, kind="product", overloads=_SECOND),
+    op("mv", shape=_ranked("mv", 2, 1), cost=product_cost, kind="product", overloads=_SECOND),
+    op("dot", "vdot", shape=_ranked("dot", 1, 1), cost=product_cost, kind="product", overloads=_SECOND),
     _ADDMM,
     _added("addmv", 2, 1),
     _added("baddbmm", 3, 3),

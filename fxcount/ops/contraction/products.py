@@ -31,7 +31,6 @@ from fxcount.ops.contraction.matmul import (
     added,
     contraction,
     matmul_shape,
-    out_dtype,
     product_cost,
     require,
     require_dtype,
@@ -39,6 +38,7 @@ from fxcount.ops.contraction.matmul import (
     require_rank,
     scaled_sum,
 )
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, op
@@ -216,7 +216,10 @@ def _expanded(t: TensorFact, expand: Sequence[int]) -> tuple[Size, ...]:
 # --- grouped, scaled, integer ---------------------------------------------------------------------
 
 
-def grouped_shape(scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = None, *args: Any, **kwargs: Any) -> TensorFact:
+def grouped_shape(
+    scope: Scope, x: TensorFact, mat2: TensorFact, offs: TensorFact | None = None, bias: TensorFact | None = None,
+    out_dtype: torch.dtype | None = None,
+) -> TensorFact:  # fmt: skip
     """Products of groups: rows of x (2-d by 3-d), columns of mat2 (3-d by 2-d), inner slices (2-d by 2-d) end at
     ``offs``; 3-d by 3-d is bmm."""
     what = "grouped_mm"
@@ -228,24 +231,24 @@ def grouped_shape(scope: Scope, x: TensorFact, mat2: TensorFact, offs: Any = Non
         if t.ndim == 3:
             count = x.shape[0] if offs is None else offs.shape[0]
             require(scope, t.shape[0], count, f"{what}: groups must match", x.shape, mat2.shape)
-    return x.new((*groups, x.shape[-2], mat2.shape[-1]), out_dtype(x, (*args, *kwargs.values())))
+    return x.new((*groups, x.shape[-2], mat2.shape[-1]), out_dtype)
 
 
-def grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, offs: Any = None, *_: Any, **__: Any) -> Work:
+def grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, *_: Any, **__: Any) -> Work:
     """Every row meets one group: macs = rows * K * P, where the inner size K counts once in all groups together."""
     batch = x.shape[0] if x.ndim == mat2.ndim == 3 else 1
     return contraction(y.dtype, batch * x.shape[-2] * x.shape[-1] * mat2.shape[-1])
 
 
-def _scaled_shape(scope: Scope, x: TensorFact, mat2: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
+def _scaled_shape(
+    scope: Scope, x: TensorFact, *, mat2: TensorFact, out_dtype: torch.dtype | None = None, **_: Any
+) -> TensorFact:
     require_rank("scaled_mm", x=(x, 2), mat2=(mat2, 2))
     require(scope, x.shape[1], mat2.shape[0], "scaled_mm: inner sizes must match", x.shape, mat2.shape)
-    return x.new((x.shape[0], mat2.shape[1]), out_dtype(x, (*args, *kwargs.values())))
+    return x.new((x.shape[0], mat2.shape[1]), out_dtype)
 
 
-def _scaled_cost(
-    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any, scale_b: Any, bias: Any = None, *_: Any, **__: Any
-) -> Work:
+def _scaled_cost(y: TensorFact, x: TensorFact, *, bias: TensorFact | None = None, **_: Any) -> Work:
     """Each product is multiplied by both scales: flops = 2*macs + 2*numel(y), + numel(y) with a bias."""
     return contraction(y.dtype, y.numel * x.shape[1], Scalars(mul=2 * y.numel) + added(y, bias))
 
@@ -255,23 +258,22 @@ def _codes(recipe: Any) -> list[int]:
 
 
 def _scaled_v2_shape(
-    scope: Scope, x: TensorFact, mat2: TensorFact, scale_a: Any, recipe_a: Any, swizzle_a: Any, scale_b: Any, recipe_b: Any,
-    *args: Any, **kwargs: Any,
+    scope: Scope, x: TensorFact, *, mat2: TensorFact, scale_a: Sequence[TensorFact], recipe_a: Sequence[Any],
+    scale_b: Sequence[TensorFact], recipe_b: Sequence[Any], out_dtype: torch.dtype | None = None, **_: Any,
 ) -> TensorFact:  # fmt: skip
     for scales, recipe, n in ((scale_a, recipe_a, x.shape[0]), (scale_b, recipe_b, mat2.shape[1])):
         if _codes(recipe) == [1]:
             require(scope, scales[0].numel, n, "scaled_mm: a scale for each row", scales[0].shape, x.shape, mat2.shape)
-    return _scaled_shape(scope, x, mat2, *args, **kwargs)
+    return _scaled_shape(scope, x, mat2=mat2, out_dtype=out_dtype)
 
 
 def _scaled_v2_cost(
-    y: TensorFact, x: TensorFact, mat2: TensorFact, scale_a: Any, recipe_a: Any, swizzle_a: Any, scale_b: Any, recipe_b: Any,
-    swizzle_b: Any, bias: Any = None, *_: Any, **__: Any,
-) -> Work:  # fmt: skip
+    y: TensorFact, x: TensorFact, *, recipe_a: Sequence[Any], recipe_b: Sequence[Any], bias: TensorFact | None = None, **_: Any
+) -> Work:
     """As ``_scaled_mm`` where a recipe is one scale for each tensor (0) or for each row (1)."""
     if {*_codes(recipe_a), *_codes(recipe_b)} - {0, 1}:
         raise UncountedError("_scaled_mm_v2: scales of blocks have no count", hint="scale whole tensors or rows")
-    return _scaled_cost(y, x, mat2, scale_a, scale_b, bias)
+    return _scaled_cost(y, x, bias=bias)
 
 
 def _int_mm_shape(scope: Scope, x: TensorFact, mat2: TensorFact) -> TensorFact:
@@ -293,7 +295,7 @@ OPS: tuple[Op, ...] = (
     op("_trilinear", shape=_trilinear_shape, cost=_trilinear_cost),
     op("cdist", "_cdist_forward", "_euclidean_dist", shape=_cdist_shape, cost=_cdist_cost),
     op("_grouped_mm", "transformers.grouped_mm_fallback", shape=grouped_shape, cost=grouped_cost),
-    op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost),
-    op("_scaled_mm_v2", shape=_scaled_v2_shape, cost=_scaled_v2_cost),
+    op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost, overloads=Overloads()),
+    op("_scaled_mm_v2", shape=_scaled_v2_shape, cost=_scaled_v2_cost, overloads=Overloads()),
     op("_int_mm", shape=_int_mm_shape, cost=product_cost, kind="product"),
 )

@@ -16,8 +16,9 @@ Source:  the formulas of ``torch.nn.LSTM``, ``GRU`` and ``RNN``; the GRU's last 
 >>> f32 = torch.float32
 >>> x, h, c = (TensorFact(s, f32) for s in ((7, 3, 8), (1, 3, 12), (1, 3, 12)))
 >>> weights = [TensorFact((48, 8), f32), TensorFact((48, 12), f32)]
->>> y, _, _ = lstm_shape(Scope({}), x, [h, c], weights, False, 1, 0.0, False, False, False)
->>> y.shape, _layers_cost("lstm", y, x, [h, c], weights, False, 1, 0.0, False, False, False).macs
+>>> lstm = next(entry for entry in OPS if entry.name == "lstm")
+>>> y, _, _ = lstm.shape(Scope({}), x, [h, c], weights, False, 1, 0.0, False, False, False)
+>>> y.shape, lstm.cost(y, x, [h, c], weights, False, 1, 0.0, False, False, False).macs
 ((7, 3, 12), 20160)
 """
 
@@ -33,12 +34,13 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype, require_rank
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.fact import TensorFact, Work
-from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
+from fxcount.ops.core.registry import CostRule, Op, Zero, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_
 
-__all__ = ["OPS", "lstm_shape"]
+__all__ = ["OPS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +64,44 @@ _CELLS = {
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call of either overload: padded ``(x, hx, params, ...)`` or packed ``(data, batch_sizes, hx, params, ...)``."""
+    """A call of either overload, by torch's names: of padded sequences, or of packed ones with their ``batch_sizes``."""
 
     x: TensorFact
-    hx: tuple[TensorFact, ...]
+    hx: TensorFact | Sequence[TensorFact]
     params: Sequence[TensorFact]
     has_biases: bool
-    layers: int
+    num_layers: int
     dropout: float
     train: bool
-    directions: int
-    batch_first: bool
-    packed: bool
+    bidirectional: bool
+    batch_first: bool = False
+    batch_sizes: TensorFact | None = None
+
+    @property
+    def states(self) -> tuple[TensorFact, ...]:
+        """h, and c of an LSTM."""
+        return (self.hx,) if isinstance(self.hx, TensorFact) else tuple(self.hx)
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def packed(self) -> bool:
+        return self.batch_sizes is not None
 
     @property
     def per_direction(self) -> int:
         """Weights of one layer and direction: w_ih, w_hh, b_ih and b_hh, w_hr."""
-        return len(self.params) // (self.layers * self.directions)
+        return len(self.params) // (self.num_layers * self.directions)
 
     @property
     def hidden(self) -> Size:
-        return self.hx[-1].shape[-1]
+        return self.states[-1].shape[-1]
 
     @property
     def returned(self) -> Size:
-        return self.hx[0].shape[-1]
+        return self.states[0].shape[-1]
 
     @property
     def projects(self) -> bool:
@@ -98,25 +113,14 @@ class _Call:
         return self.x.shape[0] if self.packed else self.x.shape[0] * self.x.shape[1]
 
 
-def _call(x: TensorFact, *args: Any) -> _Call:
-    # where the weights are tells the overloads apart; the hx of an LSTM is a list as well
-    is_list = [isinstance(a, (list, tuple)) for a in args[:3]]
-    packed = not is_list[0] and (is_list[2] or not is_list[1])
-    hx, params, has_biases, layers, dropout, train, bidirectional, *rest = args[1:] if packed else args
-    states = tuple(hx) if isinstance(hx, (list, tuple)) else (hx,)
-    return _Call(
-        x, states, params, has_biases, layers, dropout, train, 2 if bidirectional else 1, bool(rest and rest[0]), packed
-    )
-
-
-def _layers_shape(kind: str, scope: Scope, x: TensorFact, *args: Any) -> tuple[TensorFact, ...]:
-    call = _call(x, *args)
+def _layers_shape(kind: str, scope: Scope, x: TensorFact, **named: Any) -> tuple[TensorFact, ...]:
+    call = _Call(x, **named)
     gates = _CELLS[kind].gates
-    require_rank(kind, x=(x, 2 if call.packed else 3), h=(call.hx[0], 3))
+    require_rank(kind, x=(x, 2 if call.packed else 3), h=(call.states[0], 3))
     require_dtype(kind, x, *call.params)
-    expected = (4 if call.has_biases else 2) + (len(call.hx) == 2 and call.projects)
-    if len(call.params) != call.layers * call.directions * expected:
-        raise ShapeError(f"{kind}: {len(call.params)} weights for {call.layers} layers in {call.directions} directions")
+    expected = (4 if call.has_biases else 2) + (len(call.states) == 2 and call.projects)
+    if len(call.params) != call.num_layers * call.directions * expected:
+        raise ShapeError(f"{kind}: {len(call.params)} weights for {call.num_layers} layers in {call.directions} directions")
     width = x.shape[-1]
     for at in range(0, len(call.params), call.per_direction):
         w_ih, w_hh = call.params[at : at + 2]
@@ -125,13 +129,13 @@ def _layers_shape(kind: str, scope: Scope, x: TensorFact, *args: Any) -> tuple[T
         require(scope, w_ih.shape[1], wanted, f"{kind}: input width of layer {layer}", x.shape, w_ih.shape)
         require(scope, w_ih.shape[0], gates * call.hidden, f"{kind}: hidden width of layer {layer}", w_ih.shape)
         require(scope, w_hh.shape[1], call.returned, f"{kind}: state width of layer {layer}", w_hh.shape)
-    for state in call.hx:
-        require(scope, state.shape[0], call.layers * call.directions, f"{kind}: states of all layers", state.shape)
+    for state in call.states:
+        require(scope, state.shape[0], call.num_layers * call.directions, f"{kind}: states of all layers", state.shape)
         if not call.packed:
             batch = x.shape[0 if call.batch_first else 1]
             require(scope, state.shape[1], batch, f"{kind}: batch of the state", state.shape, x.shape)
     out = call.directions * call.returned
-    return (_output(call, out), *(x.new(state.shape) for state in call.hx))
+    return (_output(call, out), *(x.new(state.shape) for state in call.states))
 
 
 def _output(call: _Call, width: Size) -> TensorFact:
@@ -144,18 +148,13 @@ def _output(call: _Call, width: Size) -> TensorFact:
     return TensorFact(y.shape, y.dtype, y.device, (width, batch * width, 1))
 
 
-def lstm_shape(scope: Scope, x: TensorFact, *args: Any) -> tuple[TensorFact, ...]:
-    """``torch._VF.lstm``: output, h and c."""
-    return _layers_shape("lstm", scope, x, *args)
-
-
-def _layers_cost(kind: str, y: Any, x: TensorFact, *args: Any) -> Work:
-    call = _call(x, *args)
+def _layers_cost(kind: str, y: Any, x: TensorFact, **named: Any) -> Work:
+    call = _Call(x, **named)
     h, r, steps = call.hidden, call.returned, call.steps
     cell = _CELLS[kind]
-    deeper = call.layers - 1
+    deeper = call.num_layers - 1
     widths = call.directions * (x.shape[-1] + deeper * call.directions * r)  # of all layers and directions together
-    cells = call.layers * call.directions
+    cells = call.num_layers * call.directions
     macs = cell.gates * h * (widths + cells * r) + (cells * h * r if call.projects else 0)
     also = _cell_scalars(cell, h, call.has_biases) * cells
     if call.train and call.dropout:
@@ -168,18 +167,18 @@ def _cell_scalars(cell: _Cell, hidden: Size, biased: bool) -> Scalars:
     return (cell.inside + biases) * hidden
 
 
-def _layers_temporaries(kind: str, y: Any, x: TensorFact, *args: Any) -> Size:
+def _layers_temporaries(kind: str, y: Any, x: TensorFact, **named: Any) -> Size:
     """Bytes at the fullest moment, beyond the results, of the padded overloads; 0 is said of an LSTM that oneDNN does
     not take (packed, without biases, with a projection)."""
-    call = _call(x, *args)
-    directions, deep, item = call.directions, call.layers > 1, x.itemsize
+    call = _Call(x, **named)
+    directions, deep, item = call.directions, call.num_layers > 1, x.itemsize
     one_way = call.steps * call.hidden * item
-    state = call.hx[0].shape[1] * call.hidden * item
+    state = call.states[0].shape[1] * call.hidden * item
     if call.packed or (kind == "lstm" and (not call.has_biases or call.projects or x.dtype is not torch.float32)):
         return 0
     if kind == "lstm":  # each direction's output until it is joined, states until they are stacked, a time-first x
         copied = x.nbytes if call.batch_first else 0
-        states = 2 * call.layers * directions * state
+        states = 2 * call.num_layers * directions * state
         before = directions * one_way if deep else 0
         return copied + (2 * one_way if directions == 2 else 0) + max_(states, before)
     # the gates' inputs for all steps, outputs of all steps as a list and stacked, the other direction, the layer before
@@ -268,10 +267,10 @@ def _unknown(what: str, operand: str) -> NoReturn:
 
 
 def _layered(kind: str) -> Op:
-    shape: ShapeRule = lstm_shape if kind == "lstm" else partial(_layers_shape, kind)
     return op(
-        kind, shape=shape, cost=partial(_layers_cost, kind), temporaries=partial(_layers_temporaries, kind),
-        random=True, kind="recurrent", activations=True, extra=(getattr(torch_private.VF, kind),),
+        kind, shape=partial(_layers_shape, kind), cost=partial(_layers_cost, kind),
+        temporaries=partial(_layers_temporaries, kind), random=True, kind="recurrent", activations=True,
+        extra=(getattr(torch_private.VF, kind),), overloads=Overloads(),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops.core.autocast import Autocast, policy
+from fxcount.ops.core.binding import Bound, Overloads
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.symbolic import Size
 
@@ -200,18 +201,28 @@ def op(
     shape: ShapeRule,
     cost: CostRule | Zero | Unknown,
     extra: Iterable[Callable[..., Any]] = (),
+    overloads: Overloads | None = None,
     **traits: Unpack[Traits],
 ) -> Op:
     """Describe an op of torch under its ATen name(s); every Python callable of those names is then this op.
 
     ``names`` may be qualified (``"linalg.vector_norm"``, ``"fft.rfft"``, ``"special.erf"``); the in-place variant
     ``name_`` is derived. ``extra`` lists callables that carry another name. What autocast does to it, and the named tuple it
-    returns, follow from the names.
+    returns, follow from the names. With ``overloads`` its rules are bound: they get the first operand, and the other arguments
+    by the names of torch's schemas, whichever overload was called.
 
     >>> op("relu", shape=lambda scope, x: x, cost=Zero("a mask"), follows="mapped").follows
     'mapped'
     """
     traits.setdefault("schema", _schema_of(names[0]))
+    if overloads is not None:
+        overloads = dataclasses.replace(overloads, names=tuple(name.replace(".", "_") for name in names))
+        shape = Bound(shape, overloads)
+        cost = Bound(cost, overloads) if callable(cost) else cost
+        if (held := traits.get("temporaries")) is not None:
+            traits["temporaries"] = Bound(held, overloads)
+        if (counted := traits.get("counted")) is not None:
+            traits["counted"] = Bound(counted, overloads, leading=2)
     return Op(
         names[0], shape, cost, names, tuple(extra), autocast=policy(names),
         returns=getattr(torch.return_types, names[0].replace(".", "_"), None), **traits,

@@ -47,25 +47,21 @@ _CROSS = Scalars(add=6, mul=2, fn=2)  # 1-t, 1-x, t*log(x) + (1-t)*log(1-x), two
 
 
 def _elementwise_loss(name: str) -> ShapeRule:
-    def loss(scope: Scope, x: TensorFact, target: TensorFact, *args: Any, reduction: Any = None, **_: Any) -> Any:
+    def loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: Any, **__: Any) -> TensorFact:
         y = elementwise(scope, name, None, x, target)
         if not is_arithmetic(y.dtype):
             raise ShapeError(f"{name}: not defined for {y.dtype}", hint="convert input and target to float")
         if name == "l1_loss" and y.dtype.is_complex:
             y = y.new(y.shape, y.dtype.to_real())
-        return reduced(y, _reduction(args, reduction))
+        return reduced(y, reduction)
 
     return loss
 
 
-def _reduction(args: tuple[Any, ...], named: Any) -> Any:
-    return named if named is not None else args[0] if args else 1
-
-
 def _per_element_cost(scalars: Scalars) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, target: TensorFact, *args: Any, reduction: Any = None, **_: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: Any, **__: Any) -> Work:
         n = broadcast_numel(x, target)
-        return combined(y, n, scalars * n, _reduction(args, reduction))
+        return combined(y, n, scalars * n, reduction)
 
     return cost
 
@@ -75,13 +71,9 @@ def _unshrunk(y: TensorFact, x: TensorFact, target: TensorFact, *_: Any, **__: A
     return broadcast_numel(x, target) * y.itemsize - y.nbytes
 
 
-def _l1_held(y: TensorFact, x: TensorFact, target: TensorFact, *args: Any, reduction: Any = None, **_: Any) -> Size:
+def _l1_held(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1) -> Size:
     """Differences, and with a reduction their absolute values."""
-    return broadcast_numel(x, target) * y.itemsize * (2 if _code(args, reduction) else 1)
-
-
-def _code(args: tuple[Any, ...], named: Any) -> int:
-    return reducing(_reduction(args, named))
+    return broadcast_numel(x, target) * y.itemsize * (2 if reducing(reduction) else 1)
 
 
 def binary_cross_entropy(

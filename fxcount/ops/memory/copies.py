@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.striding import channels_last_strides, dense_copy, is_channels_last
-from fxcount.symbolic import Scope
+from fxcount.symbolic import Scope, Size
 
 __all__ = ["OPS"]
 
@@ -48,36 +50,37 @@ def clone(scope: Scope, x: TensorFact, *, memory_format: torch.memory_format | N
     return formatted(x, memory_format)
 
 
-def to(scope: Scope, x: TensorFact, *args: Any, **kwargs: Any) -> TensorFact | Alias:
+Device = torch.device | str | int | None
+Format = torch.memory_format | None
+
+
+def to(
+    scope: Scope, x: TensorFact, *, other: TensorFact | None = None, dtype: torch.dtype | None = None, device: Device = None,
+    copy: bool = False, memory_format: Format = None, **_: Any,
+) -> TensorFact | Alias:  # fmt: skip
     """``Tensor.to`` in all its overloads: (dtype), (device), (device, dtype), (other), and the keywords."""
-    dtype = kwargs.get("dtype")
-    device = kwargs.get("device")
-    copy = kwargs.get("copy", False)
-    memory_format = kwargs.get("memory_format")
-    flags = []
-    for a in args:
-        if isinstance(a, torch.dtype):
-            dtype = a
-        elif isinstance(a, (torch.device, str)):
-            device = a
-        elif isinstance(a, TensorFact):
-            dtype, device = a.dtype, a.device
-        elif isinstance(a, bool):
-            flags.append(a)
-        elif isinstance(a, int):
-            device = torch.device("cuda", a)
-        elif isinstance(a, torch.memory_format):
-            memory_format = a
-    if len(flags) > 1:
-        copy = flags[1]
+    if other is not None:
+        dtype, device = other.dtype, other.device
     return converted(scope, x, dtype, device, copy, memory_format)
 
 
+_AS_PYTHON_CALLS = Overloads(
+    renamed=(("tensor", "other"),),
+    also=(
+        "to(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool copy=False, *,"
+        " MemoryFormat? memory_format=None) -> Tensor",
+        "to(Tensor self, Tensor tensor, bool non_blocking=False, bool copy=False, *,"
+        " MemoryFormat? memory_format=None) -> Tensor",
+    ),
+)
+
+
 def converted(
-    scope: Scope, x: TensorFact, dtype: Any = None, device: Any = None, copy: bool = False, memory_format: Any = None
-) -> TensorFact | Alias:
+    scope: Scope, x: TensorFact, dtype: torch.dtype | None = None, device: Device = None, copy: bool = False,
+    memory_format: Format = None,
+) -> TensorFact | Alias:  # fmt: skip
     """``x`` itself if dtype, device and layout are right already and no copy is forced, else a new tensor."""
-    where = torch.device(device) if device is not None else x.device
+    where = x.device if device is None else torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
     kind = dtype or x.dtype
     wanted = formatted(x, memory_format)
     # torch asks what format the strides suggest, not whether they are dense
@@ -110,21 +113,24 @@ _TYPE_NAMES = {
 
 
 def _method(dtype: torch.dtype) -> Any:
-    def rule(scope: Scope, x: TensorFact, memory_format: Any = None) -> TensorFact | Alias:
+    def rule(scope: Scope, x: TensorFact, memory_format: Format = None) -> TensorFact | Alias:
         return converted(scope, x, dtype, None, False, memory_format)
 
     return rule
 
 
-def cpu(scope: Scope, x: TensorFact, memory_format: Any = None) -> TensorFact | Alias:
+def cpu(scope: Scope, x: TensorFact, memory_format: Format = None) -> TensorFact | Alias:
     return converted(scope, x, None, "cpu")
 
 
-def cuda(scope: Scope, x: TensorFact, device: Any = None, **_: Any) -> TensorFact | Alias:
+def cuda(scope: Scope, x: TensorFact, device: Device = None, **_: Any) -> TensorFact | Alias:
     return converted(scope, x, None, device if device is not None else "cuda")
 
 
-def to_copy(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any) -> Any:
+def to_copy(
+    scope: Scope, x: TensorFact, *, dtype: torch.dtype | None = None, device: Device = None, memory_format: Format = None,
+    **_: Any,
+) -> TensorFact | Alias:  # fmt: skip
     return converted(scope, x, dtype, device, True, memory_format)
 
 
@@ -136,12 +142,12 @@ def copy(scope: Scope, x: TensorFact, src: TensorFact, non_blocking: bool = Fals
     return x
 
 
-def resize(scope: Scope, x: TensorFact, size: Any, memory_format: Any = None) -> Alias:
+def resize(scope: Scope, x: TensorFact, size: Sequence[Size], memory_format: Format = None) -> Alias:
     """``x.resize_(size)``: other sizes in the same memory, which grows if it must."""
     return Alias(formatted(x.new(tuple(size)), memory_format))
 
 
-def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: Any = None) -> Alias:
+def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: Format = None) -> Alias:
     return Alias(formatted(TensorFact(template.shape, x.dtype, x.device, template.strides), memory_format))
 
 
@@ -155,7 +161,7 @@ _FILL = Zero("fill with a constant", moves=True)
 OPS: tuple[Op, ...] = (
     op("contiguous", shape=contiguous, cost=COPY, follows="moved"),
     op("clone", shape=clone, cost=COPY, follows="moved"),
-    op("to", shape=to, cost=CONVERT, shape_only=(1,), follows="mapped"),
+    op("to", shape=to, cost=CONVERT, shape_only=(1,), follows="mapped", overloads=_AS_PYTHON_CALLS),
     op("_to_copy", shape=to_copy, cost=CONVERT, follows="mapped"),
     op("type_as", shape=type_as, cost=CONVERT, shape_only=(1,), follows="mapped"),
     op("type", shape=tensor_type, cost=CONVERT, follows="mapped"),

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.core.common import broadcast, facts_in, shape_text, wrap_dim
+from fxcount.ops.core.binding import Overloads
+from fxcount.ops.core.common import broadcast, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.registry import Count, Op, op
 from fxcount.ops.core.scalars import Scalars
@@ -42,15 +43,11 @@ def _check_table(what: str, weight: TensorFact, indices: TensorFact) -> None:
 
 
 def embedding(
-    scope: Scope,
-    weight: TensorFact,
-    indices: TensorFact,
-    padding_idx: Any = -1,
-    scale_grad_by_freq: bool = False,
+    scope: Scope, weight: TensorFact, index: TensorFact, padding_idx: Any = -1, scale_grad_by_freq: bool = False,
     sparse: bool = False,
-) -> TensorFact:
-    _check_table("embedding", weight, indices)
-    return weight.new((*indices.shape, weight.shape[1]))
+) -> TensorFact:  # fmt: skip
+    _check_table("embedding", weight, index)
+    return weight.new((*index.shape, weight.shape[1]))
 
 
 def embedding_renorm(
@@ -107,8 +104,7 @@ def _bag_cost(
     mode: int = _SUM,
     sparse: bool = False,
     per_sample_weights: TensorFact | None = None,
-    *args: Any,
-    **kwargs: Any,
+    **_: Any,
 ) -> Work:
     bags, width = y[0].shape
     picked = indices.numel * width
@@ -123,10 +119,11 @@ def _bag_cost(
     return Work(flops=scalars.work(1, weight.dtype).flops, read_bytes=read)
 
 
-def _spare_entries(y: tuple[TensorFact, ...], weight: TensorFact, indices: TensorFact, *args: Any, **kwargs: Any) -> Size:
+def _spare_entries(
+    y: tuple[TensorFact, ...], weight: TensorFact, *, indices: TensorFact, include_last_offset: bool = False, **_: Any
+) -> Size:
     """The storages of the map from rows to bags and of the bag sizes are one entry longer than the tensors."""
-    last_offset = kwargs.get("include_last_offset", args[5] if len(args) > 5 else False)
-    return 0 if y[1].numel == 0 else indices.itemsize * (1 + last_offset)
+    return 0 if y[1].numel == 0 else indices.itemsize * (1 + include_last_offset)
 
 
 def one_hot(scope: Scope, x: TensorFact, num_classes: Any = -1) -> TensorFact:
@@ -152,9 +149,8 @@ def _resized(x: TensorFact, d: int, n: Size) -> tuple[Size, ...]:
     return (*x.shape[:d], n, *x.shape[d + 1 :])
 
 
-def _pick(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
-    """A look-up reads the index, which is the one other tensor, and what it picks."""
-    (index,) = facts_in((*args, *kwargs.values()))
+def _pick(y: TensorFact, x: TensorFact, *, index: TensorFact, **_: Any) -> Work:
+    """A look-up reads the index and what it picks."""
     return Work(read_bytes=index.nbytes + y.nbytes)
 
 
@@ -180,32 +176,31 @@ def take(scope: Scope, x: TensorFact, index: TensorFact) -> TensorFact:
     return x.new(index.shape)
 
 
-def take_along_dim(scope: Scope, x: TensorFact, indices: TensorFact, dim: int | None = None) -> TensorFact:
+def take_along_dim(scope: Scope, x: TensorFact, index: TensorFact, dim: int | None = None) -> TensorFact:
     if dim is None:
-        return x.new((indices.numel,))
-    if x.ndim != indices.ndim:
-        raise ShapeError(
-            f"take_along_dim: x {shape_text(x.shape)} and indices {shape_text(indices.shape)} have different ranks"
-        )
+        return x.new((index.numel,))
+    if x.ndim != index.ndim:
+        raise ShapeError(f"take_along_dim: x {shape_text(x.shape)} and indices {shape_text(index.shape)} have different ranks")
     d = wrap_dim(dim, x.ndim)
-    shape = broadcast(scope, "take_along_dim", _resized(x, d, 1), _resized(indices, d, 1))
-    return x.new((*shape[:d], indices.shape[d], *shape[d + 1 :]))
+    shape = broadcast(scope, "take_along_dim", _resized(x, d, 1), _resized(index, d, 1))
+    return x.new((*shape[:d], index.shape[d], *shape[d + 1 :]))
 
 
-def _wrapped_indices(y: TensorFact, x: TensorFact, indices: TensorFact, dim: int | None = None) -> Size:
+def _wrapped_indices(y: TensorFact, x: TensorFact, index: TensorFact, dim: int | None = None) -> Size:
     """torch makes the broadcast indices non-negative in a tensor of its own."""
-    return 0 if dim is None else y.numel * indices.itemsize
+    return 0 if dim is None else y.numel * index.itemsize
 
 
+_LOOK_UP = Overloads(renamed=(("indices", "index"),))
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 OPS: tuple[Op, ...] = (
-    op("embedding", shape=embedding, cost=_pick, activations=True, looks_up=(0, 1)),
+    op("embedding", shape=embedding, cost=_pick, activations=True, looks_up=(0, 1), overloads=_LOOK_UP),
     op("embedding_renorm", shape=embedding_renorm, cost=_renorm_cost),
-    op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries),
-    op("gather", shape=gather, cost=_pick),
-    op("index_select", shape=index_select, cost=_pick),
-    op("take", shape=take, cost=_pick),
-    op("take_along_dim", shape=take_along_dim, cost=_pick, temporaries=_wrapped_indices),
+    op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries, overloads=Overloads()),
+    op("gather", shape=gather, cost=_pick, overloads=_LOOK_UP),
+    op("index_select", shape=index_select, cost=_pick, overloads=_LOOK_UP),
+    op("take", shape=take, cost=_pick, overloads=_LOOK_UP),
+    op("take_along_dim", shape=take_along_dim, cost=_pick, temporaries=_wrapped_indices, overloads=_LOOK_UP),
     op("one_hot", shape=one_hot, counted=one_hot_counted, cost=_one_hot_cost, differentiable=False),
 )

@@ -12,7 +12,7 @@ Raises:  ShapeError: a range that runs the wrong way, negative sizes; DataDepend
 Source:  ATen/native/TensorFactories.cpp
 
 >>> scope = Scope({"S": 128})
->>> arange(scope, 0, scope.symbols["S"], 2).shape
+>>> arange(scope, end=scope.symbols["S"], step=2).shape
 (ceil(S/2),)
 """
 
@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import facts_in, promote, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -130,15 +131,6 @@ def empty_permuted(
 # --- ranges and windows ----------------------------------------------------------------------------------------------
 
 
-def _bounds(bounds: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
-    if len(bounds) == 1 and end is None:
-        bounds = (0 if start is None else start, bounds[0])
-    given = (*bounds, *[None] * (3 - len(bounds)))
-    named = (start, end, step)
-    first, last, by = (g if g is not None else n for g, n in zip(given, named, strict=True))
-    return 0 if first is None else first, last, 1 if by is None else by
-
-
 def _count(scope: Scope, what: str, start: Any, end: Any, step: Any, *, closed: bool) -> Size:
     """Elements of a range; sizes exactly, floats as torch's double arithmetic has it."""
     if facts_in([start, end, step]):
@@ -172,19 +164,12 @@ def _size(bound: Any, scale: int) -> Size:
 
 
 def arange(
-    scope: Scope,
-    *bounds: Any,
-    start: Any = None,
-    end: Any = None,
-    step: Any = None,
-    dtype: Any = None,
-    device: Any = None,
+    scope: Scope, *, start: Any = 0, end: Any, step: Any = 1, dtype: torch.dtype | None = None, device: Any = None, **_: Any
 ) -> TensorFact:
-    first, last, by = _bounds(bounds, start, end, step)
     if dtype is torch.int64:  # which torch counts with from the start
-        first, last, by = (int(v) if isinstance(v, float) else v for v in (first, last, by))
-    count = _count(scope, "arange", first, last, by, closed=False)
-    whole = not any(isinstance(v, float) for v in (first, last, by))
+        start, end, step = (int(v) if isinstance(v, float) else v for v in (start, end, step))
+    count = _count(scope, "arange", start, end, step, closed=False)
+    whole = not any(isinstance(v, float) for v in (start, end, step))
     return _sized((count,), dtype or (torch.int64 if whole else None), device)
 
 
@@ -298,7 +283,7 @@ OPS: tuple[Op, ...] = (
     op("empty_strided", shape=empty_strided, cost=_EMPTY, random=True),
     op("new_empty_strided", shape=new_empty_strided, cost=_EMPTY, differentiable=False, shape_only=(0,), random=True),
     op("empty_permuted", shape=empty_permuted, cost=_EMPTY, random=True),
-    op("arange", shape=arange, cost=_LINE),
+    op("arange", shape=arange, cost=_LINE, overloads=Overloads(operand=False)),
     op("range", shape=range_, cost=_LINE),
     op("linspace", shape=_spaced("linspace"), cost=_LINE, takes_values=True),
     op("logspace", shape=_spaced("logspace"), cost=_per_element(Scalars(add=1, mul=1, fn=1))),

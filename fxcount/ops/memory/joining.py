@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Count, Op, Zero, op
 from fxcount.ops.core.striding import channels_last_strides, strided
 from fxcount.ops.memory.views import VIEW
-from fxcount.symbolic import Expr, Scope, Size, ceildiv, max_, prod, sum_
+from fxcount.symbolic import Scope, Size, ceildiv, max_, prod, sum_
 
 __all__ = ["OPS"]
 
@@ -112,9 +114,10 @@ def _pieces(x: TensorFact, sizes: list[Size], d: int) -> tuple[Alias, ...]:
     return tuple(made[size] for size in sizes)
 
 
-def split(scope: Scope, x: TensorFact, split_size: Any, dim: int = 0) -> tuple[Alias, ...]:
+def split(scope: Scope, x: TensorFact, split_size: Size | Sequence[Size], dim: int = 0) -> tuple[Alias, ...]:
     if isinstance(split_size, (list, tuple)):
         return split_with_sizes(scope, x, split_size, dim)
+    assert not isinstance(split_size, Sequence)
     d = wrap_dim(dim, x.ndim)
     count = scope.pin(ceildiv(x.shape[d], split_size), "split: the number of pieces")
     count = max(1, count)
@@ -122,7 +125,7 @@ def split(scope: Scope, x: TensorFact, split_size: Any, dim: int = 0) -> tuple[A
     return _pieces(x, [split_size] * (count - 1) + [last], d)
 
 
-def split_with_sizes(scope: Scope, x: TensorFact, split_sizes: Any, dim: int = 0) -> tuple[Alias, ...]:
+def split_with_sizes(scope: Scope, x: TensorFact, split_sizes: Sequence[Size], dim: int = 0) -> tuple[Alias, ...]:
     d = wrap_dim(dim, x.ndim)
     if all(s.most is None for s in scope.unbacked.found_in(split_sizes)):
         scope.unbacked.balance(split_sizes, x.shape[d], "the pieces of a split make up the whole")
@@ -145,34 +148,36 @@ def chunk(scope: Scope, x: TensorFact, chunks: int, dim: int = 0) -> tuple[Alias
     return split(scope, x, piece, d)
 
 
-def tensor_split(scope: Scope, x: TensorFact, indices_or_sections: Any = None, dim: int = 0, **names: Any) -> Any:
-    if indices_or_sections is None:
-        indices_or_sections = names.get("sections", names.get("indices"))
+def tensor_split(
+    scope: Scope, x: TensorFact, *, sections: Size | None = None, indices: Sequence[Size] | None = None,
+    tensor: TensorFact | torch.Tensor | None = None, dim: int = 0,
+) -> tuple[Alias, ...]:  # fmt: skip
+    """Into so many ``sections``, or before each of the ``indices``; ``tensor`` has either."""
+    if isinstance(tensor, TensorFact):
+        raise DataDependentError("tensor_split: the places to split at are data", hint="give them as a list of ints")
+    if tensor is not None:  # known data
+        sections, indices = (None, tensor.tolist()) if tensor.ndim else (int(tensor), None)
     d = wrap_dim(dim, x.ndim)
     size = x.shape[d]
-    if isinstance(indices_or_sections, torch.Tensor):  # known data
-        indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, (int, Expr)):
-        n = scope.pin(indices_or_sections, "tensor_split")
+    if sections is not None:
+        n = scope.pin(sections, "tensor_split")
         small = size // n
         extra = scope.pin(size % n, "tensor_split")
         return _pieces(x, [small + 1] * extra + [small] * (n - extra), d)
-    if isinstance(indices_or_sections, TensorFact):
-        raise DataDependentError("tensor_split: the places to split at are data", hint="give them as a list of ints")
-    bounds = [0, *indices_or_sections, size]
+    bounds: list[Size] = [0, *(indices or ()), size]
     return _pieces(x, [b - a for a, b in pairwise(bounds)], d)
 
 
-def hsplit(scope: Scope, x: TensorFact, indices_or_sections: Any) -> Any:
-    return tensor_split(scope, x, indices_or_sections, 0 if x.ndim == 1 else 1)
+def hsplit(scope: Scope, x: TensorFact, **places: Any) -> tuple[Alias, ...]:
+    return tensor_split(scope, x, dim=0 if x.ndim == 1 else 1, **places)
 
 
-def vsplit(scope: Scope, x: TensorFact, indices_or_sections: Any) -> Any:
-    return tensor_split(scope, x, indices_or_sections, 0)
+def vsplit(scope: Scope, x: TensorFact, **places: Any) -> tuple[Alias, ...]:
+    return tensor_split(scope, x, dim=0, **places)
 
 
-def dsplit(scope: Scope, x: TensorFact, indices_or_sections: Any) -> Any:
-    return tensor_split(scope, x, indices_or_sections, 2)
+def dsplit(scope: Scope, x: TensorFact, **places: Any) -> tuple[Alias, ...]:
+    return tensor_split(scope, x, dim=2, **places)
 
 
 def unbind(scope: Scope, x: TensorFact, dim: int = 0) -> tuple[Alias, ...]:
@@ -251,6 +256,8 @@ def chunk_cat(scope: Scope, tensors: Any, dim: int, num_chunks: int) -> TensorFa
     return first.new((*first.shape[:d], num_chunks, sum_(widths)))
 
 
+_PLACES = Overloads(renamed=(("tensor_indices_or_sections", "tensor"),))
+
 OPS: tuple[Op, ...] = (
     op("cat", "concat", "concatenate", shape=cat, cost=COPY),
     op("stack", "_stack", shape=stack, cost=COPY),
@@ -261,10 +268,10 @@ OPS: tuple[Op, ...] = (
     op("split", "unsafe_split", shape=split, cost=VIEW, follows="moved"),
     op("split_with_sizes", "unsafe_split_with_sizes", shape=split_with_sizes, cost=VIEW, follows="moved"),
     op("chunk", "unsafe_chunk", shape=chunk, cost=VIEW, follows="moved"),
-    op("tensor_split", shape=tensor_split, cost=VIEW, reads_data=True),
-    op("hsplit", shape=hsplit, cost=VIEW, follows="moved"),
-    op("vsplit", shape=vsplit, cost=VIEW, follows="moved"),
-    op("dsplit", shape=dsplit, cost=VIEW, follows="moved"),
+    op("tensor_split", shape=tensor_split, cost=VIEW, reads_data=True, overloads=_PLACES),
+    op("hsplit", shape=hsplit, cost=VIEW, follows="moved", overloads=_PLACES),
+    op("vsplit", shape=vsplit, cost=VIEW, follows="moved", overloads=_PLACES),
+    op("dsplit", shape=dsplit, cost=VIEW, follows="moved", overloads=_PLACES),
     op("unbind", shape=unbind, cost=VIEW, follows="moved"),
     op("repeat", shape=repeat, cost=COPY, sizes_at=1, follows="moved"),
     op("tile", shape=tile, cost=COPY, sizes_at=1, follows="moved"),

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.core.common import broadcast, facts_in
+from fxcount.ops.core.binding import Overloads
+from fxcount.ops.core.common import broadcast
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, Zero, op
@@ -37,9 +38,10 @@ def rand(scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, **_:
     return _fresh(size, dtype, device, torch.get_default_dtype())
 
 
-def randint(scope: Scope, *bounds_and_size: Any, dtype: Any = None, device: Any = None, **named: Any) -> TensorFact:
+def randint(
+    scope: Scope, *, size: Sequence[Size], dtype: torch.dtype | None = None, device: Any = None, **_: Any
+) -> TensorFact:
     """``randint(high, size)`` or ``randint(low, high, size)``."""
-    size = named["size"] if "size" in named else bounds_and_size[-1]
     return _fresh(size, dtype, device, torch.int64)
 
 
@@ -53,7 +55,9 @@ def _like(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None,
     return y if device is None else TensorFact(y.shape, y.dtype, torch.device(device), y.strides)
 
 
-def randint_like(scope: Scope, x: TensorFact, *bounds: Any, dtype: Any = None, device: Any = None, **_: Any) -> Any:
+def randint_like(
+    scope: Scope, x: TensorFact, *_: Any, dtype: torch.dtype | None = None, device: Any = None, **__: Any
+) -> TensorFact:
     """``randint_like(x, high)`` or ``randint_like(x, low, high)``."""
     return _like(scope, x, dtype=dtype, device=device)
 
@@ -68,12 +72,16 @@ def filled(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
     return x
 
 
-def normal(scope: Scope, first: Any = None, /, *rest: Any, size: Any = None, **named: Any) -> TensorFact:
+def normal(
+    scope: Scope, *, mean: TensorFact | float = 0.0, std: TensorFact | float = 1.0, size: Sequence[Size] | None = None,
+    dtype: torch.dtype | None = None, device: Any = None, written: TensorFact | None = None, **_: Any,
+) -> TensorFact:  # fmt: skip
     """``normal(mean, std)`` with a tensor among them, ``normal(mean, std, size)``, and ``x.normal_(mean, std)``."""
-    size = rest[1] if size is None and len(rest) > 1 and isinstance(rest[1], (list, tuple)) else size
+    if written is not None:
+        return written
     if size is not None:
-        return rand(scope, size, dtype=named.get("dtype"), device=named.get("device"))
-    tensors = facts_in([first, *rest[:1], named.get("mean"), named.get("std")])
+        return rand(scope, size, dtype=dtype, device=device)
+    tensors = [operand for operand in (mean, std) if isinstance(operand, TensorFact)]
     if not tensors:
         raise ShapeError("normal: neither a tensor nor a size is given", hint="give size=(...)")
     return tensors[0].new(broadcast(scope, "normal", *(t.shape for t in tensors)))
@@ -95,7 +103,7 @@ _IN_PLACE = ("uniform", "exponential", "cauchy", "log_normal", "geometric", "ran
 
 OPS: tuple[Op, ...] = (
     *(op(name, shape=rand, cost=_RANDOM, random=True, sizes_at=0, differentiable=False) for name in ("rand", "randn")),
-    op("randint", shape=randint, cost=_RANDOM, random=True, differentiable=False),
+    op("randint", shape=randint, cost=_RANDOM, random=True, differentiable=False, overloads=Overloads(operand=False)),
     op("randperm", shape=randperm, cost=_RANDOM, random=True, differentiable=False),
     *(
         op(name, shape=_like, cost=_RANDOM, random=True, differentiable=False, shape_only=(0,))
@@ -106,7 +114,7 @@ OPS: tuple[Op, ...] = (
         op(name, shape=drawn, cost=_RANDOM, random=True)
         for name in ("bernoulli", "poisson", "_standard_gamma", "_sample_dirichlet")
     ),
-    op("normal", shape=normal, cost=_RANDOM, random=True),
+    op("normal", shape=normal, cost=_RANDOM, random=True, overloads=Overloads(renamed=(("self", "written"),), operand=False)),
     op("multinomial", shape=multinomial, cost=_RANDOM, random=True, differentiable=False),
     op("binomial", shape=binomial, cost=_RANDOM, random=True, differentiable=False),
     *(op(name, shape=filled, cost=_RANDOM, random=True, differentiable=False) for name in _IN_PLACE),

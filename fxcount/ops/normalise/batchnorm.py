@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense
@@ -154,33 +155,6 @@ def native_batch_norm(
     return y, saved, saved
 
 
-def _no_training(
-    scope: Scope, x: TensorFact, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: Any, eps: Any
-) -> tuple[TensorFact, TensorFact, TensorFact]:
-    return native_batch_norm(scope, x, weight, bias, running_mean, running_var, False)
-
-
-def _no_training_cost(y: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, *_: Any) -> Work:
-    return batch_norm_cost(y, x, weight, bias, mean, var, False)
-
-
-def _no_stats(
-    scope: Scope, x: TensorFact, weight: Any, bias: Any, training: bool, momentum: Any, eps: Any
-) -> tuple[TensorFact, TensorFact, TensorFact]:
-    return native_batch_norm(scope, x, weight, bias, None, None, training)
-
-
-def _legit(scope: Scope, x: TensorFact, weight: Any, bias: Any, *rest: Any, **named: Any) -> Any:
-    """``_native_batch_norm_legit`` with running statistics, or its overload without."""
-    rule = _no_stats if rest and isinstance(rest[0], bool) else native_batch_norm
-    return rule(scope, x, weight, bias, *rest, **named)
-
-
-def _legit_cost(y: Any, x: TensorFact, weight: Any, bias: Any, *rest: Any, **named: Any) -> Work:
-    without = bool(rest) and isinstance(rest[0], bool)
-    return batch_norm_cost(y, x, weight, bias, *((None, None) if without else ()), *rest, **named)
-
-
 def instance_norm(
     scope: Scope,
     x: TensorFact,
@@ -259,8 +233,14 @@ OPS: tuple[Op, ...] = (
         "_batch_norm_with_update", shape=_with_update, cost=_with_update_cost, writes=_STATS,
         differentiable=(True, False, False, False),
     ),
-    op("_native_batch_norm_legit", shape=_legit, cost=_legit_cost, writes=_STATS, writes_if=_TRAINING, differentiable=_SAVED),
-    op("_native_batch_norm_legit_no_training", shape=_no_training, cost=_no_training_cost, differentiable=_SAVED),
+    op(
+        "_native_batch_norm_legit", shape=native_batch_norm, cost=batch_norm_cost, writes=_STATS, writes_if=_TRAINING,
+        differentiable=_SAVED, overloads=Overloads(),
+    ),
+    op(
+        "_native_batch_norm_legit_no_training", shape=native_batch_norm, cost=batch_norm_cost, differentiable=_SAVED,
+        overloads=Overloads(),
+    ),
     op(
         "instance_norm", shape=instance_norm, cost=_instance_norm_cost, writes=_STATS, writes_if=(5, "use_input_stats"),
         temporaries=_instance_norm_held,

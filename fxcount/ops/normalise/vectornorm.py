@@ -19,11 +19,13 @@ Source:  the definitions; Golub and Van Loan, Matrix Computations, for the singu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import promote, wrap_dims
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import broadcast_numel, elementwise
@@ -165,15 +167,13 @@ def _frobenius_cost(y: TensorFact, x: TensorFact, dim: Any = None, keepdim: bool
     return norm_scalars(x.numel, y.numel, 2, x.dtype.is_complex)
 
 
-def nuclear_norm(scope: Scope, x: TensorFact, dim: Any = (-2, -1), keepdim: bool = False) -> TensorFact:
-    """Also ``nuclear_norm(x, keepdim)``."""
-    if isinstance(dim, bool):
-        return matrix_norm(scope, x, "nuc", (-2, -1), dim)
+def nuclear_norm(scope: Scope, x: TensorFact, *, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> TensorFact:
+    """``nuclear_norm(x, keepdim)`` and ``nuclear_norm(x, dim, keepdim)``."""
     return matrix_norm(scope, x, "nuc", dim, keepdim)
 
 
-def _nuclear_cost(y: TensorFact, x: TensorFact, dim: Any = (-2, -1), keepdim: bool = False) -> Work:
-    return _matrix_norm_cost(y, x, "nuc", (-2, -1) if isinstance(dim, bool) else dim)
+def _nuclear_cost(y: TensorFact, x: TensorFact, *, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> Work:
+    return _matrix_norm_cost(y, x, "nuc", dim)
 
 
 def dist(scope: Scope, x: TensorFact, other: TensorFact, p: Any = 2) -> TensorFact:
@@ -208,7 +208,7 @@ OPS: tuple[Op, ...] = (
     op("linalg.norm", shape=linalg_norm, cost=_linalg_norm_cost, temporaries=_linalg_norm_held),
     op("norm", shape=norm, cost=_norm_cost),
     op("frobenius_norm", shape=frobenius_norm, cost=_frobenius_cost),
-    op("nuclear_norm", shape=nuclear_norm, cost=_nuclear_cost),
+    op("nuclear_norm", shape=nuclear_norm, cost=_nuclear_cost, overloads=Overloads()),
     op("dist", shape=dist, cost=_dist_cost),
     op("renorm", shape=renorm, cost=_renorm_cost),
 )

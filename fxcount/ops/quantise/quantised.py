@@ -23,6 +23,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import contraction, require
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -101,12 +102,12 @@ def _int8_cost(y: TensorFact, x: TensorFact, weight: TensorFact, scales: TensorF
     return contraction(x.dtype, y.numel * x.shape[-1], Scalars(mul=y.numel))
 
 
-def int4_product(scope: Scope, x: TensorFact, weight: TensorFact, group: int, *scales: TensorFact) -> TensorFact:
-    """x (M, K), packed weights, scales and zeros (K / group, N, 2) -> (M, N)."""
-    return x.new((x.shape[0], scales[0].shape[1]))
+def int4_product(scope: Scope, x: TensorFact, *, scales: TensorFact, **_: Any) -> TensorFact:
+    """x (M, K), packed weights, scales and zeros (K / group, N, 2), or scales (K / group, N) -> (M, N)."""
+    return x.new((x.shape[0], scales.shape[1]))
 
 
-def _int4_cost(y: TensorFact, x: TensorFact, weight: TensorFact, group: int, *scales: TensorFact) -> Work:
+def _int4_cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
     k, n = x.shape[-1], y.shape[-1]
     return contraction(x.dtype, y.numel * k, Scalars(add=n * k, mul=n * k))
 
@@ -134,6 +135,6 @@ OPS: tuple[Op, ...] = (
     op("_weight_int8pack_mm", shape=int8_product, cost=_int8_cost),
     op(
         "_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", "_weight_int4pack_mm_with_scales_and_zeros", shape=int4_product,
-        cost=_int4_cost,
+        cost=_int4_cost, overloads=Overloads(renamed=(("qScaleAndZeros", "scales"), ("qScale", "scales"))),
     ),
 )  # fmt: skip

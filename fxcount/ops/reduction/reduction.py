@@ -20,11 +20,13 @@ Source:  the definitions
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work, contiguous_strides
 from fxcount.ops.core.iterator import elementwise
@@ -127,12 +129,13 @@ def _extreme(name: str) -> ShapeRule:
 
 
 def _selected(name: str) -> ShapeRule:
-    """max, min, median, nanmedian, mode: one value, or the values and their indices along ``dim``."""
+    """max, min, median, nanmedian, mode: one value, or the values and their indices along ``dim``; the larger of two."""
 
-    def selected(scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-        second = other if other is not None else dim
-        if isinstance(second, TensorFact):
-            return elementwise(scope, name, None, x, second)
+    def selected(
+        scope: Scope, x: TensorFact, *, dim: int | None = None, keepdim: bool = False, other: TensorFact | None = None
+    ) -> Any:
+        if other is not None:
+            return elementwise(scope, name, None, x, other)
         if dim is None and name != "mode":
             if name in ("max", "min"):
                 _check_reducible(name, x, None)
@@ -145,10 +148,9 @@ def _selected(name: str) -> ShapeRule:
     return selected
 
 
-def _selected_cost(y: Any, x: TensorFact, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Work:
+def _selected_cost(y: Any, x: TensorFact, *, other: TensorFact | None = None, **_: Any) -> Work:
     result = fact_of(y)
-    binary = isinstance(other, TensorFact) or isinstance(dim, TensorFact)
-    return Scalars(add=1).work(result.numel if binary else accumulated(x, result), result.dtype)
+    return Scalars(add=1).work(accumulated(x, result) if other is None else result.numel, result.dtype)
 
 
 def argextreme(scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False) -> TensorFact:
@@ -176,17 +178,17 @@ def _nonzero_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
     return Scalars(add=1).work(x.numel, x.dtype)
 
 
-def var(scope: Scope, x: TensorFact, dim: Any = None, *args: Any, keepdim: bool = False, **named: Any) -> TensorFact:
+def var(
+    scope: Scope, x: TensorFact, *, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: Any
+) -> TensorFact:
     """``var(x, dim, unbiased, keepdim)``, ``var(x, dim, correction=, keepdim=)`` and ``var(x, unbiased)``."""
     if not is_arithmetic(x.dtype):
         raise ShapeError(f"var: not defined for {x.dtype}", hint="convert the input to a floating dtype")
-    dims = None if isinstance(dim, bool) else dim
-    keep = args[1] if len(args) > 1 else keepdim
-    return x.new(reduced_shape(x, dims, keep), x.dtype.to_real() if x.dtype.is_complex else x.dtype)
+    return x.new(reduced_shape(x, dim, keepdim), x.dtype.to_real() if x.dtype.is_complex else x.dtype)
 
 
-def var_mean(scope: Scope, x: TensorFact, dim: Any = None, *args: Any, **named: Any) -> tuple[TensorFact, TensorFact]:
-    deviation = var(scope, x, dim, *args, **named)
+def var_mean(scope: Scope, x: TensorFact, **named: Any) -> tuple[TensorFact, TensorFact]:
+    deviation = var(scope, x, **named)
     return deviation, deviation.new(deviation.shape, x.dtype)
 
 
@@ -266,16 +268,19 @@ OPS: tuple[Op, ...] = (
         temporaries=_nanmean_held,
     ),
     *(op(name, shape=_extreme(name), cost=_COMPARE, follows="extremum") for name in ("amax", "amin")),
-    *(op(name, shape=_selected(name), cost=_selected_cost, follows="extremum") for name in ("max", "min")),
-    *(op(name, shape=_selected(name), cost=_SORTED) for name in ("median", "nanmedian", "mode")),
+    *(
+        op(name, shape=_selected(name), cost=_selected_cost, follows="extremum", overloads=Overloads())
+        for name in ("max", "min")
+    ),
+    *(op(name, shape=_selected(name), cost=_SORTED, overloads=Overloads()) for name in ("median", "nanmedian", "mode")),
     *(op(name, shape=argextreme, cost=_COMPARE, differentiable=False) for name in ("argmax", "argmin")),
     op("aminmax", shape=aminmax, cost=_steps_cost(Scalars(add=2))),
     *(op(name, shape=any_, cost=_nonzero_cost, differentiable=False, follows="extremum") for name in ("any", "all")),
     op("count_nonzero", shape=count_nonzero, cost=_nonzero_cost, differentiable=False),
-    op("var", shape=var, cost=_var_cost),
-    op("std", shape=var, cost=_std_cost),
-    op("var_mean", shape=var_mean, cost=_var_cost),
-    op("std_mean", shape=var_mean, cost=_std_cost),
+    op("var", shape=var, cost=_var_cost, overloads=Overloads()),
+    op("std", shape=var, cost=_std_cost, overloads=Overloads()),
+    op("var_mean", shape=var_mean, cost=_var_cost, overloads=Overloads()),
+    op("std_mean", shape=var_mean, cost=_std_cost, overloads=Overloads()),
     op("trace", shape=trace, cost=_trace_cost),
     op("quantile", "nanquantile", shape=quantile, cost=_quantile_cost, temporaries=_quantile_sorted),
     *vectornorm.OPS,

@@ -17,8 +17,8 @@ Source:  ATen/native/UpSample.h, GridSampler.cpp, PixelShuffle.cpp
 
 >>> import torch
 >>> x = TensorFact((2, 3, 8, 8), torch.float32)
->>> y = _interpolation("upsample_bilinear2d", 2)(Scope({}), x, (16, 16), False)
->>> y.shape, _taps_cost(2, 2)(y, x, (16, 16), False).flops
+>>> y = _interpolation("upsample_bilinear2d", 2)(Scope({}), x, output_size=(16, 16))
+>>> y.shape, _taps_cost(2, 2)(y, x, output_size=(16, 16)).flops
 ((2, 3, 16, 16), 13824)
 """
 
@@ -26,9 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import as_tuple, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense
@@ -77,21 +79,15 @@ def _never_rounded_down(factor: float) -> Fraction | None:
     return simple if float(simple) == factor and simple - exact <= simple / (1 << 54) else None
 
 
-def _factors(n: int, scales: Sequence[Any]) -> list[float | None]:
-    listed = next((s for s in scales if isinstance(s, (list, tuple))), None)
-    return list(as_tuple(listed, n)) if listed else list(scales[:n]) or [None] * n
-
-
 def _interpolated(
-    scope: Scope, what: str, x: TensorFact, n: int, output_size: Any, scales: Sequence[Any]
+    scope: Scope, what: str, x: TensorFact, n: int, output_size: Size | Sequence[Size] | None, factors: Sequence[float] | None
 ) -> TensorFact:
     if x.ndim != n + 2:
         raise ShapeError(f"{what}: x has shape {shape_text(x.shape)}, expected {n + 2} dimensions (N, C, ...)")
     if output_size is None:
-        factors = _factors(n, scales)
-        if None in factors:
+        if factors is None:
             raise ShapeError(f"{what}: needs output_size or scale_factors")
-        sizes: Sequence[Size] = [scaled(scope, i, f or 0.0) for i, f in zip(x.shape[2:], factors, strict=True)]
+        sizes: Sequence[Size] = [scaled(scope, i, f) for i, f in zip(x.shape[2:], as_tuple(factors, n), strict=True)]
     else:
         sizes = as_tuple(output_size, n)
     for i, o in zip(x.shape[2:], sizes, strict=True):
@@ -100,29 +96,19 @@ def _interpolated(
     return channels_last_or_dense(x, (*x.shape[:2], *sizes))
 
 
-def _interpolation(what: str, n: int, *, corners: bool = True) -> ShapeRule:
-    """Both overloads: ``(x, output_size, [align_corners,] scale_factors)`` and ``(..., scales_h, scales_w)``."""
+def _interpolation(what: str, n: int) -> ShapeRule:
+    """With ``scale_factors`` for the sizes, or an output size: what scales go with that are not asked."""
 
-    def nearest(
-        scope: Scope, x: TensorFact, output_size: Any = None, *scales: Any, scale_factors: Any = None, **named: Any
-    ) -> TensorFact:
-        return _interpolated(scope, what, x, n, output_size, scales or (scale_factors,))
+    def interpolation(
+        scope: Scope, x: TensorFact, *, output_size: Size | Sequence[Size] | None = None,
+        scale_factors: Sequence[float] | None = None, **_: Any,
+    ) -> TensorFact:  # fmt: skip
+        return _interpolated(scope, what, x, n, output_size, scale_factors)
 
-    def weighted(
-        scope: Scope,
-        x: TensorFact,
-        output_size: Any = None,
-        align_corners: bool = False,
-        *scales: Any,
-        scale_factors: Any = None,
-        **named: Any,
-    ) -> TensorFact:
-        return _interpolated(scope, what, x, n, output_size, scales or (scale_factors,))
-
-    return weighted if corners else nearest
+    return interpolation
 
 
-def _nearest_cost(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
+def _nearest_cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
     picked = prod(min_(i, o) for i, o in zip(x.shape[2:], y.shape[2:], strict=True))
     return Work(read_bytes=prod(x.shape[:2]) * picked * x.itemsize)
 
@@ -137,16 +123,17 @@ def _taps_flops(n: int, taps: int) -> int:
 
 
 def _taps_cost(n: int, taps: int) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
         return Scalars(add=_taps_flops(n, taps)).work(y.numel, x.dtype)
 
     return cost
 
 
 def _antialias_cost(taps: int) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
-        (n, c, rows, _), (_, _, out_rows, out_columns) = x.shape, y.shape
-        across = _line(x.shape[3], out_columns, taps) * rows
+    def cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
+        n, c, rows, columns = x.shape
+        out_rows, out_columns = y.shape[2:]
+        across = _line(columns, out_columns, taps) * rows
         down = _line(rows, out_rows, taps) * out_columns
         return Scalars(add=1).work(n * c * (across + down), x.dtype)
 
@@ -280,10 +267,12 @@ _WEIGHTED = (
 )
 _SMOOTH = (("_upsample_bilinear2d_aa", _LINEAR), ("_upsample_bicubic2d_aa", _CUBIC))
 
+_resizing = partial(op, overloads=Overloads())
+
 OPS: tuple[Op, ...] = (
-    *(op(name, shape=_interpolation(name, n, corners=False), cost=_nearest_cost, follows="moved") for name, n in _NEAREST),
-    *(op(name, shape=_interpolation(name, n), cost=_taps_cost(n, taps)) for name, n, taps in _WEIGHTED),
-    *(op(name, shape=_interpolation(name, 2), cost=_antialias_cost(taps)) for name, taps in _SMOOTH),
+    *(_resizing(name, shape=_interpolation(name, n), cost=_nearest_cost, follows="moved") for name, n in _NEAREST),
+    *(_resizing(name, shape=_interpolation(name, n), cost=_taps_cost(n, taps)) for name, n, taps in _WEIGHTED),
+    *(_resizing(name, shape=_interpolation(name, 2), cost=_antialias_cost(taps)) for name, taps in _SMOOTH),
     op("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", shape=grid_sampler, cost=_grid_cost),
     op("affine_grid_generator", shape=affine_grid_generator, cost=_affine_cost),
     op("pixel_shuffle", shape=pixel_shuffle, cost=_MOVED),
