@@ -6,6 +6,7 @@ weights are on, and only when asked to.
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from fxcount.errors import InputError
+from fxcount.ops.sparse.real import random_sparse
 from fxcount.symbolic import evaluate
 from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
@@ -229,6 +231,9 @@ def _tensor(spec: InputSpec, values: Mapping[str, int], device: torch.device, dt
     place = spec.device or device
     if spec.data is not None:
         return spec.data.to(place)
+    if spec.layout is not torch.strided:
+        entries = math.prod(shape) if spec.form is None else evaluate(spec.form.stored, values)
+        return random_sparse(shape, entries, spec.layout, kind).to(place)
     if kind.is_floating_point or kind.is_complex:
         return torch.randn(shape, dtype=kind, device=place)
     return torch.zeros(shape, dtype=kind, device=place)

@@ -52,6 +52,7 @@ NAMES = MappingProxyType({
     # -- tensors and modes
     "DisableTorchFunction": Name("torch._C.DisableTorchFunction", "run torch itself inside a trace"),
     "disabled_torch_function": Name("torch._C._disabled_torch_function_impl", "leave stand-in tensors to the tracer's mode"),
+    "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored"),
     "make_wrapper_subclass": Name("torch.Tensor._make_wrapper_subclass", "make a tensor without storage"),
     "TensorBase": Name("torch._C.TensorBase", "tell the properties of a tensor apart", lambda: torch.Tensor.__base__),
     "is_any_autocast_enabled": Name(

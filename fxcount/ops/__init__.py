@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import copyreg
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from fxcount.ops.backward import functions as backward_functions
 from fxcount.ops.backward import layers as backward_layers
 from fxcount.ops.backward import spatial as backward_spatial
 from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, tensordot
-from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.common import only_sparse
+from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
 from fxcount.ops.core.registry import Op, Registry, Zero, op
 from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
 from fxcount.ops.linalg import factorizations, solvers, svd
@@ -37,9 +38,12 @@ from fxcount.ops.memory import (
 from fxcount.ops.normalise import functional, norm
 from fxcount.ops.quantise import quantised
 from fxcount.ops.reduction import cumulative, reduction, softmax, sorting, statistics
+from fxcount.ops.sparse import elementwise as sparse_elementwise
+from fxcount.ops.sparse import layouts as sparse_layouts
+from fxcount.ops.sparse import products as sparse_products
 from fxcount.ops.spatial import fft, padding, pooling, resize, unfold, vision
 
-__all__ = ["REGISTRY", "Alias", "Op", "Registry", "TensorFact", "Work", "Zero", "op"]
+__all__ = ["REGISTRY", "SPARSE", "Alias", "Op", "Registry", "SparseFact", "TensorFact", "Work", "Zero", "op"]
 
 FAMILIES = (
     views, viewcopy, joining, flips, copies, factory, creation, random,
@@ -51,7 +55,23 @@ FAMILIES = (
     backward_functions, backward_layers, backward_spatial, quantised, foreach,
 )  # fmt: skip
 
-REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)
+_SPARSE = (sparse_products, sparse_layouts, sparse_elementwise)
+
+
+def _dense() -> list[Op]:
+    """The ops of all families, those of sparse tensors alone with a rule that says so."""
+    found = [*[entry for family in FAMILIES for entry in family.OPS], *sparse_products.MAKING, *sparse_layouts.MAKING]
+    names = {name for entry in found for name in entry.names}
+    alone = [entry for family in _SPARSE for entry in family.OPS if names.isdisjoint(entry.names)]
+    return [*found, *[replace(entry, shape=only_sparse(entry.name), counted=None) for entry in alone]]
+
+
+REGISTRY = Registry(_dense())
+
+SPARSE = Registry(
+    replace(entry, overrides=REGISTRY.named(entry.name.replace(".", "_"))) for family in _SPARSE for entry in family.OPS
+)
+"""What an op is where an operand is sparse; ``overrides`` is what it is else."""
 
 
 def _registered(name: str) -> Op:
@@ -59,13 +79,19 @@ def _registered(name: str) -> Op:
     return next((found for found in REGISTRY.ops if found.name == name), None) or REGISTRY.named(name.replace(".", "_"))
 
 
+def _of_sparse(name: str) -> Op:
+    """The op of that name for sparse tensors."""
+    return SPARSE.named(name.replace(".", "_"))
+
+
 def _reduced(entry: Op) -> tuple[Any, ...]:
     """Copies and pickles of one of torch's ops are that op: what is known of it is looked up by the object."""
-    try:
-        if _registered(entry.name) is entry:
-            return _registered, (entry.name,)
-    except KeyError:
-        pass
+    for find in (_registered, _of_sparse):
+        try:
+            if find(entry.name) is entry:
+                return find, (entry.name,)
+        except KeyError:
+            pass
     return Op, tuple(getattr(entry, f.name) for f in fields(entry))
 
 

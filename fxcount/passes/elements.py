@@ -47,7 +47,7 @@ def elements_of(declared: Sequence[Declared]) -> Elements:
     """
     if len({d.storage for d in declared}) == len(declared):  # nearly always
         fresh = [occupied(d) for d in declared]
-        nbytes = [n * d.dtype.itemsize for n, d in zip(fresh, declared, strict=True)]
+        nbytes = [n * d.dtype.itemsize + _index_bytes(d) for n, d in zip(fresh, declared, strict=True)]
         return Elements(tuple(fresh), tuple(nbytes), (False,) * len(declared))
     nbytes, shared = [0] * len(declared), [False] * len(declared)
     by_storage: dict[int, list[int]] = {}
@@ -63,7 +63,12 @@ def elements_of(declared: Sequence[Declared]) -> Elements:
             for k in common:
                 shared[numbers[cluster[k]]] = True
     fresh = [n // d.dtype.itemsize for n, d in zip(nbytes, declared, strict=True)]
+    nbytes = [n + _index_bytes(d) for n, d in zip(nbytes, declared, strict=True)]
     return Elements(tuple(fresh), tuple(nbytes), tuple(shared))
+
+
+def _index_bytes(d: Declared) -> int:
+    return 0 if d.stored is None else d.stored[1]
 
 
 def occupied(d: Declared) -> int:

@@ -18,11 +18,11 @@ from fxcount.symbolic.values import evaluate, free_symbols, name_of
 
 __all__ = ["BRANCH", "Unbacked", "UnbackedSizes", "is_data_dependent"]
 
-KINDS = ("nonzero", "rows", "kept", "unique", "bins", "classes", "repeated", "item", "size")
+KINDS = ("nonzero", "rows", "kept", "unique", "bins", "classes", "repeated", "item", "size", "nnz")
 """Stems of names, by what is counted; a hint for the stem alone is one for all of the kind."""
 
-_NOT_GUESSED = frozenset({"nonzero", "rows", "kept"})
-"""Kinds whose default means something: all elements of a mask, an equal share of the rows, all boxes."""
+_NOT_GUESSED = frozenset({"nonzero", "nnz", "rows", "kept"})
+"""Kinds whose default means something: all elements of a mask or a tensor, an equal share of the rows, all boxes."""
 
 BRANCH = "branch"
 """The hint (0 or 1) for decisions on the data themselves, ``if x.sum() > 0``, which no size stands for."""

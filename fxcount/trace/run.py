@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from fxcount.errors import FxcountError, InputError, first_line, note
-from fxcount.ops import REGISTRY, Registry, TensorFact
-from fxcount.symbolic import BRANCH, Scope
+from fxcount.ops import REGISTRY, Registry, SparseFact, TensorFact
+from fxcount.ops.core.fact import SparseForm
+from fxcount.symbolic import BRANCH, Scope, prod
 from fxcount.symbolic.unbacked import Unbacked
 from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
@@ -180,7 +181,7 @@ class _Run:
         """Positional and named arguments of the call, with stand-ins for tensors."""
         stand_ins = [
             tracer.input(
-                _fact(leaf, held, tracer.scope if self.pinned else None),
+                _fact(leaf, held, tracer, _label(label, self.model), bool(self.pinned)),
                 _label(label, self.model),
                 leaf.requires_grad,
                 leaf.data,
@@ -213,12 +214,16 @@ def _guesses(trace: Trace) -> list[Unbacked]:
 def _told(trace: Trace, why: str) -> Trace:
     trace.notes.append(f"the model was told that it is being compiled (torch.compiler.is_compiling()), since otherwise: {why}")
     return trace
-def _fact(spec: InputSpec, held: Inventory, pinned: Scope | None) -> TensorFact:
-    shape, strides = spec.shape, spec.strides
-    if pinned is not None:
-        shape = tuple(map(pinned.hint, shape))
-        strides = None if strides is None else tuple(map(pinned.hint, strides))
-    return TensorFact(shape, spec.dtype or held.dtype, spec.device or held.device, strides)
+def _fact(spec: InputSpec, held: Inventory, tracer: Tracer, name: str, pinned: bool) -> TensorFact:
+    if pinned:
+        spec = spec.mapped(tracer.scope.hint)
+    dtype, device, shape = spec.dtype or held.dtype, spec.device or held.device, spec.shape
+    if spec.layout is torch.strided:
+        return TensorFact(shape, dtype, device, spec.strides)
+    numel = prod(shape)
+    entries = spec.form or tracer.scope.unbacked.new("nnz", f"the stored entries of the input {name}", numel, numel)
+    form = entries if isinstance(entries, SparseForm) else SparseForm.of(spec.layout, shape, entries)
+    return SparseFact(shape, dtype, device, form=form)
 
 
 def _label(keystr: str, model: torch.nn.Module) -> str:

@@ -330,10 +330,11 @@ class Declared(NamedTuple):
     persistent: bool = True
     shadowed_by: str = ""
     strides: tuple[int, ...] | None = None
+    stored: tuple[int, int] | None = None  # of a sparse tensor: its stored elements, and the bytes of their indices
 
     @property
     def numel(self) -> int:
-        return math.prod(self.shape)
+        return math.prod(self.shape) if self.stored is None else self.stored[0]
 
     @property
     def span(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fxcount.errors import UncountedError
 from fxcount.ops.core.common import facts_in, facts_of_result
-from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, Work
+from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact, Work
 from fxcount.ops.core.registry import Op, Unknown, Zero
 from fxcount.symbolic import Size, sum_
 
@@ -84,7 +84,7 @@ def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any,
 
 
 def _results(result: object) -> Iterator[tuple[TensorFact, bool]]:
-    if isinstance(result, Alias):
+    if isinstance(result, (Alias, Holding)):
         yield result.fact, True
     elif isinstance(result, TensorFact):
         yield result, False

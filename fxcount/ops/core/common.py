@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
-from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.ops.core.fact import Alias, Holding, TensorFact
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "facts_in",
     "facts_of_result",
     "float_result",
+    "only_sparse",
     "promote",
     "refused",
     "same_shape",
@@ -45,6 +46,15 @@ def refused(name: str, hint: str = FIXED_NUMBER, why: str = SIZE_IS_DATA) -> Cal
 
 
 
+def only_sparse(name: str) -> Callable[..., NoReturn]:
+    """The shape rule of an op that dense tensors have not."""
+
+    def rule(*_: Any, **__: Any) -> NoReturn:
+        raise ShapeError(f"{name}: the tensor is dense, only sparse ones have it", hint="make it sparse with .to_sparse()")
+
+    return rule
+
+
 def same_shape(scope: Scope, a: Sequence[Size], b: Sequence[Size], reason: str = "") -> bool:
     """Whether two shapes are equal, of which what algebra cannot tell is assumed."""
     return len(a) == len(b) and all(scope.same(m, n, reason) for m, n in zip(a, b, strict=True))
@@ -52,7 +62,7 @@ def same_shape(scope: Scope, a: Sequence[Size], b: Sequence[Size], reason: str =
 
 def facts_of_result(result: Any) -> Any:
     """What a shape rule gave, with the facts of views in the place of their aliases."""
-    if isinstance(result, Alias):
+    if isinstance(result, (Alias, Holding)):
         return result.fact
     if isinstance(result, (tuple, list)):
         return type(result)(map(facts_of_result, result))

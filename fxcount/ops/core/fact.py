@@ -6,6 +6,8 @@ Both are frozen, hashed values, so that equal calls are recognised and their rul
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +15,10 @@ import torch
 from fxcount.errors import SizeError
 from fxcount.symbolic import Size, evaluate, free_symbols, prod
 
-__all__ = ["LARGEST_SIZE", "Alias", "CopyOrView", "TensorFact", "Work", "contiguous_strides", "probe", "stride_order"]
+__all__ = [
+    "LARGEST_SIZE", "Alias", "CopyOrView", "Holding", "SparseFact", "SparseForm", "TensorFact", "Work", "contiguous_strides",
+    "probe", "stride_order",
+]  # fmt: skip
 
 
 LARGEST_SIZE = 1 << 63  # of a dimension, to torch
@@ -73,6 +78,11 @@ class TensorFact:
         """Whether the layout is dense row-major."""
         return self.strides is None
 
+    @property
+    def layout(self) -> torch.layout:
+        """``torch.strided``, unless it is a :class:`SparseFact`."""
+        return torch.strided
+
     def stride(self) -> tuple[Size, ...]:
         """Strides in elements, spelled out also for a contiguous tensor."""
         return contiguous_strides(self.shape) if self.strides is None else self.strides
@@ -80,6 +90,94 @@ class TensorFact:
     def new(self, shape: tuple[Size, ...], dtype: torch.dtype | None = None) -> TensorFact:
         """A dense row-major tensor on the same device."""
         return TensorFact(tuple(shape), dtype or self.dtype, self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseForm:
+    """How a sparse tensor is stored: the layout, the shape of its ``values``, how many ``indices`` they have in all, of which
+    dtype. The ``values`` are (nnz, *dense) in COO, (*batch, nnz, *block) in CSR, CSC, BSR and BSC."""
+
+    layout: torch.layout
+    values: tuple[Size, ...]
+    indices: Size
+    index_dtype: torch.dtype = torch.int64
+    coalesced: bool = True
+
+    @property
+    def stored(self) -> Size:
+        """Elements that are stored, zeros among them included."""
+        return prod(self.values)
+
+    @classmethod
+    def of(cls, layout: torch.layout, shape: tuple[Size, ...], entries: Size, coalesced: bool = True) -> SparseForm:
+        """COO, or a CSR or CSC matrix, of this shape and so many entries.
+
+        >>> SparseForm.of(torch.sparse_csr, (7, 5), 9).indices
+        17
+        """
+        if layout is torch.sparse_coo:
+            return cls(layout, (entries,), len(shape) * entries, coalesced=coalesced)
+        return cls(layout, (entries,), shape[-2 if layout is torch.sparse_csr else -1] + 1 + entries)
+
+    def mapped(self, change: Callable[[Size], Size]) -> SparseForm:
+        """The form with each size changed."""
+        return dataclasses.replace(self, values=tuple(map(change, self.values)), indices=change(self.indices))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseFact(TensorFact):
+    """A tensor of which only some elements are stored, with their indices.
+
+    ``shape`` and ``numel`` are those of the whole, as torch says; work and bytes are those of what is stored.
+
+    >>> x = SparseFact((7, 5), torch.float32, form=SparseForm.of(torch.sparse_coo, (7, 5), 9))
+    >>> x.numel, x.form.stored, x.nbytes
+    (35, 9, 180)
+    """
+
+    form: SparseForm = SparseForm(torch.sparse_coo, (0,), 0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numel", prod(self.shape))
+        object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.device, self.form)))
+
+    __hash__ = TensorFact.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SparseFact)
+            and self._hash == other._hash
+            and self.shape == other.shape
+            and self.dtype is other.dtype
+            and self.device == other.device
+            and self.form == other.form
+        )
+
+    @property
+    def nbytes(self) -> Size:
+        """Bytes of values and indices."""
+        return self.form.stored * self.dtype.itemsize + self.form.indices * self.form.index_dtype.itemsize
+
+    @property
+    def layout(self) -> torch.layout:
+        return self.form.layout
+
+    @property
+    def values(self) -> TensorFact:
+        """The tensor of the stored elements."""
+        return TensorFact(self.form.values, self.dtype, self.device)
+
+    @property
+    def dense(self) -> TensorFact:
+        """The whole, with its zeros."""
+        return TensorFact(self.shape, self.dtype, self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A result that has no memory of its own and shares that of all operands: a sparse tensor made of indices and values."""
+
+    fact: TensorFact
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops.core.autocast import Autocast, policy
 from fxcount.ops.core.binding import Bound, Overloads
-from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
 from fxcount.symbolic import Size
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ __all__ = [
     "CostRule", "Count", "Follows", "Kind", "Op", "Registry", "ShapeRule", "Traits", "Unknown", "Zero", "callables_named", "op",
 ]  # fmt: skip
 
-ShapeResult = TensorFact | Alias | tuple[Any, ...] | list[Any]
+ShapeResult = TensorFact | Alias | Holding | tuple[Any, ...] | list[Any]
 ShapeRule = Callable[..., ShapeResult]
 CostRule = Callable[..., Work]
 TemporaryRule = Callable[..., Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fxcount.errors import InputError, UnsupportedError, first_line
+from fxcount.ops.sparse.real import random_sparse
 from fxcount.report.data.recipe import Recipe
 from fxcount.symbolic import evaluate
 from fxcount.torch_private import pytree
@@ -88,6 +90,9 @@ def _data(recipe: Recipe, values: Mapping[str, int]) -> tuple[tuple[Any, ...], d
         if leaf.data is not None:
             return leaf.data
         shape = [int(evaluate(s, values)) for s in leaf.shape]
+        if leaf.layout is not torch.strided:
+            entries = math.prod(shape) if leaf.form is None else int(evaluate(leaf.form.stored, values))
+            return random_sparse(shape, entries, leaf.layout, leaf.dtype or _float(recipe), generator)
         tensor = _random(shape, leaf.dtype or _float(recipe), generator)
         if leaf.strides is not None:
             strides = [int(evaluate(s, values)) for s in leaf.strides]

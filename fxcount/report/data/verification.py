@@ -7,7 +7,6 @@ differ, and the first op that does so is named.
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -153,8 +152,7 @@ def with_numbers(spec: Any, values: Values) -> Any:
     def number(leaf: Any) -> Any:
         if not isinstance(leaf, InputSpec):
             return leaf
-        strides = None if leaf.strides is None else tuple(map(size, leaf.strides))
-        return dataclasses.replace(leaf, shape=tuple(map(size, leaf.shape)), strides=strides)
+        return leaf.mapped(size)
 
     return pytree.tree_map(number, spec, is_leaf=lambda x: isinstance(x, InputSpec))
 

@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount import torch_private
 from fxcount.errors import InputError
+from fxcount.ops.sparse.real import form_of
 from fxcount.trace.tape import Declared
 
 __all__ = ["Inventory", "declared", "every_module", "is_parameter", "take_inventory"]
@@ -144,6 +145,8 @@ def declared(
             hint="run the model once on real or meta tensors, so that its lazy modules learn their sizes",
         )
     strides: tuple[int, ...] | None = None
+    form = form_of(tensor)
+    stored = None if form is None else (int(form.stored), int(form.indices) * form.index_dtype.itemsize)
     try:
         storage, offset = torch_private.storage_key(tensor.untyped_storage()), int(tensor.storage_offset())
         if not tensor.is_contiguous():
@@ -154,7 +157,7 @@ def declared(
     shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
     return Declared(
         kind, names, tuple(tensor.shape), tensor.dtype, tensor.requires_grad, storage, offset, names[0] not in hidden, shadow,
-        strides,
+        strides, stored,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@
 ``"B,3,H,W"``                             a shape; names are symbols, the dtype is the model's
 ``"i64[B,S]"``, ``"f32[B,3,32*h,32*w]"``  dtype and shape; sizes are expressions of symbols
 ``("B", 3, "H", "W")``, ``(1, 3, 8, 8)``  a shape as list or tuple
+``"coo f32[N,N;E]"``, ``"csr f32[N,N]"``  a sparse tensor (coo, csr or csc) of E stored entries; a symbol ``nnz_1`` if not said
 a tensor (real, meta or fake)             its shape, dtype and device; the data of a few integers or booleans on
                                           the CPU (image grids, lengths) if the model asks for them
 lists, tuples, dicts of these             nested inputs
@@ -13,9 +14,10 @@ anything else                             passed to the model as it is
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
@@ -23,7 +25,8 @@ from typing import Any
 import torch
 
 from fxcount.errors import InputError, SizeError
-from fxcount.ops.core.fact import LARGEST_SIZE
+from fxcount.ops.core.fact import LARGEST_SIZE, SparseForm
+from fxcount.ops.sparse.real import form_of
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 from fxcount.torch_private import pytree
 
@@ -46,7 +49,8 @@ MAX_READ_NUMEL = 4096
 """Integer inputs of more elements than this are never looked at."""
 
 _PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-_WITH_DTYPE = re.compile(r"^\s*(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
+_WITH_DTYPE = re.compile(r"^\s*(?:(coo|csr|csc)\s+)?(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
+_LAYOUTS = {"coo": torch.sparse_coo, "csr": torch.sparse_csr, "csc": torch.sparse_csc}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,19 @@ class InputSpec:
     requires_grad: bool = False
     strides: tuple[Size, ...] | None = None
     data: torch.Tensor | None = field(default=None, repr=False, compare=False)
+    layout: torch.layout = torch.strided
+    form: SparseForm | None = None  # of a sparse tensor, if its number of entries is known
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """All sizes of which the input is made."""
+        return self.shape if self.form is None else (*self.shape, *self.form.values)
+
+    def mapped(self, change: Callable[[Size], Size]) -> InputSpec:
+        """The same with each size changed."""
+        strides = None if self.strides is None else tuple(map(change, self.strides))
+        form = None if self.form is None else self.form.mapped(change)
+        return dataclasses.replace(self, shape=tuple(map(change, self.shape)), strides=strides, form=form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,9 @@ def parse_inputs(given: Any) -> Any:
     >>> parse_inputs(("B,3,H,W", {"mask": "bool[B,S]"}))[0].shape
     (B, 3, H, W)
     """
+    if isinstance(given, torch.Tensor) and given.layout is not torch.strided:
+        form = form_of(given)
+        return InputSpec(tuple(given.shape), given.dtype, given.device, given.requires_grad, layout=given.layout, form=form)
     if isinstance(given, torch.Tensor):
         shape = tuple(int(s) for s in given.shape)
         strides = tuple(int(s) for s in given.stride()) if given.layout is torch.strided and not given.is_contiguous() else None
@@ -116,12 +136,14 @@ def _is_shape(given: Any) -> bool:
 def _parse_text(text: str) -> Any:
     match = _WITH_DTYPE.match(text)
     if match:
-        dtype = DTYPES.get(match[1])
+        dtype = DTYPES.get(match[2])
         if dtype is None:
             raise InputError(
-                f"unknown dtype {match[1][:80]!r} in the input {text[:200]!r}", hint="use one of " + ", ".join(sorted(DTYPES))
+                f"unknown dtype {match[2][:80]!r} in the input {text[:200]!r}", hint="use one of " + ", ".join(sorted(DTYPES))
             )
-        body = match[2].strip().rstrip(",")
+        if match[1]:
+            return _parse_sparse(_LAYOUTS[match[1]], dtype, match[3], text)
+        body = match[3].strip().rstrip(",")
         return InputSpec(_sizes(_split(body) if body else [], text), dtype)
     if "," in text:
         return InputSpec(_sizes(_split(text.strip().strip("()[]").rstrip(",")), text))
@@ -131,6 +153,16 @@ def _parse_text(text: str) -> Any:
             hint=f'write "{text.strip()}," for a tensor of one dimension, {text.strip()} without quotes for a number',
         )
     return text  # a plain string argument of the model
+
+
+def _parse_sparse(layout: torch.layout, dtype: torch.dtype, body: str, text: str) -> InputSpec:
+    """A sparse tensor, its shape and after a semicolon the number of its stored entries."""
+    sizes, _, entries = body.partition(";")
+    shape = _sizes(_split(sizes), text)
+    if layout is not torch.sparse_coo and len(shape) != 2:
+        raise InputError(f"the input {text[:200]!r} has {len(shape)} dimensions, and is a matrix in {layout}")
+    form = SparseForm.of(layout, shape, _sizes([entries], text)[0]) if entries.strip() else None
+    return InputSpec(shape, dtype, layout=layout, form=form)
 
 
 def _split(text: str) -> list[str]:
@@ -183,7 +215,7 @@ def symbols_of(*inputs: Any) -> set[str]:
     ['B', 'S', 'h']
     """
     leaves = pytree.tree_leaves([parse_inputs(given) for given in inputs])
-    return {name for leaf in leaves if isinstance(leaf, InputSpec) for size in leaf.shape for name in free_symbols(size)}
+    return {name for leaf in leaves if isinstance(leaf, InputSpec) for size in leaf.sizes for name in free_symbols(size)}
 
 
 def default_hints(
@@ -199,7 +231,7 @@ def default_hints(
     {'B': 5, 'Q': 13, 'h': 7}
     """
     specs = list(specs)
-    sizes = [s for spec in specs for s in spec.shape]
+    sizes = [s for spec in specs for s in spec.sizes]
     names = sorted({name for s in sizes for name in free_symbols(s)})
     given = whole_hints(given)
     unknown = {name for name in set(given) - set(names) if unbacked is None or not is_data_dependent(name)}
@@ -222,7 +254,7 @@ def default_hints(
         else:
             hints[name] = next(primes, 101 + 2 * len(hints))
     for spec in specs:
-        for size in spec.shape:
+        for size in spec.sizes:
             _check_hint(size, hints)
         if math.prod([evaluate(s, hints) for s in spec.shape]) >= LARGEST_SIZE:
             shape = str(spec.shape)[:200]

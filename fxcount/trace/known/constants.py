@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from fxcount.ops.core.fact import Alias, TensorFact, contiguous_strides
+from fxcount.ops.core.fact import Alias, Holding, SparseFact, TensorFact, contiguous_strides
 from fxcount.ops.core.registry import Op
+from fxcount.ops.sparse.real import LAYOUTS, form_of
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.tape import Call, Value
 from fxcount.trace.tracer.standin import StandIn
@@ -34,6 +35,9 @@ MAX_KNOWN_NUMEL = 1 << 16
 def fact_of(tensor: torch.Tensor) -> TensorFact:
     """Shape, dtype, device and layout of a real tensor."""
     shape = tuple(int(s) for s in tensor.shape)
+    form = form_of(tensor)
+    if form is not None:
+        return SparseFact(shape, tensor.dtype, tensor.device, form=form)
     strides = None
     if tensor.layout is torch.strided and not tensor.is_contiguous():
         strides = tuple(int(s) for s in tensor.stride())
@@ -70,12 +74,13 @@ def with_data(args: Any, data: Mapping[Value, torch.Tensor], real: bool) -> Any:
 
 def known_data(tensor: torch.Tensor) -> torch.Tensor | None:
     """The tensor itself if it is small and has data."""
-    return None if tensor.numel() > MAX_KNOWN_NUMEL else real_data(tensor)
+    form = form_of(tensor)
+    return None if (tensor.numel() if form is None else form.stored) > MAX_KNOWN_NUMEL else real_data(tensor)
 
 
 def real_data(tensor: torch.Tensor) -> torch.Tensor | None:
     """The tensor itself, without its history, if it has data."""
-    if tensor.device.type == "meta" or tensor.layout is not torch.strided or type(tensor) not in _REAL:
+    if tensor.device.type == "meta" or tensor.layout not in LAYOUTS or type(tensor) not in _REAL:
         return None
     return tensor.detach()
 
@@ -124,8 +129,10 @@ class _Unknown(Exception):
 
 
 def _is_small(result: Any) -> bool:
-    if isinstance(result, Alias):
+    if isinstance(result, (Alias, Holding)):
         result = result.fact
+    if isinstance(result, SparseFact):
+        return type(result.form.stored) is int and result.form.stored <= MAX_KNOWN_NUMEL
     if isinstance(result, TensorFact):
         return type(result.numel) is int and result.numel <= MAX_KNOWN_NUMEL
     if isinstance(result, (tuple, list)):

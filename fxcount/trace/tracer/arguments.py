@@ -25,7 +25,7 @@ def normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any
         taken = name == "input" and args and isinstance(args[0], torch.Tensor)
         if name in ("self", "tensors", "input") and not taken:
             args = (value, *args)
-        elif name not in _DROPPED:
+        elif name not in _DROPPED or (isinstance(value, torch.layout) and value is not torch.strided):
             clean[_RENAMED.get(name, name)] = value
     return args, clean, out
 

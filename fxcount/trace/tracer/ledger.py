@@ -51,6 +51,12 @@ class Ledger:
         self.storages.append(StorageInfo(nbytes, origin, name, len(self.calls) if origin == "op" else -1))
         return Storage(index, self.log, constant)
 
+    def holding(self, parts: list[Storage]) -> Storage:
+        """The storage of a tensor that is made of others as they are: no bytes, and those of the parts live as long."""
+        made = self.new_storage(0, "op", constant=all([s.constant for s in parts]))
+        made.parts = tuple(parts)
+        return made
+
     def copy_or_view(self, nbytes: Size, copied: Size, of: Storage, constant: bool) -> Storage:
         """The storage of a result that is a copy where ``copied`` is 1, and where it is 0 shares the storage ``of``."""
         made = self.new_storage(nbytes * copied, "op", constant=constant)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from fxcount.ops import Alias, TensorFact
-from fxcount.ops.core.fact import CopyOrView
+from fxcount.ops.core.fact import CopyOrView, Holding
 from fxcount.symbolic import Expr
 from fxcount.trace.known import constants
 from fxcount.trace.tape import Call, Value
@@ -44,6 +44,11 @@ class Results:
                 data = known[i] if known is not None else None
                 parts.append(self.made(part, call, operands, outputs, requires_grad, data))
             return parts if isinstance(r, list) else tuple(parts)
+        elif isinstance(r, TensorFact):  # a sparse one
+            storage = self.ledger.new_storage(r.nbytes, "op", constant=known is not None)
+        elif type(r) is Holding:
+            r = r.fact
+            storage = self.ledger.holding([o._storage for o in operands])
         elif isinstance(r, Expr):
             return self._owner.as_int(r)
         elif isinstance(r, torch.Tensor):  # a rule that read data knows the data of this result

@@ -13,6 +13,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
+from fxcount.ops.core.fact import SparseFact
 from fxcount.symbolic import SymSize
 from fxcount.trace.known.literals import make_literal
 from fxcount.trace.tracer.fallback import record_unknown
@@ -70,6 +71,16 @@ def _touches_state(tracer: Recorder, args: tuple[Any, ...], kwargs: dict[str, An
     )
 
 
+def _sparse(x: StandIn) -> SparseFact:
+    if not isinstance(x.fact, SparseFact):
+        raise RuntimeError("a dense tensor has no stored entries of its own")
+    return x.fact
+
+
+def _batch_dims(x: StandIn) -> int:
+    return 0 if x.layout is torch.sparse_coo else x.ndim - 2
+
+
 # -- metadata -------------------------------------------------------------------------------------------------------
 METADATA: dict[Any, Callable[..., Any]] = {
     torch.Tensor.size: StandIn.size,
@@ -106,7 +117,10 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.is_inference: lambda x: False,
     torch.Tensor.is_pinned: lambda x: False,
     torch.Tensor.is_shared: lambda x: False,
-    torch.Tensor.is_coalesced: lambda x: False,
+    torch.Tensor.is_coalesced: lambda x: isinstance(x.fact, SparseFact) and x.fact.form.coalesced,
+    torch_private.nnz: lambda x: x._owner.as_int(_sparse(x).form.values[_batch_dims(x)]),
+    torch.Tensor.sparse_dim: lambda x: x.ndim - len(_sparse(x).form.values) + 1 if x.layout is torch.sparse_coo else 2,
+    torch.Tensor.dense_dim: lambda x: len(_sparse(x).form.values) - 1 if x.layout is torch.sparse_coo else 0,
     torch.Tensor.is_same_size: lambda x, other: x.shape == other.shape,
     torch.is_same_size: lambda x, other: x.shape == other.shape,
     torch.Tensor.register_hook: lambda x, hook: None,
@@ -123,8 +137,8 @@ for _name, _answer in {
     "is_maia": lambda x: False,
     "is_vulkan": lambda x: False,
     "is_ipu": lambda x: False,
-    "is_sparse": lambda x: False,
-    "is_sparse_csr": lambda x: False,
+    "is_sparse": lambda x: x.layout is torch.sparse_coo,
+    "is_sparse_csr": lambda x: x.layout is torch.sparse_csr,
     "is_nested": lambda x: False,
     "is_quantized": lambda x: False,
     "is_mkldnn": lambda x: False,

@@ -30,7 +30,7 @@ _MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
 class Storage:
     """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
 
-    __slots__ = ("__weakref__", "constant", "from_input", "index", "keeps", "kept_by", "log")
+    __slots__ = ("__weakref__", "constant", "from_input", "index", "keeps", "kept_by", "log", "parts")
 
     def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
         self.index = index
@@ -39,6 +39,7 @@ class Storage:
         self.from_input = False  # whether these data were given by the user, or computed from such
         self.kept_by: list[weakref.ref[Kept]] | None = None  # copies of it that are views at some sizes
         self.keeps: tuple[Kept, ...] = ()
+        self.parts: tuple[Storage, ...] = ()  # of what it is made, as long as it lives
         log.append(index)
 
     def __del__(self) -> None:
@@ -232,7 +233,7 @@ class StandIn(torch.Tensor):
 
     @property
     def layout(self) -> torch.layout:  # type: ignore[override]
-        return torch.strided
+        return self._value.fact.layout
 
     def data_ptr(self) -> int:
         return 0

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
-from fxcount.ops import Op, Registry, TensorFact
+from fxcount.ops import REGISTRY, SPARSE, Op, Registry, SparseFact, TensorFact
 from fxcount.symbolic import Scope, SymSize, to_size
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
@@ -170,11 +170,25 @@ class Tracer(TorchFunctionMode):
         kwargs: dict[str, Any] | None, recorded: tuple[Any, ...], recorded_kwargs: dict[str, Any], operands: list[StandIn],
     ) -> Signature:  # fmt: skip
         """The signature of a call unlike those before; kept for its like unless data decide it."""
+        if SparseFact in [type(o._value.fact) for o in operands]:
+            entry = self._of_sparse(entry, func)
         try:
             signature = self._memo[key] = self._infer(entry, recorded, recorded_kwargs)
         except DataDependentError:
             signature = self._infer_from_data(entry, func, args, kwargs, recorded, recorded_kwargs, operands)
         return signature
+
+    def _of_sparse(self, entry: Op, func: Callable[..., Any]) -> Op:
+        """What the op is where an operand is sparse. A user's rule is asked as it is: it sees the layout of its operands."""
+        if entry is ITEM or (self.registry.get(func) is entry and entry not in REGISTRY.ops and not entry.inplace):
+            return entry
+        found = SPARSE.get(func)
+        if found is None:
+            raise UnsupportedError(
+                f"{entry.name}: no rule for a sparse operand", where=self.where(),
+                hint="convert it with .to_dense(), or give a rule with fxcount.rule(...)",
+            )  # fmt: skip
+        return found
 
     def signature(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Signature:
         """A new signature, entered in the ledger."""

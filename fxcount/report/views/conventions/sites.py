@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fxcount.ops import REGISTRY, Op
+from fxcount.ops.core.callcost import call_cost
 from fxcount.ops.core.common import facts_in, facts_of_result
-from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Evaluate, Item
 from fxcount.symbolic import Size
@@ -19,7 +20,8 @@ __all__ = ["Counted", "OpRule", "Site", "by_op", "from_ops", "site_of"]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One op with its operands and result as :class:`~fxcount.ops.TensorFact`, and its exact multiply-accumulates.
+    """One op with its operands and result as :class:`~fxcount.ops.TensorFact`, and its exact multiply-accumulates: those of
+    the whole where an operand is sparse, as tools go by shapes.
 
     ``op`` is torch's, also where a user's rule stands for it; ``name`` is its name, and empty for an op that is not torch's,
     so that one of the same name is never taken for it.
@@ -74,9 +76,19 @@ def site_of(call: Call, costs: Costs) -> Site:
     """The call as rules see it."""
     s = call.signature
     op = s.op.torchs
-    return Site(
-        op, op.name if op.schema else "", facts_of_result(s.result), s.args, s.kwargs, costs.of(call).macs, call.written
-    )
+    macs = costs.of(call).macs
+    if macs != 0 and any([isinstance(f, SparseFact) for f in facts_in((s.args, s.kwargs))]):
+        macs = call_cost(op, _whole(s.args), _whole(s.kwargs), _whole(s.result)).macs
+    return Site(op, op.name if op.schema else "", facts_of_result(s.result), s.args, s.kwargs, macs, call.written)
+
+
+def _whole(a: Any) -> Any:
+    """Arguments with dense tensors for sparse ones."""
+    if isinstance(a, SparseFact):
+        return a.dense
+    if isinstance(a, (tuple, list)):
+        return type(a)(map(_whole, a))
+    return {k: _whole(v) for k, v in a.items()} if isinstance(a, dict) else a
 
 
 def by_op(rules: Mapping[str, OpRule]) -> dict[Op, OpRule]:

@@ -16,7 +16,10 @@ from fxcount.trace.tape import Trace
 __all__ = ["CONVENTIONS"]
 
 # Contractions whose kernels have no formula in the counter's registry.
-_NO_FORMULA = frozenset({"mv", "addmv", "dot", "addbmm", "bilinear", "_trilinear", "linalg.vecdot", "conv_tbc", "_int_mm"})
+_NO_FORMULA = frozenset({
+    "mv", "addmv", "dot", "addbmm", "bilinear", "_trilinear", "linalg.vecdot", "conv_tbc", "_int_mm", "_sparse_mm",
+    "_sparse_addmm", "sparse_sampled_addmm",
+})  # fmt: skip
 
 
 def _products(site: Site) -> Size:

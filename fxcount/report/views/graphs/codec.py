@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact
+from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact
 from fxcount.symbolic import Expr, Size, parse, to_text
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
@@ -111,6 +111,10 @@ class Encoder:
         return self._rare(a)
 
     def _rare(self, a: Any) -> Plain:
+        if isinstance(a, TensorFact):
+            return {"$fact": self.fact(a)}
+        if isinstance(a, Holding):
+            return {"$holding": self.fact(a.fact)}
         if isinstance(a, CopyOrView):
             return {"$copy_or_view": [self.fact(a.fact), a.of, size_text(a.copied)]}
         if isinstance(a, Alias):
@@ -147,6 +151,7 @@ class Decoder:
         self._readers: Mapping[str, Callable[[Any], Any]] = {
             "$value": lambda row: values[row],
             "$fact": lambda row: facts[row],
+            "$holding": lambda row: Holding(facts[row]),
             "$alias": lambda pair: Alias(facts[pair[0]], pair[1]),
             "$copy_or_view": lambda parts: CopyOrView(facts[parts[0]], parts[1], size_from(parts[2])),
             "$size": size_from,

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import torch
 
 from fxcount.errors import UncountedError, UnsupportedError
-from fxcount.ops import REGISTRY, Op
-from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops import REGISTRY, SPARSE, Op
+from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
@@ -126,10 +126,18 @@ def _fact(row: _Row) -> TensorFact:
     strides = row["strides"]
     if any(isinstance(n, int) and n < 0 for n in (*row["shape"], *(strides or ()))):
         raise ValueError(f"a tensor of negative sizes: {row['shape']}")
-    return TensorFact(
-        tuple(map(size_from, row["shape"])), _dtype(row["dtype"]), torch.device(row["device"]),
-        None if strides is None else tuple(map(size_from, strides)),
-    )  # fmt: skip
+    shape, dtype, device = tuple(map(size_from, row["shape"])), _dtype(row["dtype"]), torch.device(row["device"])
+    if "sparse" in row:
+        return SparseFact(shape, dtype, device, form=_form(row["sparse"]))
+    return TensorFact(shape, dtype, device, None if strides is None else tuple(map(size_from, strides)))
+
+
+def _form(row: _Row) -> SparseForm:
+    layout = getattr(torch, row["layout"], None)
+    if not isinstance(layout, torch.layout):
+        raise ValueError(f"{row['layout']!r} is no layout")
+    values = tuple(map(size_from, row["values"]))
+    return SparseForm(layout, values, size_from(row["indices"]), _dtype(row["index_dtype"]), bool(row["coalesced"]))
 
 
 def _value(row: _Row, facts: Sequence[TensorFact]) -> Value:
@@ -150,13 +158,14 @@ def _declared(row: _Row) -> Declared:
     return Declared(
         row["kind"], tuple(row["names"]), tuple(row["shape"]), _dtype(row["dtype"]), row["requires_grad"], row["storage"],
         row["offset"], row["persistent"], row["shadowed_by"], None if row["strides"] is None else tuple(row["strides"]),
+        None if row.get("stored") is None else tuple(row["stored"]),
     )  # fmt: skip
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------
 def _op(row: _Row) -> Op:
     if row["registered"]:
-        return REGISTRY.named(row["name"].replace(".", "_"))
+        return (SPARSE if row.get("sparse") else REGISTRY).named(row["name"].replace(".", "_"))
     name = row["name"]
     cost: Any = _without_code(name)
     if "zero" in row:

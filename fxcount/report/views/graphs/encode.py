@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import torch
 
-from fxcount.ops import REGISTRY, Op
+from fxcount.ops import REGISTRY, SPARSE, Op, Registry
 from fxcount.ops.core.common import facts_of_result
-from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
@@ -107,12 +107,15 @@ def _optional(size: Size | None) -> int | str | None:
 
 
 def _declared(d: Declared, numbering: _Numbering) -> Plain:
-    return {
+    row: dict[str, Plain] = {
         "kind": d.kind, "names": list(d.names), "shape": list(d.shape), "dtype": _name(d.dtype),
         "requires_grad": d.requires_grad, "storage": numbering("storage", d.storage), "offset": d.offset,
         "strides": None if d.strides is None else list(d.strides),
         "persistent": d.persistent, "shadowed_by": d.shadowed_by,
     }  # fmt: skip
+    if d.stored is not None:
+        row["stored"] = list(d.stored)
+    return row
 
 
 def _calls(trace: Trace, costs: Costs, encoder: Encoder, places: _Places) -> dict[str, Plain]:
@@ -163,8 +166,12 @@ class _Places:
 
 def is_registered(op: Op) -> bool:
     """Whether fxcount knows the op by its name, so that a file need not describe it."""
+    return _is_named(REGISTRY, op) or _is_named(SPARSE, op)
+
+
+def _is_named(registry: Registry, op: Op) -> bool:
     try:
-        return REGISTRY.named(op.name.replace(".", "_")) is op
+        return registry.named(op.name.replace(".", "_")) is op
     except KeyError:
         return False
 
@@ -185,6 +192,8 @@ def parameter_names(op: Op) -> list[str] | None:
 def _op(op: Op) -> Plain:
     registered = is_registered(op)
     row: dict[str, Plain] = {"name": op.name, "registered": registered}
+    if registered and _is_named(SPARSE, op):
+        row["sparse"] = True
     if not registered:
         row |= {"differentiable": op.differentiable, "inplace": op.inplace, "arguments": parameter_names(op)}
         row["traits"] = {
@@ -247,10 +256,16 @@ def _value(v: Value, encoder: Encoder) -> Plain:
 
 
 def _fact(f: TensorFact) -> Plain:
-    return {
+    row: dict[str, Plain] = {
         "shape": [size_text(s) for s in f.shape], "dtype": _name(f.dtype), "device": str(f.device),
         "strides": None if f.strides is None else [size_text(s) for s in f.strides],
     }  # fmt: skip
+    if isinstance(f, SparseFact):
+        row["sparse"] = {
+            "layout": _name(f.form.layout), "values": [size_text(s) for s in f.form.values], "coalesced": f.form.coalesced,
+            "indices": size_text(f.form.indices), "index_dtype": _name(f.form.index_dtype),
+        }  # fmt: skip
+    return row
 
 
 def _name(dtype: object) -> str:
