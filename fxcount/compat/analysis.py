@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fxcount.ops.core.tree import mapped
 from fxcount.passes import cost
 from fxcount.passes.modes import in_mode
 from fxcount.report import Report
@@ -22,18 +23,16 @@ __all__ = ["analysed", "as_given", "in_mode", "located", "sizes_in"]
 
 def as_given(data: Any, device: torch.device | None = None) -> Any:
     """Inputs of a trace for real arguments: tensors by their facts, everything else as it is."""
-    if isinstance(data, InputSpec):
-        return data
-    if isinstance(data, torch.Tensor):
-        spec = parse_inputs(data)
+
+    def leaf(given: Any) -> Any:
+        if isinstance(given, InputSpec):
+            return given
+        if not isinstance(given, torch.Tensor):
+            return Plain(given)
+        spec = parse_inputs(given)
         return InputSpec(spec.shape, spec.dtype, device, spec.requires_grad, spec.strides, spec.data) if device else spec
-    if isinstance(data, dict):
-        return {k: as_given(v, device) for k, v in data.items()}
-    if isinstance(data, tuple) and hasattr(data, "_fields"):
-        return type(data)(*[as_given(d, device) for d in data])
-    if type(data) in (list, tuple):
-        return type(data)(as_given(d, device) for d in data)
-    return Plain(data)
+
+    return mapped(leaf, data, keep=True)
 
 
 def sizes_in(shape: Iterable[Any]) -> tuple[Size, ...]:

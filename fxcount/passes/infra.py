@@ -24,6 +24,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 from fxcount.errors import InputError, UnsupportedError
+from fxcount.ops.core.tree import mapped
 from fxcount.passes.cost import CallCost, cost
 from fxcount.trace.frontends.graph import graph_program, inputs_known
 from fxcount.trace.tape import Trace
@@ -120,14 +121,14 @@ def _check(graph_module: GraphModule, key: str) -> None:
 
 
 def _facts(result: Any) -> Any:
+    return mapped(_fact, result)
+
+
+def _fact(result: Any) -> Any:
     if isinstance(result, StandIn):
         return result.fact
     if isinstance(result, torch.Tensor):
         from fxcount.trace.known.constants import fact_of
 
         return fact_of(result)
-    if isinstance(result, (tuple, list)):
-        return type(result)(map(_facts, result)) if type(result) in (tuple, list) else tuple(map(_facts, result))
-    if isinstance(result, dict):
-        return {k: _facts(v) for k, v in result.items()}
     return getattr(result, "expr", result)  # a symbolic size as its formula

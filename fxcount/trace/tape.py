@@ -19,6 +19,7 @@ import torch
 
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Op
+from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
@@ -226,20 +227,9 @@ def _written(func: Callable[..., Any], source: Source | None) -> Written:
     return "method" if isinstance(source, Instruction) and source.calls(func.__name__) else "operator"
 
 
-def values_in(tree: Any) -> Iterator[Value]:
-    """All values in nested tuples, lists, dicts and slices."""
-    if type(tree) is Value:
-        yield tree
-    elif isinstance(tree, (tuple, list)):
-        for item in tree:
-            yield from values_in(item)
-    elif isinstance(tree, dict):
-        for item in tree.values():
-            yield from values_in(item)
-    elif isinstance(tree, slice):
-        yield from values_in((tree.start, tree.stop, tree.step))
-    elif hasattr(tree, "values") and isinstance(tree.values, tuple):  # an opaque object among the outputs
-        yield from values_in(tree.values)
+def values_in(tree: Any) -> list[Value]:
+    """All values in nested arguments or outputs."""
+    return [leaf for leaf in leaves(tree) if type(leaf) is Value]
 
 
 class Quotient(float):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call
 
@@ -53,8 +54,5 @@ def operands_of(call: Call) -> tuple[list[Operand], list[Operand]]:
 
 
 def _results(result: Any) -> Iterator[Any]:
-    if isinstance(result, (tuple, list)):
-        for part in result:
-            yield from _results(part)
-    else:
-        yield result.fact if isinstance(result, Alias) else result
+    for leaf in leaves(result):
+        yield leaf.fact if isinstance(leaf, Alias) else leaf

@@ -11,6 +11,7 @@ from fxcount.errors import UncountedError
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact, Work
 from fxcount.ops.core.registry import Op, Unknown, Zero
+from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Size, sum_
 
 __all__ = ["CallCost", "call_cost", "uncounted_cost"]
@@ -84,10 +85,8 @@ def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any,
 
 
 def _results(result: object) -> Iterator[tuple[TensorFact, bool]]:
-    if isinstance(result, (Alias, Holding)):
-        yield result.fact, True
-    elif isinstance(result, TensorFact):
-        yield result, False
-    elif isinstance(result, (tuple, list)):
-        for r in result:
-            yield from _results(r)
+    for leaf in leaves(result):
+        if isinstance(leaf, (Alias, Holding)):
+            yield leaf.fact, True
+        elif isinstance(leaf, TensorFact):
+            yield leaf, False

@@ -13,6 +13,7 @@ import torch
 
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.core.fact import Alias, Holding, TensorFact
+from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Scope, Size
 
 __all__ = [
@@ -62,11 +63,11 @@ def same_shape(scope: Scope, a: Sequence[Size], b: Sequence[Size], reason: str =
 
 def facts_of_result(result: Any) -> Any:
     """What a shape rule gave, with the facts of views in the place of their aliases."""
-    if isinstance(result, (Alias, Holding)):
-        return result.fact
-    if isinstance(result, (tuple, list)):
-        return type(result)(map(facts_of_result, result))
-    return result
+    return mapped(_fact_of, result)
+
+
+def _fact_of(leaf: Any) -> Any:
+    return leaf.fact if isinstance(leaf, (Alias, Holding)) else leaf
 
 
 def shape_text(shape: Iterable[Size]) -> str:
@@ -74,17 +75,9 @@ def shape_text(shape: Iterable[Size]) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
 
 
-def facts_in(args: Iterable[Any]) -> list[TensorFact]:
-    """All tensor facts in a (nested) argument list, in order."""
-    found: list[TensorFact] = []
-    for arg in args:
-        if isinstance(arg, TensorFact):
-            found.append(arg)
-        elif isinstance(arg, (list, tuple)):
-            found.extend(facts_in(arg))
-        elif isinstance(arg, dict):
-            found.extend(facts_in(arg.values()))
-    return found
+def facts_in(args: Any) -> list[TensorFact]:
+    """All tensor facts in (nested) arguments, in order."""
+    return [leaf for leaf in leaves(args) if isinstance(leaf, TensorFact)]
 
 
 def as_tuple(value: Any, n: int) -> tuple[Any, ...]:

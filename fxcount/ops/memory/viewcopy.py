@@ -15,6 +15,7 @@ from typing import Any
 
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Op, ShapeRule, Zero, op
+from fxcount.ops.core.tree import mapped
 from fxcount.ops.elementwise import complex
 from fxcount.ops.memory import indexing, joining, views
 from fxcount.symbolic import Scope
@@ -26,14 +27,12 @@ def copied(view: ShapeRule) -> ShapeRule:
     """The rule of a view, its results fresh and row-major."""
 
     def rule(scope: Scope, *args: Any, **kwargs: Any) -> Any:
-        return _fresh(view(scope, *args, **kwargs))
+        return mapped(_fresh, view(scope, *args, **kwargs))
 
     return rule
 
 
-def _fresh(result: Any) -> Any:
-    if isinstance(result, (tuple, list)):
-        return type(result)(map(_fresh, result))
+def _fresh(result: TensorFact | Alias) -> TensorFact:
     fact: TensorFact = result.fact if isinstance(result, Alias) else result
     return fact.new(fact.shape)
 

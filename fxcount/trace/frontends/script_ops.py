@@ -17,6 +17,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
+from fxcount.ops.core.tree import leaves
 
 __all__ = ["builtin", "call_op"]
 
@@ -32,13 +33,9 @@ def builtin(kind: str, args: Sequence[Any]) -> Callable[..., Any] | None:
     found = _ALWAYS.get(kind)
     if found is not None:
         return found
-    if any(_has_tensor(a) for a in args):
+    if any(isinstance(leaf, torch.Tensor) for leaf in leaves(args)):
         return _SEQUENCES.get(kind) if args and isinstance(args[0], (list, tuple, dict)) else None
     return _NUMBERS.get(kind) or _SEQUENCES.get(kind)
-
-
-def _has_tensor(a: Any) -> bool:
-    return isinstance(a, torch.Tensor) or (isinstance(a, (list, tuple)) and any(_has_tensor(x) for x in a))
 
 
 def call_op(schema: str, args: Sequence[Any], call: Call) -> Any:

@@ -7,12 +7,14 @@ Ops on them are recorded like any other and also run for real, on small data, so
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 
 from fxcount.ops.core.fact import Alias, Holding, SparseFact, TensorFact, contiguous_strides
 from fxcount.ops.core.registry import Op
+from fxcount.ops.core.tree import leaves, mapped
 from fxcount.ops.sparse.real import LAYOUTS, form_of
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.tape import Call, Value
@@ -48,11 +50,7 @@ def fact_of(tensor: torch.Tensor) -> TensorFact:
 
 def facts_of(known: Any) -> Any:
     """Facts in the place of real tensors."""
-    if isinstance(known, torch.Tensor):
-        return fact_of(known)
-    if isinstance(known, (tuple, list)):
-        return type(known)(facts_of(k) for k in known) if type(known) in (tuple, list) else tuple(map(facts_of, known))
-    return known
+    return mapped(lambda leaf: fact_of(leaf) if isinstance(leaf, torch.Tensor) else leaf, known)
 
 
 def with_data(args: Any, data: Mapping[Value, torch.Tensor], real: bool) -> Any:
@@ -95,8 +93,7 @@ def compute(
     if entry.random or not _is_small(result):
         return None
     try:
-        real_args = [_real(a) for a in args]
-        real_kwargs = {k: _real(v) for k, v in (kwargs or {}).items()}
+        real_args, real_kwargs = mapped(_real, args), mapped(_real, kwargs or {})
     except _Unknown:
         return None
     if "device" in real_kwargs:
@@ -116,9 +113,8 @@ def update(call: Call, target: StandIn, operands: list[StandIn]) -> bool:
         return False
     known = iter([o._known for o in operands])
     try:
-        args = [_real_recorded(a, known) for a in call.args]
-        kwargs = {k: _real_recorded(v, known) for k, v in call.kwargs.items()}
-        call.func(*args, **kwargs)
+        real = partial(_real_recorded, known=known)
+        call.func(*mapped(real, call.args), **mapped(real, call.kwargs))
     except (_Unknown, RuntimeError, TypeError, NotImplementedError, ValueError, IndexError):
         return False
     return True
@@ -129,15 +125,14 @@ class _Unknown(Exception):
 
 
 def _is_small(result: Any) -> bool:
-    if isinstance(result, (Alias, Holding)):
-        result = result.fact
-    if isinstance(result, SparseFact):
-        return type(result.form.stored) is int and result.form.stored <= MAX_KNOWN_NUMEL
-    if isinstance(result, TensorFact):
-        return type(result.numel) is int and result.numel <= MAX_KNOWN_NUMEL
-    if isinstance(result, (tuple, list)):
-        return all(_is_small(r) for r in result)
-    return True
+    return all([_holds_little(leaf) for leaf in leaves(result)])
+
+
+def _holds_little(leaf: Any) -> bool:
+    """Whether there are few elements to hold."""
+    fact = leaf.fact if isinstance(leaf, (Alias, Holding)) else leaf
+    numel = fact.form.stored if isinstance(fact, SparseFact) else fact.numel if isinstance(fact, TensorFact) else 0
+    return type(numel) is int and numel <= MAX_KNOWN_NUMEL
 
 
 def _real(a: Any) -> Any:
@@ -153,10 +148,6 @@ def _real(a: Any) -> Any:
         if data is None:
             raise _Unknown
         return data
-    if kind in (tuple, list, torch.Size):
-        return (list if kind is list else tuple)(_real(x) for x in a)
-    if kind is slice:
-        return slice(_real(a.start), _real(a.stop), _real(a.step))
     return a
 
 
@@ -168,10 +159,6 @@ def _real_recorded(a: Any, known: Iterator[Any]) -> Any:
         return data
     if isinstance(a, Expr):
         raise _Unknown
-    if isinstance(a, (tuple, list)):
-        return type(a)(_real_recorded(x, known) for x in a)
-    if isinstance(a, slice):
-        return slice(*(_real_recorded(x, known) for x in (a.start, a.stop, a.step)))
     return a
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from fxcount.ops import Op, TensorFact, Zero, op
+from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.tracer.standin import StandIn
 
@@ -36,11 +37,11 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
     if getattr(getattr(data, "dtype", None), "kind", "") == "O":  # an array of what was computed from sizes
         data = data.tolist()
     where = torch.device(device) if device is not None else torch.get_default_device()
-    leaves = list(_leaves(data))
-    if any(isinstance(x, torch.Tensor) for x in leaves):
+    numbers = leaves(data)
+    if any(isinstance(x, torch.Tensor) for x in numbers):
         return _stacked(tracer, data, dtype, where)
-    symbolic = any(isinstance(x, (SymSize, SymRatio)) for x in leaves)
-    hinted = _at_hint(data) if symbolic else data
+    symbolic = any(isinstance(x, (SymSize, SymRatio)) for x in numbers)
+    hinted = mapped(_at_hint, data) if symbolic else data
     known = torch.tensor(hinted, dtype=dtype, device="cpu")
     if hasattr(data, "tolist"):
         data = data.tolist()
@@ -66,17 +67,7 @@ def _stacked(tracer: Any, data: Any, dtype: Any, device: torch.device) -> StandI
     return stacked
 
 
-def _leaves(data: Any) -> Any:
-    if isinstance(data, (list, tuple)):
-        for item in data:
-            yield from _leaves(item)
-    else:
-        yield data
-
-
-def _at_hint(data: Any) -> Any:
-    if isinstance(data, (list, tuple)):
-        return [_at_hint(d) for d in data]
-    if isinstance(data, SymSize):
-        return data.hint
-    return float(data) if isinstance(data, SymRatio) else data
+def _at_hint(number: Any) -> Any:
+    if isinstance(number, SymSize):
+        return number.hint
+    return float(number) if isinstance(number, SymRatio) else number

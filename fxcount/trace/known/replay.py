@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, first_line
 from fxcount.ops import TensorFact
+from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
 from fxcount.trace.known import constants, ramps, tables
 from fxcount.trace.known.literals import literal
@@ -149,7 +151,9 @@ class Replay:
     def _asks_data(self, call: Call) -> bool:
         """Whether a size among the arguments is one that data decide."""
         unbacked = self.scope.unbacked
-        return bool(unbacked.by_name) and any(unbacked.concern(e) for e in _sizes_in((call.args, call.kwargs)))
+        return bool(unbacked.by_name) and any(
+            unbacked.concern(leaf) for leaf in leaves((call.args, call.kwargs)) if isinstance(leaf, Expr)
+        )
 
     def _needed(self, call: Call) -> list[Value]:
         """The operands whose data matter."""
@@ -218,8 +222,9 @@ class Replay:
         if self.scope.hint(sum_([v.fact.numel for v in call.outputs])) > MAX_COMPUTED:
             raise self._failed(call, "a tensor is too large to compute")
         try:
-            result = call.func(*_on_cpu(args), **_on_cpu(kwargs))
-            return [args[0]] if call.op.inplace else _flat(result)  # x[i] = y returns nothing
+            args, kwargs = _on_cpu(args, kwargs)
+            result = call.func(*args, **kwargs)
+            return [args[0]] if call.op.inplace else leaves(result)  # x[i] = y returns nothing
         except (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError) as error:
             raise self._failed(call, f"{call.op.name} does not run: {first_line(error)}") from error
 
@@ -246,10 +251,10 @@ class Replay:
     def _symbolic(self, call: Call, env: dict[int, Any]) -> list[Any]:
         """The results of a call without assuming anything."""
         args, kwargs = self._arguments(call, env)
-        given = list(_leaves((args, kwargs)))
+        given = leaves((args, kwargs))
         facts = [v.fact for v in call.outputs]
         static = all(type(n) is int for f in facts for n in f.shape)
-        if static and not any(isinstance(a, (Ramp, np.ndarray, SymSize, SymRatio)) for a in given) and not _has_facts(given):
+        if static and not any(isinstance(a, (Ramp, np.ndarray, SymSize, SymRatio, TensorFact)) for a in given):
             return self._run(call, args, kwargs)
         kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
         name = plain_name(call.func)
@@ -278,13 +283,15 @@ class Replay:
             if call.op.follows != "mapped":
                 raise
             dtypes = iter([o.fact.dtype for o in call.operands])
-            return [ramps.of_numbers(call.func, shapes[0], _numbers(args, dtypes), _numbers(kwargs, dtypes))]
+            plain = partial(_number, dtypes=dtypes)
+            return [ramps.of_numbers(call.func, shapes[0], mapped(plain, args), mapped(plain, kwargs))]
 
     def _computed(self, call: Call, env: dict[int, Any]) -> list[Any]:
         """The results of a call at the sample values; the sizes that take part are pinned."""
         facts = iter([o.fact for o in call.operands])
         args, kwargs = self._arguments(call, env)
-        return self._run(call, self._pinned(args, facts), self._pinned(kwargs, facts))
+        pinned = partial(self._pinned, facts=facts)
+        return self._run(call, mapped(pinned, args), mapped(pinned, kwargs))
 
     def _in_tables(self, calls: list[Call], value: Value) -> Any:
         """With writes in place: all tensors as tables, whose views see what is written."""
@@ -343,15 +350,9 @@ class Replay:
                 return a.fact if found is None else found  # of which only the shape matters
             if isinstance(a, Expr):
                 return self._size(a)
-            if type(a) is Quotient:
-                return self._size(a.num) / self._size(a.den)  # a size on one side or both
-            if isinstance(a, (tuple, list)):
-                return type(a)([of(x) for x in a])
-            if isinstance(a, slice):
-                return slice(of(a.start), of(a.stop), of(a.step))
-            return a
+            return self._size(a.num) / self._size(a.den) if type(a) is Quotient else a  # a size on one side or both
 
-        return of(call.args), {k: of(v) for k, v in call.kwargs.items()}
+        return mapped(of, call.args), mapped(of, call.kwargs)
 
     def _size(self, size: Any) -> Any:
         return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
@@ -361,15 +362,7 @@ class Replay:
             return self._real(a, next(facts, None))
         if isinstance(a, SymSize):
             return self.scope.pin(a.expr, _PINNED)
-        if isinstance(a, SymRatio):
-            return float(a)
-        if isinstance(a, (tuple, list)):
-            return type(a)([self._pinned(x, facts) for x in a])
-        if isinstance(a, dict):
-            return {k: self._pinned(v, facts) for k, v in a.items()}
-        if isinstance(a, slice):
-            return slice(*[self._pinned(x, facts) for x in (a.start, a.stop, a.step)])
-        return a
+        return float(a) if isinstance(a, SymRatio) else a
 
     def _real(self, x: Any, fact: TensorFact | None) -> torch.Tensor:
         """Real data, at the sample values."""
@@ -411,58 +404,28 @@ def _unsupported() -> NoReturn:
     raise Unsupported
 
 
-def _has_facts(leaves: list[Any]) -> bool:
-    return any(isinstance(a, TensorFact) for a in leaves)
-
-
-def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, (tuple, list)):
-        for item in tree:
-            yield from _leaves(item)
-    elif isinstance(tree, dict):
-        yield from _leaves(tuple(tree.values()))
-    elif isinstance(tree, slice):
-        yield from (tree.start, tree.stop, tree.step)
-    else:
-        yield tree
-
-
-def _sizes_in(tree: Any) -> Iterator[Expr]:
-    for leaf in _leaves(tree):
-        if isinstance(leaf, Expr):
-            yield leaf
-
-
-def _flat(result: Any) -> list[Any]:
-    return list(_leaves(result))
-
-
-def _on_cpu(tree: Any) -> Any:
+def _on_cpu(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments with the CPU for every device."""
-    if isinstance(tree, torch.device):
-        return torch.device("cpu")
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_on_cpu(x) for x in tree])
-    if isinstance(tree, dict):
-        return {k: torch.device("cpu") if k == "device" and v is not None else _on_cpu(v) for k, v in tree.items()}
-    return tree
+    cpu = torch.device("cpu")
+    args, kwargs = mapped(lambda leaf: cpu if isinstance(leaf, torch.device) else leaf, (args, kwargs))
+    return args, {**kwargs, "device": cpu} if kwargs.get("device") is not None else kwargs
 
 
 def _cells(tree: Any) -> Any:
     """Arguments with tables for real tensors."""
-    if isinstance(tree, torch.Tensor):
-        if tree.numel() > MAX_ELEMENTS:
+    return mapped(_cell, tree)
+
+
+def _cell(leaf: Any) -> Any:
+    if isinstance(leaf, torch.Tensor):
+        if leaf.numel() > MAX_ELEMENTS:
             raise Unsupported
-        return tables.cell(tree.cpu().numpy().astype(object) if tree.dim() else tree.item())
-    if isinstance(tree, TensorFact):
-        if any(type(n) is not int for n in tree.shape) or tree.numel > MAX_ELEMENTS:
+        return tables.cell(leaf.cpu().numpy().astype(object) if leaf.dim() else leaf.item())
+    if isinstance(leaf, TensorFact):
+        if any(type(n) is not int for n in leaf.shape) or leaf.numel > MAX_ELEMENTS:
             raise Unsupported
-        return np.empty(tree.shape, dtype=object)
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_cells(x) for x in tree])
-    if isinstance(tree, dict):
-        return {k: _cells(v) for k, v in tree.items()}
-    return tree
+        return np.empty(leaf.shape, dtype=object)
+    return leaf
 
 
 def _fitting(table: Any, fact: TensorFact) -> Any:
@@ -473,30 +436,26 @@ def _fitting(table: Any, fact: TensorFact) -> Any:
 
 def _ramps_of(tree: Any) -> Any:
     """Arguments with ramps for all tensors; those of one element have the same number everywhere."""
-    if isinstance(tree, (torch.Tensor, np.ndarray)):
-        many = tree.numel() if isinstance(tree, torch.Tensor) else tree.size
-        if many != 1:
-            raise Unsupported
-        number = tree.item() if isinstance(tree, torch.Tensor) else tree.reshape(())[()]
-        return ramps.fill(tuple(tree.shape), number)
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_ramps_of(x) for x in tree])
-    if isinstance(tree, dict):
-        return {k: _ramps_of(v) for k, v in tree.items()}
-    return tree
+    return mapped(_ramp, tree)
 
 
-def _numbers(tree: Any, dtypes: Iterator[torch.dtype]) -> Any:
-    """Arguments with tensors without dimensions for ramps that are one plain number everywhere."""
-    if isinstance(tree, Ramp):
-        dtype = next(dtypes)
-        if not tree.is_fill or isinstance(tree.base, (SymSize, SymRatio)):
-            raise Unsupported
-        return torch.scalar_tensor(tree.base, dtype=dtype)
-    if isinstance(tree, (SymSize, SymRatio, TensorFact)):
+def _ramp(leaf: Any) -> Any:
+    if not isinstance(leaf, (torch.Tensor, np.ndarray)):
+        return leaf
+    many = leaf.numel() if isinstance(leaf, torch.Tensor) else leaf.size
+    if many != 1:
         raise Unsupported
-    if isinstance(tree, (tuple, list)):
-        return type(tree)([_numbers(x, dtypes) for x in tree])
-    if isinstance(tree, dict):
-        return {k: _numbers(v, dtypes) for k, v in tree.items()}
-    return tree
+    number = leaf.item() if isinstance(leaf, torch.Tensor) else leaf.reshape(())[()]
+    return ramps.fill(tuple(leaf.shape), number)
+
+
+def _number(leaf: Any, dtypes: Iterator[torch.dtype]) -> Any:
+    """A tensor without dimensions for a ramp that is one plain number everywhere."""
+    if isinstance(leaf, Ramp):
+        dtype = next(dtypes)
+        if not leaf.is_fill or isinstance(leaf.base, (SymSize, SymRatio)):
+            raise Unsupported
+        return torch.scalar_tensor(leaf.base, dtype=dtype)
+    if isinstance(leaf, (SymSize, SymRatio, TensorFact)):
+        raise Unsupported
+    return leaf

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from fxcount.ops.core.tree import mapped
 from fxcount.symbolic import SymSize
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.standin import StandIn
@@ -43,24 +44,21 @@ def collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
 
 
 def facts_of_arguments(a: Any) -> Any:
-    if type(a) is Value:
-        return a.fact
-    if type(a) is tuple:
-        return tuple([facts_of_arguments(x) for x in a])
-    if type(a) is list:
-        return [facts_of_arguments(x) for x in a]
-    if type(a) is slice:
-        return slice(facts_of_arguments(a.start), facts_of_arguments(a.stop), facts_of_arguments(a.step))
-    if type(a) is dict:
-        return {k: facts_of_arguments(v) for k, v in a.items()}
-    return a
+    """Recorded arguments with facts in the place of values."""
+    return a.fact if type(a) is Value else a if type(a) in _PLAIN else mapped(_fact, a)
+
+
+_PLAIN = frozenset({int, float, bool, str, type(None)})
+
+
+def _fact(leaf: Any) -> Any:
+    return leaf.fact if type(leaf) is Value else leaf
 
 
 def values_of_result(result: Any) -> Any:
+    """A result with values in the place of stand-ins, a list as a tuple."""
     if type(result) is StandIn:
         return result._value
     if isinstance(result, (tuple, list)):
         return tuple([values_of_result(r) for r in result])
-    if isinstance(result, SymSize):
-        return result.expr
-    return result
+    return result.expr if isinstance(result, SymSize) else result

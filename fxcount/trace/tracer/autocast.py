@@ -7,11 +7,13 @@ region, as autocast's cache does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 
 from fxcount.ops import Op
+from fxcount.ops.core.tree import leaves, mapped
 from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
 
@@ -36,11 +38,8 @@ def cast_operands(
         target = torch.float32 if torch.float32 in found and len(found) > 1 else None
     if target is None:
         return args, kwargs
-    wanted = target
-    return (
-        tuple(_cast(tracer, a, wanted) for a in args),
-        {k: _cast(tracer, v, wanted) for k, v in kwargs.items()},
-    )
+    cast = partial(_cast, tracer, dtype=target)
+    return mapped(cast, args), mapped(cast, kwargs)
 
 
 def _device_kind(args: Any) -> str | None:
@@ -56,28 +55,21 @@ def _device_kind(args: Any) -> str | None:
 
 
 def _floating(tree: Any) -> Iterator[torch.Tensor]:
-    for a in tree:
-        if isinstance(a, torch.Tensor):
-            if a.dtype.is_floating_point:
-                yield a
-        elif isinstance(a, (tuple, list)):
-            yield from _floating(a)
+    for a in leaves(tree):
+        if isinstance(a, torch.Tensor) and a.dtype.is_floating_point:
+            yield a
 
 
 def _cast(tracer: Recorder, a: Any, dtype: torch.dtype) -> Any:
-    if isinstance(a, torch.Tensor):
-        if not a.dtype.is_floating_point or a.dtype is dtype or a.dtype is torch.float64:
-            return a
-        stand_in: StandIn = a if isinstance(a, StandIn) else tracer.state(a)
-        value = stand_in._value
-        cached = value.origin == "parameter" and value.requires_grad and torch.is_autocast_cache_enabled()
-        key = (value.index, dtype)
-        if cached and key in tracer.cast_weights:
-            return tracer.cast_weights[key]
-        made: StandIn = tracer.run(torch.Tensor.to, stand_in, dtype)
-        if cached:
-            tracer.cast_weights[key] = made
-        return made
-    if isinstance(a, (tuple, list)):
-        return type(a)(_cast(tracer, x, dtype) for x in a)
-    return a
+    if not isinstance(a, torch.Tensor) or not a.dtype.is_floating_point or a.dtype is dtype or a.dtype is torch.float64:
+        return a
+    stand_in: StandIn = a if isinstance(a, StandIn) else tracer.state(a)
+    value = stand_in._value
+    cached = value.origin == "parameter" and value.requires_grad and torch.is_autocast_cache_enabled()
+    key = (value.index, dtype)
+    if cached and key in tracer.cast_weights:
+        return tracer.cast_weights[key]
+    made: StandIn = tracer.run(torch.Tensor.to, stand_in, dtype)
+    if cached:
+        tracer.cast_weights[key] = made
+    return made

@@ -15,6 +15,7 @@ from fxcount import torch_private
 from fxcount.errors import DataDependentError
 from fxcount.ops import REGISTRY, Op, Zero, op
 from fxcount.ops.core.common import facts_in, refused
+from fxcount.ops.core.tree import mapped
 from fxcount.ops.memory.dynamic import index_columns
 from fxcount.ops.memory.indexing import MASKS
 from fxcount.symbolic import Size, SymSize, sum_
@@ -143,13 +144,13 @@ class Numbers:
 
     def _bound(self, a: Any) -> Any:
         """Facts in the place of values, and a number in the place of an integer tensor without dimensions."""
-        if type(a) is Value and not a.fact.shape and a.fact.dtype in _INTEGERS:
-            return self.item(a)
-        if isinstance(a, slice):
-            return slice(*map(self._bound, (a.start, a.stop, a.step)))
-        if isinstance(a, (tuple, list)):
-            return type(a)(map(self._bound, a))
-        return facts_of_arguments(a)
+
+        def leaf(part: Any) -> Any:
+            if type(part) is not Value:
+                return part
+            return self.item(part) if not part.fact.shape and part.fact.dtype in _INTEGERS else part.fact
+
+        return mapped(leaf, a)
 
     def settle(self, x: StandIn) -> None:
         """A loop over ``mask.nonzero()`` that runs for every element of the mask visits 0, 1, 2, ...: known data."""

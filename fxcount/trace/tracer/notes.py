@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from fxcount.ops.core.tree import leaves
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Notes"]
@@ -24,7 +25,7 @@ class Notes:
     def pass_on(self, result: object, operands: Iterable[StandIn]) -> None:
         """What is computed from data the user gave depends on them."""
         if self.given and any([o._storage.from_input for o in operands]):
-            for made in result if isinstance(result, (tuple, list)) else (result,):
+            for made in leaves(result):
                 if type(made) is StandIn:
                     made._storage.from_input = True
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import torch
 
 from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.core.tree import Node, leaves, mapped
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.standin import StandIn
@@ -17,31 +18,36 @@ __all__ = ["Opaque", "collect", "named_parts", "output_facts", "stand_ins_in"]
 
 
 @dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(Node):
     """An object of a class of its own (a cache, a distribution) with the values found in its attributes, in order."""
 
     class_name: str
     values: tuple[Value, ...]
 
+    def parts(self) -> tuple[Any, ...]:
+        return self.values
+
+    def of(self, parts: Iterator[Any]) -> Opaque:
+        return Opaque(self.class_name, tuple(parts))
+
 
 def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
     """Nested tuples, lists, dicts and :class:`Opaque` with values in the place of stand-ins; ``state`` gives the
     stand-in of a parameter, buffer or constant that the model returns as it is."""
-    if isinstance(result, StandIn):
-        return result._value
-    if isinstance(result, torch.Tensor):
-        return state(result)._value
-    if isinstance(result, Mapping):
-        return {k: collect(v, state) for k, v in result.items()}
-    if isinstance(result, (tuple, list)):
-        parts = [collect(r, state) for r in result]
-        return parts if isinstance(result, list) else tuple(parts)
-    if isinstance(result, SymSize):
-        return result.expr
-    if isinstance(result, SymRatio) or result is None or isinstance(result, (int, float, str)):
-        return result
-    found = tuple(s._value for s in stand_ins_in(result))
-    return Opaque(type(result).__name__, found) if found else result
+
+    def leaf(part: Any) -> Any:
+        if isinstance(part, StandIn):
+            return part._value
+        if isinstance(part, torch.Tensor):
+            return state(part)._value
+        if isinstance(part, SymSize):
+            return part.expr
+        if isinstance(part, SymRatio) or part is None or isinstance(part, (int, float, str)):
+            return part
+        found = tuple(s._value for s in stand_ins_in(part))
+        return Opaque(type(part).__name__, found) if found else part
+
+    return mapped(leaf, result)
 
 
 def named_parts(tree: Any) -> dict[str, Any]:
@@ -89,17 +95,10 @@ def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> It
 def output_facts(result: Any) -> Iterator[TensorFact]:
     """Facts of all tensors in a module's result, whatever container it comes in; a parameter or buffer is one as it is."""
     seen: set[int] = set()
-
-    def inside(part: Any) -> Iterator[TensorFact]:
-        if isinstance(part, torch.Tensor) and not isinstance(part, StandIn):
-            if id(part) not in seen:
-                seen.add(id(part))
-                yield TensorFact(tuple([int(n) for n in part.shape]), part.dtype, part.device)
-        elif isinstance(part, (tuple, list, Mapping)):
-            for inner in part.values() if isinstance(part, Mapping) else part:
-                yield from inside(inner)
-        else:
+    for part in leaves(result):
+        if not isinstance(part, torch.Tensor) or isinstance(part, StandIn):
             for found in stand_ins_in(part, seen=seen):
                 yield found._value.fact
-
-    return inside(result)
+        elif id(part) not in seen:
+            seen.add(id(part))
+            yield TensorFact(tuple([int(n) for n in part.shape]), part.dtype, part.device)

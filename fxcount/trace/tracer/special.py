@@ -14,6 +14,7 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.ops.core.fact import SparseFact
+from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import SymSize
 from fxcount.trace.known.literals import make_literal
 from fxcount.trace.tracer.fallback import record_unknown
@@ -53,15 +54,8 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
     return record_unknown(tracer, func, args, kwargs)
 
 
-def _has_stand_in(items: Any) -> bool:
-    for item in items:
-        if type(item) in (StandIn, SymSize):
-            return True
-        if isinstance(item, (tuple, list)) and _has_stand_in(item):
-            return True
-        if isinstance(item, dict) and _has_stand_in(item.values()):
-            return True
-    return False
+def _has_stand_in(arguments: Any) -> bool:
+    return any([type(leaf) in (StandIn, SymSize) for leaf in leaves(arguments)])
 
 
 def _touches_state(tracer: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fxcount.ops.contraction.einsum import matrix_macs
 from fxcount.ops.core.fact import TensorFact
+from fxcount.ops.core.tree import mapped
 from fxcount.report.views.conventions.convention import Evaluate
 from fxcount.report.views.conventions.sites import Counted, Site
 from fxcount.symbolic import Size, floordiv
@@ -30,9 +31,9 @@ def dispatched_macs(site: Site, at: Evaluate) -> int:
         if isinstance(a, TensorFact):
             strides = None if a.strides is None else tuple(map(at, a.strides))
             return TensorFact(tuple(map(at, a.shape)), a.dtype, a.device, strides)
-        return type(a)(map(numbers, a)) if isinstance(a, (tuple, list)) else a
+        return a
 
-    return at(matrix_macs(*map(numbers, site.args), **site.kwargs))
+    return at(matrix_macs(*mapped(numbers, site.args), **site.kwargs))
 
 
 def numpy_cost(site: Site, divisor: int) -> Counted:

@@ -1,0 +1,79 @@
+"""Nested arguments and results: one walk over them, one map.
+
+Containers are tuples (named ones too), lists, mappings, slices, and every :class:`Node`; everything else is a leaf.
+
+>>> leaves(((1, [2]), {"a": 3}, slice(4, None, 5)))
+[1, 2, 3, 4, None, 5]
+>>> mapped(str, ((1, [2]), {"a": 3}))
+(('1', ['2']), {'a': '3'})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+__all__ = ["Node", "leaves", "mapped"]
+
+
+class Node:
+    """A container of a class of its own: ``parts`` are what is in it."""
+
+    __slots__ = ()
+
+    def parts(self) -> tuple[Any, ...]:
+        """What is in it, in order."""
+        raise NotImplementedError
+
+    def of(self, parts: Iterator[Any]) -> Any:
+        """A container like it with other parts."""
+        raise NotImplementedError
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Everything in a tree that is no container, in order."""
+    found: list[Any] = []
+    _gather(tree, found)
+    return found
+
+
+def _gather(tree: Any, found: list[Any]) -> None:
+    if isinstance(tree, (tuple, list)):
+        for part in tree:
+            _gather(part, found)
+    elif isinstance(tree, slice):
+        for part in (tree.start, tree.stop, tree.step):
+            _gather(part, found)
+    elif isinstance(tree, Mapping):
+        for part in tree.values():
+            _gather(part, found)
+    elif isinstance(tree, Node):
+        for part in tree.parts():
+            _gather(part, found)
+    else:
+        found.append(tree)
+
+
+def mapped(leaf: Callable[[Any], Any], tree: Any, keep: bool = False) -> Any:
+    """The tree with ``leaf`` of every leaf in its place.
+
+    Containers come out as plain tuples, lists and dicts, so that nothing holds on to a class of the model's; with ``keep``
+    named tuples stay what they are.
+
+    >>> from collections import namedtuple
+    >>> Pair = namedtuple("Pair", "x y")
+    >>> mapped(abs, Pair(-1, [2])), mapped(abs, Pair(-1, [2]), keep=True)
+    ((1, [2]), Pair(x=1, y=[2]))
+    """
+    if isinstance(tree, tuple):
+        parts = [mapped(leaf, part, keep) for part in tree]
+        return type(tree)(*parts) if keep and hasattr(tree, "_fields") else tuple(parts)
+    if isinstance(tree, list):
+        return [mapped(leaf, part, keep) for part in tree]
+    if isinstance(tree, slice):
+        return slice(*[mapped(leaf, part, keep) for part in (tree.start, tree.stop, tree.step)])
+    if isinstance(tree, Mapping):
+        return {key: mapped(leaf, part, keep) for key, part in tree.items()}
+    if isinstance(tree, Node):
+        return tree.of(mapped(leaf, part, keep) for part in tree.parts())
+    return leaf(tree)
