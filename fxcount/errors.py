@@ -17,6 +17,7 @@ __all__ = [
     "DataDependentError",
     "FxcountError",
     "InputError",
+    "RefusedError",
     "ShapeError",
     "SizeError",
     "UncountedError",
@@ -50,6 +51,10 @@ class SizeError(FxcountError, ValueError):
 
 class AssumptionError(FxcountError, ValueError):
     """The numbers asked for lie outside what the formulas assume."""
+
+
+class RefusedError(AssumptionError):
+    """The model itself does not take the sizes asked for: its own exception is the cause."""
 
 
 class InputError(FxcountError, TypeError):

@@ -73,7 +73,7 @@ def test_known_models(capsys: pytest.CaptureFixture[str]) -> None:
         (["hf:no_such_kind"], "transformers has no architecture"),
         (["some_nets:build"], "cannot be called with these inputs"),
         (["some_nets:build", "B,4"], "linear: x (B, 4) has 4 features"),
-        (["some_nets:build", "B,3", "--at", "H=3"], "needs a value for B"),
+        (["some_nets:build", "B,3", "--at", "H=3"], "--at got 'H'; the symbols are B"),
         (["some_nets:build", "B,3", "--at", "B=three"], "cannot read 'B=three'"),
     ],
 )
@@ -106,6 +106,11 @@ class Wide(nn.Module):
 class Broken(nn.Module):
     def __init__(self):
         raise OSError("no such file")
+
+class Even(nn.Module):
+    def forward(self, x):
+        assert x.shape[0] % 2 == 0, "odd batch"
+        return x
 '''
 
 
@@ -114,7 +119,9 @@ class Broken(nn.Module):
     [
         (["failing_nets:Raises", "B,3"], ["RuntimeError: of two lines", "failing_nets.py:8 (Raises)"]),
         (["failing_nets:Looks", "B,3"], ["decides on data", "failing_nets.py:12 (Looks)", "--hints branch=0"]),
-        (["failing_nets:Wide", "B,3", "--hints", "B=37", "--at", "B=32"], ["B >= 33", "failing_nets.py:16", "to fix: "]),
+        (["failing_nets:Even", "B,3", "--hints", "B=4", "--at", "B=7"], [
+            "itself refuses B=7", "odd batch", "failing_nets.py:24", "to fix: "
+        ]),
         (["failing_nets:Wide", "B,3", "--hints", "Q=37"], ["hints given for Q"]),
         (["failing_nets:Wide", "B,3+"], ["'3+'"]),
         (["failing_nets:Wide", "0,3"], ["size of 0"]),

@@ -106,16 +106,24 @@ def test_the_default_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
 def test_decisions_are_taken_at_the_sizes_asked(capsys: pytest.CaptureFixture[str]) -> None:
     """``x.relu()`` runs above 32 rows only: one flop for each of 37*3 elements, none for 5*3."""
     for rows, flops in ((37, 111), (5, 0)):
-        assert main(["command_nets:Wide", "B,3", "--at", f"B={rows}", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["totals"]["flops"] == flops
+        for hints in ([], ["--hints", "B=33"]):
+            assert main(["command_nets:Wide", "B,3", "--at", f"B={rows}", "--json", *hints]) == 0
+            assert json.loads(capsys.readouterr().out)["totals"]["flops"] == flops
+
+
+@pytest.mark.usefixtures("here")
+def test_some_of_the_sizes_leave_the_rest_symbolic(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["command_nets:build", "B,S,3", "--at", "B=7", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["macs"] == "105*S"
+    assert main(["command_nets:build", "B,S,3", "--at", "B=7"]) == 0
+    assert "macs    105*S" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
-        (["command_nets:build", "B,3", "--at", "H=3"], "--at needs a value for B to fix: e.g. --at B=2"),
-        (["command_nets:Wide", "B,3", "--hints", "B=37", "--at", "B=32"], "--hints B=32, so that"),
+        (["command_nets:build", "B,3", "--at", "H=3"], "--at got 'H'; the symbols are B to fix: give values for symbols"),
         (["command_nets:Cut", "B,3", "i64[3]", "--at", "B=2"], "or take the guess with --guess"),
     ],
 )

@@ -65,11 +65,11 @@ def test_assumptions_are_the_legitimate_ones(name: str) -> None:
     """Accepted at the ends of the domain, refused one step outside of it, with a line of the model's library."""
     report, base = analysed(name), CASES[name].sizes[0]
     for symbol, (low, high) in DOMAINS[name].items():
-        report.at(**{**base, symbol: low})
-        report.at(**{**base, symbol: high or 1021})
+        report.at(**{**base, symbol: low}, extend=False)
+        report.at(**{**base, symbol: high or 1021}, extend=False)
         for outside in ({low - 1} - {0}) | ({high + 1} if high else set()):
             with pytest.raises(fxcount.AssumptionError, match=r"assume.*\n  at .*\.py:\d+"):
-                report.at(**{**base, symbol: outside})
+                report.at(**{**base, symbol: outside}, extend=False)
 
 
 @pytest.mark.parametrize(("name", "symbol"), [("densenet121", "H"), ("convnext_tiny", "W"), ("googlenet", "H"), ("bert", "S")])

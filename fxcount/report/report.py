@@ -98,7 +98,7 @@ class Report(Formats, ReportData):
 
     def __hash__(self) -> int:
         values = None if self.values is None else frozenset(self.values.items())
-        return hash((self.trace.model_name, len(self.trace.calls), self.costs.total, values))
+        return hash((self.trace.model_name, len(self.trace.calls), self.costs.total, values, frozenset(self.fixed.items())))
 
     def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Report], tuple[dict[str, Any]]]:
         """What :func:`fxcount.load` reads: everything but ``graph_module``, as that needs the model's tensors and code."""
@@ -115,7 +115,10 @@ class Report(Formats, ReportData):
     @classmethod
     def of(cls, data: ReportData) -> Report:
         """The report of what was read from a file."""
-        return cls(data.trace, data.costs, data.values, None if data.values is None else [u.name for u in data.guesses])
+        guessed = None if data.values is None else [u.name for u in data.guesses]
+        found = cls(data.trace, data.costs, data.values, guessed)
+        found.fixed, found.piece.because = data.fixed, data.piece.because
+        return found
 
     def __copy__(self) -> Report:  # nothing in it changes
         return self

@@ -400,7 +400,8 @@ def test_export_on_request_pins_what_export_specialises() -> None:
     assert pins[0].reason == "torch.export specialised it"
     assert report.at(B=3, S=13).flops == 3 * 13 - 1 + 13
     with pytest.raises(fxcount.AssumptionError):
-        report.at(B=3, S=14)
+        report.at(B=3, S=14, extend=False)
+    assert report.at(B=3, S=14).flops == 3 * 14 - 1 + 14  # specialised again
 
 
 def test_a_models_own_error_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

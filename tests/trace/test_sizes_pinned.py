@@ -90,4 +90,4 @@ def test_a_symbolic_divisor_is_never_zero_where_it_is_looked_at():
     assert "Windows" in str(report)
     assert "assumptions" in report.to_dict()
     with pytest.raises(fxcount.AssumptionError, match="S"):
-        report.at(B=2, S=7, H=64)
+        report.at(B=2, S=7, H=64, extend=False)

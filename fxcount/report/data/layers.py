@@ -86,7 +86,7 @@ def layers(report: ReportData, machine: Machine = A100) -> list[Layer]:
     [('', (), 2205), ('0', (3, 1), 2205), ('1', (), 0)]
     """
     trace, costs = report.trace, report.costs
-    seconds = seconds_by_call(trace, costs, report.values or trace.scope.hints, machine)
+    seconds = seconds_by_call(trace, costs, report.sizes, machine)
     return [_layer(m, trace, costs, seconds) for m in trace.modules]
 
 

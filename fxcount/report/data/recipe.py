@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.errors import AssumptionError
 from fxcount.trace.inputs.inventory import every_module
+from fxcount.trace.torch_patch.active import exclusively
 
 __all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
 
@@ -137,11 +138,14 @@ class Recipe:
         return found or ["its modules are others"]
 
     def again(self, hints: Mapping[str, int] | None = None, change: Callable[[Any], Any] = lambda spec: spec) -> Any:
-        """A new report of the same call, at other ``hints`` or with input specifications changed by ``change``."""
-        model = self.present()
+        """A new report of the same call, at other ``hints`` or with input specifications changed by ``change``.
+
+        Analyses of other threads wait: the settings of torch that are the same for all threads are as they were then.
+        """
         inputs = tuple([change(x) for x in self.inputs])
         kwargs = {name: change(x) for name, x in self.kwargs.items()}
-        with self.surroundings.restored():
+        with exclusively(), self.surroundings.restored():
+            model = self.present()
             return self.analyse(model, inputs, kwargs, self.hints if hints is None else hints)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from fxcount.errors import AssumptionError, SizeError
-from fxcount.passes import Costs, Memory, Parameters, memory, parameters
+from fxcount.errors import SizeError
+from fxcount.passes import Costs, Memory, Parameters, parameters
+from fxcount.report.data.family import Family, listed
+from fxcount.report.data.piece import Piece, with_fixed
 from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
-from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, max_, to_sympy
+from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, max_, substitute, to_sympy
 from fxcount.trace.tape import Call, Trace
 
 if TYPE_CHECKING:
@@ -37,52 +38,11 @@ class MemoryView:
     peak_op: str
 
 
-class _Found:
-    """What the passes find in one trace, at all sizes alike: worked out when first asked for, shared by what ``at()`` gives."""
-
-    def __init__(self, trace: Trace, costs: Costs) -> None:
-        self.trace = trace
-        self.costs = costs
-        self.formulas: dict[Expr, Any] = {}  # as sympy's
-
-    @cached_property
-    def parameters(self) -> Parameters:
-        return parameters(self.trace)
-
-    @cached_property
-    def memory(self) -> Memory:
-        return memory(self.trace)
-
-    @cached_property
-    def graph_module(self) -> Any:
-        from fxcount.trace.lower import lower
-
-        return lower(self.trace)
-
-    @cached_property
-    def guesses(self) -> dict[str, Unbacked]:
-        """Data-dependent sizes on which a number here rests, directly or by a decision, and for which nothing speaks."""
-        unbacked = self.trace.scope.unbacked
-        guesses = {
-            name: u for name, u in unbacked.by_name.items()
-            if u.guess and unbacked.given.keys().isdisjoint({name, name.rpartition("_")[0]})
-        }  # fmt: skip
-        if not guesses:
-            return {}
-        used = {s.nbytes for s in self.trace.storages}
-        used.update([size for c in self.costs.by_signature.values() for size in dataclasses.astuple(c)])
-        used.update([size for m in self.trace.modules for f in m.outputs for size in f.shape])
-        used.update([size for v in self.trace.values_out() for size in v.fact.shape])
-        used.update([a.expr for a in self.trace.scope.assumptions])
-        names = frozenset().union(*map(free_symbols, used))
-        return {name: u for name, u in guesses.items() if name in names}
-
-
 class ReportData:
     """Totals and rows of a trace with its costs. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
 
     :class:`fxcount.Report` adds the views. ``values`` are the sizes, if all are known; ``guessed`` names those among them
-    that nobody gave.
+    that nobody gave; ``fixed`` are sizes that are known while others are not.
     """
 
     def __init__(
@@ -91,9 +51,10 @@ class ReportData:
         self.trace = trace
         self.costs = costs
         self.values = dict(values) if values is not None else None
-        self._found = _Found(trace, costs)
+        self.fixed: dict[str, int] = {}  # some sizes, while others remain symbols
+        self._found = Piece(trace, costs)
+        self._family = Family(self._found)  # analyze(), and nobody else, gives it a recipe
         self._asked = None if guessed is None else frozenset(guessed)
-        self.recipe: Recipe | None = None  # of analyze(), and nobody else
 
     # -- totals -----------------------------------------------------------------------------------------------------
     @property
@@ -143,7 +104,7 @@ class ReportData:
     def memory(self) -> MemoryView:
         """Bytes by what they hold, and the inference peak."""
         found = self.peaks
-        nbytes, call = found.peak_at(self.values or self.trace.scope.hints)
+        nbytes, call = found.peak_at(self.sizes)
         peak: Size = nbytes if self.values is not None else max_(*[p.nbytes for p in found.peaks], 0)
         return MemoryView(
             found.parameters, found.buffers, self.public(found.inputs), self.public(found.outputs),
@@ -180,13 +141,14 @@ class ReportData:
     @property
     def assumptions(self) -> list[Any]:
         """Decisions on sizes the formulas rest on, each with its place in the model."""
-        return list(self.trace.scope.assumptions)
+        found = self.trace.scope.assumptions
+        return list(found) if not self.fixed else [left for a in found if (left := with_fixed(a, self.fixed)) is not None]
 
     @property
     def unbacked(self) -> list[Unbacked]:
         """Sizes that the data decide (``nonzero``, masks, boxes kept), each a symbol with its place, bound and default."""
         return [
-            dataclasses.replace(u, most=None if u.most is None else self._formula(u.most), default=self._formula(u.default))
+            dataclasses.replace(u, most=None if u.most is None else self._open(u.most), default=self._open(u.default))
             for u in self.trace.scope.unbacked.by_name.values()
         ]
 
@@ -221,7 +183,17 @@ class ReportData:
     @property
     def symbols(self) -> dict[str, int]:
         """The symbols that remain, with the hints at which decisions were taken."""
-        return {} if self.values is not None else dict(self.trace.scope.hints)
+        return {} if self.values is not None else {n: h for n, h in self.trace.scope.hints.items() if n not in self.fixed}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """A number for every symbol: the report's values, or the hints beside those that are fixed."""
+        if self.values is not None:
+            return dict(self.values)
+        hints = self.trace.scope.hints
+        if not self.fixed:
+            return dict(hints)
+        return self._found.completed({**{n: hints[n] for n in self._found.asked}, **self.fixed})
 
     @property
     def graph_module(self) -> Any:
@@ -229,80 +201,124 @@ class ReportData:
         return self._found.graph_module
 
     def at(self, /, *, extend: int = True, guess: int = False, **values: int) -> Self:  # bools; ints, so that **sizes fits
-        """The same report with numbers. Every symbol needs a value, of at least 1; data-dependent sizes have defaults,
-        but where the default is a guess (:attr:`guesses`) there must be a value too, or ``guess=True``.
+        """The same report at these sizes, each at least 1. Where every symbol has a value it is numbers; of fewer, the rest
+        stays symbolic. Data-dependent sizes have defaults, but where the default is a guess (:attr:`guesses`) there must be
+        a value too, or ``guess=True``.
 
-        ``extend``: whether sizes outside the assumptions may be answered by analysing again there. Today no report does,
-        so that it refuses them either way.
+        At sizes outside the assumptions the model is analysed again, as it was then and never run on data, and
+        :attr:`piece` of the result says so; the report and its copies remember that piece. ``extend=False`` refuses instead.
 
-        Raises :class:`~fxcount.errors.SizeError` for missing, unknown or impossible values and
-        :class:`~fxcount.errors.AssumptionError` when the formulas do not hold at these sizes.
+        Raises:
+            SizeError: no values, unknown or impossible ones.
+            RefusedError: the model itself does not take these sizes.
+            AssumptionError: the formulas do not hold at these sizes, and ``extend`` is false, or the model cannot be analysed
+                again: it is gone (a report keeps no model alive), has changed since, or the report was read from a file.
+
+        >>> import torch, fxcount
+        >>> class Net(torch.nn.Module):
+        ...     def forward(self, x):
+        ...         return x @ x.mT if x.shape[1] > 8 else x + 1
+        >>> model = Net()
+        >>> report = fxcount.analyze(model, "B,S,5", hints={"S": 16})
+        >>> report.at(B=2, S=11).macs, report.at(B=2, S=7).macs, report.at(S=7).flops
+        (1210, 0, 35*B)
+        >>> print(report.at(S=7).piece)  # doctest: +ELLIPSIS
+        analysed again at B=2, S=7, since S >= 9 (...) does not hold there
         """
-        symbols, unbacked = self.trace.scope.hints, self.trace.scope.unbacked
-        asked = {n: h for n, h in symbols.items() if n not in unbacked.by_name}
+        own = self._found
+        sizes = self._wanted(values)
+        piece = self._family.answering(own, sizes, bool(extend))
+        if not piece.asked_in(sizes):
+            return self._of(piece, fixed=sizes)
+        guessed = [found for name, found in piece.guesses.items() if name not in sizes]
+        if guessed and not guess:
+            raise self._unknown(guessed, sizes)
+        return self._of(piece, piece.completed(sizes), [u.name for u in guessed])
+
+    def subs(self, /, values: Mapping[str, int] | None = None, **more: int) -> Self:
+        """:meth:`at` by the name that sympy gives it: ``report.subs(B=1)`` or ``report.subs({"B": 1})``.
+
+        >>> import torch, fxcount
+        >>> fxcount.analyze(torch.nn.Linear(3, 5), "B,S,3").subs(B=1).macs
+        15*S
+        """
+        return self.at(**{**(values or {}), **more})
+
+    @property
+    def piece(self) -> Piece:
+        """The analysis that answers here, with the sizes at which its decisions were taken and what it assumes."""
+        return self._found
+
+    def _wanted(self, values: Mapping[str, int]) -> dict[str, int]:
+        """The sizes asked for, with those fixed before; checked one by one."""
+        symbols = self.trace.scope.hints
+        asked = {n: symbols[n] for n in self._found.asked}
         example = f"e.g. at({', '.join(f'{n}={h}' for n, h in asked.items())})"
-        missing = [name for name in asked if name not in values]
-        if missing:
-            raise SizeError(f"at() needs a value for {', '.join(missing)}", hint=example)
         unknown = [name for name in values if name not in symbols]
         if unknown:
             raise SizeError(
                 f"at() got {', '.join(map(ascii, unknown))}; the symbols are {', '.join(symbols) or 'none: all is known'}",
-                hint="give a value for each symbol and for nothing else",
+                hint=f"give values for symbols and for nothing else, {example}",
             )
-        values = {name: _whole(name, value, example) for name, value in values.items()}
-        guessed = [found for name, found in self._found.guesses.items() if name not in values]
-        if guessed and not guess:
-            raise self._unknown(guessed, values)
-        completed = unbacked.completed({**self._given_for_guesses(), **values})
-        failed = self.trace.scope.check(completed)
-        if failed is not None:
-            raise AssumptionError(
-                f"the formulas assume {failed}, which does not hold at {_listed(completed)}"
-                + (f" ({failed.reason})" if failed.reason else ""),
-                where=failed.where,
-                hint=f"analyse again with hints=dict({_listed(completed)}), so that the model decides for these sizes",
-            )
-        return self.with_values(completed, [u.name for u in guessed])
+        if asked and not values and not self.fixed:
+            raise SizeError(f"at() needs a value for one of {', '.join(asked)}", hint=example)
+        before = self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in asked}
+        return {**before, **{name: _whole(name, value, example) for name, value in values.items()}}
 
     def with_values(self, values: Mapping[str, int], guessed: Iterable[str] | None = None) -> Self:
         """The report at these sizes, of which those named are guesses; they are not checked: :meth:`at` does that."""
-        found = type(self)(self.trace, self.costs, values, guessed)
-        found._found, found.recipe = self._found, self.recipe
+        return self._of(self._found, values, guessed)
+
+    def _of(
+        self, piece: Piece, values: Mapping[str, int] | None = None, guessed: Iterable[str] | None = None,
+        fixed: Mapping[str, int] | None = None,
+    ) -> Self:  # fmt: skip
+        """What another piece of the family, or this one, says at these values, or with these fixed."""
+        found = type(self)(piece.trace, piece.costs, values, guessed)
+        found._found, found._family, found.fixed = piece, self._family, dict(fixed or {})
         return found
 
-    def _given_for_guesses(self) -> dict[str, int]:
-        """Hints that stand for what is not known are the user's own answer."""
-        unbacked = self.trace.scope.unbacked
-        stems = {name: name.rpartition("_")[0] for name, u in unbacked.by_name.items() if u.guess}
-        given = unbacked.given
-        return {n: given[n] if n in given else given[stem] for n, stem in stems.items() if n in given or stem in given}
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the report came about, if it is of :func:`fxcount.analyze`."""
+        return self._family.recipe
+
+    @recipe.setter
+    def recipe(self, recipe: Recipe | None) -> None:
+        self._family.recipe = recipe
 
     def _unknown(self, guessed: Sequence[Unbacked], values: Mapping[str, int]) -> SizeError:
         """The complaint that these have no value, with the line of the first."""
         rest = [f"{u.name} ({u.what}{f' at {u.where}' if u.where else ''})" for u in guessed[1:]]
-        listed = ", ".join([f"{guessed[0].name} ({guessed[0].what})", *rest])
-        defaults = {u.name: self.trace.scope.hints[u.name] for u in guessed}
+        listed_ones = ", ".join([f"{guessed[0].name} ({guessed[0].what})", *rest])
+        defaults = {u.name: self.trace.scope.hints.get(u.name, 1) for u in guessed}
         return SizeError(
-            f"at() needs a value for {listed}: no shape tells it, and what the analysis went on with is a guess",
+            f"at() needs a value for {listed_ones}: no shape tells it, and what the analysis went on with is a guess",
             where=guessed[0].where,
-            hint=f"give it, e.g. at({_listed({**values, **defaults})}); or take the guess with at(..., guess=True)",
+            hint=f"give it, e.g. at({listed({**values, **defaults})}); or take the guess with at(..., guess=True)",
         )
 
     def __repr__(self) -> str:
-        return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {len(self.trace.calls)} ops>"
+        again = f", {self.piece}" if self.piece.because else ""
+        return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {len(self.trace.calls)} ops{again}>"
 
     # -- internal ---------------------------------------------------------------------------------------------------
     def size(self, size: Size) -> Size:
-        """``size`` at the report's values, or as it is."""
-        if self.values is None or isinstance(size, int):
+        """``size`` at the report's values, with those symbols replaced that are fixed, or as it is."""
+        if isinstance(size, int):
             return size
-        return evaluate(size, self.values)
+        if self.values is not None:
+            return evaluate(size, self.values)
+        return substitute(size, self.fixed) if self.fixed else size
 
     def public(self, size: Size) -> Any:
         """``size`` as users get it: an ``int``, or a ``sympy.Expr``."""
         value = self.size(size)
         return self._formula(value) if isinstance(value, Expr) else value
+
+    def _open(self, size: Size) -> Any:
+        """``size`` with symbols also where the report has values."""
+        return self._formula(size if self.values is not None else self.size(size))
 
     def _formula(self, size: Size) -> Any:
         """``size`` as sympy's, each formula turned once."""
@@ -324,7 +340,3 @@ def _whole(name: str, value: Any, example: str) -> int:
         return int(value)
     shown = "a number beyond 10**100" if isinstance(value, int) and abs(value) > LARGEST else ascii(value)[:80]
     raise SizeError(f"at({name}={shown}): a size must be an integer of at least 1", hint=example)
-
-
-def _listed(values: Mapping[str, int]) -> str:
-    return ", ".join(f"{n}={v}" for n, v in values.items())

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from fxcount.errors import AssumptionError, FxcountError, first_line
+from fxcount.errors import AssumptionError
 from fxcount.report.data.execution import executed, small_enough
+from fxcount.report.data.family import listed, words_of
 from fxcount.report.data.recipe import Recipe, empty_memos
 from fxcount.symbolic import Expr, Size, evaluate, free_symbols, is_data_dependent
 from fxcount.torch_private import pytree
@@ -101,7 +102,7 @@ def verify(report: ReportData, recipe: Recipe | None, n: int, execute: bool, see
         except AssumptionError:
             raise
         except Exception as error:
-            refused.append(Refusal(values, _words(error)))
+            refused.append(Refusal(values, words_of(error)))
             continue
         difference = _first_difference(_with_sizes(report, values), fresh, values)
         if difference is not None:
@@ -136,7 +137,7 @@ def _with_sizes(report: ReportData, values: Values) -> ReportData:
 
 
 def _completed(report: ReportData, values: Values) -> dict[str, int]:
-    return report.trace.scope.unbacked.completed(values)
+    return report.trace.scope.unbacked.completed({**report.fixed, **values})
 
 
 def _admits(report: ReportData, values: Values) -> bool:
@@ -155,11 +156,6 @@ def with_numbers(spec: Any, values: Values) -> Any:
         return leaf.mapped(size)
 
     return pytree.tree_map(number, spec, is_leaf=lambda x: isinstance(x, InputSpec))
-
-
-def _words(error: Exception) -> str:
-    what = error.what if isinstance(error, FxcountError) else f"{type(error).__name__}: {first_line(error)}"
-    return " ".join(what.split())[:300]
 
 
 # -- comparing --------------------------------------------------------------------------------------------------------
@@ -214,8 +210,8 @@ def _costs(report: ReportData, call: Any) -> list[Any]:
 # -- sizes ------------------------------------------------------------------------------------------------------------
 def admitted_sizes(report: ReportData, n: int, seed: int = 0) -> Iterator[dict[str, int]]:
     """At most ``n`` different sizes at which the report says it holds: corners of the domain, 1, odd, prime, far, the hint."""
-    hints, unbacked = report.symbols, report.trace.scope.unbacked.by_name
-    names = [name for name in hints if name not in unbacked]
+    hints, unbacked = report.trace.scope.hints, report.trace.scope.unbacked.by_name
+    names = [name for name in report.symbols if name not in unbacked]
     draw = random.Random(seed)
     given: list[dict[str, int]] = []
     steps = {name: _step(report, name) for name in names}
@@ -265,4 +261,4 @@ def _corner(report: ReportData, hints: Values, name: str, step: int, way: int) -
 
 
 def _listed(values: Values) -> str:
-    return ", ".join(f"{n}={v}" for n, v in values.items()) or "no symbols"
+    return listed(values) or "no symbols"

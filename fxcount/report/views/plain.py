@@ -30,6 +30,8 @@ def to_dict(report: ReportData) -> dict[str, Any]:
         "model": trace.model_name,
         "frontend": trace.frontend,
         "symbols": dict(trace.scope.hints),
+        "piece": str(report.piece),
+        "fixed": dict(report.fixed),
         "at": values,
         "inputs": [
             {"name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype)}
@@ -37,7 +39,7 @@ def to_dict(report: ReportData) -> dict[str, Any]:
         ],
         "totals": _counts(report, total),
         "programs": {} if values is not None else {
-            name: to_rows(size) for name, size in (("macs", total.macs), ("flops", total.flops))
+            name: to_rows(report.size(size)) for name, size in (("macs", total.macs), ("flops", total.flops))
         },
         "params": {
             "total": p.total, "trainable": p.trainable, "frozen": p.frozen, "shared": p.shared, "dead": p.dead,
@@ -56,10 +58,10 @@ def to_dict(report: ReportData) -> dict[str, Any]:
             "parameters": m.parameters, "buffers": m.buffers, "inputs": _size(report, m.inputs),
             "outputs": _size(report, m.outputs), "activations": _size(report, m.activations),
             "peaks": [{"bytes": _size(report, k.nbytes), "call": k.call} for k in m.peaks],
-            "peak_at_hint": m.peak_at(values if values is not None else trace.scope.hints)[0],
+            "peak_at_hint": m.peak_at(report.sizes)[0],
         },
         "guesses": [
-            {"name": u.name, "what": u.what, "where": u.where, "taken_as": (values or trace.scope.hints)[u.name]}
+            {"name": u.name, "what": u.what, "where": u.where, "taken_as": report.sizes[u.name]}
             for u in report.guesses
         ],
         "assumptions": [{"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where} for a in report.assumptions],

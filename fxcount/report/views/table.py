@@ -45,7 +45,7 @@ def _title(report: ReportData) -> str:
         f"{v.name}: {str(v.fact.dtype).removeprefix('torch.')}[{', '.join(str(report.size(s)) for s in v.fact.shape)}]"
         for v in trace.inputs
     )
-    values = report.values if report.values is not None else trace.scope.hints
+    values = report.sizes
     at = ", ".join(f"{n}={v}" for n, v in values.items())
     place = f"   rows at {at}" if at else ""
     return f"{trace.model_name}({given}){place}"
@@ -53,7 +53,7 @@ def _title(report: ReportData) -> str:
 
 def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
     trace = report.trace
-    values = report.values if report.values is not None else trace.scope.hints
+    values = report.sizes
     by_signature = {
         key: (evaluate(c.macs, values), evaluate(c.flops, values), bool(report.guesses_in(c.macs, c.flops)))
         for key, c in report.costs.by_signature.items()
@@ -181,7 +181,7 @@ def _totals(report: ReportData) -> list[str]:
         _formula(report, "macs", total.macs),
         _formula(report, "flops", total.flops),
     ]
-    values = report.values if report.values is not None else report.trace.scope.hints
+    values = report.sizes
     read, write = (evaluate(s, values) for s in (total.read_bytes, total.write_bytes))
     peak, call = m.peak_at(values)
     marks = [_mark(report, s) for s in (total.read_bytes, total.write_bytes)]
@@ -199,11 +199,11 @@ def _totals(report: ReportData) -> list[str]:
 
 
 def _formula(report: ReportData, label: str, size: Size) -> str:
-    values = report.values if report.values is not None else report.trace.scope.hints
+    values = report.sizes
     number = f"{evaluate(size, values):,}{_mark(report, size)}"
     if report.values is not None or isinstance(size, int):
         return f"{label:7} {number}"
-    return f"{label:7} {to_text(size)}\n        = {number}"
+    return f"{label:7} {to_text(report.size(size))}\n        = {number}"
 
 
 def _mark(report: ReportData, *sizes: Size) -> str:
@@ -213,10 +213,12 @@ def _mark(report: ReportData, *sizes: Size) -> str:
 
 def _footer(report: ReportData) -> list[str]:
     lines = []
+    if report.piece.because:
+        lines.append(f"piece   {report.piece}")
     assumptions = report.assumptions
     if assumptions:
         lines.append("assumes " + "\n        ".join(str(a) for a in assumptions))
-    values = report.values if report.values is not None else report.trace.scope.hints
+    values = report.sizes
     guesses = [f"{u.name} = {values[u.name]}: {u.what}" + (f" at {u.where}" if u.where else "") for u in report.guesses]
     if guesses:
         lines.append("guessed " + "\n        ".join(guesses))

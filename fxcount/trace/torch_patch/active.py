@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fxcount.trace.torch_patch.vmap import Mapping
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["ACTIVE", "Active", "Undo", "alone", "no_collection"]
+__all__ = ["ACTIVE", "Active", "Undo", "alone", "exclusively", "no_collection"]
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def alone(body: Callable[[Undo], T], install: Callable[[Undo], None]) -> T:
 
     Blocks until other threads' analyses, and what ``torch.compile`` compiles in them, are done.
     """
-    with _compiling_lock(), _LOCK:
+    with exclusively():
         if ACTIVE.ident:
             return _inside(body)
         own, undo = Undo(), Undo()
@@ -92,6 +92,13 @@ def alone(body: Callable[[Undo], T], install: Callable[[Undo], None]) -> T:
             return body(own)
         finally:
             _run_twice(own, undo)
+
+
+@contextlib.contextmanager
+def exclusively() -> Iterator[None]:
+    """A block during which no other thread analyses or compiles; the same thread may."""
+    with _compiling_lock(), _LOCK:
+        yield
 
 
 def _inside(body: Callable[[Undo], T]) -> T:

@@ -35,9 +35,9 @@ def render(report: ReportData, rows: Sequence[ConventionRow], top: int = 3, deta
 
 
 def _title(report: ReportData) -> str:
-    values = report.values if report.values is not None else report.symbols
+    values = report.sizes
     sizes = ", ".join(f"{name}={n}" for name, n in values.items())
-    macs = f"{report.trace.model_name}: {report.trace.scope.hint(report.size(report.costs.total.macs)):,} exact MACs"
+    macs = f"{report.trace.model_name}: {evaluate(report.costs.total.macs, values):,} exact MACs"
     return macs + (f" at {sizes}" if sizes else "")
 
 
@@ -76,12 +76,12 @@ def _off(report: ReportData, row: ConventionRow) -> str:
 
 
 def _signed(report: ReportData, size: Any) -> str:
-    n = evaluate(size, report.trace.scope.hints)
+    n = evaluate(size, report.sizes)
     return f"{'-' if n < 0 else '+'}{count_text(abs(n))}"
 
 
 def _number(report: ReportData, size: Any) -> str:
-    return count_text(evaluate(size, report.trace.scope.hints))
+    return count_text(evaluate(size, report.sizes))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -80,7 +80,9 @@ def decode(body: _Row) -> ReportData:
         reassigned=tuple(body["reassigned"]),
     )
     at = body["at"]
-    return ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at), body["guessed"])
+    report = ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at), body["guessed"])
+    report.fixed, report.piece.because = dict(body.get("fixed", {})), body.get("because", "")
+    return report
 
 
 # -- sizes and what is assumed of them --------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ def encode(report: ReportData) -> dict[str, Plain]:
         "frontend": trace.frontend,
         "notes": list(trace.notes),
         "at": report.values,
+        "fixed": dict(report.fixed),
+        "because": report.piece.because,
         "guessed": None if report.values is None else [u.name for u in report.guesses],
         "scope": _scope(trace.scope),
         "module_paths": dict(trace.module_paths),
