@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fxcount.errors import (
         AssumptionError,
         DataDependentError,
+        DepthError,
         FxcountError,
         InputError,
         RefusedError,
@@ -49,6 +50,7 @@ _HOMES = {
     "load_report": "fxcount.report.load",
     "AssumptionError": "fxcount.errors",
     "DataDependentError": "fxcount.errors",
+    "DepthError": "fxcount.errors",
     "FxcountError": "fxcount.errors",
     "InputError": "fxcount.errors",
     "RefusedError": "fxcount.errors",
@@ -62,6 +64,7 @@ __all__ = [
     "AssumptionError",
     "CompileReports",
     "DataDependentError",
+    "DepthError",
     "FxcountError",
     "InputError",
     "RefusedError",

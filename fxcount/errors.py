@@ -15,6 +15,7 @@ import sys
 __all__ = [
     "AssumptionError",
     "DataDependentError",
+    "DepthError",
     "FxcountError",
     "InputError",
     "RefusedError",
@@ -67,6 +68,10 @@ class ShapeError(FxcountError, ValueError):
 
 class DataDependentError(FxcountError, RuntimeError):
     """The model asks for the value of a tensor, which no analysis without data can know."""
+
+
+class DepthError(FxcountError, RecursionError):
+    """The model, or what it is given or returns, is nested deeper than Python's limit on nested calls allows."""
 
 
 class UnsupportedError(FxcountError, NotImplementedError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import FxcountError, InputError, first_line, note
+from fxcount.errors import DepthError, FxcountError, InputError, first_line, note
 from fxcount.ops import REGISTRY, Registry, SparseFact, TensorFact
 from fxcount.ops.core.fact import SparseForm
 from fxcount.symbolic import BRANCH, Scope, prod
@@ -19,6 +19,7 @@ from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
 from fxcount.trace.inputs.inventory import Inventory, every_module, take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs, whole_hints
+from fxcount.trace.nesting import refusing_depth, too_deep
 from fxcount.trace.tape import Trace
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.torch_patch.lazy import has_lazy_state, with_own_lazy_state, without_gathering
@@ -75,7 +76,7 @@ class _Run:
         is being compiled: libraries then ask less. The model is left as found."""
         try:
             trace = self._whatever_data_say(undo, compiling=False)
-        except InputError:
+        except (InputError, DepthError):
             raise
         except Exception as error:
             try:
@@ -104,7 +105,8 @@ class _Run:
             attempt = Undo()
             undo.add(attempt.run)
             try:
-                trace, found = self._attempt(missed, attempt, decisions, compiling)
+                with refusing_depth("the model, or what it returns,"):
+                    trace, found = self._attempt(missed, attempt, decisions, compiling)
             finally:
                 attempt.run()
             missed, before = [*missed, *found], missed
@@ -126,11 +128,11 @@ class _Run:
         call_args, call_kwargs = self._arguments(tracer, held)
         inputs = [s._value for s in pytree.tree_leaves((call_args, call_kwargs)) if isinstance(s, StandIn)]
         result = self._call(tracer, call_args, call_kwargs)
-        leftovers.finished = True
         events = ledger.events()  # the caller holds the arguments as long as the model runs
         scope.close()  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, ledger.state)
         del call_args, call_kwargs, result
+        leftovers.finished = True
         tracer.numbers.close()
         reassigned = held.reassigned()
         tracer.forget()
@@ -199,6 +201,8 @@ class _Run:
             if not error.where:
                 error.where = place_raised(error)
             raise
+        except RecursionError as error:
+            raise too_deep("the model", place_raised(error)) from None
         except Exception as error:
             note(error, f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise

@@ -18,6 +18,7 @@ from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
 from fxcount.trace.inputs.specs import symbols_of
+from fxcount.trace.nesting import refusing_depth
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
 from fxcount.trace.tracer.sources import raised_by_us
@@ -41,9 +42,15 @@ def trace_any(
 
     Raises :class:`~fxcount.errors.InputError` for what is none of these, and what tracing raises.
     """
+    with refusing_depth("the model, or what is given to it,"):
+        return _traced(model, args, kwargs, frontend, trust, {"hints": hints, "registry": registry, "progress": progress})
+
+
+def _traced(
+    model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: str, trust: bool, options: dict[str, Any]
+) -> Trace:  # fmt: skip
     if frontend not in ("auto", "trace", "export"):
         raise InputError(f"unknown front end {frontend!r}", hint='use "auto", "trace" or "export"')
-    options: dict[str, Any] = {"hints": hints, "registry": registry, "progress": progress}
     if isinstance(model, os.PathLike) or (isinstance(model, str) and (model.endswith(".pt2") or os.path.exists(model))):
         from fxcount.trace.frontends.archive.reader import load_pt2
 
@@ -66,7 +73,7 @@ def trace_any(
 
 
 def _trace_module(
-    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: Frontend, options: dict[str, Any]
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: str, options: dict[str, Any]
 ) -> Trace:  # fmt: skip
     if frontend != "export":
         try:

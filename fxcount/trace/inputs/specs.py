@@ -29,6 +29,7 @@ from fxcount.ops.core.fact import LARGEST_SIZE, SparseForm
 from fxcount.ops.sparse.real import form_of
 from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 from fxcount.torch_private import pytree
+from fxcount.trace.nesting import refusing_depth
 
 __all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of", "whole_hints"]
 
@@ -91,6 +92,11 @@ def parse_inputs(given: Any) -> Any:
     >>> parse_inputs(("B,3,H,W", {"mask": "bool[B,S]"}))[0].shape
     (B, 3, H, W)
     """
+    with refusing_depth("what is given to the model"):
+        return _parsed(given)
+
+
+def _parsed(given: Any) -> Any:
     if isinstance(given, torch.Tensor) and given.layout is not torch.strided:
         form = form_of(given)
         return InputSpec(tuple(given.shape), given.dtype, given.device, given.requires_grad, layout=given.layout, form=form)
@@ -108,10 +114,10 @@ def parse_inputs(given: Any) -> Any:
         if _is_shape(given):
             text = ",".join(map(str, given))
             return InputSpec(_sizes([str(s) for s in given], text))
-        parts = [parse_inputs(g) for g in given]
+        parts = [_parsed(g) for g in given]
         return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
     if isinstance(given, dict):
-        return {k: parse_inputs(v) for k, v in given.items()}
+        return {k: _parsed(v) for k, v in given.items()}
     return given
 
 

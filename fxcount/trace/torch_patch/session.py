@@ -27,6 +27,7 @@ import torch.nn.functional
 from fxcount import torch_private
 from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SymSize
+from fxcount.trace.nesting import Room
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
 from fxcount.trace.torch_patch.chance import Chance
 from fxcount.trace.torch_patch.control import branch, loop
@@ -63,10 +64,12 @@ class TraceSession:
     def trace(tracer: Tracer, model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``model(*args, **kwargs)`` under the tracer, within ``run``."""
         ACTIVE.tracer = tracer
+        room = tracer.modules.room = Room()
         try:
             with tracer:
                 return model(*args, **kwargs)
         finally:
+            room.close()
             ACTIVE.tracer = ACTIVE.vmap = None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fxcount.trace.nesting import DEEP, Room
 from fxcount.trace.tape import Call, ModuleCall
 from fxcount.trace.tracer.outputs import output_facts
 from fxcount.trace.tracer.sources import find_source
@@ -22,6 +23,7 @@ class Modules:
     def __init__(self, paths: Iterable[tuple[str, torch.nn.Module]], calls: list[Call]) -> None:
         self.found: list[ModuleCall] = []
         self.now = -1
+        self.room: Room | None = None  # on Python's stack, while the model runs
         self._calls = calls
         self._paths = {id(m): path for path, m in reversed(list(paths))}
         self._numbers: dict[int, int] = {}  # id of a module -> how often it was called
@@ -29,6 +31,9 @@ class Modules:
         self._kept: list[torch.nn.Module] = []  # made by the forward itself; their ids are keys above
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> ModuleCall:
+        depth = len(self._stack)
+        if depth > DEEP and self.room is not None:
+            self.room.check(depth)
         key = id(module)
         number = self._numbers.get(key, 0) + 1
         self._numbers[key] = number
@@ -39,7 +44,7 @@ class Modules:
             self._kept.append(module)
         index = len(self.found)
         made = ModuleCall(
-            index, key, path, type(module).__name__, number, self.now, len(self._stack), len(self._calls), type(module)
+            index, key, path, type(module).__name__, number, self.now, depth, len(self._calls), type(module)
         )
         made.inputs = tuple(s._value.fact for s in args if type(s) is StandIn)
         if args and not made.inputs:  # a list of tensors, as DenseNet's layers get it
