@@ -25,6 +25,7 @@ __all__ = [
     "UnsupportedError",
     "first_line",
     "note",
+    "shortened",
 ]
 
 
@@ -89,6 +90,15 @@ def first_line(error: BaseException) -> str:
     ('too long', 'KeyError')
     """
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """The text, without its middle if it is long: of the path of a module in a deep model, both ends tell most.
+
+    >>> shortened("0.1.2"), shortened("0." * 500, 10)
+    ('0.1.2', '0.0.0...0.0.')
+    """
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[len(text) - most // 2 + 1 :]}"
 
 
 def note(error: BaseException, text: str) -> None:

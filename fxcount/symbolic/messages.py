@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 
 from fxcount import torch_private
 
-__all__ = ["calls_cache", "formats_number", "in_message", "tells"]
+__all__ = ["asserted", "calls_cache", "formats_number", "in_message", "tells"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
@@ -50,11 +50,13 @@ _STEPS = 64  # no message is nested deeper
 class Caller:
     """What the syntax tree says of one instruction: ``told`` are the callables (dotted names) that must prove to be ones
     that only tell people, for the text made there to be a message; ``None``: it is not one. ``called`` is the callable
-    of the call itself, ``guarded`` whether a ``TypeError`` of it is caught."""
+    of the call itself, ``guarded`` whether a ``TypeError`` of it is caught. ``stated``: for what must be true or the model
+    raises an error, the callable that must prove to be a check, empty for an ``assert``."""
 
     told: tuple[str, ...] | None = None
     called: str = ""
     guarded: bool = False
+    stated: str | None = None
 
 
 def in_message(frame: FrameType | None) -> bool:
@@ -84,6 +86,14 @@ def calls_cache(frame: FrameType | None) -> tuple[bool, bool]:
     found = _resolved(caller.called, frame) if caller.called else None
     found = found.__func__ if isinstance(found, MethodType) else found
     return isinstance(found, _CACHE), caller.guarded
+
+
+def asserted(frame: FrameType | None) -> bool:
+    """Whether the comparison that is made now in this frame is what the model states in an ``assert`` or a ``torch._check``."""
+    if frame is None:
+        return False
+    stated = _caller(frame.f_code, frame.f_lasti).stated
+    return stated is not None and (not stated or any(_resolved(stated, frame) is check for check in torch_private.checks()))
 
 
 def formats_number(frame: FrameType | None) -> bool:
@@ -151,9 +161,9 @@ def _caller(code: CodeType, lasti: int) -> Caller:
     for path in starts:
         found = _followed(path)
         if found is None:
-            return Caller(None, _called(path), _guarded(path))
+            return Caller(None, _called(path), _guarded(path), _stated(path))
         told += found
-    return Caller(tuple(dict.fromkeys(told)), _called(starts[0]), _guarded(starts[0]))
+    return Caller(tuple(dict.fromkeys(told)), _called(starts[0]), _guarded(starts[0]), _stated(starts[0]))
 
 
 @lru_cache(maxsize=8)
@@ -232,6 +242,18 @@ def _guarded(path: Path) -> bool:
             if any(t is not None and "TypeError" in [_dotted(n) for n in ast.walk(t)] for t in caught):
                 return True
     return False
+
+
+def _stated(path: Path) -> str | None:
+    """Where the node must be true: "" in an ``assert``, the callable whose first argument it is; ``None`` elsewhere."""
+    for outer, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
+        if isinstance(outer, ast.Assert):
+            return "" if inner is outer.test else None
+        if isinstance(outer, ast.Call):
+            return _dotted(outer.func) or None if inner in outer.args[:1] else None
+        if not (isinstance(outer, ast.BoolOp) and isinstance(outer.op, ast.And)):
+            return None
+    return None
 
 
 def _dotted(node: ast.AST) -> str:

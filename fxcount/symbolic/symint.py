@@ -38,7 +38,7 @@ from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floats import EXACT, ODD, ONCE, ROUGH, SAFE, Claim, Program, level_of, nearest, sizes_in, thresholds
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.fraction import holds, reduced, simplest
-from fxcount.symbolic.messages import calls_cache, formats_number, in_message, tells
+from fxcount.symbolic.messages import asserted, calls_cache, formats_number, in_message, tells
 from fxcount.symbolic.root import exact_root
 from fxcount.symbolic.scope import Comparison, Scope
 from fxcount.symbolic.symbits import Bits
@@ -243,6 +243,9 @@ class SymSize(Bits, IntProtocol, NumpyProtocol, torch.SymInt):
             return NotImplemented  # of an analysis that ended: not even the same by name
         size = size_of(other)
         if size is not None:
+            unbacked = self.scope.unbacked
+            if unbacked.by_name and unbacked.is_guess(self.expr - size) and asserted(_frame(2)):
+                return True  # what the model states of data that nobody knows: else it raises an error of its own
             return self.scope.decide(relation, self.expr, size, f"the model compares {relation}")
         if isinstance(other, float):
             return op(self.__sym_float__(), other)

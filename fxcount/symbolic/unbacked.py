@@ -138,6 +138,11 @@ class UnbackedSizes:
         """Whether any of these symbols occurs in the size."""
         return bool(self.by_name) and type(size) is Expr and not self.by_name.keys().isdisjoint(free_symbols(size))
 
+    def is_guess(self, size: Size) -> bool:
+        """Whether the size rests on a default for which nothing speaks."""
+        names = free_symbols(size) if self.concern(size) else frozenset()
+        return any([n in self.by_name and self.by_name[n].guess and self._is_open(n) for n in names])
+
     def check(self, values: Mapping[str, int]) -> Assumption | None:
         """The first bound that these numbers break, or None."""
         for found in self.by_name.values():

@@ -19,7 +19,6 @@ __all__ = ["DEEP", "Room", "refusing_depth", "too_deep"]
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _OURS = 250  # calls of ours on the stack: above the model, and below its innermost op
 _OF_A_CHECK = 3
-_LONG = 400  # characters of a place
 DEEP = 50
 """Modules inside of each other, from which on it is asked whether torch could run them."""
 
@@ -66,7 +65,7 @@ def too_deep(what: str, where: str = "") -> DepthError:
     """The error for "maximum recursion depth exceeded"."""
     return DepthError(
         f"{what} goes deeper than Python's limit on nested calls",
-        where=where if len(where) <= _LONG else f"{where[: _LONG // 2]}...{where[-_LONG // 2 :]}",
+        where=where,
         hint="nest it less, or call sys.setrecursionlimit() with a higher limit, unless it has no end",
     )
 

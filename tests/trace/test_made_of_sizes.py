@@ -64,6 +64,13 @@ def written_later(x: Any, b: Any, h: Any, w: Any) -> Any:
 
 
 FREE: dict[str, Callable[..., Any]] = {
+    "named_operand": lambda x, b, h, w: x[:, : torch.sub(torch.arange(h), other=1)[-1].item() + 1],
+    "named_input": lambda x, b, h, w: x[:, : torch.mul(input=torch.tensor([3, h]), other=2).div(other=2).long()[1].item()],
+    "named_dims": lambda x, b, h, w: x[:, : torch.transpose(torch.arange(h)[None], dim0=0, dim1=1).squeeze(dim=1)[-1].item()],
+    "named_where": lambda x, b, h, w: x[
+        :, : torch.where(condition=torch.tensor([True]), input=torch.tensor([h]), other=torch.tensor([2])).item()
+    ],
+    "pooled_ones": lambda x, b, h, w: x[:, :h] if F.max_pool1d(torch.ones(b, 1, h), 4, 4).squeeze(dim=1).all() else x,
     "arange": lambda x, b, h, w: x[:, : torch.arange(h)[-1].item()],
     "arange_from": lambda x, b, h, w: x[:, : (torch.arange(3, h) + 1).min().item()],
     "arange_by_3": lambda x, b, h, w: x[:, : torch.arange(0, h, 3)[-1].item() + 1],

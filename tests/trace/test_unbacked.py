@@ -354,3 +354,46 @@ GUESSED = {
 @pytest.mark.parametrize("function", GUESSED, ids=lambda f: f.__name__)
 def test_a_default_that_nothing_speaks_for_is_a_guess(function: Callable[..., Any]) -> None:
     assert [u.guess for u in fxcount.analyze(Net(function), f"B,S,{D}").unbacked] == GUESSED[function]
+
+
+# -- what the model states of data ------------------------------------------------------------------------------------
+def stated(m: Net, x: torch.Tensor) -> Any:
+    assert 0 < x[..., 0].argmax().item() <= x.shape[1], "too long"
+    return m.linear(x)
+
+
+def stated_with_torch(m: Net, x: torch.Tensor) -> Any:
+    longest = x[..., 0].argmax().item()
+    torch._assert(longest <= x.shape[1], "too long")
+    torch._check(longest <= x.shape[1] and longest > 0)
+    return m.linear(x)
+
+
+def stated_and_used(m: Net, x: torch.Tensor) -> Any:
+    n = x[..., 0].argmax().item()
+    assert n <= x.shape[1]
+    return m.linear(x[:, :n])
+
+
+def decided(m: Net, x: torch.Tensor) -> Any:
+    return m.linear(x) if x[..., 0].argmax().item() <= x.shape[1] else x
+
+
+def stated_or_decided(m: Net, x: torch.Tensor) -> Any:
+    n = x[..., 0].argmax().item()
+    assert n <= x.shape[1] or m.training
+    return m.linear(x)
+
+
+@pytest.mark.parametrize("function", [stated, stated_with_torch])
+def test_what_a_model_asserts_of_data_is_no_guess(function: Callable[..., Any]) -> None:
+    """Else it raises an error of its own, so the counts do not rest on it; also where the default would not do."""
+    for hints in ({"S": 3}, {"S": 101}):  # the default of a number that data decide is between these
+        report = fxcount.analyze(Net(function), f"B,S,{D}", hints=hints)
+        assert (report.guesses, report.at(B=B, S=S).macs) == ([], B * S * D * 5)
+
+
+@pytest.mark.parametrize("function", [stated_and_used, decided, stated_or_decided])
+def test_what_rests_on_data_is_a_guess_all_the_same(function: Callable[..., Any]) -> None:
+    report = fxcount.analyze(Net(function), f"B,S,{D}")
+    assert [u.name for u in report.guesses] == ["item_1"]

@@ -137,7 +137,7 @@ def made_of(shape: Shape, number: Any) -> Ramp:
 
 
 # -- views ----------------------------------------------------------------------------------------------------------------
-def _reshaped(shape: Shape, x: Ramp, *_: Any) -> Ramp:
+def _reshaped(shape: Shape, x: Ramp, *_: Any, **__: Any) -> Ramp:
     """Dimensions of one element come and go; a fill takes any shape."""
     if x.is_fill:
         return fill(shape, x.base)
@@ -161,7 +161,7 @@ def _is_same(a: Any, b: Any) -> bool:
     )  # fmt: skip
 
 
-def _expanded(shape: Shape, x: Ramp, *_: Any) -> Ramp:
+def _expanded(shape: Shape, x: Ramp, *_: Any, **__: Any) -> Ramp:
     base, steps = _spread(x, len(shape))
     return Ramp(shape, base, steps)
 
@@ -170,10 +170,10 @@ def _permuted(shape: Shape, x: Ramp, dims: Any) -> Ramp:
     return Ramp(shape, x.base, tuple(x.steps[d] for d in dims))
 
 
-def _transposed(shape: Shape, x: Ramp, a: int = 0, b: int = 1) -> Ramp:
+def _transposed(shape: Shape, x: Ramp, dim0: int = 0, dim1: int = 1) -> Ramp:
     steps = list(x.steps)
     if len(steps) > 1:
-        steps[a], steps[b] = steps[b], steps[a]
+        steps[dim0], steps[dim1] = steps[dim1], steps[dim0]
     return Ramp(shape, x.base, tuple(steps))
 
 

@@ -277,7 +277,7 @@ class Replay:
         try:
             rule = ramps.RULES[name] if name in ramps.RULES else _unsupported()
             return [rule(shape, *args, **kwargs) for shape in shapes]
-        except Unsupported:
+        except (Unsupported, TypeError):  # a keyword that the rule has no name for
             if call.op.follows == "moved" and isinstance(args[0], Ramp) and args[0].is_fill:
                 return [ramps.fill(shape, args[0].base) for shape in shapes]
             if call.op.follows != "mapped":
@@ -352,7 +352,10 @@ class Replay:
                 return self._size(a)
             return self._size(a.num) / self._size(a.den) if type(a) is Quotient else a  # a size on one side or both
 
-        return mapped(of, call.args), mapped(of, call.kwargs)
+        args, kwargs = mapped(of, call.args), dict(mapped(of, call.kwargs))
+        for name in _LATER.intersection(kwargs):
+            args = (*args, kwargs.pop(name))
+        return args, kwargs
 
     def _size(self, size: Any) -> Any:
         return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
@@ -385,6 +388,8 @@ class Replay:
         return self.scope.pin(n.expr, _PINNED) if isinstance(n, SymSize) else float(n) if isinstance(n, SymRatio) else n
 
 
+_LATER = frozenset({"other", "exponent"})
+"""Names of the last operand, which rules take by position."""
 _INTEGERS = frozenset({torch.int64, torch.int32})
 _PINNED = "the model looks at data that are made of sizes"
 

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional
 
 from fxcount import torch_private
+from fxcount.errors import shortened
 from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SymSize
 from fxcount.trace.nesting import Room
@@ -207,4 +208,4 @@ def place_raised(error: BaseException) -> str:
             path = frame.f_locals["record"].path or frame.f_locals["record"].class_name
         traceback = traceback.tb_next
     place = str(raising_source(error.__traceback__) or "a line outside of the model")
-    return f"{place} ({path})" if path else place
+    return f"{place} ({shortened(path)})" if path else place

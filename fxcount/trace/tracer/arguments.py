@@ -22,9 +22,13 @@ def normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any
     """Positional ``input``/``self``, numpy's names replaced by torch's, arguments without meaning here removed."""
     out = kwargs.get("out")
     clean: dict[str, Any] = {}
+    if not args and "condition" in kwargs:  # where(condition=..., input=..., other=...)
+        args, kwargs = (kwargs["condition"],), {k: v for k, v in kwargs.items() if k != "condition"}
     for name, value in kwargs.items():
         taken = name == "input" and args and isinstance(args[0], torch.Tensor)
-        if name in ("self", "tensors", "input") and not taken:
+        if taken and len(args) == 1:  # searchsorted(boundaries, input=...)
+            args = (*args, value)
+        elif name in ("self", "tensors", "input") and not taken:
             args = (value, *args)
         elif name not in _DROPPED or (isinstance(value, torch.layout) and value is not torch.strided):
             clean[_RENAMED.get(name, name)] = value

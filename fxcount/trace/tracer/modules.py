@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fxcount.errors import shortened
 from fxcount.trace.nesting import DEEP, Room
 from fxcount.trace.tape import Call, ModuleCall
 from fxcount.trace.tracer.outputs import output_facts
@@ -68,4 +69,4 @@ class Modules:
         module = self.found[self.now] if self.now >= 0 else None
         path = (module.path or module.class_name) if module is not None else ""
         place = str(source) if source is not None else "unknown place"
-        return f"{place} ({path})" if path else place
+        return f"{place} ({shortened(path)})" if path else place
