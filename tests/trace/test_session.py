@@ -142,7 +142,8 @@ def raiser(kind: type[BaseException]) -> Callable[[], None]:
 ENDINGS: dict[str, tuple[Callable[[], Any], type[BaseException] | None]] = {
     "return": (lambda: None, None), "raise": (raiser(KeyError), KeyError),
     "interrupt": (raiser(KeyboardInterrupt), KeyboardInterrupt),
-    "exit": (sys.exit, SystemExit), "recursion": (recurse, fxcount.DepthError), "generator": (raiser(GeneratorExit), GeneratorExit),
+    "exit": (sys.exit, SystemExit), "recursion": (recurse, fxcount.DepthError),
+    "generator": (raiser(GeneratorExit), GeneratorExit),
     "unsupported": (lambda: torch.zeros(3, requires_grad=True).sum().backward(), None),
     "refused": (refuse, fxcount.UnsupportedError),
 }  # fmt: skip
