@@ -48,6 +48,7 @@ class Scope:
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
         self._unknown: set[Size] = set()  # differences `equal` could not prove to be 0 with the facts so far
+        self._may_be_zero: dict[Expr, bool] = {}  # with the facts so far
         for name, hint in hints.items():
             lower, upper = bounds.get(name, (1, None))
             self.declare(name, hint, 1 if lower is None else lower, upper)
@@ -70,6 +71,7 @@ class Scope:
         size = symbol(name)
         if name not in self.symbols:
             self.symbols[name], self.hints[name] = size, int(hint)
+            self._facts.try_at(self.hints)
         if (lower, upper) != (1, None):
             for claim in (size - lower, *(() if upper is None else (upper - size,))):
                 self._declare(">=", claim, "declared with the inputs")
@@ -88,6 +90,7 @@ class Scope:
     def rehint(self, name: str, value: int) -> None:
         """Another sample value for a symbol on which nothing was decided yet."""
         self.hints[name] = value
+        self._facts.try_at(self.hints)
         self._values.clear()
         self._factors.clear()
 
@@ -131,7 +134,10 @@ class Scope:
         >>> scope.may_be_zero(H - 1), scope.may_be_zero(H - 7), scope.may_be_zero(H + 1)
         (True, True, False)
         """
-        return not self._facts.proves_zero(size) and not self._facts.proves_nonzero(size)
+        known = self._may_be_zero.get(size)
+        if known is None:
+            known = self._may_be_zero[size] = not self._facts.proves_zero(size) and not self._facts.proves_nonzero(size)
+        return known
 
     def suppose(self, zero: Iterable[Expr] = (), positive: Iterable[Expr] = ()) -> Facts | None:
         """What would be known if the first sizes were 0 and the others at least 1; ``None`` if they cannot be.
@@ -338,6 +344,7 @@ class Scope:
         else:
             self._facts.learn_divisible(expr, modulus)
         self._unknown.clear()
+        self._may_be_zero.clear()
 
 
 def _floors(size: Size) -> Iterator[tuple[Size, int]]:

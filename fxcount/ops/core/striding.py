@@ -247,9 +247,7 @@ def _answer(
         if isinstance(claim, Expr) and scope.may_be_zero(claim):
             claims.append(claim)
     ones = set(claims)
-    not_empty = [n for n in dict.fromkeys(shape) if isinstance(n, Expr)]  # nothing is copied of an empty tensor
-    larger = scope.suppose(positive=[*claims, *not_empty])
-    claims += [d for d in dict.fromkeys(plain.open) if larger is not None and d not in ones and not larger.proves_nonzero(d)]
+    claims += _open_differences(scope, shape, claims, [d for d in dict.fromkeys(plain.open) if d not in ones])
     if not claims:
         return _Answer(None)
     distances: list[Size] = []  # from each special case: 0 where it is met
@@ -271,6 +269,16 @@ def _answer(
         elif _all_hold(scope, chosen, unmet, ones, reason):
             return _Answer(_under(scope, chosen, question)[1])  # asked anew: more is known now
     return _Answer(None, min_(1, *distances) if distances else 1)
+
+
+def _open_differences(scope: Scope, shape: Sequence[Size], ones: Sequence[Expr], found: list[Expr]) -> list[Expr]:
+    """Those that may be 0 where nothing else is special: no size is 1, and the tensor is not empty, so that there is something
+    to copy."""
+    if not found:
+        return []
+    not_empty = [n for n in dict.fromkeys(shape) if isinstance(n, Expr)]
+    larger = scope.suppose(positive=[*ones, *not_empty])
+    return [] if larger is None else [d for d in found if not larger.proves_nonzero(d)]
 
 
 def _sizes_under(scope: Scope, claims: Sequence[Expr]) -> _Sizes | None:
