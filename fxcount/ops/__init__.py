@@ -14,7 +14,6 @@ from fxcount.ops.backward import functions as backward_functions
 from fxcount.ops.backward import layers as backward_layers
 from fxcount.ops.backward import spatial as backward_spatial
 from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, tensordot
-from fxcount.ops.core.common import only_sparse
 from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
 from fxcount.ops.core.registry import Op, Registry, Zero, op
 from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
@@ -53,23 +52,14 @@ FAMILIES = (
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
     backward_functions, backward_layers, backward_spatial, quantised, foreach,
+    sparse_products, sparse_layouts, sparse_elementwise,
 )  # fmt: skip
 
-_SPARSE = (sparse_products, sparse_layouts, sparse_elementwise)
-
-
-def _dense() -> list[Op]:
-    """The ops of all families, those of sparse tensors alone with a rule that says so."""
-    found = [*[entry for family in FAMILIES for entry in family.OPS], *sparse_products.MAKING, *sparse_layouts.MAKING]
-    names = {name for entry in found for name in entry.names}
-    alone = [entry for family in _SPARSE for entry in family.OPS if names.isdisjoint(entry.names)]
-    return [*found, *[replace(entry, shape=only_sparse(entry.name), counted=None) for entry in alone]]
-
-
-REGISTRY = Registry(_dense())
+REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)
 
 SPARSE = Registry(
-    replace(entry, overrides=REGISTRY.named(entry.name.replace(".", "_"))) for family in _SPARSE for entry in family.OPS
+    replace(entry, overrides=REGISTRY.named(entry.name.replace(".", "_")))
+    for family in (sparse_products, sparse_layouts, sparse_elementwise) for entry in family.SPARSE
 )
 """What an op is where an operand is sparse; ``overrides`` is what it is else."""
 

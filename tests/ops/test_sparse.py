@@ -15,6 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 from fxcount.errors import FxcountError, InputError
+from fxcount.ops import REGISTRY
+from fxcount.ops.sparse import elementwise, layouts, products
 from tests.ops.harness import Counted
 
 ROWS, COLUMNS = 7, 11
@@ -221,6 +223,16 @@ def test_sparse_inputs_are_written_or_shown() -> None:
     checked = report.verify(n=2, execute=True)
     assert checked, str(checked)
     assert checked.executed
+
+
+def test_a_dense_tensor_has_no_stored_entries() -> None:
+    alone = {"coalesce", "values", "indices", "crow_indices", "col_indices"}
+    assert alone < {entry.name for family in (products, layouts, elementwise) for entry in family.OPS}
+    for name in alone:
+        with pytest.raises(FxcountError, match=f"{name}: the tensor is dense"):
+            fxcount.analyze(Net(lambda x, name=name: getattr(x, name)()), "3,5")
+    assert REGISTRY[torch.sparse.mm].name == "_sparse_mm"
+    assert fxcount.analyze(Net(torch.sparse.mm), "3,5", "5,7").macs == 105  # of dense matrices
 
 
 def test_what_has_no_rule_says_so() -> None:

@@ -34,6 +34,12 @@ def _windows(x: torch.Tensor) -> torch.Tensor:
     return x[:, : H - 1, :W].contiguous()
 
 
+def _cropped(x: torch.Tensor) -> torch.Tensor:
+    """DaViT's: to multiples of 4, and back to what it was, which is all of it at some sizes."""
+    H, W = x.shape[1], x.shape[2]
+    return nn.functional.pad(x, (0, 0, 0, -W % 4, 0, -H % 4))[:, :H, :W].contiguous()
+
+
 # name -> recipe, input, sizes to try for each symbol, what is assumed at the sample values of the name's suffix
 RECIPES: dict[str, tuple[Recipe, str, dict[str, tuple[int, ...]]]] = {
     "transposed": (lambda x: x.transpose(1, 2).contiguous(), "B,S,H", {"B": (1, 3), "S": (1, 2, 5), "H": (1, 2, 7)}),
@@ -49,6 +55,7 @@ RECIPES: dict[str, tuple[Recipe, str, dict[str, tuple[int, ...]]]] = {
     "every second": (lambda x: x[:, ::2].reshape(-1, 3), "B,S,3", {"B": (1, 2), "S": (1, 2, 3, 8)}),
     "expanded": (lambda x: x[:, None].expand(-1, x.shape[1], -1).reshape(x.shape[0], -1), "B,S", {"B": (1, 2), "S": (1, 2, 5)}),
     "windows": (_windows, "B,H,W,3", {"B": (1, 2), "H": (3, 4, 7, 8, 12), "W": (2, 4, 5, 8)}),
+    "cropped": (_cropped, "B,H,W,3", {"B": (1, 2), "H": (1, 3, 4, 8, 9), "W": (1, 2, 4, 5, 8)}),
     "to a format": (
         lambda x: x.to(memory_format=torch.channels_last), "B,C,H,W", {"B": (1, 2), "C": (1, 3), "H": (1, 5), "W": (1, 2, 7)}
     ),

@@ -27,6 +27,7 @@ from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops.core.autocast import Autocast, policy
 from fxcount.ops.core.binding import Bound, Overloads
+from fxcount.ops.core.common import only_sparse
 from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
 from fxcount.symbolic import Size
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
-    "CostRule", "Count", "Follows", "Kind", "Op", "Registry", "ShapeRule", "Traits", "Unknown", "Zero", "callables_named", "op",
+    "CostRule", "Count", "Follows", "Kind", "Op", "Registry", "ShapeRule", "Traits", "Unknown", "Zero", "absent",
+    "callables_named", "op",
 ]  # fmt: skip
 
 ShapeResult = TensorFact | Alias | Holding | tuple[Any, ...] | list[Any]
@@ -108,6 +110,7 @@ class Op:
     operands are parameters (learned queries, tables of positions), not a weight made of weights.
     ``autocast``: what ``torch.autocast`` does to its operands. ``returns``: the class of a named tuple of results.
     ``schema``: the qualified name of its schema (``aten::conv2d``); empty for what has none, whatever it is called.
+    ``flop_formula``: its cost is the formula that torch's own counter has for it.
     ``overrides``: the op of torch whose callables a user's rule took over.
     """
 
@@ -140,6 +143,7 @@ class Op:
     autocast: Autocast | None = None
     returns: Any = None
     schema: str = ""
+    flop_formula: bool = False
     overrides: Op | None = None
 
     def __repr__(self) -> str:
@@ -227,6 +231,13 @@ def op(
         names[0], shape, cost, names, tuple(extra), autocast=policy(names),
         returns=getattr(torch.return_types, names[0].replace(".", "_"), None), **traits,
     )  # fmt: skip
+
+
+def absent(entries: Iterable[Op], *names: str) -> list[Op]:
+    """Those of these ops for sparse tensors that dense ones have not, with a rule that says so."""
+    return [
+        dataclasses.replace(entry, shape=only_sparse(entry.name), counted=None) for entry in entries if entry.name in names
+    ]
 
 
 def callables_named(name: str) -> Iterator[Callable[..., Any]]:

@@ -260,7 +260,7 @@ def _answer(
             known[key] = _under(scope, chosen, question)
         return known[key]
 
-    for chosen in _least(claims, lambda chosen: under(chosen)[1] is not None):
+    for chosen in _least(claims, lambda chosen: under(chosen)[0] is not None, lambda chosen: under(chosen)[1] is not None):
         unmet = [c for c in chosen if scope.hint(c)]
         special = not unmet or not ones.issuperset(chosen)
         sizes, seen = under(chosen)
@@ -292,15 +292,24 @@ def _under(scope: Scope, claims: Sequence[Expr], question: Question) -> _Suppose
     return sizes, None if sizes is None else question(sizes)
 
 
-def _least(claims: list[Expr], works: Callable[[Sequence[Expr]], bool]) -> Iterator[tuple[Expr, ...]]:
-    """The least sets of claims that work, smaller ones first; that a set works is true of all that contain it."""
+def _least(
+    claims: list[Expr], possible: Callable[[Sequence[Expr]], bool], works: Callable[[Sequence[Expr]], bool]
+) -> Iterator[tuple[Expr, ...]]:
+    """The least sets of claims that work, smaller ones first; that a set works is true of all possible ones that contain it.
+
+    Claims may be impossible together (``W == 1``, and ``7*ceil(W/7) == W``): what follows from all of them says nothing then.
+    """
     found: list[frozenset[Expr]] = []
     left = list(claims)
     for size in range(1, len(claims) + 1):
-        if not left or not works(left):
+        if not left or (possible(left) and not works(left)):
             return
         for chosen in combinations(left, size):
-            if not any(least <= set(chosen) for least in found) and works(chosen):
+            if any(least <= set(chosen) for least in found):
+                continue
+            if not possible(chosen):
+                found.append(frozenset(chosen))  # nor is any set that contains it
+            elif works(chosen):
                 found.append(frozenset(chosen))
                 yield chosen
         if size == 1:  # what works alone is in no other least set

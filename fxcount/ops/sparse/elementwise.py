@@ -17,7 +17,7 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.core.common import promote, refused, same_shape, wrap_dims
 from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
-from fxcount.ops.core.registry import CostRule, Count, Op, op
+from fxcount.ops.core.registry import CostRule, Count, Op, absent, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.elementwise import pointwise
 from fxcount.ops.elementwise.activation import OPS as ACTIVATIONS
@@ -26,7 +26,7 @@ from fxcount.ops.sparse.layouts import fewer, with_values
 from fxcount.ops.sparse.products import sparse_like
 from fxcount.symbolic import Scope, min_, prod
 
-__all__ = ["OPS"]
+__all__ = ["OPS", "SPARSE"]
 
 _ZERO_STAYS = (
     "abs", "asin", "asinh", "atan", "atanh", "ceil", "deg2rad", "erf", "erfinv", "expm1", "floor", "frac", "log1p", "neg",
@@ -193,7 +193,7 @@ def _normalised(name: str) -> Op:
 
 _T = torch.Tensor
 
-OPS: tuple[Op, ...] = (
+SPARSE: tuple[Op, ...] = (
     *(_mapped(_dense_op(name), name) for name in _ZERO_STAYS),
     op("add", shape=_sum, counted=_sparse_sum, cost=_sum_cost),
     op("sub", "subtract", shape=_sum, counted=_sparse_sum, cost=_sum_cost),
@@ -205,3 +205,5 @@ OPS: tuple[Op, ...] = (
     _normalised("log_softmax"),
 )
 """What these are where an operand is sparse."""
+
+OPS: tuple[Op, ...] = tuple(absent(SPARSE, "_sparse_sum", "_sparse_softmax", "_sparse_log_softmax"))

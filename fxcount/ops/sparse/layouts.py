@@ -17,12 +17,12 @@ import torch
 from fxcount.errors import ShapeError
 from fxcount.ops.core.common import refused, shape_text
 from fxcount.ops.core.fact import Alias, Holding, SparseFact, SparseForm, TensorFact, Work
-from fxcount.ops.core.registry import Count, Op, ShapeRule, Zero, op
+from fxcount.ops.core.registry import Count, Op, ShapeRule, Zero, absent, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.memory import copies
 from fxcount.symbolic import Scope, Size
 
-__all__ = ["MAKING", "OPS", "with_values"]
+__all__ = ["OPS", "SPARSE", "with_values"]
 
 _COPY = Zero("copies elements and indices", moves=True)
 _VIEW = Zero("a part of the tensor, as it is")
@@ -241,7 +241,7 @@ def _joined(scope: Scope, tensors: Any, dim: int = 0) -> SparseFact:
 _CONVERSIONS = tuple([entry for entry in copies.OPS if entry.cost is copies.CONVERT])
 _HOW_MANY = "how many elements are not zero depends on the data"
 
-OPS: tuple[Op, ...] = (
+SPARSE: tuple[Op, ...] = (
     op("to_dense", "_to_dense", shape=_to_dense, cost=_COPY),
     op("coalesce", "_coalesce", shape=_coalesce, counted=_coalesced, cost=_coalesce_cost),
     op("t", shape=_transposed, cost=_COPY),
@@ -263,10 +263,13 @@ OPS: tuple[Op, ...] = (
 )
 """What these are where an operand is sparse."""
 
-MAKING: tuple[Op, ...] = (
+OPS: tuple[Op, ...] = (
     *(
         op(name, shape=refused(name, _DENSE_HINT, _HOW_MANY), counted=_made_sparse(layout), cost=_COPY)
         for name, layout in (("to_sparse", _COO), ("to_sparse_coo", _COO), ("to_sparse_csr", _CSR), ("to_sparse_csc", _CSC))
+    ),
+    *absent(
+        SPARSE, "coalesce", "values", "indices", "crow_indices", "ccol_indices", "col_indices", "row_indices", "sparse_mask"
     ),
     op("sparse_coo_tensor", shape=_coo, counted=_coo_counted, cost=_VIEW),
     *(

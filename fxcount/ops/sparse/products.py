@@ -26,12 +26,12 @@ from fxcount.errors import UncountedError
 from fxcount.ops.contraction.matmul import added, contraction, linear_shape, matmul_shape, require_rank, scaled_sum
 from fxcount.ops.core.common import facts_in, refused
 from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
-from fxcount.ops.core.registry import CostRule, Count, Op, ShapeRule, op
+from fxcount.ops.core.registry import CostRule, Count, Op, ShapeRule, absent, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.core.striding import strided
 from fxcount.symbolic import Scope, Size, prod
 
-__all__ = ["MAKING", "OPS"]
+__all__ = ["OPS", "SPARSE"]
 
 _RANKS = {"mm": 2, "_sparse_mm": 2, "bmm": 3}
 _REFUSED = refused("a product of sparse matrices", "the number of its entries depends on which indices meet")
@@ -175,7 +175,7 @@ _ADDMM, _ADDMM_COST = _added((2, 2))
 _ADDMV, _ADDMV_COST = _added((2, 1))
 _PUBLIC: Any = torch.sparse
 
-OPS: tuple[Op, ...] = (
+SPARSE: tuple[Op, ...] = (
     *(
         op(name, *others, shape=_product(name), cost=_product_cost, counted=_sparse_product, kind="product", extra=extra)
         for name, others, extra in (
@@ -191,8 +191,9 @@ OPS: tuple[Op, ...] = (
 )  # fmt: skip
 """What these are where an operand is sparse."""
 
-MAKING: tuple[Op, ...] = (
+OPS: tuple[Op, ...] = (
     op("_sparse_mm", shape=_dense_product, cost=_dense_cost, kind="product", extra=(_PUBLIC.mm,)),
+    *absent(SPARSE, "sparse_sampled_addmm"),
     op("_sparse_addmm", shape=_addmm_dense, cost=_addmm_dense_cost, kind="product", extra=(_PUBLIC.addmm,)),
 )
 """The same where all are dense."""

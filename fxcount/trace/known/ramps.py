@@ -91,6 +91,19 @@ def _product(shape: Shape, a: Any, b: Any) -> Ramp:
     return Ramp(shape, p * q, tuple(s * q for s in steps))
 
 
+def _compared(relation: Callable[[Any, Any], bool]) -> Callable[..., Ramp]:
+    """Where the two differ by the same plain number whatever the sizes are."""
+
+    def apply(shape: Shape, a: Any, b: Any) -> Ramp:
+        apart = _linear(-1)(shape, a, b)
+        distance = apart.base.expr if isinstance(apart.base, SymSize) else apart.base
+        if not apart.is_fill or not isinstance(distance, int):
+            raise Unsupported
+        return fill(shape, relation(distance, 0))
+
+    return apply
+
+
 def _negated(shape: Shape, x: Ramp) -> Ramp:
     return _product(shape, x, -1)
 
@@ -164,6 +177,21 @@ def _is_same(a: Any, b: Any) -> bool:
 def _expanded(shape: Shape, x: Ramp, *_: Any, **__: Any) -> Ramp:
     base, steps = _spread(x, len(shape))
     return Ramp(shape, base, steps)
+
+
+def _repeated(shape: Shape, x: Ramp, *repeats: Any) -> Ramp:
+    """What is the same along a dimension can be repeated along it."""
+    if x.is_fill:
+        return fill(shape, x.base)
+    times = repeats[0] if len(repeats) == 1 and isinstance(repeats[0], (tuple, list)) else repeats
+    steps = (0,) * (len(shape) - len(x.steps)) + x.steps
+    if any(not _is_zero(s) and not (type(r) is int and r == 1) for s, r in zip(steps[-len(times) :], times)):
+        raise Unsupported
+    return Ramp(shape, x.base, tuple(0 if type(r) is not int or r != 1 else s for s, r in zip(steps, times)))
+
+
+def _is_zero(step: Any) -> bool:
+    return type(step) is int and step == 0
 
 
 def _permuted(shape: Shape, x: Ramp, dims: Any) -> Ramp:
@@ -336,11 +364,14 @@ _T = torch.Tensor
 RULES = named({
     torch.add: _linear(1), _T.__radd__: _linear(1), torch.sub: _linear(-1), torch.rsub: _linear(-1, swapped=True),
     torch.mul: _product, _T.__rmul__: _product, torch.neg: _negated,
+    torch.eq: _compared(operator.eq), torch.ne: _compared(operator.ne), torch.lt: _compared(operator.lt),
+    torch.le: _compared(operator.le), torch.gt: _compared(operator.gt), torch.ge: _compared(operator.ge),
     torch.arange: _arange, torch.clone: _same, torch.detach: _same, _T.contiguous: _same, _T.cpu: _same, _T.cuda: _same,
     _T.to: _cast(None), _T.type: _cast(None), _T.long: _cast(torch.int64), _T.int: _cast(torch.int32),
     _T.float: _cast(torch.float32), _T.bool: _cast(torch.bool), _T.half: _cast(torch.float16),
     torch.reshape: _reshaped, _T.view: _reshaped, torch.flatten: _reshaped, torch.squeeze: _reshaped,
     _T.expand: _expanded, _T.expand_as: _expanded, torch.broadcast_to: _expanded,
+    _T.repeat: _repeated, torch.tile: _repeated,
     torch.permute: _permuted, torch.transpose: _transposed, torch.t: _transposed, torch.unsqueeze: _unsqueezed,
     torch.select: _selected, torch.narrow: _narrowed, _T.__getitem__: _got, torch.flip: _flipped,
     torch.cat: _joined, torch.stack: _joined,

@@ -1,18 +1,21 @@
 """Ops without a shape rule: run once under FakeTensorMode with a ShapeEnv, and their symbolic sizes translated.
 
 The op becomes an :class:`~fxcount.ops.core.registry.Op` like any other, whose shape rule is that run; so it is memoised by
-signature, and a custom op with ``register_fake`` (and ``torch.utils.flop_counter.register_flop_formula``) just works.
+signature, and a custom op with ``register_fake`` (and ``torch.utils.flop_counter.register_flop_formula``) just works. What the
+formula says are flops, 2 for each multiply-accumulate as torch's counter has it; its macs are half of it. It is asked at the
+sample sizes, and what it decides on sizes is assumed as what the model decides.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from fxcount import torch_private
-from fxcount.errors import DataDependentError, FxcountError, UnsupportedError, first_line
+from fxcount.errors import DataDependentError, FxcountError, UncountedError, UnsupportedError, first_line
 from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.core.common import facts_in
 from fxcount.ops.core.registry import Count, Unknown
@@ -28,22 +31,27 @@ def record_unknown(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, 
     """Record a call of an op fxcount has no rule for."""
     name = getattr(func, "__name__", str(func))
 
-    def shape(scope: Scope, *a: Any, **k: Any) -> Any:
-        return fake_call(func, a, k, scope.hints, scope)[0]
-
     formula = _flop_formula(func)
+    found: dict[str, Size | None] = {}  # what the formula said, by operands
+
+    def shape(scope: Scope, *a: Any, **k: Any) -> Any:
+        facts, found[repr((a, k))] = fake_call(func, a, k, scope.hints, scope, formula)
+        return facts
 
     def cost(y: Any, *a: Any, **k: Any) -> Work:
-        flops = fake_call(func, a, k, _generic_hints((a, k)), None, formula)[1]
+        flops = found.get(repr((a, k)))
+        if flops is None:
+            raise UncountedError(f"{name}: its flop formula gives no number", hint="see torch's register_flop_formula")
         return Work(macs=flops // 2, flops=flops)
 
     def counted(scope: Scope, count: Count, *a: Any, **k: Any) -> Any:
-        return fake_call(func, a, k, scope.hints, scope, count=count)[0]
+        facts, found[repr((a, k))] = fake_call(func, a, k, scope.hints, scope, formula, count)
+        return facts
 
     entry = Op(
         name, shape, cost if formula is not None else Unknown(), inplace=_is_inplace(func, name), counted=counted,
         schema=torch_private.schema(func).name if hasattr(func, "_schema") else "",
-        random=torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()),
+        random=torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()), flop_formula=formula is not None,
     )  # fmt: skip
     tracer.resolve(func, entry)
     tracer.slow_ops.append(name)
@@ -64,16 +72,12 @@ def _flop_formula(func: Any) -> Callable[..., Any] | None:
     return flop_registry.get(packet)
 
 
-def _generic_hints(tree: Any) -> dict[str, int]:
-    names = sorted({n for f in facts_in(tree) for s in f.shape for n in free_symbols(s)})
-    return {name: 9240 + 2 * i for i, name in enumerate(names)}
-
-
 def fake_call(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], hints: Mapping[str, int],
     scope: Scope | None, formula: Callable[..., Any] | None = None, count: Count | None = None,
-) -> tuple[Any, Size]:  # fmt: skip
-    """Run ``func`` on fake tensors of symbolic shape; its result as facts, and its flops if a formula is given.
+) -> tuple[Any, Size | None]:  # fmt: skip
+    """Run ``func`` on fake tensors of symbolic shape; its result as facts, and what a formula, if given, says of its flops:
+    ``None`` if it fails. Of a fraction the floor is taken.
 
     Decisions torch takes on the way become assumptions of ``scope``. Sizes that depend on data (``new_dynamic_size``) raise
     :class:`~fxcount.errors.DataDependentError`, or become symbols of ``count``.
@@ -103,13 +107,20 @@ def fake_call(
             ) from error
         _name_unbacked(env, back, scope, getattr(func, "__name__", str(func)), count)
         storages = {torch_private.storage_key(t.untyped_storage()): i for i, t in reversed(list(enumerate(_tensors(fakes))))}
-        flops: Size = 0
-        if formula is not None:
-            flops = _translated(formula(*a, **k, out_val=result), back)
+        flops = _formula_value(formula, a, k, result, back) if formula is not None else None
         facts = pytree.tree_map(lambda leaf: _fact(leaf, back, storages), result)
     if scope is not None:
         _adopt_guards(env, back, scope, getattr(func, "__name__", str(func)))
     return facts, flops
+
+
+def _formula_value(
+    formula: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, back: dict[Any, str]
+) -> Size | None:
+    try:
+        return _translated(formula(*args, **kwargs, out_val=result), back)
+    except Exception:  # it is the user's: what it cannot say is listed as uncounted
+        return None
 
 
 def _name_unbacked(env: Any, back: dict[Any, str], scope: Scope | None, name: str, count: Count | None) -> None:
@@ -153,13 +164,36 @@ def _as_symint(size: Size, symbols: dict[str, Any]) -> Any:
 def _translated(size: Any, back: dict[Any, str]) -> Size:
     if isinstance(size, int):
         return size
-    if isinstance(size, torch.SymInt):
-        import sympy
+    import sympy
 
-        expr = size.node.expr
-        renamed = expr.subs({s: sympy.Symbol(n, positive=True, integer=True) for s, n in back.items()})
-        return from_sympy(renamed)
-    return int(size)
+    if isinstance(size, torch.SymInt):
+        return from_sympy(_renamed(size.node.expr, back))
+    if isinstance(size, torch.SymFloat):
+        return from_sympy(sympy.floor(sympy.nsimplify(_renamed(size.node.expr, back), rational=True)))
+    return math.floor(size)
+
+
+def _renamed(expr: Any, back: dict[Any, str]) -> Any:
+    """torch's expression in the names of the model's sizes."""
+    import sympy
+
+    named = expr.subs({s: sympy.Symbol(n, positive=True, integer=True) for s, n in back.items()})
+    return named.replace(
+        lambda e: type(e).__name__ in ("ToFloat", "FloatTrueDiv", "IntTrueDiv", "FloorToInt", "CeilToInt", "TruncToInt"),
+        lambda e: _plain(e),
+    )
+
+
+def _plain(e: Any) -> Any:
+    """sympy's own for torch's functions of floats."""
+    import sympy
+
+    name = type(e).__name__
+    if name == "ToFloat":
+        return e.args[0]
+    if name in ("FloatTrueDiv", "IntTrueDiv"):
+        return e.args[0] / e.args[1]
+    return (sympy.ceiling if name == "CeilToInt" else sympy.floor)(e.args[0])
 
 
 def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
@@ -177,15 +211,17 @@ def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
 def _adopt_guards(env: Any, back: dict[Any, str], scope: Scope, name: str) -> None:
     import sympy
 
+    reason = f"torch's own shape function of {name}"
     relations = {sympy.Eq: "==", sympy.Ne: "!=", sympy.Ge: ">=", sympy.Gt: ">", sympy.Le: "<=", sympy.Lt: "<"}
-    named = {s: sympy.Symbol(n, positive=True, integer=True) for s, n in back.items()}
     for guard in env.guards:
-        expr = guard.expr.subs(named)
+        expr = _renamed(guard.expr, back)
         relation = relations.get(type(expr))
-        if relation is None:
-            continue
         try:
-            left, right = from_sympy(expr.lhs), from_sympy(expr.rhs)
+            left, right = (from_sympy(side) for side in (expr.lhs, expr.rhs)) if relation else (0, 0)
         except (FxcountError, TypeError, ValueError):
-            continue
-        scope.decide(relation, left, right, f"torch's own shape function of {name}")  # type: ignore[arg-type]
+            relation = None
+        if relation is not None:
+            scope.decide(relation, left, right, reason)  # type: ignore[arg-type]
+        else:  # a decision the algebra has no words for holds at the sample sizes
+            for symbol in sorted(expr.free_symbols, key=str):
+                scope.pin(from_sympy(symbol), reason)

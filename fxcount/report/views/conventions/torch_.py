@@ -33,7 +33,10 @@ def _products(site: Site) -> Size:
 
 def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = frozenset()) -> Iterator[Item]:
     for call in trace.calls:
-        if costs.of(call).macs == 0:
+        cost = costs.of(call)
+        if call.op.flop_formula and per_mac == 2 and cost.flops != 0:
+            yield Item(call.op.name, range(call.index, call.index + 1), cost.flops, "the formula registered for it")
+        if cost.macs == 0 or call.op.flop_formula:
             continue
         site = site_of(call, costs)
         found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
