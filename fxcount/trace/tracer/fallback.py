@@ -170,7 +170,8 @@ def _translated(size: Any, back: dict[Any, str]) -> Size:
         return from_sympy(_renamed(size.node.expr, back))
     if isinstance(size, torch.SymFloat):
         return from_sympy(sympy.floor(sympy.nsimplify(_renamed(size.node.expr, back), rational=True)))
-    return int(math.floor(size))
+    whole: int = math.floor(size)
+    return whole
 
 
 def _renamed(expr: Any, back: dict[Any, str]) -> Any:
