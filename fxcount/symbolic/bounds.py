@@ -20,9 +20,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, make
+from fxcount.symbolic.expr import DEEP, MEMO, Atom, Expr, Monomial, Size, atoms_of, make, terms_of, wrap
 
-__all__ = ["Bounds", "is_nonnegative", "lower_bound", "upper_bound"]
+__all__ = ["Bounds", "is_nonnegative", "lower_bound", "upper_bound", "varies"]
 
 Interval: TypeAlias = tuple[int | None, int | None]
 Bounds: TypeAlias = Mapping[str, Interval]
@@ -84,23 +84,27 @@ def _is_at_least_zero(size: Expr, bounds: Bounds) -> bool:
     return low is not None and low >= 0
 
 
-def _lower(size: Size, bounds: Bounds, enough: int | None = None) -> int | None:
-    """The best lower bound found; the first one of at least ``enough``, if that is all one wants to know."""
+def _lower(size: Size, bounds: Bounds, enough: int | None = None, intervals: dict[str, Interval] | None = None) -> int | None:
+    """The best lower bound found; the first one of at least ``enough``, if that is all one wants to know. ``intervals`` are
+    those of the factors met so far, within these bounds."""
     best: int | None = None
     scale = 1
-    intervals: dict[str, Interval] = {}
-    for _ in range(8):  # one floor atom less each round
+    if intervals is None:
+        intervals = {}
+    for turn in range(8):  # one floor atom less each round
         if isinstance(size, int):
             return _largest(best, -(-size // scale))
         for factor in {f for m in size.terms for f in m}:
             if factor not in intervals:
-                intervals[factor] = _interval(factor, bounds)
+                intervals[factor] = _interval(factor, bounds, intervals)
         for view in (_by_terms, _by_shift):
             low = view(size, intervals)
             if low is not None:
                 best = _largest(best, -(-low // scale))
                 if enough is not None and best is not None and best >= enough:
                     return best
+        if not turn and enough is not None and not bounds and _refuted(size, enough):
+            return best
         relaxed = _without_floor(size, intervals)
         if relaxed is None:
             return best
@@ -113,16 +117,37 @@ def _largest(a: int | None, b: int | None) -> int | None:
     return a if b is None else b if a is None else max(a, b)
 
 
-def _interval(factor: str, bounds: Bounds) -> Interval:
+def _interval(factor: str, bounds: Bounds, intervals: dict[str, Interval]) -> Interval:
     """What is known of one symbol or atom."""
     if type(factor) is not Atom:
         return bounds.get(factor, (1, None))
-    if factor.kind == "floor":
-        p, q = factor.args
-        return _quotient((lower_bound(p, bounds), upper_bound(p, bounds)), (lower_bound(q, bounds), upper_bound(q, bounds)))
-    lows = [lower_bound(a, bounds) for a in factor.args]
-    highs = [upper_bound(a, bounds) for a in factor.args]
-    if factor.kind == "max":
+    if factor.depth > DEEP:
+        for atom in atoms_of(*factor.args, known=intervals):
+            intervals[atom] = _interval_of_atom(atom, bounds, intervals)
+    return _interval_of_atom(factor, bounds, intervals)
+
+
+def _interval_of_atom(atom: Atom, bounds: Bounds, intervals: dict[str, Interval]) -> Interval:
+    return _interval_of(atom, lambda a: _span(a, bounds, intervals)) if bounds else _interval_default(atom)
+
+
+def _span(size: Size, bounds: Bounds, intervals: dict[str, Interval]) -> Interval:
+    high = _lower(-size, bounds, None, intervals)
+    return _lower(size, bounds, None, intervals), None if high is None else -high
+
+
+@lru_cache(MEMO)
+def _interval_default(atom: Atom) -> Interval:
+    return _interval_of(atom, lambda a: (lower_bound(a), upper_bound(a)))
+
+
+def _interval_of(atom: Atom, span: Callable[[Size], Interval]) -> Interval:
+    if atom.kind == "floor":
+        p, q = atom.args
+        return _quotient(span(p), span(q))
+    spans = list(map(span, atom.args))
+    lows, highs = [low for low, _ in spans], [high for _, high in spans]
+    if atom.kind == "max":
         return max((x for x in lows if x is not None), default=None), _all(highs, max)
     return _all(lows, min), min((x for x in highs if x is not None), default=None)
 
@@ -196,6 +221,55 @@ def _by_shift(size: Expr, intervals: dict[str, Interval]) -> int | None:
     return total
 
 
+MOST_SETTLED = 12  # terms of a sum that is brought to one form when one of its floors is relaxed; in long ones that costs most
+POINTS = (1, 5040)  # at which all symbols are tried alike
+
+
+def _refuted(size: Expr, enough: int) -> bool:
+    """Whether plain numbers say that the size is not always ``enough``: much cheaper than to try all proofs in vain."""
+    return any([value is not None and value < enough for value in [_at(size, point) for point in POINTS]])
+
+
+def varies(size: Size, step: int) -> bool:
+    """Whether plain numbers say that ``floor(size/step)`` has more than one value.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> varies(symbol("H"), 7), varies(symbol("H") % 3, 4)
+    (True, False)
+    """
+    first, second = [_at(size, point) for point in POINTS]
+    return first is not None and second is not None and first // step != second // step
+
+
+def _at(size: Size, point: int) -> int | None:
+    """The value where each symbol is this number, if there is one."""
+    if isinstance(size, int):
+        return size
+    total = 0
+    for m, c in size.terms.items():
+        for factor in m:
+            value = _atom_at(factor, point) if type(factor) is Atom else point
+            if value is None:
+                return None
+            c *= value
+        total += c
+    return total
+
+
+@lru_cache(MEMO)
+def _atom_at(atom: Atom, point: int) -> int | None:
+    if atom.depth > DEEP:
+        for inner in atoms_of(*atom.args):
+            if inner.depth <= DEEP or inner.depth < atom.depth:
+                _atom_at(inner, point)
+    values = [_at(a, point) for a in atom.args]
+    if None in values:
+        return None
+    if atom.kind == "floor":
+        return values[0] // values[1] if values[1] else None  # type: ignore[operator]
+    return (max if atom.kind == "max" else min)(values)  # type: ignore[type-var]
+
+
 def _without_floor(size: Expr, intervals: dict[str, Interval]) -> tuple[Size, int] | None:
     """``(e, q)`` with ``size >= e/q``: one floor replaced by the rational number that bounds it, or None."""
     for m in sorted(size.terms):
@@ -208,6 +282,24 @@ def _without_floor(size: Expr, intervals: dict[str, Interval]) -> tuple[Size, in
             p, q = atom.args
             if c > 0:
                 p = p - (q - 1)  # floor(p/q) >= (p - q + 1)/q, and floor(p/q) <= p/q
+            if len(size.terms) > MOST_SETTLED:
+                return _sum_as_it_stands(size, m, cofactor, p, int(q)), int(q)
             rest = make({n: k for n, k in size.terms.items() if n != m})
             return q * rest + make({cofactor: c}) * p, int(q)
     return None
+
+
+def _sum_as_it_stands(size: Expr, m: Monomial, cofactor: Monomial, p: Size, q: int) -> Size:
+    """``size`` times ``q`` with ``cofactor * p`` in the place of the monomial ``m``; its floors are not brought to one form."""
+    terms = {n: k * q for n, k in size.terms.items() if n != m}
+    c = size.terms[m]
+    for n, k in terms_of(p).items():
+        key = tuple(sorted(n + cofactor)) if n and cofactor else n + cofactor
+        value = terms.get(key, 0) + c * k
+        if value:
+            terms[key] = value
+        else:
+            terms.pop(key, None)
+    if terms.keys() <= {()}:
+        return terms.get((), 0)
+    return wrap(terms, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fxcount.symbolic.expr import Atom, Size, make
+from fxcount.symbolic.expr import DEEP, Atom, Size, atoms_of, make
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.values import free_symbols
@@ -54,9 +54,16 @@ def _substitute(size: Size, values: Mapping[str, Size], memo: dict[str, Size]) -
 def _replaced(factor: str, values: Mapping[str, Size], memo: dict[str, Size]) -> Size:
     if factor in values:
         return values[factor]
-    if isinstance(factor, Atom):
-        arguments = [_substitute(a, values, memo) for a in factor.args]
-        if factor.kind == "floor":
-            return floordiv(arguments[0], arguments[1])
-        return max_(*arguments) if factor.kind == "max" else min_(*arguments)
-    return make({(factor,): 1})
+    if not isinstance(factor, Atom):
+        return make({(factor,): 1})
+    if factor.depth > DEEP:
+        for atom in atoms_of(*factor.args, known=memo):
+            memo[atom] = values[atom] if atom in values else _with_arguments(atom, values, memo)
+    return _with_arguments(factor, values, memo)
+
+
+def _with_arguments(atom: Atom, values: Mapping[str, Size], memo: dict[str, Size]) -> Size:
+    arguments = [_substitute(a, values, memo) for a in atom.args]
+    if atom.kind == "floor":
+        return floordiv(arguments[0], arguments[1])
+    return max_(*arguments) if atom.kind == "max" else min_(*arguments)

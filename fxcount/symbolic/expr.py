@@ -2,8 +2,12 @@
 
 An `Expr` maps monomials to integer coefficients. A monomial is the sorted tuple of its factors, a repeated factor
 written as often as its power: ``("B", "H", "H")`` is ``B*H**2`` and ``()`` is the constant term. A factor is a symbol
-(a plain ``str``) or an `Atom`, a ``str`` whose text is its canonical form. Strings hash and compare in C and sort the
-same in every process, which makes this form both deterministic and fast.
+(a plain ``str``) or an `Atom`, a ``str`` whose text is its canonical form or, where that is long, a digest of it. Strings
+hash and compare in C and sort the same in every process, which makes this form both deterministic and fast.
+
+Formulas are a directed graph: an atom names the atoms inside of it by their texts and is interned, so that whatever is
+kept or done once for each atom costs as much as there are distinct ones, however long the formula would be if it were
+spelled out.
 
 A result that is constant is always a plain ``int``, so ``type(size) is int`` tells whether a size is concrete.
 
@@ -17,15 +21,16 @@ A result that is constant is always a plain ``int``, so ``type(size) is int`` te
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NoReturn, TypeAlias
 
 from fxcount.errors import SizeError
 
 __all__ = [
-    "Atom", "Expr", "Hooks", "Monomial", "Size", "combination", "make", "monomial_order", "prod", "sum_", "symbol",
-    "terms_of", "wrap",
+    "DEEP", "Atom", "Expr", "Hooks", "Monomial", "Size", "atoms_of", "combination", "make", "monomial_order", "prod", "sum_",
+    "symbol", "terms_of", "wrap",
 ]  # fmt: skip
 
 Monomial: TypeAlias = tuple[str, ...]
@@ -33,28 +38,70 @@ Monomial: TypeAlias = tuple[str, ...]
 MEMO = 1 << 14  # entries of each memo: far more than one model's distinct sizes, a few MB when full
 
 
+SPELLED = 160  # longest text of an atom that is its canonical form; a longer one is a digest
+
+
 class Atom(str):
     """An integer-valued factor that is not a symbol: ``kind`` is "floor", "max" or "min".
 
     A floor has the two arguments ``(numerator, denominator)``; it is ``paired`` if the denominator is an even number, so
-    that it adds up with other floors to a simpler size (see pairs.py).
+    that it adds up with other floors to a simpler size (see pairs.py). ``names`` are the symbols in it, ``depth`` how deep
+    atoms are nested in it, itself included, ``degree`` the most factors any product in its first argument would have if
+    floors were taken apart. ``text`` is the canonical form, in which the atoms inside are named by their own texts.
     """
 
-    __slots__ = ("args", "kind", "paired")
+    __slots__ = ("args", "degree", "depth", "kind", "names", "paired")
     kind: str
     args: tuple[Size, ...]
     paired: bool
+    names: frozenset[str]
+    depth: int
+    degree: int
 
     def __new__(cls, text: str, kind: str = "", args: tuple[Size, ...] = (), paired: bool = False) -> Atom:
-        self = super().__new__(cls, text)
-        self.kind, self.args, self.paired = kind, args, paired
-        return self
+        if len(text) > SPELLED:
+            text = f"{kind}#{blake2b(text.encode(), digest_size=20).hexdigest()}"
+        return _interned(text, kind, args, paired)
 
     def __reduce__(self) -> tuple[type[Atom], tuple[str, str, tuple[Size, ...], bool]]:
         return Atom, (str(self), self.kind, self.args, self.paired)
 
+    def __copy__(self) -> Atom:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Atom:
+        return self
+
     def __str__(self) -> str:  # a plain str, so that it cannot be taken for an atom
         return "".join(self)
+
+
+@lru_cache(MEMO)
+def _interned(text: str, kind: str, args: tuple[Size, ...], paired: bool) -> Atom:
+    self = str.__new__(Atom, text)
+    self.kind, self.args, self.paired = kind, args, paired
+    self.names, self.depth, self.degree = _measured(args)
+    return self
+
+
+def _measured(args: tuple[Size, ...]) -> tuple[frozenset[str], int, int]:
+    """``names``, ``depth`` and ``degree`` of an atom with these arguments."""
+    names: set[str] = set()
+    depth = degree = 0
+    for i, size in enumerate(args):
+        for m in size.terms if isinstance(size, Expr) else ():
+            n = 0
+            for factor in m:
+                if type(factor) is Atom:
+                    names |= factor.names
+                    depth = max(depth, factor.depth)
+                    n += factor.degree + 1
+                else:
+                    names.add(factor)
+                    n += 1
+            if not i:
+                degree = max(degree, n)
+    return frozenset(names), depth + 1, degree
 
 
 class Hooks:
@@ -366,3 +413,34 @@ def combination(parts: Iterable[tuple[Size, int]]) -> Size:
     if constant:
         terms[()] = terms.get((), 0) + constant
     return _sum({m: c for m, c in terms.items() if c}, halves)
+
+
+DEEP = 64
+"""Atoms nested deeper are done from the inside out, so that Python's stack is not used up."""
+
+
+def atoms_of(*sizes: Size, known: Container[str] = ()) -> Iterator[Atom]:
+    """Every distinct atom of these sizes once, those inside of another before it, without those ``known``. It goes no deeper
+    on the stack for atoms nested deeper.
+
+    >>> from fxcount.symbolic.floor import floordiv
+    >>> third = floordiv(symbol("H") + 1, 3)
+    >>> [str(a) for a in atoms_of(third * floordiv(2 * third, 7) + third)]
+    ['floor((1*H+1*)/(3*))', 'floor((2*floor((1*H+1*)/(3*)))/(7*))']
+    """
+    seen: set[str] = set()
+    for size in sizes:
+        stack: list[tuple[Atom, bool]] = [(atom, False) for atom in reversed(_own_atoms(size))]
+        while stack:
+            atom, ready = stack.pop()
+            if ready:
+                yield atom
+            elif atom not in seen and atom not in known:
+                seen.add(atom)
+                stack.append((atom, True))
+                if atom.depth > 1:
+                    stack += [(inner, False) for a in reversed(atom.args) for inner in reversed(_own_atoms(a))]
+
+
+def _own_atoms(size: Size) -> list[Atom]:
+    return [f for m in size.terms for f in m if type(f) is Atom] if type(size) is Expr else []

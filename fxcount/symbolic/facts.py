@@ -12,7 +12,7 @@ from math import gcd
 
 from fxcount.symbolic.bounds import Interval, is_nonnegative, lower_bound
 from fxcount.symbolic.calc import rewrite
-from fxcount.symbolic.expr import Atom, Expr, Size, make, monomial_order, symbol
+from fxcount.symbolic.expr import Atom, Expr, Size, atoms_of, make, monomial_order, symbol
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.witness import Statement, Witness
 from fxcount.symbolic.zero import is_zero
@@ -214,9 +214,6 @@ def _solution(e: Expr) -> tuple[str, Size] | None:
 
 
 def _mentions(size: Size, factor: str) -> bool:
-    if isinstance(size, int):
-        return False
-    for f in {f for m in size.terms for f in m}:
-        if f == factor or (isinstance(f, Atom) and any(_mentions(a, factor) for a in f.args)):
-            return True
-    return False
+    if not isinstance(factor, Atom):
+        return factor in free_symbols(size)
+    return factor in atoms_of(size)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import gcd
 
-from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
+from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound, varies
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, make, monomial_order, wrap
 from fxcount.symbolic.pairs import floor_atom, of_partners, to_one_form, write_residues
 from fxcount.symbolic.poly import cancel, divide, is_positive, leading
@@ -151,6 +151,8 @@ def _in_one_step(p: Size, q: int) -> int | None:
     """``floor(p/q)`` if the bounds of ``p`` leave only one value, as for ``n % 3 // 4``."""
     if isinstance(p, int) or not any(type(f) is Atom for m in p.terms for f in m):
         return None  # a polynomial has no bounds
+    if varies(p, q):
+        return None
     low, high = lower_bound(p), upper_bound(p)
     return low // q if low is not None and high is not None and low // q == high // q else None
 

@@ -63,7 +63,7 @@ def _degree(size: Size) -> int:
     """Factors of its longest product; those inside of a floor count too, as that may be taken apart."""
     if isinstance(size, int):
         return 0
-    return max([sum([_degree(f.args[0]) + 1 if isinstance(f, Atom) else 1 for f in m]) for m in size.terms], default=0)
+    return max([sum([f.degree + 1 if isinstance(f, Atom) else 1 for f in m]) for m in size.terms], default=0)
 
 
 def _bits(size: Size) -> int:

@@ -50,6 +50,7 @@ class Family:
         self.touched = frozenset(touched)
 
 
+@lru_cache(MEMO)
 def floor_atom(p: Size, q: Size) -> Atom:
     """``floor(p/q)`` as it stands."""
     paired = type(q) is int and q % 2 == 0 and q > 0 and type(p) is Expr

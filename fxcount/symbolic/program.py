@@ -64,6 +64,7 @@ class _Program:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.index: dict[tuple[str | int | None, ...], int] = {}
+        self.atoms: dict[str, int] = {}  # rows of atoms
 
     def row(self, op: str, a: str | int, b: int | None = None) -> int:
         key = (op, a, b)
@@ -89,7 +90,11 @@ class _Program:
             yield base if power == 1 else self.row("pow", base, power)
 
     def atom(self, atom: Atom) -> int:
-        return self.chain("floordiv" if atom.kind == "floor" else atom.kind, map(self.size, atom.args))
+        row = self.atoms.get(atom)
+        if row is None:
+            op = "floordiv" if atom.kind == "floor" else atom.kind
+            row = self.atoms[atom] = self.chain(op, map(self.size, atom.args))
+        return row
 
     def chain(self, op: str, parts: Iterable[int]) -> int:
         result = -1

@@ -14,7 +14,6 @@ decide, and the side they took is recorded as an `Assumption`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive, simple_claims
@@ -23,6 +22,7 @@ from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import Atom, Expr, Size, symbol
 from fxcount.symbolic.facts import Facts
 from fxcount.symbolic.floats import LARGEST, Claim, Comparison, sizes_in
+from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.unbacked import UnbackedSizes
 from fxcount.symbolic.values import evaluate
 
@@ -47,6 +47,7 @@ class Scope:
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
+        self._not_negative: set[Expr] = set()  # what follows, in lowest terms, from decisions taken
         self._unknown: set[Size] = set()  # differences `equal` could not prove to be 0 with the facts so far
         self._may_be_zero: dict[Expr, bool] = {}  # with the facts so far
         for name, hint in hints.items():
@@ -190,6 +191,19 @@ class Scope:
             return self._is_nonnegative(b - a - 1, reason)
         raise SizeError(f"unknown relation {relation!r} of two sizes")
 
+    def steps(self, room: Size, step: Size) -> Size:
+        """How many windows fit that start in a room that was decided to be at least 0: ``floor(room/step) + 1``.
+
+        That this is at least 1 is remembered, as it can be hard to see in a sum of many floors.
+
+        >>> Scope({"H": 7}).steps(symbol("H") - 1, 2)
+        ceil(H/2)
+        """
+        begun = floordiv(room, step)
+        if isinstance(begun, Expr) and len(begun.terms) > 2:
+            self._not_negative.add(primitive(">=", begun))
+        return begun + 1
+
     def pin(self, size: Size, reason: str = "") -> int:
         """The size as a number: its sample value, which is then assumed.
 
@@ -318,9 +332,12 @@ class Scope:
             if isinstance(claim, Expr) and self.unbacked.concern(claim):  # can be hundreds; nothing follows
                 if not is_nonnegative(claim):
                     self._record(">=", claim, 0, "guard", reason)
-            elif isinstance(claim, Expr) and not self._facts.proves_nonnegative(claim):
+            elif isinstance(claim, Expr) and not self._follows(claim) and not self._facts.proves_nonnegative(claim):
                 self._assume_nonnegative(claim, reason)
         return known
+
+    def _follows(self, claim: Expr) -> bool:
+        return bool(self._not_negative) and len(claim.terms) > 2 and primitive(">=", claim) in self._not_negative
 
     def _assume_nonnegative(self, claim: Expr, reason: str) -> None:
         for simple in simple_claims(claim):
@@ -347,13 +364,16 @@ class Scope:
         self._may_be_zero.clear()
 
 
-def _floors(size: Size) -> Iterator[tuple[Size, int]]:
+def _floors(size: Size, seen: set[str] | None = None) -> Iterator[tuple[Size, int]]:
     """``(e, q)`` of each floor in the size, inner ones first: it is exact when ``q`` divides ``e``."""
     if isinstance(size, int):
         return
-    for atom in sorted({f for m in size.terms for f in m}):
-        if isinstance(atom, Atom):
-            yield from chain.from_iterable(map(_floors, atom.args))
+    seen = set() if seen is None else seen
+    for atom in sorted({f for m in size.terms for f in m} - seen):
+        if isinstance(atom, Atom) and atom not in seen:
+            seen.add(atom)
+            for a in atom.args:
+                yield from _floors(a, seen)
             p, q = atom.args[0], atom.args[-1]
             if atom.kind == "floor" and isinstance(q, int):
                 yield p, q

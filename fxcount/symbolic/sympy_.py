@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.expr import Atom, Expr, Size, prod, sum_, symbol
+from fxcount.symbolic.expr import Atom, Expr, Size, atoms_of, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import floordiv, mod
 from fxcount.symbolic.text import as_ceil
@@ -29,30 +29,33 @@ def to_sympy(size: Size) -> Any:
 
     if not isinstance(size, Expr):
         return sympy.sympify(size)
-    memo: dict[str, Any] = {}
-    terms = []
-    for m, c in size.terms.items():
-        for factor in m:
-            if factor not in memo:
-                memo[factor] = _factor(factor)
-        terms.append(sympy.Mul(sympy.Integer(c), *(memo[factor] for factor in m)))
-    return sympy.Add(*terms)
+    made: dict[str, Any] = {}
+    for atom in atoms_of(size):
+        made[atom] = _atom(atom, made)
+    return _sum(size, made)
+
+
+def _sum(size: Size, made: dict[str, Any]) -> Any:
+    import sympy
+
+    if isinstance(size, int):
+        return sympy.Integer(size)
+    for factor in {f for m in size.terms for f in m if f not in made}:
+        made[factor] = sympy.Symbol(factor, integer=True, positive=True)
+    return sympy.Add(*[sympy.Mul(sympy.Integer(c), *[made[factor] for factor in m]) for m, c in size.terms.items()])
 
 
 # By this sympy converts what it is mixed with. It is set here, as the algebra itself knows nothing of sympy.
 Expr._sympy_ = to_sympy  # type: ignore[attr-defined]
 
 
-def _factor(factor: str) -> Any:
+def _atom(atom: Atom, made: dict[str, Any]) -> Any:
     import sympy
 
-    if not isinstance(factor, Atom):
-        return sympy.Symbol(factor, integer=True, positive=True)
-    if factor.kind == "floor":
-        name, p, q = as_ceil(factor)
-        return (sympy.ceiling if name == "ceil" else sympy.floor)(to_sympy(p) / to_sympy(q))
-    arguments = [to_sympy(a) for a in factor.args]
-    return (sympy.Max if factor.kind == "max" else sympy.Min)(*arguments)
+    if atom.kind == "floor":
+        name, p, q = as_ceil(atom)
+        return (sympy.ceiling if name == "ceil" else sympy.floor)(_sum(p, made) / _sum(q, made))
+    return (sympy.Max if atom.kind == "max" else sympy.Min)(*[_sum(a, made) for a in atom.args])
 
 
 def from_sympy(expr: Any) -> Size:
@@ -68,7 +71,7 @@ def from_sympy(expr: Any) -> Size:
     """
     import sympy
 
-    num, den = _fraction(sympy.sympify(expr))
+    num, den = _fraction(sympy.sympify(expr), {})
     if isinstance(den, int):
         whole = floordiv(num, den)
         if whole * den == num:
@@ -76,8 +79,15 @@ def from_sympy(expr: Any) -> Size:
     raise SizeError(f"{expr} is not an integer size", hint="sizes are made of + - * // % floor, Max and Min")
 
 
-def _fraction(e: Any) -> tuple[Size, Size]:
-    """Numerator and denominator of a sympy expression with rational coefficients."""
+def _fraction(e: Any, known: dict[Any, tuple[Size, Size]]) -> tuple[Size, Size]:
+    """Numerator and denominator of a sympy expression with rational coefficients; what it is made of is read once."""
+    found = known.get(e)
+    if found is None:
+        found = known[e] = _read(e, known)
+    return found
+
+
+def _read(e: Any, known: dict[Any, tuple[Size, Size]]) -> tuple[Size, Size]:
     import sympy
 
     if e.is_Rational:
@@ -85,19 +95,19 @@ def _fraction(e: Any) -> tuple[Size, Size]:
     if e.is_Symbol:
         return symbol(e.name), 1
     if e.is_Add or e.is_Mul:
-        parts = [_fraction(a) for a in e.args]
+        parts = [_fraction(a, known) for a in e.args]
         den = prod(q for _, q in parts)
         if e.is_Mul:
             return prod(p for p, _ in parts), den
         return sum_(p * prod(d for j, (_, d) in enumerate(parts) if j != i) for i, (p, _) in enumerate(parts)), den
     if e.is_Pow and e.exp.is_Integer:
-        p, q = _fraction(e.base)
+        p, q = _fraction(e.base, known)
         k = int(e.exp)
         return (p**k, q**k) if k >= 0 else (q**-k, p**-k)
     if isinstance(e, sympy.floor):
-        return floordiv(*_fraction(e.args[0])), 1
+        return floordiv(*_fraction(e.args[0], known)), 1
     if isinstance(e, sympy.ceiling):
-        p, q = _fraction(e.args[0])
+        p, q = _fraction(e.args[0], known)
         return -floordiv(-p, q), 1
     name = type(e).__name__  # torch's own FloorDiv, Mod, Max and Min go by these names as well
     if name in ("Mod", "PythonMod", "FloorDiv", "CleanDiv", "Max", "Min"):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from fxcount.errors import SizeError
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Size
+from fxcount.symbolic.expr import DEEP, MEMO, Atom, Expr, Size, atoms_of
 
-__all__ = ["evaluate", "free_symbols"]
+__all__ = ["evaluate", "free_symbols", "name_of"]
 
 
 def free_symbols(size: Size) -> frozenset[str]:
@@ -39,8 +39,7 @@ def _free_symbols(size: Expr) -> frozenset[str]:
     names: set[str] = set()
     for factor in {f for m in size.terms for f in m}:
         if isinstance(factor, Atom):
-            for argument in factor.args:
-                names |= free_symbols(argument)
+            names |= factor.names
         else:
             names.add(factor)
     return frozenset(names)
@@ -83,12 +82,19 @@ def _evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int]) -> in
 
 def _value(factor: str, values: Mapping[str, int], memo: dict[str, int]) -> int:
     if isinstance(factor, Atom):
-        arguments = [_evaluate(a, values, memo) for a in factor.args]
-        if factor.kind == "floor":
-            return arguments[0] // arguments[1]
-        return max(arguments) if factor.kind == "max" else min(arguments)
+        if factor.depth > DEEP:
+            for atom in atoms_of(*factor.args, known=memo):
+                memo[atom] = _value_of_atom(atom, values, memo)
+        return _value_of_atom(factor, values, memo)
     try:
         return int(values[factor])
     except KeyError:
         known = ", ".join(sorted(values)) or "none"
         raise SizeError(f"no value for the symbol {factor!r}", hint=f"give one for each symbol; given: {known}") from None
+
+
+def _value_of_atom(atom: Atom, values: Mapping[str, int], memo: dict[str, int]) -> int:
+    arguments = [_evaluate(a, values, memo) for a in atom.args]
+    if atom.kind == "floor":
+        return arguments[0] // arguments[1]
+    return max(arguments) if atom.kind == "max" else min(arguments)

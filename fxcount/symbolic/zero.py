@@ -19,7 +19,7 @@ from itertools import product
 from math import lcm, prod
 
 from fxcount.symbolic.calc import substitute
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, symbol
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, atoms_of, symbol
 from fxcount.symbolic.values import evaluate, free_symbols
 
 __all__ = ["is_zero"]
@@ -70,15 +70,17 @@ def _is_zero(size: Expr) -> bool:
 
 def _period(size: Size, name: str) -> int:
     """A number of steps of this symbol after which all floors with integer divisors repeat, up to a polynomial."""
-    if isinstance(size, int):
-        return 1
-    period = 1
-    for atom in {f for m in size.terms for f in m}:
-        if not isinstance(atom, Atom) or name not in free_symbols(atom.args[0]):
-            continue
-        if atom.kind == "floor":
+    found: dict[str, int] = {}  # of each atom
+
+    def inside(size: Size) -> int:
+        return 1 if isinstance(size, int) else lcm(*[found[f] for m in size.terms for f in m if type(f) is Atom])
+
+    for atom in atoms_of(size):
+        if name not in free_symbols(atom.args[0]):
+            found[atom] = 1
+        elif atom.kind == "floor":
             p, q = atom.args
-            period = lcm(period, _period(p, name) * (q if isinstance(q, int) else 1))
+            found[atom] = inside(p) * (q if isinstance(q, int) else 1)
         else:
-            period = lcm(period, *(_period(a, name) for a in atom.args))
-    return period
+            found[atom] = lcm(*map(inside, atom.args))
+    return inside(size)

@@ -27,7 +27,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import is_channels_last
 from fxcount.ops.core.registry import Op, ShapeRule, op
 from fxcount.ops.core.striding import channels_last_layout
-from fxcount.symbolic import Scope, Size, floordiv, mod, prod
+from fxcount.symbolic import Scope, Size, mod, prod
 from fxcount.torch_private import onednn_takes
 
 __all__ = ["OPS"]
@@ -121,7 +121,7 @@ def _convolved(
                 f"{what}: kernel {shape_text(kernel)} with dilation {dilations} is larger than the padded input: "
                 f"x {shape_text(x.shape)}, padding {pads}"
             )
-        out.append(floordiv(room, s) + 1)
+        out.append(scope.steps(room, s))
     return _laid_out(x.new((*x.shape[: -spatial - 1], weight.shape[0], *out)), x, weight)
 
 

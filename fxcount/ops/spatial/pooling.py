@@ -61,7 +61,7 @@ def _windows(scope: Scope, what: str, n: Size, k: Size, s: Size, p: Size, d: Siz
         raise ShapeError(f"{what}: a size of {n} with padding {p} is smaller than the kernel, which spans {span}")
     if ceil_mode:  # at most ceil((n + 2p - span)/s) + 1 windows, and ceil((n + p)/s) of them start before n + p
         return ceildiv(n + p + min_(p + s - span, 0), s)
-    return floordiv(n + 2 * p - span, s) + 1
+    return scope.steps(n + 2 * p - span, s)
 
 
 def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:

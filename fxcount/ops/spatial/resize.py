@@ -36,7 +36,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense
 from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.symbolic import Scope, Size, floordiv, max_, min_, prod
+from fxcount.symbolic import Expr, Scope, Size, floordiv, max_, min_, prod
 from fxcount.symbolic.floats import ODD, Claim, nearest
 
 __all__ = ["OPS", "scaled"]
@@ -108,8 +108,24 @@ def _interpolation(what: str, n: int) -> ShapeRule:
     return interpolation
 
 
+def _positions_read(i: Size, o: Size) -> Size:
+    """How many of ``i`` positions are looked at for ``o`` results: all of them if each is repeated.
+
+    >>> from fxcount.symbolic import symbol
+    >>> H, W = symbol("H"), symbol("W")
+    >>> _positions_read(H - W, 2 * (H - W)), _positions_read(H, H // 2)
+    (H - W, floor(H/2))
+    """
+    if isinstance(i, Expr) and isinstance(o, Expr):
+        m, c = next(iter(i.terms.items()))
+        times = o.terms.get(m, 0) // c
+        if times >= 1 and o == times * i:
+            return i
+    return min_(i, o)
+
+
 def _nearest_cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
-    picked = prod(min_(i, o) for i, o in zip(x.shape[2:], y.shape[2:], strict=True))
+    picked = prod(_positions_read(i, o) for i, o in zip(x.shape[2:], y.shape[2:], strict=True))
     return Work(read_bytes=prod(x.shape[:2]) * picked * x.itemsize)
 
 
