@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         UncountedError,
         UnsupportedError,
     )
+    from fxcount.fitting.result import Scaling
+    from fxcount.fitting.scale import scaling
     from fxcount.measurement import measure
     from fxcount.report import Report
     from fxcount.report.load import load, load_report
@@ -39,7 +41,9 @@ _HOMES = {
     "analyze": "fxcount.api",
     "compare_modes": "fxcount.api",
     "find_unused_parameters": "fxcount.api",
+    "Scaling": "fxcount.fitting.result",
     "measure": "fxcount.measurement",
+    "scaling": "fxcount.fitting.scale",
     "rule": "fxcount.api",
     "CompileReports": "fxcount.compile_backend",
     "backend": "fxcount.compile_backend",
@@ -69,6 +73,7 @@ __all__ = [
     "InputError",
     "RefusedError",
     "Report",
+    "Scaling",
     "ShapeError",
     "SizeError",
     "UncountedError",
@@ -82,6 +87,7 @@ __all__ = [
     "load_report",
     "measure",
     "rule",
+    "scaling",
     "summary",
 ]
 

@@ -28,12 +28,13 @@ ORDER = {room: below | {"torch_private"} for room, below in ORDER.items() if roo
 }  # fmt: skip
 ORDER["api"] = ORDER["report"] | {"report"}
 ORDER["compile_backend"] = ORDER["api"]
+ORDER["fitting"] = ORDER["api"] | {"api"}
 ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
 ORDER["measurement"] = ORDER["report"]
 ORDER["compat"] = ORDER["api"] | {"api", "measurement"}
 ORDER["demo"] = set()
 ORDER["cli"] = ORDER["adapters"] | {"adapters"}
-ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters"}
+ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters", "fitting"}
 ORDER["__main__"] = {"cli"}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import InputError, first_line
+from fxcount.trace.inputs.building import on_meta
 
 __all__ = ["load", "load_model"]
 
@@ -79,19 +80,10 @@ def _from_module(module_name: str, attribute: str, arguments: Arguments) -> Load
         return found, (), {}
     if not callable(found):
         raise InputError(f"{module_name}:{attribute} is neither a module nor something that builds one")
-    model = _on_meta(lambda: found(**arguments))
+    model = on_meta(lambda: found(**arguments))
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"{module_name}:{attribute}() gave a {type(model).__name__}, not an nn.Module")
     return model.eval(), (), {}
-
-
-def _on_meta(build: Callable[[], Any]) -> Any:
-    """Build without allocating weights; a constructor that looks at data gets real ones."""
-    try:
-        with torch.device("meta"):
-            return build()
-    except (NotImplementedError, RuntimeError):
-        return build()
 
 
 def _library(name: str) -> Any:
@@ -106,7 +98,7 @@ def _library(name: str) -> Any:
 def _torchvision(name: str, arguments: Arguments) -> Loaded:
     models = _library("torchvision").models
     try:
-        model = _on_meta(lambda: models.get_model(name, **{"weights": None, **_torchvision_options(models, name), **arguments}))
+        model = on_meta(lambda: models.get_model(name, **{"weights": None, **_torchvision_options(models, name), **arguments}))
     except ValueError as error:
         raise InputError(f"torchvision has no model {name!r}", hint="see torchvision.models.list_models()") from error
     video = name in models.list_models(models.video)
@@ -124,7 +116,7 @@ def _torchvision_options(models: Any, name: str) -> dict[str, Any]:
 def _timm(name: str, arguments: Arguments) -> Loaded:
     timm = _library("timm")
     try:
-        model = _on_meta(lambda: timm.create_model(name, **{"pretrained": False, **arguments}))
+        model = on_meta(lambda: timm.create_model(name, **{"pretrained": False, **arguments}))
     except RuntimeError as error:
         raise InputError(f"timm has no model {name!r}", hint="see timm.list_models()") from error
     config = getattr(model, "pretrained_cfg", None) or {}
@@ -147,7 +139,7 @@ def _hugging_face(name: str, arguments: Arguments) -> Loaded:
     if getattr(config, "use_pretrained_backbone", False):
         config.use_pretrained_backbone = False  # weights would be downloaded
     build = _architecture(transformers, config)
-    model = _on_meta((lambda: build(config)) if build else (lambda: _automatic(transformers, config)))
+    model = on_meta((lambda: build(config)) if build else (lambda: _automatic(transformers, config)))
     kwargs: dict[str, Any] = {getattr(model, "main_input_name", "input_ids"): "i64[B,S]"}
     if "pixel_values" in kwargs:
         size = getattr(config, "image_size", 224)
