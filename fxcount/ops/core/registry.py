@@ -346,7 +346,9 @@ def _aten_name(key: Callable[..., Any]) -> str | None:
     if not isinstance(qualified, str):
         return None
     namespace, _, name = qualified.partition("::")
-    return name if namespace in ("aten", "prims") else f"{namespace}_{name}"
+    if namespace in ("aten", "prims"):
+        return name
+    return f"{namespace}_{name}" if namespace in _NAMESPACES else None  # fft::fft is somebody's own
 
 
 def _claimed(entry: Op) -> Iterator[Callable[..., Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from fxcount.symbolic import SymRatio, SymSize
-from fxcount.trace.known.tables import Unsupported, named
+from fxcount.trace.known.tables import Rules, Unsupported
 
 __all__ = ["RULES", "Ramp", "fill", "made_of", "of_numbers"]
 
@@ -361,9 +361,9 @@ def of_numbers(func: Callable[..., Any], shape: Shape, operands: Iterable[Any], 
 
 
 _T = torch.Tensor
-RULES = named({
-    torch.add: _linear(1), _T.__radd__: _linear(1), torch.sub: _linear(-1), torch.rsub: _linear(-1, swapped=True),
-    torch.mul: _product, _T.__rmul__: _product, torch.neg: _negated,
+RULES = Rules({
+    torch.add: _linear(1), torch.sub: _linear(-1), torch.rsub: _linear(-1, swapped=True),
+    torch.mul: _product, torch.neg: _negated,
     torch.eq: _compared(operator.eq), torch.ne: _compared(operator.ne), torch.lt: _compared(operator.lt),
     torch.le: _compared(operator.le), torch.gt: _compared(operator.gt), torch.ge: _compared(operator.ge),
     torch.arange: _arange, torch.clone: _same, torch.detach: _same, _T.contiguous: _same, _T.cpu: _same, _T.cuda: _same,
@@ -378,4 +378,4 @@ RULES = named({
     torch.sum: _summed, torch.max: _extreme(1), torch.amax: _extreme(1), torch.min: _extreme(-1), torch.amin: _extreme(-1),
     torch.any: _quantified, torch.all: _quantified, torch.cumsum: _accumulated, torch.diff: _differences,
 })  # fmt: skip
-"""What results of ramps are, by the plain name of the function; several results are alike, but for their shapes."""
+"""What results of ramps are; several results are alike, but for their shapes."""

@@ -17,13 +17,13 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, first_line
-from fxcount.ops import TensorFact
+from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
 from fxcount.trace.known import constants, ramps, tables
-from fxcount.trace.known.literals import literal
+from fxcount.trace.known.literals import LITERAL
 from fxcount.trace.known.ramps import Ramp
-from fxcount.trace.known.tables import MAX_ELEMENTS, Unsupported, as_table, plain_name
+from fxcount.trace.known.tables import MAX_ELEMENTS, Unsupported, as_table
 from fxcount.trace.tape import Call, Quotient, State, Value
 
 __all__ = ["Replay"]
@@ -160,7 +160,7 @@ class Replay:
         needed = list(call.operands)
         if call.op.shape_only:
             needed = [o for i, o in enumerate(needed) if i not in call.op.shape_only]
-        elif needed and plain_name(call.func) in _OVERWRITING and self._is_uninitialised(needed[0]):
+        elif needed and call.op.torchs in _OVERWRITING and self._is_uninitialised(needed[0]):
             needed = needed[1:]
         return [*needed, call.kwargs["out"]] if "out" in call.kwargs else needed
 
@@ -257,15 +257,14 @@ class Replay:
         if static and not any(isinstance(a, (Ramp, np.ndarray, SymSize, SymRatio, TensorFact)) for a in given):
             return self._run(call, args, kwargs)
         kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
-        name = plain_name(call.func)
-        if name == plain_name(literal):
+        if call.op is LITERAL:
             return [as_table(args[0])]
         if static and not any(isinstance(a, Ramp) for a in given):
-            made = tables.RULES[name](*_cells(args), **_cells(kwargs)) if name in tables.RULES else _unsupported()
+            made = (tables.RULES.of(call.func) or _unsupported())(*_cells(args), **_cells(kwargs))
             return [_fitting(t, f) for t, f in zip(made if isinstance(made, list) else [made], facts, strict=True)]
-        return self._ramps(call, name, args, kwargs, facts)
+        return self._ramps(call, args, kwargs, facts)
 
-    def _ramps(self, call: Call, name: str, args: Any, kwargs: Any, facts: list[TensorFact]) -> list[Any]:
+    def _ramps(self, call: Call, args: Any, kwargs: Any, facts: list[TensorFact]) -> list[Any]:
         shapes = [tuple(self._size(n) for n in f.shape) for f in facts]
         number = call.op.made_of
         if number is not None:
@@ -275,7 +274,7 @@ class Replay:
             return [ramps.made_of(shape, _ramps_of(number)) for shape in shapes]
         args, kwargs = _ramps_of(args), _ramps_of(kwargs)
         try:
-            rule = ramps.RULES[name] if name in ramps.RULES else _unsupported()
+            rule = ramps.RULES.of(call.func) or _unsupported()
             return [rule(shape, *args, **kwargs) for shape in shapes]
         except (Unsupported, TypeError):  # a keyword that the rule has no name for
             if call.op.follows == "moved" and isinstance(args[0], Ramp) and args[0].is_fill:
@@ -304,16 +303,13 @@ class Replay:
         for call in calls:
             args, kwargs = map(_cells, self._arguments(call, env))
             kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
-            name = plain_name(call.func)
             facts = [v.fact for v in call.outputs]
             if any(type(n) is not int for f in facts for n in f.shape) or sum(f.numel for f in facts) > MAX_ELEMENTS:
                 raise Unsupported
-            if name == plain_name(literal):
+            if call.op is LITERAL:
                 made: Any = as_table(args[0])
-            elif name in tables.RULES:
-                made = tables.RULES[name](*args, **kwargs)
             else:
-                raise Unsupported
+                made = (tables.RULES.of(call.func) or _unsupported())(*args, **kwargs)
             if call.op.inplace:
                 args[0][...] = tables.to_table(made, facts[0].dtype)
                 made = args[0]
@@ -394,8 +390,8 @@ _INTEGERS = frozenset({torch.int64, torch.int32})
 _PINNED = "the model looks at data that are made of sizes"
 
 _T = torch.Tensor
-_OVERWRITING = frozenset([plain_name(f) for f in (_T.fill_, _T.zero_, _T.copy_)])
-"""Functions that write all elements of their first operand, whatever they were."""
+_OVERWRITING = frozenset([REGISTRY[f] for f in (torch.fill, _T.fill_, _T.zero_, _T.copy_)])
+"""Ops that write all elements of their first operand, whatever they were."""
 
 
 @contextmanager

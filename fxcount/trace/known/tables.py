@@ -10,18 +10,18 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+from fxcount.ops import REGISTRY
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.symbolic.floats import EXACT, ONCE, nearest
 
 __all__ = [
-    "MAX_ELEMENTS", "RULES", "Table", "Unsupported", "as_table", "cell", "larger", "named", "plain_name", "smaller", "to_dtype",
-    "to_table",
+    "MAX_ELEMENTS", "RULES", "Rules", "Table", "Unsupported", "as_table", "cell", "larger", "smaller", "to_dtype", "to_table",
 ]  # fmt: skip
 
 MAX_ELEMENTS = 1024
@@ -344,26 +344,14 @@ _ADD, _MUL = _checked(operator.add), _checked(operator.mul)
 _T = torch.Tensor
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.add: _scaled(operator.add),
-    _T.__iadd__: _scaled(operator.add),
-    _T.__radd__: _scaled(operator.add),
     torch.sub: _scaled(operator.sub),
-    _T.__isub__: _scaled(operator.sub),
     torch.rsub: lambda a, b, **k: _scaled(operator.sub)(b, a, **k),
     torch.mul: _elementwise(_MUL),
-    _T.__imul__: _elementwise(_MUL),
-    _T.__rmul__: _elementwise(_MUL),
     torch.div: _divided,
     torch.true_divide: _divided,
-    _T.__truediv__: _divided,
-    _T.__idiv__: _divided,
-    _T.__rdiv__: lambda b, a: _divided(a, b),
     _T.__floordiv__: _elementwise(_checked(operator.floordiv)),
-    _T.__ifloordiv__: _elementwise(_checked(operator.floordiv)),
-    _T.__rfloordiv__: _elementwise(_checked(lambda b, a: a // b)),
     torch.floor_divide: _elementwise(_checked(operator.floordiv)),
     torch.remainder: _elementwise(_checked(operator.mod)),
-    _T.__mod__: _elementwise(_checked(operator.mod)),
-    _T.__imod__: _elementwise(_checked(operator.mod)),
     torch.pow: _elementwise(_checked(_power)),
     torch.square: _elementwise(_checked(lambda a: a * a)),
     torch.neg: _elementwise(operator.neg),
@@ -446,9 +434,8 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-
 def plain_name(func: Callable[..., Any]) -> str:
-    """``add`` for ``torch.add``, its overloads, ``add_`` and ``__add__``; ``radd`` for ``__radd__``.
+    """``add`` for ``torch.add``, its overloads, ``add_`` and ``__add__``; ``rsub`` for ``__rsub__``.
 
     >>> plain_name(torch.Tensor.add_), plain_name(torch.ops.aten.add.Tensor), plain_name(torch.Tensor.__rsub__)
     ('add', 'add', 'rsub')
@@ -456,10 +443,27 @@ def plain_name(func: Callable[..., Any]) -> str:
     return getattr(func, "__name__", "").partition(".")[0].strip("_")
 
 
-def named(rules: dict[Callable[..., Any], Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Rules by the plain name of their functions: one op may have several functions (``zeros`` and ``ones``)."""
-    return {plain_name(function): rule for function, rule in rules.items()}
+class Rules:
+    """Rules by torch's functions: of an op of torch, and its variant in place, by what it is called with.
+
+    One op may have several functions (``zeros`` and ``ones``). Somebody's own function is another one, whatever its name.
+
+    >>> rules = Rules({torch.add: "sum"})
+    >>> rules.of(torch.Tensor.add_), rules.of(lambda a, b: a)
+    ('sum', None)
+    """
+
+    def __init__(self, rules: Mapping[Callable[..., Any], Any]) -> None:
+        self._rules = {
+            (variant, plain_name(function)): rule
+            for function, rule in rules.items()
+            for variant in REGISTRY.variants(REGISTRY[function])
+        }
+
+    def of(self, func: Callable[..., Any]) -> Any:
+        """The rule for a function, ``None`` if there is none."""
+        return self._rules.get((REGISTRY.get(func), plain_name(func)))  # type: ignore[arg-type]
 
 
-RULES = named(_RULES)
+RULES = Rules(_RULES)
 """For each function that is followed, in tables, what its results are; ``add_`` goes by the rule of ``add``."""

@@ -30,7 +30,7 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
     if special is not None:
         return special(tracer, *args, **kwargs)
     metadata = METADATA.get(func)
-    stand_ins = _has_stand_in(args) or _has_stand_in(kwargs.values())
+    stand_ins = _has_stand_in((args, kwargs))
     if metadata is not None and args and type(args[0]) is StandIn:
         return metadata(*args, **kwargs)
     if not stand_ins and (metadata is not None or not _touches_state(tracer, args, kwargs)):
