@@ -11,6 +11,7 @@ Exceptions that the user's own model raises are never wrapped: they pass through
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 __all__ = [
     "AssumptionError",
@@ -56,7 +57,12 @@ class AssumptionError(FxcountError, ValueError):
 
 
 class RefusedError(AssumptionError):
-    """The model itself does not take the sizes asked for: its own exception is the cause."""
+    """The model itself does not take the sizes asked for: its own exception is the cause.
+
+    ``assumed``: the decisions on sizes it had taken until then. Wherever they come out the same it refuses alike.
+    """
+
+    assumed: tuple[Any, ...] = ()
 
 
 class InputError(FxcountError, TypeError):

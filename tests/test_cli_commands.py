@@ -152,3 +152,25 @@ def test_tables_go_to_files(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.startswith("| path")
     assert main(["command_nets:build", "B,3", "-o", "net.dot"]) == 2
     assert "use one of .json, .csv, .md, .tex" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_curve_is_a_table_or_a_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["curve", "command_nets:build", "B,S,3", "--over", "S=3:9:3", "--set", "B=2"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [[cell.strip() for cell in line.split("|")[1:4]] for line in lines[2:]] == [
+        ["2", str(s), str(2 * s * 3 * 5)] for s in (3, 6, 9)
+    ]
+    for suffix in ("csv", "md", "png", "svg"):
+        assert main([*words, "-o", f"curve.{suffix}", "--quantity", "flops"]) == 0
+        assert (tmp_path / f"curve.{suffix}").stat().st_size
+        assert f"3 points of Sequential written to curve.{suffix}" in capsys.readouterr().out
+    for wrong, said in (
+        (["--over", "S=9:3", "--set", "B=1"], "cannot read 'S=9:3' as NAME=FIRST:LAST:STEP"),
+        (["--over", "S=3:9", "--set", "S=1"], "S has a value, and runs"),
+        (["--over", "S=3:9"], "needs a value, a range or a tie for B"),
+        (["--over", "S=3:9", "--set", "B=1", "-o", "curve.xls"], "no table and no plot"),
+    ):
+        assert main(["curve", "command_nets:build", "B,S,3", *wrong]) == 2
+        assert said in capsys.readouterr().err

@@ -9,7 +9,7 @@ from typing import Any
 
 from fxcount.errors import InputError
 
-__all__ = ["arguments", "assignments", "in_command_words", "inputs", "names", "symbols_in"]
+__all__ = ["arguments", "assignments", "in_command_words", "inputs", "names", "settings", "span", "symbols_in"]
 
 _WITH_DTYPE = re.compile(r"\s*\w+\s*\[(.*)\]\s*", re.DOTALL)
 _API = (
@@ -17,6 +17,8 @@ _API = (
     (re.compile(r"hints=\{([^{}]*)\}"), lambda m: f"--hints {_joined(m[1])}"),
     (re.compile(r"\bat\(\.\.\., guess=True\)"), lambda m: "--guess"),
     (re.compile(r"\b(?:report\.)?at\(([^()]*)\)"), lambda m: f"--at {_joined(m[1])}".rstrip()),
+    (re.compile(r"\bcurve\(\.\.\., guess=True\)"), lambda m: "--guess"),
+    (re.compile(r"\bcurve\(([^()]*)\)"), lambda m: "--over and --set" if not m[1] else f"--set {_joined(m[1])}"),
     (re.compile(r"\bguess=True"), lambda m: "--guess"),
     (re.compile(r"with strict=False"), lambda m: "without --strict"),
     (re.compile(r"\bstrict=True"), lambda m: "--strict"),
@@ -57,6 +59,37 @@ def assignments(text: str, option: str) -> dict[str, int]:
         if name in found:
             raise InputError(f"{option} gives {name} twice", hint="write e.g. B=8,H=224")
         found[name] = int(value)
+    return found
+
+
+def span(text: str, option: str) -> tuple[str, range]:
+    """``H=224:1024:32``: a name, and the sizes from the first to the last, which is one of them if the steps meet it.
+
+    >>> name, sizes = span("H=224:320:32", "--over")
+    >>> name, list(sizes), list(span("B=1:3", "--over")[1])
+    ('H', [224, 256, 288, 320], [1, 2, 3])
+    """
+    name, equals, rest = (word.strip() for word in text.partition("="))
+    parts = [p.strip() for p in rest.split(":")]
+    good = bool(equals) and name.isidentifier() and len(parts) in (2, 3) and all(re.fullmatch(r"\d{1,18}", p) for p in parts)
+    first, last, step = [*map(int, parts), 1][:3] if good else (0, 0, 0)
+    if not 1 <= first <= last or not step:
+        raise InputError(f"{option}: cannot read {text!r} as NAME=FIRST:LAST:STEP", hint="write e.g. H=224:1024:32")
+    return name, range(first, last + 1, step)
+
+
+def settings(text: str, option: str) -> dict[str, int | str]:
+    """``W=H,B=1``: numbers, and sizes in terms of others.
+
+    >>> settings("W=2*H, B=1", "--set")
+    {'W': '2*H', 'B': 1}
+    """
+    found: dict[str, int | str] = {}
+    for part in names(text):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not equals or not name.isidentifier() or not value or name in found:
+            raise InputError(f"{option}: cannot read {part!r} as NAME=SIZE", hint="write e.g. W=H,B=1, each name once")
+        found[name] = int(value) if re.fullmatch(r"\d{1,4000}", value) else value
     return found
 
 

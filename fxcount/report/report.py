@@ -10,6 +10,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.formats import Formats
 
 if TYPE_CHECKING:
+    from fxcount.report.curves import Curve
     from fxcount.report.data.verification import Verification
     from fxcount.report.views.conventions import ConventionRow
 
@@ -87,6 +88,34 @@ class Report(Formats, ReportData):
         if strict and not found:
             raise AssumptionError(str(found), hint="analyse the sizes named by themselves")
         return found
+
+    def curve(
+        self, /, *, extend: int = True, guess: int = False, progress: Callable[[int], None] | None = None, **sizes: Any
+    ) -> Curve:
+        """Exact totals at every point of a range, from as few analyses as possible.
+
+        For each symbol give a number, a range or sequence of them, or a tie to others as text: ``W="H"``, ``T="2*S"``. Several
+        that run give a grid. Where no piece holds the model is analysed again, as :meth:`at` does; sizes that it refuses are
+        rows without counts that say why, and so are sizes outside the pieces with ``extend=False``. ``progress`` is told how
+        many points are left before each analysis.
+
+        Raises :class:`~fxcount.errors.SizeError` for symbols without a value, for what is no size, and for guesses, unless
+        ``guess`` takes them.
+
+        >>> import torch, fxcount
+        >>> model = torch.nn.Linear(3, 5)
+        >>> [row.macs for row in fxcount.analyze(model, "B,S,3").curve(B=2, S=range(7, 10))]
+        [210, 240, 270]
+        """
+        from fxcount.report.curves import Curve
+        from fxcount.report.data.curve import curve_of
+
+        fixed = self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in self.piece.asked}
+        parts = curve_of(
+            self.family, self.piece, self.trace.model_name, sizes, fixed=fixed, extend=bool(extend), guess=bool(guess),
+            progress=progress,
+        )  # fmt: skip
+        return Curve(**parts)
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
     def __eq__(self, other: object) -> bool:

@@ -198,14 +198,22 @@ class _Run:
         try:
             return TraceSession.trace(tracer, self.model, args, kwargs)
         except FxcountError as error:
+            _remember(error, tracer.scope)
             if not error.where:
                 error.where = place_raised(error)
             raise
         except RecursionError as error:
             raise too_deep("the model", place_raised(error)) from None
         except Exception as error:
+            _remember(error, tracer.scope)
             note(error, f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
+
+
+def _remember(error: Exception, scope: Scope) -> None:
+    """Which decisions led to it: the model fails alike wherever they come out the same."""
+    with suppress(AttributeError, TypeError):  # classes may allow no attributes
+        error.__assumed__ = tuple(scope.assumptions)  # type: ignore[attr-defined]
 
 
 def _guesses(trace: Trace) -> list[Unbacked]:

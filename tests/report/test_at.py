@@ -211,7 +211,7 @@ def test_as_many_pieces_are_kept_as_are_allowed() -> None:
     report = fxcount.analyze(model, "B,3")
     for batch in range(3, 3 + MOST_PIECES + 11):
         assert report.at(B=batch).macs == 6 * batch
-    assert len(report._family.pieces) == MOST_PIECES + 1
+    assert len(report.family.pieces) == MOST_PIECES + 1
     assert report.at(B=2, extend=False).macs == 12  # the first one stays
 
 

@@ -14,6 +14,7 @@ from fxcount.report.data.piece import Piece
 from fxcount.report.data.recipe import Recipe
 from fxcount.symbolic import Assumption
 from fxcount.trace.torch_patch.session import place_raised
+from fxcount.trace.tracer.sources import raised_by_us
 
 __all__ = ["MOST_PIECES", "Family", "listed", "words_of"]
 
@@ -92,6 +93,8 @@ class Family:
         except FxcountError as error:
             raise unanswered(why, error.what, error.hint, error.where) from error
         except Exception as error:
+            if raised_by_us(error):
+                raise unanswered(why, words_of(error)) from error
             raise refused(error, point) from error
         scope = report.trace.scope
         for name in scope.unbacked.given.keys() - recipe.hints.keys():  # given for this answer alone
@@ -125,9 +128,11 @@ def unanswered(why: AssumptionError, reason: str, hint: str = "", where: str = "
 def refused(error: Exception, values: Mapping[str, int]) -> RefusedError:
     """The model's own complaint about these sizes, in its words."""
     place = getattr(error, "where", "") or place_raised(error)
-    return RefusedError(
+    found = RefusedError(
         f"the model itself refuses {listed(values)}: {words_of(error)}", where=place, hint="ask for sizes that the model takes"
     )
+    found.assumed = getattr(error, "__assumed__", ())
+    return found
 
 
 def words_of(error: Exception) -> str:

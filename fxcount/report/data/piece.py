@@ -10,6 +10,7 @@ from typing import Any
 from fxcount.passes import Costs, Memory, Parameters, memory, parameters
 from fxcount.symbolic import Assumption, Expr, Unbacked, free_symbols, substitute
 from fxcount.symbolic.assumption import primitive
+from fxcount.symbolic.domain import completed_at, holds_at
 from fxcount.symbolic.floats import sizes_in
 from fxcount.trace.tape import Trace
 
@@ -51,6 +52,14 @@ class Piece:
     def completed(self, values: Mapping[str, int]) -> dict[str, int]:
         """The values, those the user has given for guesses, and the defaults of what else data decide."""
         return self.trace.scope.unbacked.completed({**self._given_for_guesses(), **values})
+
+    def filled(self, points: Mapping[str, Any]) -> dict[str, Any]:
+        """:meth:`completed` for arrays of values."""
+        return completed_at(self.trace.scope, {**self._given_for_guesses(), **points})
+
+    def holds(self, points: Mapping[str, Any]) -> Any:
+        """At which of these points, given as arrays of values, every assumption holds."""
+        return holds_at(self.trace.scope, self.filled(points))
 
     def broken(self, values: Mapping[str, int]) -> Assumption | None:
         """The first assumption that does not hold at these completed values, or ``None``."""

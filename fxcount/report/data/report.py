@@ -53,7 +53,7 @@ class ReportData:
         self.values = dict(values) if values is not None else None
         self.fixed: dict[str, int] = {}  # some sizes, while others remain symbols
         self._found = Piece(trace, costs)
-        self._family = Family(self._found)  # analyze(), and nobody else, gives it a recipe
+        self.family = Family(self._found)  # analyze(), and nobody else, gives it a recipe
         self._asked = None if guessed is None else frozenset(guessed)
 
     # -- totals -----------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class ReportData:
         """
         own = self._found
         sizes = self._wanted(values)
-        piece = self._family.answering(own, sizes, bool(extend))
+        piece = self.family.answering(own, sizes, bool(extend))
         if not piece.asked_in(sizes):
             return self._of(piece, fixed=sizes)
         guessed = [found for name, found in piece.guesses.items() if name not in sizes]
@@ -275,17 +275,17 @@ class ReportData:
     ) -> Self:  # fmt: skip
         """What another piece of the family, or this one, says at these values, or with these fixed."""
         found = type(self)(piece.trace, piece.costs, values, guessed)
-        found._found, found._family, found.fixed = piece, self._family, dict(fixed or {})
+        found._found, found.family, found.fixed = piece, self.family, dict(fixed or {})
         return found
 
     @property
     def recipe(self) -> Recipe | None:
         """How the report came about, if it is of :func:`fxcount.analyze`."""
-        return self._family.recipe
+        return self.family.recipe
 
     @recipe.setter
     def recipe(self, recipe: Recipe | None) -> None:
-        self._family.recipe = recipe
+        self.family.recipe = recipe
 
     def _unknown(self, guessed: Sequence[Unbacked], values: Mapping[str, int]) -> SizeError:
         """The complaint that these have no value, with the line of the first."""

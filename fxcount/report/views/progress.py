@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-__all__ = ["Progress"]
+__all__ = ["PointsLeft", "Progress"]
 
 
 class Progress:
@@ -35,4 +35,18 @@ class Progress:
         """Remove the line."""
         if self._shown:
             self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+class PointsLeft(Progress):
+    """Called with the number of points that are still to be answered, before each further analysis."""
+
+    __slots__ = ()
+
+    def __call__(self, points: int) -> None:
+        now = time.monotonic()
+        if now >= self._next and self._stream.isatty():
+            self._next = now + 0.1
+            self._shown = True
+            self._stream.write(f"\r\x1b[Kanalysing again: {points:,} points left")
             self._stream.flush()

@@ -22,7 +22,7 @@ from fxcount.symbolic import to_latex as size_to_latex
 from fxcount.symbolic import to_text as size_to_text
 from fxcount.trace.tape import Trace
 
-__all__ = ["ROWS", "Rows", "to_csv", "to_latex", "to_markdown", "to_pandas"]
+__all__ = ["ROWS", "Rows", "kept", "markdown_table", "to_csv", "to_latex", "to_markdown", "to_pandas"]
 
 Rows = Literal["ops", "modules", "kinds", "params"]
 ROWS: tuple[Rows, ...] = get_args(Rows)
@@ -68,7 +68,7 @@ def to_csv(report: ReportData, rows: Rows = "ops", path: str | os.PathLike[str] 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows([columns, *cells])
-    return _kept(buffer.getvalue(), path)
+    return kept(buffer.getvalue(), path)
 
 
 def to_markdown(report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None) -> str:
@@ -81,15 +81,19 @@ def to_markdown(report: ReportData, rows: Rows = "modules", path: str | os.PathL
     | linear |     1 |  105 |   245 |               0 |        164 |         140 |
     """
     columns, cells = _filled(*_cells(report, rows, size_to_text))
+    return kept(markdown_table(columns, cells, [name in _TEXTS for name in columns]), path)
+
+
+def markdown_table(columns: Sequence[str], cells: Iterable[Sequence[Any]], left: Sequence[bool]) -> str:
+    """A table of GitHub's Markdown, its columns as wide as they need be; those that are not ``left`` are set right."""
     lines = [[_markdown(str(c)) for c in line] for line in [columns, *cells]]
-    left = [name in _TEXTS for name in columns]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     rule = "|".join(f":{'-' * (w + 1)}" if is_left else f"{'-' * (w + 1)}:" for w, is_left in zip(widths, left))
     shown = [
         "| " + " | ".join(c.ljust(w) if is_left else c.rjust(w) for c, w, is_left in zip(line, widths, left)) + " |"
         for line in lines
     ]
-    return _kept("\n".join([shown[0], f"|{rule}|", *shown[1:]]) + "\n", path)
+    return "\n".join([shown[0], f"|{rule}|", *shown[1:]]) + "\n"
 
 
 def to_latex(report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None) -> str:
@@ -110,10 +114,11 @@ def to_latex(report: ReportData, rows: Rows = "modules", path: str | os.PathLike
     head = " & ".join(map(_latex, columns)) + r" \\"
     alignment = "".join("l" if name in _TEXTS else "r" for name in columns)
     lines = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
-    return _kept("\n".join(lines) + "\n", path)
+    return kept("\n".join(lines) + "\n", path)
 
 
-def _kept(text: str, path: str | os.PathLike[str] | None) -> str:
+def kept(text: str, path: str | os.PathLike[str] | None) -> str:
+    """The text, written to ``path`` if there is one."""
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text

@@ -108,7 +108,9 @@ def _with_numbers(
     reason = f"the model fails with symbolic sizes: {_one_line(error)}"
     try:
         trace = _trace_python(model, args, kwargs, {**options, "pinned": reason})
-    except Exception:
+    except Exception as second:
+        if (type(second), str(second)) != (type(error), str(error)) and hasattr(error, "__assumed__"):
+            del error.__assumed__  # with plain numbers it fails in another way, so they do not tell where it does
         raise error from None
     trace.notes.append(f"all sizes are pinned, since {reason}")
     return trace
