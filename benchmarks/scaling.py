@@ -135,6 +135,7 @@ class Outcome:
 
     found: Any
     seconds: float
+    builds: int
     configurations: int
     equal: int
     wrong: tuple[str, ...]
@@ -144,7 +145,7 @@ def measure(family: Family, configurations: int, seed: int = 0) -> Outcome:
     """Fit a family and compare with fresh builds outside of its ranges."""
     start = time.perf_counter()
     found = fxcount.scaling(family.build, *family.inputs, **family.hyper)
-    seconds = time.perf_counter() - start
+    seconds, builds = time.perf_counter() - start, len(found.builds.known)
     chance, wrong, equal, done = random.Random(seed), [], 0, 0
     while done < configurations:
         hyper = {name: chance.choice(list(values)) for name, values in family.beyond.items()}
@@ -155,7 +156,7 @@ def measure(family: Family, configurations: int, seed: int = 0) -> Outcome:
         differences = list(compare(family, found, hyper, sizes))
         wrong += [f"{hyper} {sizes}: {text}" for text in differences]
         equal += not differences
-    return Outcome(found, seconds, configurations, equal, tuple(wrong))
+    return Outcome(found, seconds, builds, configurations, equal, tuple(wrong))
 
 
 def compare(family: Family, found: Any, hyper: dict[str, int], sizes: dict[str, int]) -> Any:
@@ -205,7 +206,7 @@ def main() -> None:
         outcome = measure(FAMILIES[name], options.configs)
         found = outcome.found
         counts = f"{len(found.fitted)} fitted, {len(found.checked)} checked, {len(found.skipped)} cannot be built"
-        print(f"{name}: {len(found.builds.known)} builds in {outcome.seconds:.1f} s ({counts})")
+        print(f"{name}: {outcome.builds} builds in {outcome.seconds:.1f} s ({counts})")
         print(f"   {outcome.equal} of {outcome.configurations} fresh ones outside equal")
         if options.table:
             print(found.table())

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         UncountedError,
         UnsupportedError,
     )
+    from fxcount.fitting.curve import curve
     from fxcount.fitting.result import Scaling
     from fxcount.fitting.scale import scaling
     from fxcount.measurement import measure
@@ -42,6 +43,7 @@ _HOMES = {
     "compare_modes": "fxcount.api",
     "find_unused_parameters": "fxcount.api",
     "Scaling": "fxcount.fitting.result",
+    "curve": "fxcount.fitting.curve",
     "measure": "fxcount.measurement",
     "scaling": "fxcount.fitting.scale",
     "rule": "fxcount.api",
@@ -81,6 +83,7 @@ __all__ = [
     "analyze",
     "backend",
     "compare_modes",
+    "curve",
     "find_unused_parameters",
     "load",
     "load_model",

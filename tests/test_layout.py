@@ -33,7 +33,7 @@ ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
 ORDER["measurement"] = ORDER["report"]
 ORDER["compat"] = ORDER["api"] | {"api", "measurement"}
 ORDER["demo"] = set()
-ORDER["cli"] = ORDER["adapters"] | {"adapters"}
+ORDER["cli"] = ORDER["adapters"] | {"adapters", "fitting"}
 ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters", "fitting"}
 ORDER["__main__"] = {"cli"}
 

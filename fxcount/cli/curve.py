@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from fxcount.cli import words
-from fxcount.cli.model import add_model_options, loaded
+from fxcount.cli.model import add_model_options, built, loaded
 from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
@@ -53,16 +53,44 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _curve(options: argparse.Namespace, axes: dict[str, range], rest: dict[str, int | str]) -> Any:
-    from fxcount.api import analyze
     from fxcount.report.views.progress import PointsLeft
 
+    progress, sizes = PointsLeft(), dict[str, Any]({**axes, **rest})
+    builds = any("{" in str(value) for value in (*options.arg.values(), *options.args, *options.kwargs.values()))
+    try:
+        return _of_builds(options, sizes, progress) if builds else _of_one(options, sizes, progress)
+    finally:
+        progress.close()
+
+
+def _of_one(options: argparse.Namespace, sizes: dict[str, Any], progress: Any) -> Any:
+    from fxcount.api import analyze
+
     model, args, kwargs = loaded(options)  # held here: a report keeps no model alive
-    given = {**{n: axis[0] for n, axis in axes.items()}, **{n: v for n, v in rest.items() if isinstance(v, int)}}
+    given = {n: v[0] if isinstance(v, range) else v for n, v in sizes.items() if not isinstance(v, str)}
     symbols = words.symbols_in(args, kwargs)
     hints = {**{n: v for n, v in given.items() if n in symbols and v > 0}, **options.hints}
     report = analyze(model, *args, hints=hints, strict=options.strict, progress=True, kwargs=kwargs)
-    progress, sizes = PointsLeft(), dict[str, Any]({**axes, **rest})
-    try:
-        return report.curve(guess=options.guess, progress=progress, **sizes)
-    finally:
-        progress.close()
+    return report.curve(guess=options.guess, progress=progress, **sizes)
+
+
+def _of_builds(options: argparse.Namespace, sizes: dict[str, Any], progress: Any) -> Any:
+    """A model built for each size: ``"1,3,{H},{H}" --arg img_size={H}``."""
+    from fxcount.fitting.curve import curve
+    from fxcount.trace.inputs.building import names_in, without_placeholders
+
+    given = [list(options.args), options.kwargs]
+    hint = 'write the size where it belongs, e.g. "1,3,{H},{H}" --arg img_size={H}'
+    if not any(given):
+        raise InputError("a model that is built for a size needs its inputs spelled out", hint=hint)
+    unknown = sorted(sizes.keys() - words.symbols_in(without_placeholders(given)) - names_in([*given, options.arg]))
+    if unknown:
+        raise InputError(f"{unknown[0]} is neither in the inputs nor in what builds the model", hint=hint)
+
+    def build(**values: int) -> Any:
+        return built(options, words.filled_arguments(options.arg, values))[0]
+
+    return curve(
+        build, *options.args, hints=options.hints, kwargs=options.kwargs, guess=options.guess, progress=progress,
+        options={"strict": options.strict}, **sizes,
+    )  # fmt: skip

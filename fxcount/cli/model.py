@@ -10,7 +10,7 @@ from fxcount.cli import words
 if TYPE_CHECKING:
     from fxcount.report import Report
 
-__all__ = ["add_model_options", "analysed", "hints", "loaded", "read", "report_of"]
+__all__ = ["add_model_options", "analysed", "built", "hints", "loaded", "read", "report_of"]
 
 _MODEL = """package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG (a config file, or an architecture such as bert),
 FILE.pt2, or demo"""
@@ -43,12 +43,18 @@ def read(options: argparse.Namespace) -> None:
 
 def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """The model, and the inputs that were described or else its own."""
+    model, *own = built(options, options.arg)
+    return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
+
+
+def built(options: argparse.Namespace, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The model in the mode that was asked for, with its own inputs."""
     from fxcount.adapters.load import load
 
-    model, *own = load(options.model, trust=options.trust, arguments=options.arg)
+    found = load(options.model, trust=options.trust, arguments=arguments)
     if options.train:
-        _to_training(model)
-    return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
+        _to_training(found[0])
+    return found
 
 
 def hints(options: argparse.Namespace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, int]:

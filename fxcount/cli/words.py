@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxcount.errors import InputError
 
-__all__ = ["arguments", "assignments", "in_command_words", "inputs", "names", "settings", "span", "symbols_in"]
+__all__ = [
+    "arguments", "assignments", "filled_arguments", "in_command_words", "inputs", "names", "settings", "span", "symbols_in",
+]  # fmt: skip
 
 _WITH_DTYPE = re.compile(r"\s*\w+\s*\[(.*)\]\s*", re.DOTALL)
 _API = (
@@ -106,6 +108,17 @@ def arguments(texts: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"--arg: cannot read {text!r} as NAME=VALUE", hint="write e.g. --arg img_size=384")
         found[name] = _literal(value)
     return found
+
+
+def filled_arguments(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Arguments with numbers for their placeholders.
+
+    >>> filled_arguments({"img_size": "{H}", "window": "({H//32}, 7)", "act": "gelu"}, {"H": 224})
+    {'img_size': 224, 'window': (7, 7), 'act': 'gelu'}
+    """
+    from fxcount.trace.inputs.building import filled, placeholders
+
+    return {n: _literal(filled(v, sizes)) if isinstance(v, str) and placeholders(v) else v for n, v in arguments.items()}
 
 
 def inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -12,8 +12,8 @@ import torch
 from fxcount.api import analyze
 from fxcount.errors import first_line
 from fxcount.report import Report
-from fxcount.symbolic import Assumption, Size, free_symbols, parse, substitute, sum_, symbol
-from fxcount.trace.inputs.building import arguments_of, filled, on_meta, placeholders
+from fxcount.symbolic import Assumption, Size, substitute, sum_, symbol
+from fxcount.trace.inputs.building import arguments_of, filled, names_in, on_meta
 from fxcount.trace.tape import Trace, values_in
 from fxcount.trace.tracer.outputs import named_parts
 
@@ -76,7 +76,7 @@ class Builds:
         self.named_inputs = named_inputs
         self.names = names
         self.complete = complete
-        self.helpers = helpers | _names_in([inputs, dict(named_inputs)])
+        self.helpers = helpers | names_in([inputs, dict(named_inputs)])
         self.hints = hints
         self.options = options
         self.known: dict[Point, Found | Failure] = {}
@@ -103,10 +103,6 @@ class Builds:
             return self.build
         arguments = arguments_of(self.build, values, self.helpers)
         return on_meta(lambda: self.build(**arguments))
-
-
-def _names_in(given: Any) -> frozenset[str]:
-    return frozenset().union(*[free_symbols(parse(text)) for text in placeholders(given)])
 
 
 def _found(report: Report) -> Found:

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 import fxcount
 from fxcount.errors import AssumptionError, InputError, SizeError
-from fxcount.trace.inputs.building import arguments_of, filled
 
 
 def mlp(width: int, depth: int) -> nn.Module:
@@ -312,15 +311,6 @@ def test_views():
 def test_wrong_ranges(hyper, said):
     with pytest.raises(InputError, match=said):
         fxcount.scaling(lambda **values: mlp(values.get("width", 8), values.get("depth", 1)), "B,8", **hyper)
-
-
-def test_placeholders():
-    assert filled({"x": ("B,{n},{2*n+1}", 3)}, {"n": 5}) == {"x": ("B,5,11", 3)}
-    with pytest.raises(InputError, match=r"cannot fill \{m\} in the input 'B,\{m\}'"):
-        filled("B,{m}", {"n": 5})
-    assert arguments_of(lambda **k: None, {"n": 5}, {"n"}) == {"n": 5}
-    assert arguments_of(lambda: None, {"n": 5}, {"n"}) == {}
-    assert arguments_of(lambda: None, {"m": 5}, {"n"}) == {"m": 5}  # so that Python says that it takes no m
 
 
 def test_torch_is_left_as_found():

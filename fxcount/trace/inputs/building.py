@@ -8,13 +8,40 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from fxcount.errors import InputError, SizeError
-from fxcount.symbolic import Size, evaluate, parse
+from fxcount.symbolic import Size, evaluate, free_symbols, parse
 
-__all__ = ["arguments_of", "filled", "on_meta", "placeholders"]
+__all__ = ["arguments_of", "filled", "names_in", "on_meta", "placeholders", "without_placeholders"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+_FILLS = frozenset({
+    torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.fill_, torch.Tensor.zero_, torch.Tensor.clamp_, torch.Tensor.mul_,
+    torch.Tensor.add_, torch.Tensor.sub_, torch.Tensor.div_, torch.Tensor.erfinv_, torch.Tensor.bernoulli_,
+})  # fmt: skip
+"""What initialisers do to weights in place."""
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Fills of tensors that have no data are left out: torch takes longer over them than over all the rest of a build."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _FILLS and _idle(args, kwargs or {}):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _idle(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether nothing but the numbers in a tensor without numbers would change, and torch would not complain."""
+    x, *rest = args
+    if any(isinstance(other, torch.Tensor) for other in (*rest, *kwargs.values())):
+        return False  # whose shapes may not go together
+    return x.is_meta and x.is_floating_point() and not (x.requires_grad and torch.is_grad_enabled())
 
 
 def on_meta(build: Callable[[], Any]) -> Any:
@@ -26,7 +53,7 @@ def on_meta(build: Callable[[], Any]) -> Any:
     state = torch.get_rng_state()
     try:
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Uninitialised():
                 return build()
         except (NotImplementedError, RuntimeError):
             return build()
@@ -55,14 +82,32 @@ def filled(given: Any, values: Mapping[str, int]) -> Any:
 def placeholders(given: Any) -> set[str]:
     """The texts between braces in an input.
 
-    >>> sorted(placeholders(["1,3,{H},{W}", {"x": "{H}"}]))
-    ['H', 'W']
+    >>> sorted(placeholders(["1,3,{H},{2*W}", {"x": "{H}"}]))
+    ['2*W', 'H']
     """
     if isinstance(given, str):
         return set(_PLACEHOLDER.findall(given))
     if isinstance(given, dict):
         given = list(given.values())
     return set().union(*map(placeholders, given)) if isinstance(given, (list, tuple)) else set()
+
+
+def names_in(given: Any) -> frozenset[str]:
+    """The names in placeholders.
+
+    >>> sorted(names_in(["1,3,{H},{2*W}"]))
+    ['H', 'W']
+    """
+    return frozenset().union(*[free_symbols(parse(text)) for text in placeholders(given)])
+
+
+def without_placeholders(given: Any) -> Any:
+    """An input with some number for each placeholder, so that its symbols can be read."""
+    if isinstance(given, str):
+        return _PLACEHOLDER.sub("1", given)
+    if isinstance(given, (list, tuple)):
+        return [without_placeholders(part) for part in given]
+    return {k: without_placeholders(part) for k, part in given.items()} if isinstance(given, dict) else given
 
 
 def _number(text: str, given: str, values: Mapping[str, int]) -> int:
