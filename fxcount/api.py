@@ -181,6 +181,11 @@ def rule(
     fact(s) of the result. ``cost`` gets the result in front and returns :class:`~fxcount.ops.Work`; for an op
     without floating-point work give the reason in ``zero`` instead.
 
+    ``callables`` may be classes of ``nn.Module`` instead: a call of such a module, of that very class and no subclass, is one
+    op, and its forward is not looked into. Both rules then get, before the inputs, a :class:`~fxcount.ops.ModuleFact`: its
+    settings and facts of its tensors, ``layer.out_features``, ``layer.weight``. Its parameters are counted and used as ever,
+    and a gradient reaches them as it does the inputs; among the tensors of the call they come first.
+
     ``traits`` say what else passes ask of an op, and are the fields of :class:`~fxcount.ops.Op` of that name:
     ``differentiable=False`` (no gradient passes), ``random=True`` (its values are drawn), ``shape_only=(1,)`` (of the second
     tensor only the shape matters), ``one_to_one``, ``takes_values``, ``writes``, ``inplace``, ``kind``, ``activations``,
@@ -188,7 +193,8 @@ def rule(
     callable of torch has those of torch's op, unless it says otherwise.
 
     Raises:
-        InputError: no callable is given, neither cost nor reason, or both.
+        InputError: no callable is given, neither cost nor reason, or both; a module instead of its class, classes of modules
+            and functions together.
 
     >>> from fxcount.ops import Work
     >>> relu = rule(torch.relu, shape=lambda scope, x: x, cost=lambda y, x: Work(flops=3 * x.numel))
@@ -197,9 +203,18 @@ def rule(
     ...         return torch.relu(x)
     >>> analyze(Net(), "B,5", rules=[relu]).flops
     15*B
+    >>> class Compiled(torch.nn.Linear):
+    ...     def forward(self, x):
+    ...         return my_extension.matmul(x, self.weight)
+    >>> compiled = rule(
+    ...     Compiled, shape=lambda scope, layer, x: x.new((*x.shape[:-1], layer.out_features)),
+    ...     cost=lambda y, layer, x: Work(macs=y.numel * layer.in_features, flops=2 * y.numel * layer.in_features),
+    ... )
+    >>> report = analyze(torch.nn.Sequential(Compiled(5, 7), torch.nn.ReLU()), "B,5", rules=[compiled])
+    >>> report.macs, report.params.total, report.params.dead
+    (35*B, 42, 0)
     """
-    if not callables:
-        raise InputError("rule() needs the callable(s) it is for")
+    _check_callables(callables)
     if (cost is None) == (not zero):
         raise InputError("rule() needs either a cost or, for an op without work, the reason in zero=")
     name = getattr(callables[0], "__name__", str(callables[0]))
@@ -212,3 +227,24 @@ def rule(
         overridden, name=name, shape=shape, cost=counted, names=(), extra=tuple(callables),
         overrides=overridden.overrides or overridden, **traits,
     )  # fmt: skip
+
+
+def _check_callables(callables: tuple[Any, ...]) -> None:
+    if not callables:
+        raise InputError("rule() needs the callable(s) it is for")
+    for found in callables:
+        if isinstance(found, torch.nn.Module):
+            name = type(found).__name__
+            raise InputError(f"rule() was given a module, {name}(...)", hint=f"give its class: rule({name}, ...)")
+        if found is torch.nn.Module:
+            raise InputError("rule() was given nn.Module itself, of which no layer is", hint="give the class of the layer")
+        if not callable(found):
+            raise InputError(
+                f"rule() was given {found!r}, which nothing can call", hint="give functions, ops or classes of modules"
+            )
+    classes = [isinstance(found, type) and issubclass(found, torch.nn.Module) for found in callables]
+    if any(classes) and not all(classes):
+        raise InputError(
+            "rule() was given functions and classes of modules together",
+            hint="a rule for modules gets the module as well: write two",
+        )

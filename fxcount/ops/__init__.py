@@ -15,6 +15,7 @@ from fxcount.ops.backward import layers as backward_layers
 from fxcount.ops.backward import spatial as backward_spatial
 from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, tensordot
 from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
+from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.ops.core.registry import Op, Registry, Zero, op
 from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
 from fxcount.ops.linalg import factorizations, solvers, svd
@@ -42,7 +43,7 @@ from fxcount.ops.sparse import layouts as sparse_layouts
 from fxcount.ops.sparse import products as sparse_products
 from fxcount.ops.spatial import fft, padding, pooling, resize, unfold, vision
 
-__all__ = ["REGISTRY", "SPARSE", "Alias", "Op", "Registry", "SparseFact", "TensorFact", "Work", "Zero", "op"]
+__all__ = ["REGISTRY", "SPARSE", "Alias", "ModuleFact", "Op", "Registry", "SparseFact", "TensorFact", "Work", "Zero", "op"]
 
 FAMILIES = (
     views, viewcopy, joining, flips, copies, factory, creation, random,

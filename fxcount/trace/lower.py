@@ -20,6 +20,7 @@ import torch
 import torch.fx
 
 from fxcount.errors import UnsupportedError
+from fxcount.ops.core.tree import Node
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 from fxcount.trace.tape import Call, Quotient, Trace, Value
@@ -132,6 +133,8 @@ class _Lowering:
             return tuple(self._argument(x) for x in a)
         if isinstance(a, list):
             return [self._argument(x) for x in a]
+        if isinstance(a, Node):
+            return tuple(self._argument(x) for x in a.parts())
         if isinstance(a, dict):
             return {k: self._argument(v) for k, v in a.items()}
         if isinstance(a, slice):

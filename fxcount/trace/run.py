@@ -22,6 +22,7 @@ from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_in
 from fxcount.trace.nesting import refusing_depth, too_deep
 from fxcount.trace.tape import Trace
 from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.layers import rule_forwards
 from fxcount.trace.torch_patch.lazy import has_lazy_state, with_own_lazy_state, without_gathering
 from fxcount.trace.torch_patch.leftovers import Leftovers
 from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
@@ -122,6 +123,7 @@ class _Run:
         undo.add(leftovers.sweep)
         held = self._prepared(found, undo, compiling)
         shadow([*own, *namespaces], random_functions, undo)
+        rule_forwards(self.registry, undo)
         tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
         leftovers.watch(ledger, scope)

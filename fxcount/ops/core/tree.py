@@ -25,9 +25,14 @@ class Node:
         """What is in it, in order."""
         raise NotImplementedError
 
-    def of(self, parts: Iterator[Any]) -> Any:
+    def of_parts(self, parts: Iterator[Any]) -> Any:
         """A container like it with other parts."""
         raise NotImplementedError
+
+    @property
+    def kind(self) -> Any:
+        """What tells it from others of its class besides its parts; hashable."""
+        return None
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -75,5 +80,5 @@ def mapped(leaf: Callable[[Any], Any], tree: Any, keep: bool = False) -> Any:
     if isinstance(tree, Mapping):
         return {key: mapped(leaf, part, keep) for key, part in tree.items()}
     if isinstance(tree, Node):
-        return tree.of(mapped(leaf, part, keep) for part in tree.parts())
+        return tree.of_parts(mapped(leaf, part, keep) for part in tree.parts())
     return leaf(tree)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from fxcount.ops import Op
+from fxcount.ops.core.tree import Node
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.tape import Quotient
 from fxcount.trace.tracer.standin import StandIn
@@ -74,8 +75,13 @@ class Keys:
             return self.convert(float(a), key, operands)
         if isinstance(a, (tuple, list)):
             return self.convert(tuple(a) if isinstance(a, tuple) else list(a), key, operands)
+        if isinstance(a, Node):
+            inner = [type(a), a.kind]
+            made = a.of_parts(iter([self.convert(x, inner, operands) for x in a.parts()]))
+            key.append(tuple(inner))
+            return made
         if isinstance(a, dict):
-            inner: list[Any] = [dict, *a]
+            inner = [dict, *a]
             converted = {k: self.convert(v, inner, operands) for k, v in a.items()}
             key.append(tuple(inner))
             return converted

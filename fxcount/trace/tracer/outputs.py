@@ -27,7 +27,7 @@ class Opaque(Node):
     def parts(self) -> tuple[Any, ...]:
         return self.values
 
-    def of(self, parts: Iterator[Any]) -> Opaque:
+    def of_parts(self, parts: Iterator[Any]) -> Opaque:
         return Opaque(self.class_name, tuple(parts))
 
 

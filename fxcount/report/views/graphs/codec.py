@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact
+from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.symbolic import Expr, Size, parse, to_text
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
@@ -131,6 +132,8 @@ class Encoder:
             return {"$ellipsis": True}
         if isinstance(a, Opaque):
             return {"$opaque": [a.class_name, [self.value(v) for v in a.values]]}
+        if isinstance(a, ModuleFact):
+            return {"$module": [a.class_name, list(a.names), [self.tree(x) for x in a.values]]}
         if isinstance(a, torch.Tensor):
             return {"$tensor": [[int(n) for n in a.shape], str(a.dtype).removeprefix("torch.")]}
         if isinstance(a, Foreign):
@@ -166,6 +169,7 @@ class Decoder:
             "$device": torch.device,
             "$ellipsis": lambda _: Ellipsis,
             "$opaque": lambda parts: Opaque(parts[0], tuple(values[row] for row in parts[1])),
+            "$module": lambda parts: ModuleFact(parts[0], tuple(parts[1]), tuple(map(self.tree, parts[2]))),
             "$tensor": lambda parts: torch.empty(parts[0], dtype=getattr(torch, parts[1]), device="meta"),
             "$object": Foreign,
             "$type": _TYPES.__getitem__,
