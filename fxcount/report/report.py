@@ -12,6 +12,7 @@ from fxcount.report.formats import Formats
 if TYPE_CHECKING:
     from fxcount.report.curves import Curve
     from fxcount.report.data.verification import Verification
+    from fxcount.report.family import Pieces
     from fxcount.report.views.conventions import ConventionRow
 
 __all__ = ["Report"]
@@ -116,6 +117,29 @@ class Report(Formats, ReportData):
             progress=progress,
         )  # fmt: skip
         return Curve(**parts)
+
+    def pieces(
+        self, /, *, extend: int = True, guess: int = False, progress: Callable[[int], None] | None = None, **sizes: Any
+    ) -> Pieces:
+        """Every piece over a range of sizes, found by analysing where none of those known holds; see :class:`Pieces`.
+
+        For each symbol give bounds ``(32, 2048)``, a range, a number, or a tie as text: ``H=(32, 2048), W="H", B=(1, 64)``.
+        Sizes the model refuses are regions with its words. ``extend=False`` looks at the pieces that are there. ``progress`` is
+        told how many analyses were made.
+
+        Raises:
+            SizeError: symbols without a range; what is no range; decisions that bring too many sizes together; guesses.
+            FxcountError: the model decides anew at so many sizes that hundreds of analyses do not cover the range.
+        """
+        from fxcount.report.data.pieces import found_over
+        from fxcount.report.family import Pieces
+
+        fixed = self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in self.piece.asked}
+        found, refused = found_over(
+            self.family, self.piece, sizes, fixed=fixed, extend=bool(extend), guess=bool(guess), progress=progress
+        )
+        over = ", ".join(f"{n}={v}" for n, v in {**fixed, **sizes}.items())
+        return Pieces(self.trace.model_name, over, found, refused)
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
     def __eq__(self, other: object) -> bool:

@@ -51,11 +51,11 @@ class Piece:
 
     def completed(self, values: Mapping[str, int]) -> dict[str, int]:
         """The values, those the user has given for guesses, and the defaults of what else data decide."""
-        return self.trace.scope.unbacked.completed({**self._given_for_guesses(), **values})
+        return self.trace.scope.unbacked.completed({**self.given(), **values})
 
     def filled(self, points: Mapping[str, Any]) -> dict[str, Any]:
         """:meth:`completed` for arrays of values."""
-        return completed_at(self.trace.scope, {**self._given_for_guesses(), **points})
+        return completed_at(self.trace.scope, {**self.given(), **points})
 
     def holds(self, points: Mapping[str, Any]) -> Any:
         """At which of these points, given as arrays of values, every assumption holds."""
@@ -65,7 +65,7 @@ class Piece:
         """The first assumption that does not hold at these completed values, or ``None``."""
         return self.trace.scope.check(values)
 
-    def _given_for_guesses(self) -> dict[str, int]:
+    def given(self) -> dict[str, int]:
         """Hints that stand for what is not known are the user's own answer."""
         unbacked = self.trace.scope.unbacked
         stems = {name: name.rpartition("_")[0] for name, u in unbacked.by_name.items() if u.guess}

@@ -1,0 +1,181 @@
+"""All pieces over a range: every size of it exact, neighbours that count the same are one, what is refused says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import fxcount
+from fxcount.errors import FxcountError, SizeError
+from fxcount.report.data.regions import Progression, products, progressions, side, text
+from tests.zoo import CASES
+
+WIDTH = 5
+
+
+class Net(nn.Module):
+    """Above 8 tokens S*S*WIDTH macs per batch, up to 8 none; multiples of 7 above 8 it does not take."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[1] > 8:
+            if x.shape[1] % 7 == 0:
+                raise ValueError("no multiples of seven")
+            return x @ x.mT
+        return x + 1
+
+
+def met(condition: Any, **sizes: int) -> bool:
+    return condition == True or condition.subs({s: sizes[s.name] for s in condition.free_symbols}) == True  # noqa: E712
+
+
+def value(formula: Any, **sizes: int) -> int | None:
+    """A Piecewise at these sizes; ``None`` where it has no piece."""
+    given = {s: sizes[s.name] for s in formula.free_symbols}
+    return next((int(expr.subs(given)) for expr, condition in formula.args if met(condition, **sizes)), None)
+
+
+def test_every_size_of_the_range() -> None:
+    model = Net()
+    pieces = fxcount.analyze(model, f"B,S,{WIDTH}").pieces(B=(1, 64), S=(1, 99))
+    assert [row.domain for row in pieces] == [
+        "1 <= B <= 64, 1 <= S <= 8", "1 <= B <= 64, 9 <= S <= 99 without S = 14, 21, ..., 98"
+    ]  # fmt: skip
+    (refused,) = pieces.refused
+    assert refused.domain == "1 <= B <= 64, S = 14, 21, ..., 98"
+    assert refused.said == "ValueError: no multiples of seven"
+    for batch in (1, 3, 64):
+        for s in range(1, 100):
+            wanted = None if s > 8 and s % 7 == 0 else batch * s * s * WIDTH if s > 8 else 0
+            assert value(pieces.macs, B=batch, S=s) == wanted
+            assert met(refused.condition, B=batch, S=s) == (wanted is None)
+    first = Net.forward.__code__.co_firstlineno
+    assert [str(a) for a in pieces.rows[1].assumptions] == ["S >= 9", "S % 7 != 0"]
+    assert f"test_pieces.py:{first + 1}" in pieces.to_markdown()
+    assert "2, 1 regions refused" in repr(pieces)
+
+
+def test_what_counts_the_same_is_one_piece() -> None:
+    class Mask(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if x.shape[0] >= 2 else x * 3  # a decision that changes nothing that is counted
+
+    model = Mask()
+    report = fxcount.analyze(model, "B,3")
+    assert [str(a) for a in report.assumptions] == ["B >= 2"]
+    pieces = report.pieces(B=(1, 64))
+    (row,) = pieces.rows
+    assert (row.domain, row.assumptions, str(row.flops)) == ("1 <= B <= 64", [], "3*B")
+
+
+def test_conditions_on_several_symbols_keep_the_rest_apart() -> None:
+    class Area(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x.relu() if x.shape[2] * x.shape[3] > 100 else x
+            return y.exp() if x.shape[0] > 7 else y
+
+    model = Area()
+    pieces = fxcount.analyze(model, "B,3,H,W").pieces(B=(1, 10**6), H=(5, 20), W=(5, 20))
+    for b, h, w in ((1, 5, 20), (1, 5, 5), (8, 10, 10), (8, 10, 11), (7, 20, 20)):
+        wanted = (h * w > 100) + (b > 7)
+        assert value(pieces.flops, B=b, H=h, W=w) == wanted * b * 3 * h * w, (b, h, w)
+
+
+def test_ties_ranges_and_numbers() -> None:
+    model = Net()
+    report = fxcount.analyze(model, f"B,S,{WIDTH}")
+    pieces = report.pieces(B="S - 3", S=range(2, 30, 2))
+    assert [value(pieces.macs, S=s) for s in (2, 4, 8, 10, 14)] == [None, 0, 0, 7 * 100 * WIDTH, None]
+    assert {r.said for r in pieces.refused} == {"a size must be at least 1", "ValueError: no multiples of seven"}
+    assert value(report.at(B=3).pieces(S=(9, 13)).macs, S=11) == 3 * 121 * WIDTH
+    (row,) = report.pieces(B=3, S=11).rows
+    assert (row.domain, row.macs) == ("everywhere", 3 * 121 * WIDTH)
+
+
+def test_other_totals_are_those_of_at() -> None:
+    model = Net()
+    report = fxcount.analyze(model, f"B,S,{WIDTH}")
+    pieces = report.pieces(B=(1, 8), S=(1, 13))
+    for sizes in ({"B": 3, "S": 7}, {"B": 8, "S": 11}):
+        at = report.at(**sizes)
+        assert value(pieces.flops, **sizes) == at.flops
+        assert value(pieces.read_bytes, **sizes) == at.read_bytes
+        assert value(pieces.write_bytes, **sizes) == at.write_bytes
+        assert value(pieces.peak_bytes, **sizes) == at.memory.peak
+
+
+def test_a_report_without_its_model_says_what_it_cannot_answer() -> None:
+    model = Net()
+    report = fxcount.analyze(model, f"B,S,{WIDTH}")
+    pieces = fxcount.load(report.to_graph_json()).pieces(B=1, S=(1, 20))
+    assert [row.domain for row in pieces] == ["9 <= S <= 13 or 15 <= S <= 20"]
+    assert "read from a file" in pieces.refused[0].said
+
+
+def test_there_is_an_end_to_it() -> None:
+    class Pins(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.new_zeros(int(x.shape[0])) + x.exp().sum()
+
+    model = Pins()
+    report = fxcount.analyze(model, "B,3")
+    assert value(report.pieces(B=(1, 9)).flops, B=7) == (
+        report.at(B=7).flops
+    )
+    with pytest.raises(FxcountError, match="analyses do not cover the range"):
+        report.pieces(B=(1, 600))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [({"S": (1, 9)}, "needs a value, a range or a tie for B"), ({"B": (9, 3), "S": 1}, "no sizes"),
+     ({"B": 1, "S": 0}, "at least 1"),
+     ({"B": "S", "S": "B"}, "tied to one another"), ({"B": 1, "S": 2, "Q": 3}, "got 'Q'")],
+)  # fmt: skip
+def test_what_is_no_range(sizes: dict[str, Any], said: str) -> None:
+    model = Net()
+    with pytest.raises(SizeError, match=said):
+        fxcount.analyze(model, f"B,S,{WIDTH}").pieces(**sizes)
+
+
+# -- sets of sizes in words ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(20))
+def test_progressions_are_the_set(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    values = list(range(3, 200))
+    periods = draw.integers(2, 40, size=2)
+    chosen = [v % int(periods[0]) == 1 or v > 150 or v % int(periods[1]) == 0 for v in values]
+    said = side("S", values, chosen)
+    inside = {v for p in said.progressions for v in range(p.first, p.last + 1, p.step)}
+    inside -= {v for p in said.left_out for v in range(p.first, p.last + 1, p.step)}
+    assert inside == {v for v, c in zip(values, chosen) if c}
+    assert progressions([7], [True]) == [Progression(7, 7, 1)]
+    assert "S" in text([[said]])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_products_are_the_cells(seed: int) -> None:
+    cells = np.random.default_rng(seed).random((3, 4, 2)) > 0.5
+    again = np.zeros_like(cells)
+    for parts in products(cells):
+        assert not again[np.ix_(*parts)].any()  # no cell twice
+        again[np.ix_(*parts)] = True
+    assert (again == cells).all()
+
+
+# -- real models --------------------------------------------------------------------------------------------------------
+def test_swin_against_torch_s_counter() -> None:
+    case = CASES["swin_t"]
+    model = case.on("meta")
+    pieces = case.analyse(model).pieces(H=(32, 1024), W="H", B=1)
+    assert [row.domain for row in pieces] == ["32 <= H <= 59", "60 <= H <= 115", "116 <= H <= 227", "228 <= H <= 1024"]
+    assert isinstance(pieces.macs, sympy.Piecewise)
+    for size in (32, 59, 60, 101, 115, 116, 227, 228, 331):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.empty(1, 3, size, size, device="meta"))
+        assert 2 * (value(pieces.macs, H=size) or 0) == counter.get_total_flops(), size
