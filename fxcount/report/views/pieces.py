@@ -10,7 +10,7 @@ from fxcount.report.views.tables import kept, markdown_table
 from fxcount.symbolic import to_text
 
 if TYPE_CHECKING:
-    from fxcount.report.family import Pieces
+    from fxcount.report.data.piece_rows import PiecesData
     from fxcount.symbolic import Assumption
 
 __all__ = ["to_markdown"]
@@ -18,7 +18,7 @@ __all__ = ["to_markdown"]
 _LONGEST = 100
 
 
-def to_markdown(pieces: Pieces, path: str | os.PathLike[str] | None = None, quantity: str = "macs") -> str:
+def to_markdown(pieces: PiecesData, path: str | os.PathLike[str] | None = None, quantity: str = "macs") -> str:
     """The pieces as a table of GitHub's Markdown, formulas of ``quantity``; refused regions follow."""
     lines = [[row.domain, _cut(to_text(row.size(quantity))), _decided(row.assumptions)] for row in pieces.rows]
     lines += [[r.domain, "refused: " + _cut(r.said), r.where] for r in pieces.refused]
