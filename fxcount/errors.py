@@ -13,6 +13,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from fxcount.wording import visible
+
 __all__ = [
     "AssumptionError",
     "DataDependentError",
@@ -26,7 +28,6 @@ __all__ = [
     "UnsupportedError",
     "first_line",
     "note",
-    "shortened",
 ]
 
 
@@ -45,7 +46,7 @@ class FxcountError(Exception):
             lines.append(f"  at {self.where}")
         if self.hint:
             lines.append(f"  to fix: {self.hint}")
-        return "\n".join(lines)
+        return visible("\n".join(lines), lines=True)
 
 
 class SizeError(FxcountError, ValueError):
@@ -96,15 +97,6 @@ def first_line(error: BaseException) -> str:
     ('too long', 'KeyError')
     """
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def shortened(text: str, most: int = 200) -> str:
-    """The text, without its middle if it is long: of the path of a module in a deep model, both ends tell most.
-
-    >>> shortened("0.1.2"), shortened("0." * 500, 10)
-    ('0.1.2', '0.0.0...0.0.')
-    """
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[len(text) - most // 2 + 1 :]}"
 
 
 def note(error: BaseException, text: str) -> None:

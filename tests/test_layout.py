@@ -23,8 +23,8 @@ ORDER = {
     "errors": set(), "symbolic": {"errors"}, "ops": {"errors", "symbolic"}, "trace": {"errors", "symbolic", "ops"},
     "passes": {"errors", "symbolic", "ops", "trace"}, "report": {"errors", "symbolic", "ops", "trace", "passes"},
 }  # fmt: skip
-ORDER = {room: below | {"torch_private"} for room, below in ORDER.items() if room != "errors"} | {
-    "errors": set(), "torch_private": {"errors"}
+ORDER = {room: below | {"torch_private", "wording"} for room, below in ORDER.items() if room != "errors"} | {
+    "wording": set(), "errors": {"wording"}, "torch_private": {"errors"}
 }  # fmt: skip
 ORDER["api"] = ORDER["report"] | {"report"}
 ORDER["compile_backend"] = ORDER["api"]

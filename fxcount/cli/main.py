@@ -7,6 +7,7 @@ loads before the words are understood.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from fxcount.cli.commands import COMMANDS, DEFAULT
 from fxcount.cli.parser import Parser, did_you_mean, parsed
 from fxcount.cli.words import in_command_words
 from fxcount.errors import FxcountError, InputError
+from fxcount.wording import TERMINAL, visible
 
 __all__ = ["main"]
 
@@ -32,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. The exit status is 0; 1 if ``--fail-on`` or ``--verify`` found something; 2 after an error,
     printed as one line."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=TERMINAL)  # whatever it is encoded in, something can be shown
     try:
         return _run(words)
     except FxcountError as error:
@@ -103,7 +108,7 @@ def _version() -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"fxcount: error: {message}", file=sys.stderr)
+    print(f"fxcount: error: {visible(message)}", file=sys.stderr)
     return 2
 
 

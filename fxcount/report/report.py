@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.errors import AssumptionError
 from fxcount.report.data.report import ReportData
 from fxcount.report.formats import Formats
+from fxcount.wording import fitting
 
 if TYPE_CHECKING:
     from fxcount.report.curves import Curve
@@ -34,7 +35,7 @@ class Report(Formats, ReportData):
         return render(self, depth)
 
     def __str__(self) -> str:
-        return self.table()
+        return fitting(self.table())
 
     def count(self, convention: str = "fxcount") -> Any:
         """What another tool would say of this model: its number in its own unit (``fxcount``: exact macs).

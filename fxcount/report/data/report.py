@@ -15,6 +15,7 @@ from fxcount.report.data.piece import Piece, with_fixed
 from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
 from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, max_, substitute, to_sympy
 from fxcount.trace.tape import Call, Trace
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -300,7 +301,7 @@ class ReportData:
 
     def __repr__(self) -> str:
         again = f", {self.piece}" if self.piece.because else ""
-        return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {len(self.trace.calls)} ops{again}>"
+        return f"<fxcount.{type(self).__name__} of {visible(self.trace.model_name)}: {len(self.trace.calls)} ops{again}>"
 
     # -- internal ---------------------------------------------------------------------------------------------------
     def size(self, size: Size) -> Size:

@@ -20,6 +20,7 @@ from fxcount.report.data.recipe import Recipe, empty_memos
 from fxcount.symbolic import Expr, Size, evaluate, free_symbols, is_data_dependent
 from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -82,7 +83,8 @@ class Verification:
         lines += [f"  checked   {_listed(sizes)}" for sizes in self.checked]
         lines += [f"  DIFFERS   {d}" for d in self.differences]
         lines += [f"  refused   {r}" for r in self.refused]
-        return "\n".join([*lines, *(f"  note      {note}" for note in self.notes)])
+        lines += [f"  note      {note}" for note in self.notes]
+        return "\n".join(map(visible, lines))
 
 
 def verify(report: ReportData, recipe: Recipe | None, n: int, execute: bool, seed: int) -> Verification:

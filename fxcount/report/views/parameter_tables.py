@@ -10,6 +10,7 @@ from fxcount.passes.parameters import ParameterRow, Parameters, ParameterTotals
 from fxcount.passes.sharing import SharingGroup
 from fxcount.passes.uses import Use
 from fxcount.report.views.units import bytes_text
+from fxcount.wording import visible
 
 __all__ = ["BY", "by_table", "finding", "group_text", "modes_table", "overview", "rows_table", "to_dict", "totals_table"]
 
@@ -18,7 +19,8 @@ BY = ("state", "dtype", "module", "group")
 
 def overview(params: Parameters, model_name: str) -> str:
     """Totals by state, what is dead and why, what is shared, the buffers."""
-    parts = [f"{model_name}: {params.total:,} parameters, {bytes_text(params.bytes)}", totals_table(params.by_state(), "state")]
+    title = f"{visible(model_name)}: {params.total:,} parameters, {bytes_text(params.bytes)}"
+    parts = [title, totals_table(params.by_state(), "state")]
     dead = _by_reason(params.rows("dead"))
     if dead:
         parts += ["dead:", *(_dead_text(reason, rows) for reason, rows in dead.items())]
@@ -40,7 +42,7 @@ def by_table(params: Parameters, by: str, depth: int | None = 1) -> str:
 
 def finding(state: str, rows: Sequence[ParameterRow]) -> str:
     """One phrase for a failing check."""
-    names = ", ".join(r.name for r in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+    names = ", ".join(visible(r.name) for r in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
     plural = "s" * (len(rows) != 1)
     return f"{len(rows)} {state} parameter{plural}, {bytes_text(sum(r.nbytes for r in rows))}: {names}"
 
@@ -89,9 +91,9 @@ def group_text(g: SharingGroup) -> str:
     'same parameter: table.weight, head.weight; 0 uses, saves 220 B'
     """
     uses = f"{len(g.uses)} use{'s' * (len(g.uses) != 1)}"
-    names = ", ".join(g.names)
+    names = ", ".join(map(visible, g.names))
     if g.derived:
-        return f"{g.kind}: {g.derived} from {names}; {uses}"
+        return f"{g.kind}: {visible(g.derived)} from {names}; {uses}"
     return f"{g.kind}: {names}{f' ({g.calls} times)' if g.calls else ''}; {uses}, saves {bytes_text(g.bytes_saved)}"
 
 
@@ -139,8 +141,8 @@ def _by_reason(rows: Iterable[ParameterRow]) -> dict[str, list[ParameterRow]]:
 
 
 def _dead_text(reason: str, rows: Sequence[ParameterRow]) -> str:
-    names = ", ".join(r.name for r in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
-    return f"  {bytes_text(sum(r.nbytes for r in rows))}  {names}: {reason}"
+    names = ", ".join(visible(r.name) for r in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+    return f"  {bytes_text(sum(r.nbytes for r in rows))}  {names}: {visible(reason)}"
 
 
 def _buffers_text(params: Parameters) -> str:
@@ -150,7 +152,7 @@ def _buffers_text(params: Parameters) -> str:
     hidden = sum(not b.persistent for b in rows)
     parts += [f"{hidden} not in the state dict"] if hidden else []
     dead = [b.name for b in rows if b.state == "dead"]
-    names = f"; dead: {', '.join(dead[:3])}{f' and {len(dead) - 3} more' if len(dead) > 3 else ''}" if dead else ""
+    names = f"; dead: {', '.join(map(visible, dead[:3]))}{f' and {len(dead) - 3} more' if len(dead) > 3 else ''}" if dead else ""
     return f"buffers: {len(rows)} ({', '.join(parts)}), {bytes_text(params.buffer_bytes)}{names}"
 
 
@@ -159,6 +161,7 @@ def _integer(n: int) -> str:
 
 
 def _table(lines: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    lines = [[visible(c) for c in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()

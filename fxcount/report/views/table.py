@@ -14,6 +14,7 @@ from fxcount.report.data.rows import module_parameters
 from fxcount.report.views.units import bytes_text, count_text
 from fxcount.symbolic import Size, evaluate, to_text
 from fxcount.trace.tape import ModuleCall, Trace
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -27,7 +28,7 @@ _HEADER = ("module", "output shape", "params", "macs", "flops", "share of macs")
 def render(report: ReportData, depth: int | None = 2) -> str:
     """The whole table as text."""
     trace = report.trace
-    rows = _rows(report, depth)
+    rows = [tuple(map(visible, row)) for row in _rows(report, depth)]
     widths = [max([len(_HEADER[i]), *[len(r[i]) for r in rows]]) for i in range(len(_HEADER))]
     lines = [_title(report), _line(widths), _format(_HEADER, widths), _line(widths)]
     lines += [_format(row, widths) for row in rows]
@@ -35,20 +36,20 @@ def render(report: ReportData, depth: int | None = 2) -> str:
     lines += _totals(report)
     lines += _footer(report)
     if trace.notes:
-        lines += [f"note: {n}" for n in trace.notes]
-    return "\n".join(lines)
+        lines += [f"note: {visible(n)}" for n in trace.notes]
+    return visible("\n".join(lines), lines=True)
 
 
 def _title(report: ReportData) -> str:
     trace = report.trace
     given = ", ".join(
-        f"{v.name}: {str(v.fact.dtype).removeprefix('torch.')}[{', '.join(str(report.size(s)) for s in v.fact.shape)}]"
+        f"{visible(v.name)}: {str(v.fact.dtype).removeprefix('torch.')}[{', '.join(str(report.size(s)) for s in v.fact.shape)}]"
         for v in trace.inputs
     )
     values = report.sizes
     at = ", ".join(f"{n}={v}" for n, v in values.items())
     place = f"   rows at {at}" if at else ""
-    return f"{trace.model_name}({given}){place}"
+    return f"{visible(trace.model_name)}({given}){place}"
 
 
 def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
@@ -193,7 +194,7 @@ def _totals(report: ReportData) -> list[str]:
     )
     dead = p.rows("dead")
     if dead:
-        names = ", ".join(r.name for r in dead[:4]) + (f" and {len(dead) - 4} more" if len(dead) > 4 else "")
+        names = ", ".join(visible(r.name) for r in dead[:4]) + (f" and {len(dead) - 4} more" if len(dead) > 4 else "")
         lines.append(f"dead    {names}: {dead[0].reason}")
     return lines
 
@@ -217,16 +218,16 @@ def _footer(report: ReportData) -> list[str]:
         lines.append(f"piece   {report.piece}")
     assumptions = report.assumptions
     if assumptions:
-        lines.append("assumes " + "\n        ".join(str(a) for a in assumptions))
+        lines.append("assumes " + "\n        ".join(visible(str(a)) for a in assumptions))
     values = report.sizes
     guesses = [f"{u.name} = {values[u.name]}: {u.what}" + (f" at {u.where}" if u.where else "") for u in report.guesses]
     if guesses:
-        lines.append("guessed " + "\n        ".join(guesses))
+        lines.append("guessed " + "\n        ".join(map(visible, guesses)))
         lines.append("        at(NAME=VALUE) takes the value you know; numbers marked ? depend on it")
     if report.uncounted:
         names: dict[str, int] = {}
         for call in report.uncounted:
             names[call.op.name] = names.get(call.op.name, 0) + 1
-        listed = ", ".join(f"{n} ({k}x)" for n, k in names.items())
+        listed = ", ".join(f"{visible(n)} ({k}x)" for n, k in names.items())
         lines.append(f"not counted: {listed}; the totals are lower bounds")
     return lines

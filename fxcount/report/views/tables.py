@@ -21,6 +21,7 @@ from fxcount.symbolic import Expr, Size
 from fxcount.symbolic import to_latex as size_to_latex
 from fxcount.symbolic import to_text as size_to_text
 from fxcount.trace.tape import Trace
+from fxcount.wording import visible
 
 __all__ = ["ROWS", "Rows", "kept", "markdown_table", "to_csv", "to_latex", "to_markdown", "to_pandas"]
 
@@ -67,7 +68,7 @@ def to_csv(report: ReportData, rows: Rows = "ops", path: str | os.PathLike[str] 
     columns, cells = _cells(report, rows, size_to_text)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([columns, *cells])
+    writer.writerows([columns, *[[visible(c) if isinstance(c, str) else c for c in line] for line in cells]])
     return kept(buffer.getvalue(), path)
 
 
@@ -177,7 +178,7 @@ def _filled(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> tuple[lis
 
 
 def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return visible(text).replace("\\", "\\\\").replace("|", "\\|")
 
 
 _SPECIAL = {
@@ -188,4 +189,4 @@ _SPECIAL = {
 def _latex(cell: Any) -> str:
     if isinstance(cell, _Mathematics):
         return f"${cell}$"
-    return "".join(_SPECIAL.get(c, c) for c in str(cell)).replace("\n", " ")
+    return "".join(_SPECIAL.get(c, c) for c in visible(str(cell)))

@@ -25,7 +25,6 @@ import torch
 import torch.nn.functional
 
 from fxcount import torch_private
-from fxcount.errors import shortened
 from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SymSize
 from fxcount.trace.nesting import Room
@@ -38,6 +37,7 @@ from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispat
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.sources import raising_source
 from fxcount.trace.tracer.tracer import Tracer
+from fxcount.wording import shortened
 
 __all__ = ["TraceSession", "place_raised", "random_functions"]
 

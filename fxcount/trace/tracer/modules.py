@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import shortened
 from fxcount.trace.nesting import DEEP, Room
 from fxcount.trace.tape import Call, ModuleCall
 from fxcount.trace.tracer.outputs import output_facts
 from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.standin import StandIn
+from fxcount.wording import shortened
 
 __all__ = ["Modules"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.report.views.conventions.differences import ConventionRow, Difference
 from fxcount.report.views.units import count_text
 from fxcount.symbolic import Expr, evaluate, from_sympy, to_text
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -31,7 +32,7 @@ def render(report: ReportData, rows: Sequence[ConventionRow], top: int = 3, deta
     for row, line in zip(rows, lines, strict=True):
         text.append(_line(line, widths))
         text += [f"    {note}" for note in _notes(report, row, top, details)]
-    return "\n".join(text)
+    return visible("\n".join(text), lines=True)
 
 
 def _title(report: ReportData) -> str:

@@ -14,7 +14,6 @@ digraph "ReLU" {
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW
 from fxcount.report.views.graphs.network import to_networkx
 from fxcount.report.views.graphs.nodes import Attributes
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -215,5 +215,4 @@ def _quoted(text: str) -> str:
     >>> print(_quoted('a"b\\c'))
     "a\"b\\c"
     """
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return '"' + re.sub(r"[\x00-\x1f]", " ", escaped) + '"'
+    return '"' + visible(text, lines=True).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

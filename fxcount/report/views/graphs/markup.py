@@ -10,20 +10,21 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.network import to_networkx
 from fxcount.report.views.graphs.nodes import Attributes
 from fxcount.trace.torch_patch.active import no_collection
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     import networkx as nx
 
 __all__ = ["flattened", "to_gexf", "to_graphml"]
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_graphml(report: ReportData, depth: int | None = None) -> str:
@@ -55,14 +56,28 @@ def flattened(graph: nx.MultiDiGraph[str]) -> nx.MultiDiGraph[str]:
     """The same graph with texts, booleans, doubles and integers below 2**63 as its only attributes, and one type for all
     nodes, or edges, that have the attribute."""
     flat = graph.__class__(**_columns([graph.graph])[0])
-    flat.add_nodes_from(zip(graph.nodes, _columns([a for _, a in graph.nodes(data=True)]), strict=True))
+    ids = _ids(graph.nodes)
+    flat.add_nodes_from(zip(ids.values(), _columns([a for _, a in graph.nodes(data=True)]), strict=True))
     flat.add_edges_from(
-        (source, target, key, attributes)
+        (ids[source], ids[target], key, attributes)
         for (source, target, key), attributes in zip(
             graph.edges(keys=True), _columns([a for _, _, a in graph.edges(data=True)]), strict=True
         )
     )
     return flat
+
+
+def _ids(nodes: Iterable[str]) -> dict[str, str]:
+    """An id for each node that XML can hold, each its own."""
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for node in nodes:
+        found = _in_xml(node)
+        while found in taken:
+            found += "_"
+        taken.add(found)
+        ids[node] = found
+    return ids
 
 
 def _columns(rows: Sequence[Attributes]) -> list[Attributes]:
@@ -84,13 +99,18 @@ def _flat(attributes: Attributes, texts: set[str], doubles: set[str]) -> Attribu
         if isinstance(value, (list, dict)):
             found[name] = json.dumps(value)
         elif name in texts:
-            found[name] = _NOT_XML.sub("\ufffd", str(value))
+            found[name] = _in_xml(str(value))
         elif name in doubles:
             found[name] = _double(value)
             found[f"{name}_exact"] = str(value)
         else:
             found[name] = value
     return found
+
+
+def _in_xml(text: str) -> str:
+    """The text, with characters that XML does not have written as in Python's literals."""
+    return _NOT_XML.sub(lambda found: visible(found[0]), text)
 
 
 def _double(value: int) -> float:

@@ -1,0 +1,65 @@
+"""Text for people: names may hold any character, and terminals may show few."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import Any
+
+__all__ = ["TERMINAL", "fitting", "shortened", "visible"]
+
+TERMINAL = "fxcount.terminal"
+"""Name of the error handler (of Python's codecs) that writes what an encoding does not have in characters it has."""
+
+_PLAIN = str.maketrans({"─": "-", "│": "|", "├": "|", "└": "`", "█": "#"})
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""The text, with what does not print (control characters, marks of writing direction, half surrogates) written as in
+    Python's literals; with ``lines`` line ends stay.
+
+    >>> print(visible("a\x00b\ud800\u202e\x1b[31m\n"))
+    a\x00b\ud800\u202e\x1b[31m\n
+    >>> visible("größe\n", lines=True) == "größe\n"
+    True
+    """
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in text])
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """The text, without its middle if it is long: of the path of a module in a deep model, both ends tell most.
+
+    >>> shortened("0.1.2"), shortened("0." * 500, 10)
+    ('0.1.2', '0.0.0...0.0.')
+    """
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[len(text) - most // 2 + 1 :]}"
+
+
+def fitting(text: str, stream: Any = None) -> str:
+    r"""The text in characters that a stream (standard output) can show: lines and bars become ASCII, others escapes.
+
+    >>> import io
+    >>> fitting("├─ größe \u4e2d", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    '|- größe \\u4e2d'
+    """
+    encoding = getattr(stream if stream is not None else sys.stdout, "encoding", None) or "utf-8"
+    try:
+        return text.encode(encoding, TERMINAL).decode(encoding)
+    except (LookupError, UnicodeError):  # no encoding that Python knows
+        return _escaped(text)
+
+
+def _in_other_words(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join([c if c.isascii() else _escaped(c) for c in found.translate(_PLAIN)]), error.end
+
+
+codecs.register_error(TERMINAL, _in_other_words)
