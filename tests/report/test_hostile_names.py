@@ -144,7 +144,7 @@ def test_terminals_with_few_characters(encoding: str, monkeypatch: pytest.Monkey
 def test_symbols_in_letters_of_any_script(monkeypatch: pytest.MonkeyPatch) -> None:
     report = fxcount.analyze(nn.Linear(3, 5), "h\xf6he,3")
     assert str(report.macs) == "15*h\xf6he"
-    assert report.at(**{"h\xf6he": 7}).macs == 105
+    assert report.at(höhe=7).macs == 105
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     assert r"15*h\xf6he" in str(report)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import fxcount
+from fxcount.cli.main import main
 from fxcount.errors import AssumptionError, InputError
 from fxcount.report.data.recipe import Surroundings, fingerprint
 from fxcount.report.data.verification import admitted_sizes
@@ -71,9 +72,37 @@ def test_a_branch_on_the_type_of_a_size_is_found() -> None:
 
 
 def test_a_branch_on_the_identity_of_sizes_is_found() -> None:
+    """Equal batches below 257 are one object in a plain run; in a trace no two sizes are."""
     model = SameObject()
-    found = fxcount.analyze(model, "B,3", "C,3", hints={"B": 11, "C": 11}).verify(n=8)
-    assert not found or fxcount.analyze(model, "B,3", "C,3", hints={"B": 11, "C": 11}).assumptions
+    x, y = torch.zeros(7, 3), torch.zeros(7, 3)
+    assert (x.shape[0] is y.shape[0]) == (model(x, y).shape == (7, 7))
+    report = fxcount.analyze(model, "B,3", "C,3", hints={"B": 11, "C": 13})
+    assert not report.assumptions  # nothing tells of it
+    found = report.verify(n=8)
+    assert not found
+    assert {d.sizes["B"] == d.sizes["C"] for d in found.differences} == {True}
+    assert len(found.checked) > len(found.differences)  # unequal batches are unlike objects in both
+    first = found.differences[0]
+    b = first.sizes["B"]
+    assert first.what == "flops"
+    assert (first.reported, first.found) == (2 * 3 * 7 * b, 2 * 3 * 7 * b + 7 * b)  # without bias, and with one
+    assert "op 0 (linear)" in first.op
+    assert f"{Path(__file__).name}:" in first.op
+
+
+def test_the_command_line_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "verified_nets.py").write_text(
+        "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.conv, self.point = nn.Conv2d(3, 5, 3), nn.Conv2d(3, 5, 1)\n    def forward(self, x):\n"
+        "        return self.conv(x) if x.shape[2] is x.shape[3] else self.point(x)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["verified_nets:Net", "B,3,H,W", "--verify"]) == 1
+    text = capsys.readouterr().out
+    assert "DIFFERS" in text
+    assert "op 0 (conv2d)" in text
+    assert "verified_nets.py:7" in text
+    assert main(["verified_nets:Net", "B,3,H,50", "--verify", "--execute"]) == 0
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -152,7 +152,8 @@ def _buffers_text(params: Parameters) -> str:
     hidden = sum(not b.persistent for b in rows)
     parts += [f"{hidden} not in the state dict"] if hidden else []
     dead = [b.name for b in rows if b.state == "dead"]
-    names = f"; dead: {', '.join(map(visible, dead[:3]))}{f' and {len(dead) - 3} more' if len(dead) > 3 else ''}" if dead else ""
+    first = ", ".join(map(visible, dead[:3])) + (f" and {len(dead) - 3} more" if len(dead) > 3 else "")
+    names = f"; dead: {first}" if dead else ""
     return f"buffers: {len(rows)} ({', '.join(parts)}), {bytes_text(params.buffer_bytes)}{names}"
 
 
