@@ -95,7 +95,7 @@ def test_inputs() -> None:
 
 
 def test_record_of_a_model() -> None:
-    found = record(entry(Tiny, floats("B", "S", 11), B=2, S=13), reference=True, proof=True)
+    found = record(entry(Tiny, floats("B", "S", 11), B=2, S=13), reference=True, proof=True, verify=True)
     assert found["status"] == "traced"
     assert (found["level"], found["errors"]) == ("all", [])
     assert found["symbolic"] == ["B", "S"]
@@ -108,6 +108,8 @@ def test_record_of_a_model() -> None:
     assert hint["equal"]
     assert other["equal"]
     assert found["proof"] == {"status": "passed", "at": [{"B": 2, "S": 13}, {"B": 3, "S": 29}]}
+    assert (found["verify"]["status"], found["verify"]["checked"], found["verify"]["differences"]) == ("agrees", 4, [])
+    assert found["verify"]["executed"] >= 2
 
 
 def test_record_of_a_pinned_symbol() -> None:
@@ -168,7 +170,7 @@ def test_the_page() -> None:
         base = {
             "key": f"timm/{name}", "family": "timm", "name": name, "status": "traced", "level": "all", "asked": ["B", "H"],
             "hints": {"B": 2}, "symbolic": ["B", "H"], "pinned": {}, "errors": [], "reference": both, "uncounted": [],
-            "proof": {"status": "passed"}, "trace_seconds": 0.01, "seconds": 1.0,
+            "proof": {"status": "passed"}, "verify": {"status": "agrees", "executed": 2}, "trace_seconds": 0.01, "seconds": 1.0,
         }  # fmt: skip
         return {**base, **more}
 
@@ -190,6 +192,7 @@ def test_the_page() -> None:
     assert "| differ without a reason | 1 |" in page
     assert "| H, W or S stays | 2 of 3 (66.7%) |" in page
     assert "| proof passed, of those run | 4 of 4 (100.0%) |" in page
+    assert "| report.verify() agrees at 4 sizes, of those asked | 4 of 4 (100.0%) |" in page
     assert "**1** `ShapeError: linear: N against N` at net.py:3, raised in ops.py:4 [torch's counter runs it]\n  - e" in page
     assert "2*macs/flops = 1.2500" in page
     assert "H == N at net.py:N" in failures(found)

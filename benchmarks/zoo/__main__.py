@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
             continue
         chosen = sampled(found, options.sample) if options.sample else found
         tasks += [(e.family, e.name) for e in chosen if e.key not in done]
-    measure = partial(measure_named, options=Options(options.reference, options.proof))
+    measure = partial(measure_named, options=Options(options.reference, options.proof, options.verify))
     started = time.monotonic()
     cut_short = bool(done) and not out.read_text(encoding="utf-8").endswith("\n")
     with out.open("a", encoding="utf-8") as file:
@@ -80,6 +80,8 @@ def summary(record: Record) -> str:
         parts.append("counter " + "/".join(map(_verdict, record["reference"])))
     if "proof" in record:
         parts.append(f"proof {record['proof']['status']}")
+    if "verify" in record:
+        parts.append(f"verify {record['verify']['status']}")
     return ", ".join(parts)
 
 
@@ -112,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="leave out models the file has a record of")
     parser.add_argument("--reference", action=argparse.BooleanOptionalAction, default=True, help="compare with torch's counter")
     parser.add_argument("--proof", action=argparse.BooleanOptionalAction, default=False, help="run the graph against the model")
+    parser.add_argument("--verify", action="store_true", help="report.verify() of each model, run where it is small enough")
     parser.add_argument("--results", metavar="FILE.md", help="write the page of results from records")
     parser.add_argument("--failures", metavar="FILE.md", help="write the failures, grouped by error")
     return parser

@@ -89,6 +89,12 @@ def _uncounted(record: Record) -> str:
     return ""
 
 
+def _verify(record: Record) -> str:
+    found = record.get("verify") or {}
+    said = [*found.get("differences", ()), found.get("error", "")]
+    return f"`{general(said[0])}`" if found.get("status") in ("differs", "failed") else ""
+
+
 def _proof(record: Record) -> str:
     proof = record.get("proof") or {}
     return f"`{general(proof.get('error', ''))}`" if proof.get("status") == "failed" else ""
@@ -149,6 +155,7 @@ _SECTIONS: tuple[tuple[str, Callable[[Record], str]], ...] = (
     ("The tracer left a mode behind", _unclean),
     ("Differs from torch's counter without a reason", _differs),
     ("Proof failed", _proof),
+    ("report.verify() found something", _verify),
     ("Stopped after tracing", _stopped),
     ("Ops without a cost rule", _unknown),
     ("Ops by the slow fallback", _slow),

@@ -6,6 +6,7 @@
 ``errors``     of the levels that failed: type, message, the line of the model, the line that raised
 ``symbols``    asked for, hints, those that can move, and for each pinned one the assumption that holds it
 ``macs``       at the hint and at ``other``; ``reference`` and ``proof`` compare there
+``verify``     what ``report.verify`` found, at sizes it draws
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from benchmarks.zoo.proof import prove, small_enough
 from benchmarks.zoo.reasons import reason
 from benchmarks.zoo.registry import entries
 from benchmarks.zoo.sizes import Freedom, elsewhere, freedom, given_symbols
+from benchmarks.zoo.verified import verified
 
 __all__ = ["Options", "Record", "failure", "measure", "measure_named"]
 
@@ -42,10 +44,11 @@ _FRAMES_OF_TOOLS = ("/fxcount/", "/torch/", "/benchmarks/zoo/")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to do besides tracing: compare with torch's counter, run the graph against the model."""
+    """What to do besides tracing: compare with torch's counter, run the graph against the model, have the report verified."""
 
     reference: bool = True
     proof: bool = False
+    verify: bool = False
 
 
 def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> None:
@@ -84,6 +87,11 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
         emit(record)
     if options.proof:
         record["proof"] = prove(entry, report, inputs.with_free(tuple(record["kept"])), free)
+        emit(record)
+    if options.verify:
+        given = inputs.with_free(tuple(record["kept"]))
+        hints = {**given.hints, **({"branch": record["branch"]} if "branch" in record else {})}
+        record["verify"] = verified(entry, report, model, given, hints)
         emit(record)
 
 

@@ -110,6 +110,14 @@ def _proved(r: Record) -> bool:
     return bool(r["proof"]["status"] == "passed")
 
 
+def _verified(r: Record) -> bool:
+    return bool(r["verify"]["status"] == "agrees")
+
+
+def _verified_by_runs(r: Record) -> bool:
+    return _verified(r) and r["verify"]["executed"] > 0
+
+
 # -- cells -----------------------------------------------------------------------------------------------------------
 def _number(test: Test) -> Callable[[list[Record]], str]:
     return lambda group: str(sum(map(test, group)))
@@ -151,6 +159,8 @@ _ROWS: tuple[tuple[str, Callable[[list[Record]], str]], ...] = (
     ("some op by the slow fallback", _number(lambda r: bool(r.get("slow_ops")))),
     ("sizes that depend on data", _number(lambda r: bool(r.get("unbacked")))),
     ("proof passed, of those run", _share(_proved, _tried)),
+    ("report.verify() agrees at 4 sizes, of those asked", _share(_verified, lambda r: "verify" in r)),
+    ("of these also run, at as many as are small enough", _number(lambda r: "verify" in r and _verified_by_runs(r))),
     ("trace, median ms", _seconds("trace_seconds", statistics.median, 1000)),
     ("trace, 95th percentile ms", _seconds("trace_seconds", _late, 1000)),
     ("all work on all models, s of one core", _seconds("seconds", sum)),

@@ -17,6 +17,8 @@ __all__ = ["load", "load_model"]
 
 Loaded = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Arguments = Mapping[str, Any]
+Make = Callable[[Callable[[], Any]], Any]
+"""How a model is built: where its weights are."""
 
 
 def load_model(name: str, /, *, trust: bool = False, **arguments: Any) -> Any:
@@ -34,8 +36,13 @@ def load_model(name: str, /, *, trust: bool = False, **arguments: Any) -> Any:
     return load(name, trust=trust, arguments=arguments)[0]
 
 
-def load(name: str, *, trust: bool = False, arguments: Arguments = MappingProxyType({})) -> Loaded:
-    """What :func:`load_model` loads, with its default positional and keyword inputs; an exported program knows its own."""
+def load(
+    name: str, *, trust: bool = False, arguments: Arguments = MappingProxyType({}), weights: bool = False
+) -> Loaded:  # fmt: skip
+    """What :func:`load_model` loads, with its default positional and keyword inputs; an exported program knows its own.
+
+    ``weights``: with random ones, on the default device, for a model that is to be run.
+    """
     if name.endswith(".pt2"):
         from fxcount.trace.frontends.archive.reader import load_pt2
 
@@ -53,7 +60,8 @@ def load(name: str, *, trust: bool = False, arguments: Arguments = MappingProxyT
             hint="write package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, a .pt2 file, or demo",
         )
     loader = _LIBRARIES.get(source)
-    return loader(rest, arguments) if loader is not None else _from_module(source, rest, arguments)
+    make: Make = _as_it_is if weights else on_meta
+    return loader(rest, arguments, make) if loader is not None else _from_module(source, rest, arguments, make)
 
 
 def _no_arguments(name: str, arguments: Arguments) -> None:
@@ -61,7 +69,7 @@ def _no_arguments(name: str, arguments: Arguments) -> None:
         raise InputError(f"{name!r} is not built, so it takes no {', '.join(arguments)}")
 
 
-def _from_module(module_name: str, attribute: str, arguments: Arguments) -> Loaded:
+def _from_module(module_name: str, attribute: str, arguments: Arguments, make: Make) -> Loaded:
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: the user's own modules are in the working directory
     try:
@@ -80,10 +88,14 @@ def _from_module(module_name: str, attribute: str, arguments: Arguments) -> Load
         return found, (), {}
     if not callable(found):
         raise InputError(f"{module_name}:{attribute} is neither a module nor something that builds one")
-    model = on_meta(lambda: found(**arguments))
+    model = make(lambda: found(**arguments))
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"{module_name}:{attribute}() gave a {type(model).__name__}, not an nn.Module")
     return model.eval(), (), {}
+
+
+def _as_it_is(build: Callable[[], Any]) -> Any:
+    return build()
 
 
 def _library(name: str) -> Any:
@@ -95,10 +107,10 @@ def _library(name: str) -> Any:
         raise InputError(f"{name} is not installed ({error})", hint=f"pip install {name}") from error
 
 
-def _torchvision(name: str, arguments: Arguments) -> Loaded:
+def _torchvision(name: str, arguments: Arguments, make: Make) -> Loaded:
     models = _library("torchvision").models
     try:
-        model = on_meta(lambda: models.get_model(name, **{"weights": None, **_torchvision_options(models, name), **arguments}))
+        model = make(lambda: models.get_model(name, **{"weights": None, **_torchvision_options(models, name), **arguments}))
     except ValueError as error:
         raise InputError(f"torchvision has no model {name!r}", hint="see torchvision.models.list_models()") from error
     video = name in models.list_models(models.video)
@@ -113,10 +125,10 @@ def _torchvision_options(models: Any, name: str) -> dict[str, Any]:
     return {}
 
 
-def _timm(name: str, arguments: Arguments) -> Loaded:
+def _timm(name: str, arguments: Arguments, make: Make) -> Loaded:
     timm = _library("timm")
     try:
-        model = on_meta(lambda: timm.create_model(name, **{"pretrained": False, **arguments}))
+        model = make(lambda: timm.create_model(name, **{"pretrained": False, **arguments}))
     except RuntimeError as error:
         raise InputError(f"timm has no model {name!r}", hint="see timm.list_models()") from error
     config = getattr(model, "pretrained_cfg", None) or {}
@@ -125,7 +137,7 @@ def _timm(name: str, arguments: Arguments) -> Loaded:
     return model.eval(), (f"B,{channels},{height},{width}" if fixed else f"B,{channels},H,W",), {}
 
 
-def _hugging_face(name: str, arguments: Arguments) -> Loaded:
+def _hugging_face(name: str, arguments: Arguments, make: Make) -> Loaded:
     transformers = _library("transformers")
     kind, settings = _settings(name) if name.endswith(".json") else (name, {})
     try:
@@ -139,7 +151,7 @@ def _hugging_face(name: str, arguments: Arguments) -> Loaded:
     if getattr(config, "use_pretrained_backbone", False):
         config.use_pretrained_backbone = False  # weights would be downloaded
     build = _architecture(transformers, config)
-    model = on_meta((lambda: build(config)) if build else (lambda: _automatic(transformers, config)))
+    model = make((lambda: build(config)) if build else (lambda: _automatic(transformers, config)))
     kwargs: dict[str, Any] = {getattr(model, "main_input_name", "input_ids"): "i64[B,S]"}
     if "pixel_values" in kwargs:
         size = getattr(config, "image_size", 224)
@@ -187,4 +199,6 @@ def _automatic(transformers: Any, config: Any) -> Any:
     raise InputError(f"transformers cannot build a model of {type(config).__name__}")
 
 
-_LIBRARIES: dict[str, Callable[[str, Arguments], Loaded]] = {"torchvision": _torchvision, "timm": _timm, "hf": _hugging_face}
+_LIBRARIES: dict[str, Callable[[str, Arguments, Make], Loaded]] = {
+    "torchvision": _torchvision, "timm": _timm, "hf": _hugging_face,
+}  # fmt: skip

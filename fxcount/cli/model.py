@@ -51,7 +51,8 @@ def built(options: argparse.Namespace, arguments: dict[str, Any]) -> tuple[Any, 
     """The model in the mode that was asked for, with its own inputs."""
     from fxcount.adapters.load import load
 
-    found = load(options.model, trust=options.trust, arguments=arguments)
+    weights = getattr(options, "execute", False)
+    found = load(options.model, trust=options.trust, arguments=arguments, weights=weights)
     if options.train:
         _to_training(found[0])
     return found
