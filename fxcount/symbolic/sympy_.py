@@ -55,7 +55,8 @@ def _atom(atom: Atom, made: dict[str, Any]) -> Any:
     if atom.kind == "floor":
         name, p, q = as_ceil(atom)
         return (sympy.ceiling if name == "ceil" else sympy.floor)(_sum(p, made) / _sum(q, made))
-    return (sympy.Max if atom.kind == "max" else sympy.Min)(*[_sum(a, made) for a in atom.args])
+    # the algebra has simplified it; sympy would compare the arguments two by two, which can take minutes
+    return (sympy.Max if atom.kind == "max" else sympy.Min)(*[_sum(a, made) for a in atom.args], evaluate=False)
 
 
 def from_sympy(expr: Any) -> Size:

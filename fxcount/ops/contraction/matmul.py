@@ -28,6 +28,7 @@ from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, ShapeResult, ShapeRule, op
 from fxcount.ops.core.scalars import Scalars
+from fxcount.ops.core.striding import parted, strayed
 from fxcount.symbolic import Scope, Size, max_, prod
 
 __all__ = [
@@ -169,11 +170,11 @@ def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: 
     # With a bias, a contiguous x is viewed as a matrix for addmm. Otherwise torch.matmul runs first; the weight of a
     # module requires grad, so it folds x to a matrix, at the price of a copy. The bias is added out of place, as torch
     # does whenever a dispatch mode looks on.
-    if bias is not None and (x.ndim == 2 or x.is_contiguous):
+    viewed = x.ndim == 2 or x.is_contiguous
+    if bias is not None and viewed:
         return 0
-    folds = x.ndim < 3 or merges(x.shape[:-1], x.stride()[:-1])
-    copy = 0 if folds else x.nbytes
-    return copy if bias is None else max_(copy, y.nbytes)
+    copy = 0 if x.ndim < 3 else parted(x.shape[:-1], x.stride()[:-1]) * x.nbytes
+    return copy if bias is None else strayed(x.shape, x.stride()) * max_(copy, y.nbytes)
 
 
 # --- plain products of matrices and vectors -------------------------------------------------------

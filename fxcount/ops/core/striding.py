@@ -16,10 +16,14 @@ from itertools import combinations
 
 from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, contiguous_strides, probe
 from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, max_, min_, prod, sum_
-from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.assumption import primitive
+from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.facts import Facts
 
-__all__ = ["channels_last_strides", "dense_copy", "is_channels_last", "is_dense", "reshaped", "strided", "view_strides"]
+__all__ = [
+    "channels_last_strides", "dense_copy", "is_channels_last", "is_dense", "parted", "reshaped", "strayed",
+    "strided", "view_strides",
+]  # fmt: skip
 
 Strides = tuple[Size, ...]
 
@@ -74,6 +78,57 @@ def _is_channels_last(shape: tuple[Size, ...], strides: Strides) -> bool:
             return False
         floor = stride * size
     return True
+
+
+def parted(shape: Sequence[Size], strides: Sequence[Size]) -> Size:
+    """1 where the dimensions cannot be viewed as one, 0 where they can: a formula, which assumes nothing.
+
+    Neighbours, and those with only sizes of 1 between them, have to lie one in the other.
+
+    >>> from fxcount.symbolic import symbol
+    >>> B, S = symbol("B"), symbol("S")
+    >>> parted((2, 3), (12, 4)), parted((2, 3), (4, 8)), parted((B, 6), (5, 1)), parted((B, S), (24 * S, 6))
+    (0, 1, Min(B - 1, 1), Min(B*S - B - S + 1, 1))
+    """
+    dims = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    apart: list[Size] = []
+    for i, (n, s) in enumerate(dims):
+        between: Size = 1  # 1 where all sizes between are 1
+        for m, t in dims[i + 1 :]:
+            gap = _distance(s, t * m)
+            if gap != 0:
+                apart.append(between * _beyond_one(n) * _beyond_one(m) * gap)
+            if isinstance(m, int):
+                break
+            between = between * (1 - min_(1, m - 1))
+    return min_(1, sum_(apart))
+
+
+def strayed(shape: Sequence[Size], strides: Sequence[Size]) -> Size:
+    """1 where a tensor is not row-major, 0 where it is: a formula, which assumes nothing.
+
+    >>> from fxcount.symbolic import symbol
+    >>> strayed((3, 5), (1, 3)), strayed((symbol("B"), 5), (1, symbol("B")))
+    (1, Min(2*B - 2, 1))
+    """
+    wanted = contiguous_strides(tuple(shape))
+    return min_(1, sum_([_beyond_one(n) * _distance(s, w) for n, s, w in zip(shape, strides, wanted, strict=True)]))
+
+
+def _beyond_one(n: Size) -> Size:
+    """0 where the size is 1, else at least 1."""
+    return min(n - 1, 1) if isinstance(n, int) else n - 1
+
+
+def _distance(a: Size, b: Size) -> Size:
+    """0 where the two are equal, else at least 1; factors that are never 0 are left out."""
+    gap = a - b
+    if isinstance(gap, int):
+        return min(1, abs(gap))
+    gap = primitive("==", gap)
+    if (lower_bound(gap) or 0) > 0 or (upper_bound(gap) or 0) < 0:
+        return 1
+    return gap if is_nonnegative(gap) else -gap if is_nonnegative(-gap) else max_(gap, -gap)
 
 
 # --- questions of layout ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Count, Op, Zero, op
-from fxcount.ops.core.striding import channels_last_strides, strided
+from fxcount.ops.core.striding import channels_last_strides, is_channels_last, strided
 from fxcount.ops.memory.views import VIEW
 from fxcount.symbolic import Scope, Size, ceildiv, max_, prod, sum_
 
@@ -43,7 +43,7 @@ def cat(scope: Scope, tensors: Any, dim: int = 0) -> TensorFact:
                 )
     shape[d] = sum_([t.shape[d] for t in full])
     result = TensorFact(tuple(shape), dtype, first.device)
-    if first.ndim in (4, 5) and all(t.strides is not None and t.strides == channels_last_strides(t.shape) for t in full):
+    if first.ndim in (4, 5) and all(map(is_channels_last, full)):
         return TensorFact(result.shape, dtype, first.device, channels_last_strides(result.shape))
     return result
 

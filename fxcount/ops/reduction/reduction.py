@@ -109,10 +109,10 @@ def _prod_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
     return Scalars(mul=1).work(accumulated(x, y), y.dtype)
 
 
-def _check_reducible(name: str, x: TensorFact, dim: Any) -> None:
+def _check_reducible(scope: Scope, name: str, x: TensorFact, dim: Any) -> None:
     gone = range(x.ndim) if dim is None or dim == () else dim if isinstance(dim, (list, tuple)) else (dim,)
     sizes = [x.shape[wrap_dim(d, x.ndim)] for d in gone if x.shape]
-    if any(isinstance(n, int) and n == 0 for n in sizes):
+    if any(scope.decide("==", n, 0, f"{name} of nothing") for n in sizes):
         raise ShapeError(f"{name}: the reduced dimension is empty and the operation has no identity")
     if x.dtype.is_complex:
         raise ShapeError(f"{name}: complex numbers have no order")
@@ -122,7 +122,7 @@ def _extreme(name: str) -> ShapeRule:
     """amax, amin."""
 
     def extreme(scope: Scope, x: TensorFact, dim: Any = (), keepdim: bool = False) -> TensorFact:
-        _check_reducible(name, x, dim)
+        _check_reducible(scope, name, x, dim)
         return x.new(reduced_shape(x, dim, keepdim))
 
     return extreme
@@ -138,10 +138,10 @@ def _selected(name: str) -> ShapeRule:
             return elementwise(scope, name, None, x, other)
         if dim is None and name != "mode":
             if name in ("max", "min"):
-                _check_reducible(name, x, None)
+                _check_reducible(scope, name, x, None)
             return x.new(())
         dim = -1 if dim is None else dim
-        _check_reducible(name, x, dim)
+        _check_reducible(scope, name, x, dim)
         shape = reduced_shape(x, dim, keepdim)
         return named(name, x.new(shape), x.new(shape, torch.int64))
 
@@ -155,12 +155,12 @@ def _selected_cost(y: Any, x: TensorFact, *, other: TensorFact | None = None, **
 
 def argextreme(scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False) -> TensorFact:
     """argmax, argmin: int64 indices."""
-    _check_reducible("argmax", x, dim)
+    _check_reducible(scope, "argmax", x, dim)
     return x.new(reduced_shape(x, dim, keepdim), torch.int64)
 
 
 def aminmax(scope: Scope, x: TensorFact, *, dim: Any = None, keepdim: bool = False) -> tuple[TensorFact, ...]:
-    _check_reducible("aminmax", x, dim)
+    _check_reducible(scope, "aminmax", x, dim)
     y = x.new(reduced_shape(x, dim, keepdim))
     return named("aminmax", y, y)
 

@@ -22,11 +22,14 @@ _NO_FORMULA = frozenset({
 })  # fmt: skip
 
 
+_MAY_BE_VECTORS = {"matmul": "other", "linear": "weight"}
+
+
 def _products(site: Site) -> Size:
     """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one."""
     if site.name.rstrip("_") in _NO_FORMULA:
         return 0
-    if site.name == "matmul" and site.tensor(1, "other").ndim == 1:  # becomes mv or dot
+    if site.name in _MAY_BE_VECTORS and site.tensor(1, _MAY_BE_VECTORS[site.name]).ndim == 1:  # becomes mv or dot
         return 0
     return floordiv(site.macs, 4) if site.out.dtype.is_complex else site.macs
 
