@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fxcount.adapters.load import load_model
-    from fxcount.api import analyze, compare_modes, find_unused_parameters, rule
+    from fxcount.api import analyze, compare_modes, find_unused_parameters, rule, training_step
     from fxcount.compat.torchinfo import summary
     from fxcount.errors import (
         AssumptionError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fxcount.measurement import measure
     from fxcount.report import Report
     from fxcount.report.load import load, load_report
+    from fxcount.report.training import TrainingReport
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,8 @@ _HOMES = {
     "measure": "fxcount.measurement",
     "scaling": "fxcount.fitting.scale",
     "rule": "fxcount.api",
+    "training_step": "fxcount.api",
+    "TrainingReport": "fxcount.report.training",
     "CompileReports": "fxcount.compile_backend",
     "backend": "fxcount.compile_backend",
     "summary": "fxcount.compat.torchinfo",
@@ -78,6 +81,7 @@ __all__ = [
     "Scaling",
     "ShapeError",
     "SizeError",
+    "TrainingReport",
     "UncountedError",
     "UnsupportedError",
     "analyze",
@@ -92,6 +96,7 @@ __all__ = [
     "rule",
     "scaling",
     "summary",
+    "training_step",
 ]
 
 

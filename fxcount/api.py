@@ -23,7 +23,9 @@ from fxcount.trace.inputs.specs import parse_inputs
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule"]
+    from fxcount.report.training import TrainingReport
+
+__all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule", "training_step"]
 
 
 def analyze(
@@ -86,6 +88,72 @@ def analyze(
     if reporter is not None and hasattr(reporter, "close"):
         reporter.close()
     return report
+
+
+def training_step(
+    model: torch.nn.Module,
+    /,
+    *inputs: Any,
+    loss: Callable[..., Any] | None = None,
+    optimizer: str | Callable[..., Any] | None = None,
+    targets: Any = (),
+    tracker: bool = False,
+    hints: Mapping[str, int] | None = None,
+    strict: bool = False,
+    rules: Iterable[Op] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    **named_inputs: Any,
+) -> TrainingReport:
+    """Analyse one training step of ``model``: forward, loss, backward and, if there is one, the optimizer's step.
+
+    Torch's own autograd engine runs on stand-ins whose sizes are formulas, so that what is saved, added and freed, and when, is
+    what eager torch saves, adds and frees. Nothing is computed, and no memory is allocated. Inputs, ``hints``, ``strict``,
+    ``rules`` and ``kwargs`` are those of :func:`analyze`; the model is taken in the mode it is in, under the caller's autocast
+    and grad mode, and left as it was found.
+
+    ``loss(output, *targets)`` of the model's output and of ``targets`` (given as inputs are) is a tensor with one element;
+    without it the model's own loss is taken if its output has one (``output.loss``), else the sum of all outputs that have a
+    gradient. ``optimizer`` is a name (``"sgd"``, ``"adamw"``, ...) or takes the parameters and makes one. ``tracker``: bytes
+    as a dispatch-mode memory tracker sees them; it keeps the engine from adding gradients in place, as plain eager does.
+
+    Raises:
+        InputError: the inputs do not describe a call of the model, or nothing has a gradient.
+        ShapeError: an op does not fit its operands (with the line and module of the model).
+        DataDependentError: the model decides on the value of a tensor.
+        UnsupportedError: the step does what stand-ins cannot follow.
+
+    >>> step = training_step(torch.nn.Linear(5, 7), "B,5", optimizer="adamw")
+    >>> step.forward_flops, step.backward_flops, step.gradient_bytes, step.optimizer_bytes
+    (70*B, 70*B, 168, 344)
+    >>> step.at(B=3).peak, step.at(B=3).total_peak
+    (312, 1104)
+    """
+    from fxcount.report.training import TrainingReport
+    from fxcount.training.frontend import trace_training
+    from fxcount.training.step import step_of
+
+    own = tuple(rules)
+    registry = Registry(own, base=REGISTRY) if own else REGISTRY
+    args = tuple([parse_inputs(x) for x in inputs])
+    named = {name: parse_inputs(x) for name, x in _together(named_inputs, kwargs).items()}
+    wanted = targets if isinstance(targets, (tuple, list)) and not _is_shape(targets) else (targets,)
+    after = tuple([parse_inputs(t) for t in wanted])
+    done = step_of(loss, optimizer)
+
+    def analysed(
+        model: Any, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any], hints: Mapping[str, int] | None,
+    ) -> TrainingReport:  # fmt: skip
+        step = trace_training(model, inputs, named_inputs, after, done, hints=hints, registry=registry, tracker=tracker)
+        report = TrainingReport(step, cost(step.trace, strict=strict))
+        report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed)
+        return report
+
+    return analysed(model, args, named, hints)
+
+
+def _is_shape(given: Any) -> bool:
+    """Whether a tuple is one shape, as ``("B", 10)``, and not several targets."""
+    return bool(given) and all(isinstance(n, int) or (isinstance(n, str) and n.isidentifier()) for n in given)
 
 
 def _together(named: dict[str, Any], further: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -29,9 +29,9 @@ import torch
 from fxcount.errors import UnsupportedError
 
 __all__ = [
-    "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded", "missing",
-    "onednn_takes", "parsed_schema", "schema", "schemas", "script_class", "script_method", "script_module", "shown_name",
-    "storage_key", "tree_children",
+    "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded",
+    "missing", "node_number", "onednn_takes", "parsed_schema", "schema", "schemas", "script_class", "script_method",
+    "script_module", "shown_name", "storage_key", "tree_children",
 ]  # fmt: skip
 
 OLDEST, NEWEST = "2.6", "2.14"  # the versions of docs/compatibility.md
@@ -62,6 +62,13 @@ NAMES = MappingProxyType({
     "is_all_true": Name("torch._is_all_true", "pass a check of values", lambda: object()),
     "tensor_is_all_true": Name("torch.Tensor._is_all_true", "pass a check of values", lambda: object()),
     "assert_async": Name("torch._assert_async", "pass a check of values", lambda: object()),
+    # -- the autograd engine, which runs a training step on stand-ins
+    "sequence_number": Name("torch.autograd._get_sequence_nr", "tell which op a backward belongs to"),
+    "node_that_runs": Name("torch._C._current_autograd_node", "tell which op a backward belongs to"),
+    "backward_that_runs": Name("torch._C._current_graph_task_id", "tell a backward from a forward"),
+    "run_backward": Name("torch.autograd.graph._engine_run_backward", "give the engine stand-ins for parameters"),
+    "TorchDispatchMode": Name("torch.utils._python_dispatch.TorchDispatchMode", "see the ops that reach the dispatcher"),
+    "use_count": Name("torch.Tensor._use_count", "tell who holds a gradient"),
     # -- settings of the thread, which an analysis leaves as they were
     "mode_stack": Name("torch.overrides._get_current_function_mode_stack", "put function modes back"),
     "pop_mode": Name("torch.overrides._pop_mode", "put function modes back"),
@@ -183,6 +190,17 @@ def parsed_schema(text: str) -> Any:
 def _schemas_of_packet(qualified: str) -> list[Any]:
     packet = getattr(torch.ops.aten, qualified.partition("::")[2], None)
     return [getattr(packet, overload)._schema for overload in packet.overloads()] if packet is not None else []
+
+
+def node_number(node: Any) -> int:
+    """The number of an autograd node, which grows as nodes are made.
+
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> y = x * 2
+    >>> node_number((y + 1).grad_fn) - node_number(y.grad_fn)
+    1
+    """
+    return int(_part(node, "_sequence_nr", "tell which op a backward belongs to")())
 
 
 def onednn_takes(dtype: torch.dtype) -> bool:

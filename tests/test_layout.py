@@ -17,11 +17,12 @@ from fxcount.ops import REGISTRY
 
 PACKAGE = Path(fxcount.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("symbolic", "ops", "trace", "passes", "report", "adapters")
+ROOMS = ("symbolic", "ops", "trace", "passes", "training", "report", "adapters")
 # a room may import itself and the rooms before it; api stands on report, the command line on everything
 ORDER = {
     "errors": set(), "symbolic": {"errors"}, "ops": {"errors", "symbolic"}, "trace": {"errors", "symbolic", "ops"},
-    "passes": {"errors", "symbolic", "ops", "trace"}, "report": {"errors", "symbolic", "ops", "trace", "passes"},
+    "passes": {"errors", "symbolic", "ops", "trace"}, "training": {"errors", "symbolic", "ops", "trace", "passes"},
+    "report": {"errors", "symbolic", "ops", "trace", "passes", "training"},
 }  # fmt: skip
 ORDER = {room: below | {"torch_private", "wording"} for room, below in ORDER.items() if room != "errors"} | {
     "wording": set(), "errors": {"wording"}, "torch_private": {"errors"}

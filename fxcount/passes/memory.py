@@ -16,7 +16,7 @@ from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, sum_
 from fxcount.trace.tape import Trace
 
-__all__ = ["Memory", "Peak", "memory"]
+__all__ = ["Memory", "Peak", "memory", "undominated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def memory(trace: Trace) -> Memory:
         inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
         outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
         activations=sum_([s.nbytes for s in storages if s.origin == "op"]),
-        peaks=_undominated(sizes, candidates, trace.scope),
+        peaks=undominated(sizes, candidates, trace.scope),
     )
 
 
@@ -111,7 +111,7 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
     return {c.index: by_signature[id(c.signature)] for c in trace.calls if id(c.signature) in by_signature}
 
 
-def _undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope: Scope) -> tuple[Peak, ...]:
+def undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope: Scope) -> tuple[Peak, ...]:
     """Drop every moment that another one exceeds at all sizes. A moment is how many storages of each size are alive.
 
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.

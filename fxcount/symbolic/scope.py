@@ -14,6 +14,7 @@ decide, and the side they took is recorded as an `Assumption`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive, simple_claims
@@ -44,6 +45,7 @@ class Scope:
         self._values: dict[Size, int] = {}
         self._factors: dict[str, int] = {}  # values of symbols and floors at the sample values
         self._decided: dict[tuple[str, Size], bool] = {}
+        self.node: Callable[[Any], Any] | None = None  # of a symbolic number, for torch's C++
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
@@ -139,6 +141,16 @@ class Scope:
         if known is None:
             known = self._may_be_zero[size] = not self._facts.proves_zero(size) and not self._facts.proves_nonzero(size)
         return known
+
+    def reduced(self, size: Size) -> Size:
+        """The size in the terms that are left where something is known of it.
+
+        >>> scope = Scope({"H": 7})
+        >>> H = symbol("H")
+        >>> scope.decide("==", H // 7, 1), scope.reduced(3 * (H // 7))
+        (True, 3)
+        """
+        return self._facts.reduce(size)
 
     def suppose(self, zero: Iterable[Expr] = (), positive: Iterable[Expr] = ()) -> Facts | None:
         """What would be known if the first sizes were 0 and the others at least 1; ``None`` if they cannot be.

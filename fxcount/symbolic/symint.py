@@ -29,7 +29,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import torch
 
@@ -69,11 +69,15 @@ class SymSize(Bits, IntProtocol, NumpyProtocol, torch.SymInt):
         return int  # what isinstance() believes; type() knows better, and Python has no way to tell it
 
     @property
-    def node(self) -> NoReturn:
-        raise AttributeError(
-            f"the symbolic size {self.expr} has no SymNode: it reached torch code that runs outside the trace; "
-            "use int(size) to pin it to its sample value"
-        )
+    def node(self) -> Any:
+        """What torch's C++ asks of the size; only there while its autograd engine runs on stand-ins."""
+        make = self.scope.node
+        if make is None:
+            raise AttributeError(
+                f"the symbolic size {self.expr} has no SymNode: it reached torch code that runs outside the trace; "
+                "use int(size) to pin it to its sample value"
+            )
+        return make(self)
 
     # -- text: a message shows the sample value, any other text pins it -----------------------------------------------
 
@@ -338,8 +342,12 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         return float
 
     @property
-    def node(self) -> NoReturn:
-        raise AttributeError("a symbolic quotient has no SymNode; use float(quotient) to pin it to its sample value")
+    def node(self) -> Any:
+        """What torch's C++ asks of the quotient; only there while its autograd engine runs on stand-ins."""
+        make = self.scope.node
+        if make is None:
+            raise AttributeError("a symbolic quotient has no SymNode; use float(quotient) to pin it to its sample value")
+        return make(self)
 
     @property
     def exact(self) -> bool:

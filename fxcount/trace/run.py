@@ -33,7 +33,7 @@ from fxcount.trace.tracer.outputs import collect
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["trace_model"]
+__all__ = ["Run", "check_call", "trace_model"]
 
 
 def trace_model(
@@ -52,11 +52,11 @@ def trace_model(
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
     specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
-    _check_call(model, specs)
-    return TraceSession.run(_Run(model, specs, whole_hints(hints or {}), registry, progress, pinned).trace)
+    check_call(model, specs)
+    return TraceSession.run(Run(model, specs, whole_hints(hints or {}), registry, progress, pinned).trace)
 
 
-class _Run:
+class Run:
     """One call of a model, to be traced."""
 
     def __init__(
@@ -177,9 +177,12 @@ class _Run:
             size = scope.declare(name, hint)
             if self.pinned:
                 scope.pin(size, self.pinned)
-        tracer = Tracer(scope, self.registry, held, self.progress, decisions, compiling)
+        tracer = self._new_tracer(scope, held, decisions, compiling)
         scope.where = tracer.where
         return tracer
+
+    def _new_tracer(self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool) -> Tracer:
+        return Tracer(scope, self.registry, held, self.progress, decisions, compiling)
 
     def _arguments(self, tracer: Tracer, held: Inventory) -> Any:
         """Positional and named arguments of the call, with stand-ins for tensors."""
@@ -198,7 +201,7 @@ class _Run:
 
     def _call(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            return TraceSession.trace(tracer, self.model, args, kwargs)
+            return self._under(tracer, args, kwargs)
         except FxcountError as error:
             _remember(error, tracer.scope)
             if not error.where:
@@ -210,6 +213,10 @@ class _Run:
             _remember(error, tracer.scope)
             note(error, f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
+
+    def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What is traced, run under the tracer."""
+        return TraceSession.trace(tracer, self.model, args, kwargs)
 
 
 def _remember(error: Exception, scope: Scope) -> None:
@@ -259,7 +266,7 @@ def _positional_names(model: torch.nn.Module) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-def _check_call(model: torch.nn.Module, specs: tuple[Any, Any]) -> None:
+def check_call(model: torch.nn.Module, specs: tuple[Any, Any]) -> None:
     """Complain about missing and unknown inputs in the user's terms before the model does in Python's."""
     args, kwargs = specs
     try:

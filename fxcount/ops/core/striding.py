@@ -274,7 +274,7 @@ class _Sizes:
         """
         if self.is_one(n):
             return 1
-        size = n if self.facts is None else self.facts.reduce(n)
+        size = self.scope.reduced(n) if self.facts is None else self.facts.reduce(n)
         for name in free_symbols(size):
             self.numbers.setdefault(name, _MANY_DIVISORS * (len(self.numbers) + 1))
         return evaluate(size, self.numbers)

@@ -283,6 +283,11 @@ _WEIGHTED = (
 )
 _SMOOTH = (("_upsample_bilinear2d_aa", _LINEAR), ("_upsample_bicubic2d_aa", _CUBIC))
 
+RESIZERS = tuple([name for name, _ in _NEAREST])
+"""Ops that take an output size and scale factors."""
+ALIGNED_RESIZERS = tuple([name for name, *_ in (*_WEIGHTED, *_SMOOTH)])
+"""Those that are also told whether corners are aligned."""
+
 _resizing = partial(op, overloads=Overloads())
 
 OPS: tuple[Op, ...] = (

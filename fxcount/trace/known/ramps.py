@@ -269,7 +269,33 @@ def _flipped(shape: Shape, x: Ramp, dims: Any) -> Ramp:
     return Ramp(shape, base, tuple(steps))
 
 
+def _sliced(shape: Shape, x: Ramp, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Ramp:
+    d = dim % len(x.shape)
+    base = x.base + _start(start, x.shape[d]) * x.steps[d]
+    return Ramp(shape, base, (*x.steps[:d], x.steps[d] * step, *x.steps[d + 1 :]))
+
+
+def _continued(shape: Shape, parts: Any, dim: int) -> Ramp:
+    """Ramps of which each goes on where the one before ended."""
+    if not all(isinstance(p, Ramp) for p in parts):
+        raise Unsupported
+    d = dim % len(shape)
+    steps, base = parts[-1].steps, parts[0].base
+    reached = base
+    for p in parts:
+        alike = [s == t or n == 1 for s, t, n in zip(p.steps, steps, p.shape)]
+        if not all(alike) or not _is_same(p.base, reached):
+            raise Unsupported
+        reached = reached + p.shape[d] * steps[d]
+    return Ramp(shape, base, steps)
+
+
 def _joined(shape: Shape, parts: Any, dim: int = 0) -> Ramp:
+    if isinstance(parts, (tuple, list)) and parts and isinstance(parts[0], Ramp) and len(parts[0].shape) == len(shape):
+        try:
+            return _continued(shape, parts, dim)
+        except Unsupported:
+            pass
     numbers = [p.base if isinstance(p, Ramp) and p.is_fill else None for p in parts]
     if any(n is None or isinstance(n, (SymSize, SymRatio)) or n != numbers[0] for n in numbers):
         raise Unsupported
@@ -375,6 +401,8 @@ RULES = Rules({
     torch.permute: _permuted, torch.transpose: _transposed, torch.t: _transposed, torch.unsqueeze: _unsqueezed,
     torch.select: _selected, torch.narrow: _narrowed, _T.__getitem__: _got, torch.flip: _flipped,
     torch.cat: _joined, torch.stack: _joined,
+    torch.ops.aten.slice: _sliced, torch.ops.aten._to_copy: _cast(None), torch.ops.aten.alias: _same,
+    torch.ops.aten._unsafe_view: _reshaped,
     torch.sum: _summed, torch.max: _extreme(1), torch.amax: _extreme(1), torch.min: _extreme(-1), torch.amin: _extreme(-1),
     torch.any: _quantified, torch.all: _quantified, torch.cumsum: _accumulated, torch.diff: _differences,
 })  # fmt: skip

@@ -396,6 +396,12 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     _T.__getitem__: _get,
     _T.__setitem__: _set,
     torch.select: lambda x, dim, index: cell(np.moveaxis(x, dim, 0)[(_index(index), ...)]),
+    torch.ops.aten.slice: lambda x, dim=0, start=None, end=None, step=1: _get(
+        x, (*[slice(None)] * (dim % x.ndim), slice(start, end, step))
+    ),
+    torch.ops.aten._to_copy: _cast,
+    torch.ops.aten.alias: _same,
+    torch.ops.aten._unsafe_view: _reshaped,
     torch.narrow: lambda x, dim, start, length: np.moveaxis(np.moveaxis(x, dim, 0)[start : start + length], 0, dim),
     torch.unbind: lambda x, dim=0: [cell(part) for part in (np.moveaxis(x, dim, 0)[(i, ...)] for i in range(x.shape[dim]))],
     torch.reshape: _copied,

@@ -14,7 +14,7 @@ from torch.autograd.function import FunctionMeta
 
 from fxcount import torch_private
 from fxcount.trace.tape import CustomFunction
-from fxcount.trace.torch_patch.active import ACTIVE, Undo
+from fxcount.trace.torch_patch.active import ACTIVE, Active, Undo
 from fxcount.trace.tracer.standin import StandIn
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class CustomFunctions:
         active, plain = ACTIVE, type.__getattribute__
 
         def __getattribute__(cls: Any, name: str) -> Any:
-            if name in _ASKED_BY_APPLY and active.is_here():
+            if name in _ASKED_BY_APPLY and active.is_here() and not _engine_runs(active):
                 return self._answer(cls, name, plain(cls, name))
             return plain(cls, name)
 
@@ -102,6 +102,11 @@ class CustomFunctions:
             return result
 
         return run
+
+
+def _engine_runs(active: Active) -> bool:
+    """Whether torch's own engine differentiates the stand-ins: a function's backward is run, not taken at its word."""
+    return active.tracer is not None and active.tracer.differentiates
 
 
 def _stop_listening() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import prod
 from types import FrameType
 from typing import Any, NoReturn
@@ -33,6 +34,8 @@ class Answers:
     dimension, which pins it.
     """
 
+    differentiates = False
+
     def __init__(self, scope: Scope, notes: Notes, calls: list[Call], replay: Replay, decisions: Decisions | None) -> None:
         self.scope = scope
         self.calls = calls
@@ -44,6 +47,10 @@ class Answers:
         self.note_data: Callable[[Iterable[StandIn]], None] = notes.data_read
         self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
+
+    def maker(self) -> Callable[..., StandIn]:
+        """What makes the stand-ins of this trace: ``make(value, storage, known=None)``."""
+        return partial(StandIn.make, self)
 
     # -- sizes --------------------------------------------------------------------------------------------------------
     def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:

@@ -29,6 +29,7 @@ class Ledger:
 
     def __init__(self, held: Inventory, owner: Owner, calls: list[Call], states: list[State]) -> None:
         self.owner = owner
+        self._make = owner.maker()
         self.calls = calls
         self.signatures: list[Signature] = []
         self.storages: list[StorageInfo] = []
@@ -75,11 +76,15 @@ class Ledger:
         storage = self.new_storage(fact.nbytes, "input", name, constant=data is not None)
         value = Value(self.next_value(), fact, storage.index, "input", name, requires_grad=requires_grad)
         storage.from_input = data is not None
-        return StandIn.make(self.owner, value, storage, data)
+        return self._make(value, storage, data)
 
     def is_state(self, tensor: torch.Tensor) -> bool:
         """Whether the model owns the tensor, or has computed with it."""
         return id(tensor) in self.names or id(tensor) in self._by_id
+
+    def stand_ins(self) -> list[StandIn]:
+        """Those of the parameters, buffers and constants met so far."""
+        return list(self._by_id.values())
 
     def state(self, tensor: torch.Tensor) -> StandIn:
         """The stand-in of a real tensor: a parameter, a buffer or, if the model does not own it, a constant."""
@@ -100,7 +105,7 @@ class Ledger:
         value = Value(
             self.next_value(), fact, storage.index, origin, names[0], requires_grad=tensor.requires_grad
         )  # fmt: skip
-        made = StandIn.make(self.owner, value, storage, known)
+        made = self._make(value, storage, known)
         self._by_id[id(tensor)] = made
         self._kept.append(tensor)
         self.states.append(State(value, names, tensor, names[0] not in self._non_persistent))

@@ -24,6 +24,7 @@ class Results:
         self.ledger = ledger
         self._writers = writers  # storage -> calls that wrote to it
         self._owner = ledger.owner
+        self._make = ledger.owner.maker()
         self._next_value = ledger.next_value
 
     def made(
@@ -63,7 +64,7 @@ class Results:
             self._next_value(), r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
         )  # fmt: skip
         outputs.append(value)
-        return StandIn.make(self._owner, value, storage, known)
+        return self._make(value, storage, known)
 
     def written(self, call: Call, target: StandIn, operands: list[StandIn], requires_grad: bool, is_out: bool) -> StandIn:
         """An in-place or ``out=`` call: ``target`` stays the object it is and becomes a new value of its storage."""

@@ -19,7 +19,7 @@ __all__ = ["find_source", "raised_by_us", "raising_source"]
 _TORCH = os.path.dirname(torch.__file__) + os.sep
 _MODULES = os.path.join(_TORCH, "nn", "modules") + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-_OURS = tuple(os.path.join(_PACKAGE, room) + os.sep for room in ("trace", "ops", "symbolic"))
+_OURS = tuple(os.path.join(_PACKAGE, room) + os.sep for room in ("trace", "training", "ops", "symbolic"))
 _OUTERMOST = os.path.join(_PACKAGE, "trace", "run.py")
 
 

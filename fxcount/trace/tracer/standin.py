@@ -77,8 +77,12 @@ class Owner(Protocol):
 
     scope: Scope
     calls: list[Call]  # recorded so far
+    differentiates: bool  # whether torch's autograd engine runs on the stand-ins
     before_iteration: Callable[[StandIn], None]
     note_data: Callable[[Iterable[StandIn]], None]
+
+    def maker(self) -> Callable[..., StandIn]:
+        """What makes stand-ins: ``make(value, storage, known=None)``."""
 
     def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
         """The sizes as the model sees them, and at the hint."""
@@ -178,6 +182,8 @@ class StandIn(torch.Tensor):
 
     @property
     def requires_grad(self) -> bool:
+        if self._owner.differentiates:
+            return bool(_engines("requires_grad", self))
         return self._value.requires_grad
 
     @requires_grad.setter
@@ -185,20 +191,31 @@ class StandIn(torch.Tensor):
         self.requires_grad_(flag)
 
     def requires_grad_(self, requires_grad: bool = True) -> StandIn:
+        if self._owner.differentiates:
+            torch_private.TensorBase.requires_grad_(self, requires_grad)
+            return self
         self._asked = requires_grad and self.is_leaf
         self._owner.set_requires_grad(self, requires_grad)
         return self
 
     @property
-    def grad(self) -> Any:  # type: ignore[override]
-        return None
+    def grad(self) -> Any:
+        return _engines("grad", self) if self._owner.differentiates else None
+
+    @grad.setter
+    def grad(self, found: Any) -> None:
+        torch_private.TensorBase.grad.__set__(self, found)
 
     @property
     def grad_fn(self) -> Any:  # type: ignore[override]
+        if self._owner.differentiates:
+            return _engines("grad_fn", self)
         return None if self.is_leaf else object()
 
     @property
     def is_leaf(self) -> bool:  # type: ignore[override]
+        if self._owner.differentiates:
+            return bool(_engines("is_leaf", self))
         return self._asked or not (self._value.requires_grad and self._value.origin == "op")
 
     def stride(self, dim: int | None = None) -> Any:
@@ -312,6 +329,11 @@ class StandIn(torch.Tensor):
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         data = self._data("numpy conversion").numpy()
         return data if dtype is None else data.astype(dtype)
+
+
+def _engines(name: str, x: StandIn) -> Any:
+    """A property as torch's own engine knows it."""
+    return getattr(torch_private.TensorBase, name).__get__(x)
 
 
 class Memory:

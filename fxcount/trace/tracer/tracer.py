@@ -52,6 +52,9 @@ class Tracer(TorchFunctionMode):
     """
 
     is_fxcount = True  # tells it from other function modes
+    differentiates = False  # whether torch's autograd engine runs on the stand-ins, and its own autocast casts them
+    answering: type[Answers] = Answers
+    converting: type[Keys] = Keys
 
     def __init__(
         self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None,
@@ -68,7 +71,7 @@ class Tracer(TorchFunctionMode):
         self.notes = Notes(modules.where)
         states: list[State] = []
         self.replay = Replay(scope, calls, states)
-        self.answers = Answers(scope, self.notes, calls, self.replay, decisions)
+        self.answers = self.answering(scope, self.notes, calls, self.replay, decisions)
         self.ledger = ledger = Ledger(held, self.answers, calls, states)
         self.state = ledger.state
         self.numbers = Numbers(self)
@@ -78,7 +81,7 @@ class Tracer(TorchFunctionMode):
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self._calls = calls
         self._marks, self._log = ledger.marks, ledger.log
-        self._convert = Keys(ledger.state).convert
+        self._convert = self.converting(ledger.state).convert
         self._results = Results(ledger, self.replay.writers)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
@@ -101,7 +104,7 @@ class Tracer(TorchFunctionMode):
         at = entry.sizes_at
         if at is not None and len(args) > at:
             args = collapsed(args, at)
-        if _is_autocast_enabled():
+        if _is_autocast_enabled() and not self.differentiates:
             args, kwargs = cast_operands(self, entry, args, kwargs or {})
 
         operands: list[StandIn] = []

@@ -1,0 +1,142 @@
+"""Memory of a training step: what is alive when, from the births and deaths of its trace, in each phase.
+
+The engine's own books: a tensor that autograd saves is held by a node of the graph, and dies when the engine lets go of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from fxcount.passes.memory import Peak, undominated
+from fxcount.passes.parameters import state_bytes
+from fxcount.symbolic import Size, evaluate, max_, sum_
+from fxcount.training.run import Phase, StepTrace
+
+__all__ = ["Moment", "StepMemory"]
+
+_HELD = frozenset({"parameter", "buffer", "constant"})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The largest number of bytes alive in a stretch of a step, at some sizes, and the call where it is reached."""
+
+    nbytes: int
+    call: int
+
+
+class StepMemory:
+    """What the events of one step tell. Bytes of storages are counted once, whatever views there are."""
+
+    def __init__(self, step: StepTrace) -> None:
+        self.step = step
+        self.storages = step.trace.storages
+        self.log = step.trace.events.log
+        self.marks = step.trace.events.marks
+
+    # -- what is held -------------------------------------------------------------------------------------------------
+    @cached_property
+    def parameters(self) -> int:
+        """Bytes of the parameters."""
+        return state_bytes(self.step.trace, "parameter")
+
+    @cached_property
+    def buffers(self) -> int:
+        """Bytes of the buffers."""
+        return state_bytes(self.step.trace, "buffer")
+
+    @cached_property
+    def inputs(self) -> Size:
+        """Bytes of the inputs."""
+        return sum_([s.nbytes for s in self.storages if s.origin == "input"])
+
+    @cached_property
+    def saved(self) -> tuple[int, ...]:
+        """Storages that the forward made and only the graph holds when it ends: they are gone after the backward."""
+        forward = self.step.phase("forward")
+        born = self._born(forward)
+        alive = born & self._alive_at(forward.log.stop)
+        last = self.step.phase("backward").log.stop
+        return tuple(sorted((alive - self._alive_at(last)) - set(self.step.losses)))
+
+    @cached_property
+    def states(self) -> tuple[int, ...]:
+        """Storages that the optimizer made and keeps."""
+        phases = self.step.steps
+        if not phases:
+            return ()
+        return tuple(sorted(set().union(*map(self._born, phases)) & self._alive_at(phases[-1].log.stop)))
+
+    def nbytes(self, storages: Iterable[int]) -> Size:
+        """Their bytes."""
+        return sum_([self.storages[i].nbytes for i in storages])
+
+    def _born(self, phase: Phase) -> set[int]:
+        return {e for e in self.log[phase.log.start : phase.log.stop] if e >= 0 and self.storages[e].origin not in _HELD}
+
+    def _alive_at(self, end: int) -> set[int]:
+        alive: set[int] = set()
+        for e in self.log[:end]:
+            if e >= 0:
+                alive.add(e)
+            else:
+                alive.discard(~e)
+        return alive
+
+    # -- peaks --------------------------------------------------------------------------------------------------------
+    def counted_in_steps(self) -> frozenset[int]:
+        """What a peak of the optimizer's step counts: gradients, and what it makes itself."""
+        made = set().union(*map(self._born, self.step.steps)) if self.step.steps else set()
+        return frozenset(made.union(self.step.gradients))
+
+    def peak_at(
+        self, values: Mapping[str, int], stretch: range, counted: frozenset[int] | None = None
+    ) -> Moment:
+        """The largest sum of bytes alive in a stretch of the log. Parameters, buffers and constants are not counted; of the
+        rest all, or those given."""
+        memo: dict[Size, int] = {}
+        found: dict[str, int] = {}
+        sizes = []
+        for i, s in enumerate(self.storages):
+            if s.origin in _HELD or (counted is not None and i not in counted):
+                sizes.append(0)
+                continue
+            if s.nbytes not in memo:
+                memo[s.nbytes] = evaluate(s.nbytes, values, found)
+            sizes.append(memo[s.nbytes])
+        now = sum([sizes[e] if e >= 0 else -sizes[~e] for e in self.log[: stretch.start]])
+        most, at = now, stretch.start
+        for position in stretch:
+            e = self.log[position]
+            now += sizes[e] if e >= 0 else -sizes[~e]
+            if now > most:
+                most, at = now, position
+        return Moment(most, bisect_right(self.marks, at) - 1)
+
+    def peaks(self, stretch: range, counted: frozenset[int] | None = None) -> tuple[Peak, ...]:
+        """The moments of a stretch of which one is the largest at every size."""
+        left = [s.origin in _HELD or (counted is not None and i not in counted) for i, s in enumerate(self.storages)]
+        sizes = list(dict.fromkeys([s.nbytes for s, out in zip(self.storages, left, strict=True) if not out]))
+        places = {size: i for i, size in enumerate(sizes)}
+        at = [-1 if out else places[s.nbytes] for s, out in zip(self.storages, left, strict=True)]
+        live = [0] * len(sizes)
+        candidates: dict[tuple[int, ...], int] = {}
+        grew = True
+        for position, e in enumerate(self.log[: stretch.stop]):
+            size = at[e if e >= 0 else ~e]
+            if size < 0:
+                continue
+            if position >= stretch.start and grew and e < 0:
+                candidates.setdefault(tuple(live), bisect_right(self.marks, position - 1) - 1)
+            live[size] += 1 if e >= 0 else -1
+            grew = e >= 0
+        if grew or not candidates:
+            candidates.setdefault(tuple(live), bisect_right(self.marks, stretch.stop - 1) - 1)
+        return undominated(sizes, candidates, self.step.trace.scope)
+
+    def peak(self, stretch: range, counted: frozenset[int] | None = None) -> Size:
+        """The peak of a stretch as a formula."""
+        return max_(*[p.nbytes for p in self.peaks(stretch, counted)], 0)

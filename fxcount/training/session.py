@@ -1,0 +1,64 @@
+"""What a training step changes in torch besides what every trace does: real parameters never reach the engine.
+
+``Function.apply`` and the engine's own entry take tensors past every function mode; what they are given is replaced by
+stand-ins. ``torch.autograd.backward`` is not led to the function mode, which would be off while the engine runs. All of it is
+restored when the session ends.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from fxcount import torch_private
+from fxcount.trace.torch_patch.active import ACTIVE, Undo
+from fxcount.trace.torch_patch.redirect import Replaced, Swapped, dispatching
+from fxcount.training.tracer import TrainingTracer
+
+__all__ = ["prepared"]
+
+
+def prepared(undo: Undo) -> None:
+    """Make the changes; ``undo`` puts everything back."""
+    for change in _changes():
+        change.install(undo)
+
+
+@functools.lru_cache(1)
+def _changes() -> tuple[Any, ...]:
+    return (
+        Replaced(vars(torch.autograd), ("has_torch_function",), lambda _, original: dispatching(lambda *_: False, original)),
+        Swapped(torch_private.run_backward, _standing),
+        Swapped(torch.autograd.Function.apply.__func__, _standing, within=_with_class_cell()),  # type: ignore[attr-defined]
+    )
+
+
+def _standing(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tracer = ACTIVE.tracer
+        if isinstance(tracer, TrainingTracer):
+            args, kwargs = tracer.standing(args), tracer.standing(kwargs)
+        return original(*args, **kwargs)
+
+    return call
+
+
+def _with_class_cell() -> FunctionType:
+    """A template for a method that names ``super()``: code can take the place of other code with as many free variables."""
+
+    class Template:
+        def swapped(*args: Any, **kwargs: Any) -> Any:
+            active: Any = "<active>"
+            thread: Any = "<get_ident>"
+            ours: Any = "<ours>"
+            original: Any = "<original>"
+            __class__  # type: ignore[name-defined]  # noqa: B018
+            if thread() == active.ident and active.tracer is not None:
+                return ours(*args, **kwargs)
+            return original(*args, **kwargs)
+
+    return Template.__dict__["swapped"]  # type: ignore[no-any-return]

@@ -1,0 +1,101 @@
+"""One training step of a model as it is written in a loop: forward, loss, backward, optimizer step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from fxcount.errors import InputError
+from fxcount.training.optimizers import maker_of
+
+__all__ = ["Loss", "Phases", "Step", "default_loss", "step_of", "tensors_in"]
+
+Loss = Callable[..., torch.Tensor]
+
+
+def tensors_in(result: Any) -> Iterator[torch.Tensor]:
+    """All tensors a model returned, in nested tuples, lists, dicts and outputs of transformers."""
+    if isinstance(result, torch.Tensor):
+        yield result
+        return
+    if hasattr(result, "to_tuple"):
+        result = result.to_tuple()
+    elif isinstance(result, Mapping):
+        result = list(result.values())
+    if isinstance(result, (tuple, list)):
+        for part in result:
+            yield from tensors_in(part)
+
+
+def own_loss(result: Any) -> torch.Tensor | None:
+    """The loss a model computed itself, as those of transformers do where they are given labels."""
+    found = result.get("loss") if isinstance(result, Mapping) else getattr(result, "loss", None)
+    return found if isinstance(found, torch.Tensor) and found.dim() == 0 else None
+
+
+def default_loss(result: Any) -> torch.Tensor:
+    """The model's own loss if it has one, else the sum of all its outputs that have a gradient.
+
+    Raises :class:`~fxcount.errors.InputError` if none has.
+    """
+    own = own_loss(result)
+    if own is not None:
+        return own
+    total = None
+    for tensor in tensors_in(result):
+        if tensor.requires_grad:
+            one = tensor.sum()
+            total = one if total is None else total + one
+    if total is None:
+        raise InputError(
+            "no output of the model has a gradient: there is nothing to train",
+            hint="let some parameter require a gradient, and call it where gradients are on (not under torch.no_grad())",
+        )
+    return total
+
+
+class Phases(Protocol):
+    """Where a step says in which phase it is."""
+
+    def phase(self, name: str, body: Callable[[], Any]) -> Any:
+        """Run a part of the step under its name."""
+
+    def note_loss(self, loss: torch.Tensor) -> None:
+        """What the user holds between the phases."""
+
+    def note_gradients(self) -> None:
+        """The gradients that parameters and inputs hold now."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done: ``loss(result, *targets)`` of the model's result, its backward, and steps of ``optimizer(parameters)``:
+    a first one, which makes its states, and a later one."""
+
+    loss: Loss
+    optimizer: Callable[[Any], Any] | None = None
+
+    def __call__(self, phases: Phases, model: torch.nn.Module, given: tuple[Any, ...], targets: tuple[Any, ...]) -> None:
+        args, kwargs = given
+        optimizer = None
+        if self.optimizer is not None:
+            optimizer = self.optimizer([p for p in model.parameters() if p.requires_grad])
+        loss = phases.phase("forward", lambda: self._forward(model, args, kwargs, targets))
+        phases.note_loss(loss)
+        phases.phase("backward", loss.backward)
+        phases.note_gradients()
+        if optimizer is not None:
+            for _ in range(2):
+                phases.phase("optimizer", optimizer.step)
+
+    def _forward(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: tuple[Any, ...]) -> Any:
+        result = model(*args, **kwargs)
+        return self.loss(result, *targets)
+
+
+def step_of(loss: Loss | None, optimizer: str | Callable[..., Any] | None) -> Step:
+    """The step of these arguments of :func:`fxcount.training_step`."""
+    return Step(default_loss if loss is None else loss, None if optimizer is None else maker_of(optimizer))

@@ -1,0 +1,343 @@
+"""The tracer of a training step: it stands below torch's autograd engine and records the ops that reach the dispatcher.
+
+A call of the model's goes through ``__torch_function__`` first: parameters are replaced by their stand-ins there, and what
+is no op (metadata, literals) is answered as in every trace. Then torch's own C++ runs: autograd notes what it saves, composite
+ops fall apart, autocast casts. What is left reaches ``dispatched``, where the registry's rules give the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fxcount import torch_private
+from fxcount.ops import Op, Registry, TensorFact
+from fxcount.ops.core.common import facts_of_result
+from fxcount.ops.core.registry import Unknown
+from fxcount.symbolic import Scope, SymSize
+from fxcount.trace.inputs.inventory import Inventory
+from fxcount.trace.tape import Value
+from fxcount.trace.tracer.answers import Answers
+from fxcount.trace.tracer.decisions import Decisions
+from fxcount.trace.tracer.fallback import record_unknown
+from fxcount.trace.tracer.keys import Keys
+from fxcount.trace.tracer.special import METADATA, SPECIAL
+from fxcount.trace.tracer.standin import StandIn, Storage
+from fxcount.trace.tracer.tracer import Tracer
+from fxcount.training.accumulation import Accumulation
+from fxcount.training.forms import FORMS
+from fxcount.training.nodes import Nodes, SizeNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TrainingTracer"]
+
+_make_wrapper = torch_private.make_wrapper_subclass
+_sequence_number = torch_private.sequence_number
+_node_number = torch_private.node_number
+_node_that_runs = torch_private.node_that_runs
+_backward_that_runs = torch_private.backward_that_runs
+_is_grad_enabled = torch.is_grad_enabled
+
+_THE_ENGINES = frozenset({
+    torch.Tensor.register_hook, torch.Tensor.retain_grad,
+    *[getattr(torch.Tensor, name).__get__ for name in (
+        "output_nr", "_version", "_base", "_backward_hooks", "retains_grad", "is_leaf", "grad_fn", "grad", "requires_grad",
+    )],
+    *[getattr(torch_private.TensorBase, name).__get__ for name in ("T", "mT", "H", "mH")],
+    torch_private.TensorBase.real.__get__, torch_private.TensorBase.imag.__get__,
+    torch.Tensor.backward, torch.autograd.backward, torch.autograd.grad,
+})  # fmt: skip
+"""What the tracer of a forward answers itself, and the engine knows better."""
+
+_ANSWERED = {func: answer for func, answer in SPECIAL.items() if func not in _THE_ENGINES}
+_METADATA = {func: answer for func, answer in METADATA.items() if func not in _THE_ENGINES}
+
+
+class _Answers(Answers):
+    """Makes stand-ins whose sizes torch's C++ can compute with."""
+
+    differentiates = True
+
+    def __init__(self, scope: Scope, *rest: Any) -> None:
+        super().__init__(scope, *rest)
+        self.nodes = Nodes(scope)
+        scope.node = self.nodes.of
+        self._wrapped: dict[TensorFact, tuple[Any, Any]] = {}
+
+    def maker(self) -> Callable[..., StandIn]:
+        return partial(_made, self)
+
+    def wrapped(self, fact: TensorFact) -> tuple[Any, Any]:
+        """Sizes and strides for C++."""
+        found = self._wrapped.get(fact)
+        if found is None:
+            found = self._wrapped[fact] = (self.nodes.as_ints(fact.shape), self.nodes.as_ints(fact.stride()))
+        return found
+
+    def set_requires_grad(self, x: StandIn, flag: bool) -> None:
+        torch_private.TensorBase.requires_grad_(x, flag)
+
+    def forget(self) -> None:
+        super().forget()
+        self._wrapped.clear()
+        self.nodes.forget()
+
+
+def _made(owner: _Answers, value: Value, storage: Storage, known: Any = None) -> StandIn:
+    fact = value.fact
+    sizes, strides = owner.wrapped(fact)
+    made: StandIn = _make_wrapper(
+        StandIn, sizes, strides=strides, dtype=fact.dtype, device=fact.device,
+        requires_grad=value.requires_grad and value.origin != "op",
+    )  # fmt: skip
+    made._value = value
+    made._storage = storage
+    made._owner = owner
+    made._known = known
+    return made
+
+
+class _Keys(Keys):
+    """Arguments as C++ hands them on: sizes are nodes."""
+
+    def _rare(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
+        if type(a) is torch.SymInt or type(a) is torch.SymFloat:
+            node = a.node
+            return self.convert(node.expr if type(node) is SizeNode else node.number(), key, operands)
+        return super()._rare(a, key, operands)
+
+
+class _Dispatch(torch_private.TorchDispatchMode):  # type: ignore[misc]
+    """Leads what reaches the dispatcher to the tracer."""
+
+    def __init__(self, tracer: TrainingTracer) -> None:
+        super().__init__()
+        self._dispatched = tracer.dispatched
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch loads its compiler, to tell it to look away
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._dispatched(func, args, kwargs)
+
+
+class TrainingTracer(Tracer):
+    """Records a training step; ``in_place``: as plain eager, gradients are added into a buffer that nobody else holds, which a
+    dispatch mode keeps the engine from."""
+
+    differentiates = True
+    answering = _Answers
+    converting = _Keys
+
+    def __init__(
+        self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None,
+        decisions: Decisions | None = None, compiling: bool = False, in_place: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(scope, registry, held, progress, decisions, compiling)
+        self._accumulation = Accumulation() if in_place else None
+        self._aside = False  # whether what runs now is the analysis' own work on real data
+        self._ops: dict[Any, Op] = {}
+        self._by_node: dict[int, int] = {}  # sequence number of an autograd node -> the first call of its forward
+        self.backward_of: dict[int, int] = {}  # call of a backward -> the call it is the backward of
+        self._number = 0
+        self._adding = registry[torch.ops.aten.add_.Tensor]
+
+    @contextmanager
+    def below(self) -> Iterator[None]:
+        """A block in which the dispatcher leads here."""
+        with _Dispatch(self):
+            yield
+
+    # -- what the model calls -----------------------------------------------------------------------------------------
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._aside:
+            return func(*args, **kwargs)
+        if func not in self._resolved:
+            done, result = self._answered(func, args, kwargs)
+            if done:
+                return result
+        args = tuple([self._standing(a) for a in args])
+        if kwargs:
+            kwargs = {name: self._standing(a) for name, a in kwargs.items()}
+        elif func in FORMS:
+            return FORMS[func](self, *args)
+        return func(*args, **kwargs)
+
+    def through(self, func: Callable[..., Any], *args: Any) -> Any:
+        """``func(*args)``, for a form that stands for a composite op."""
+        return func(*args)
+
+    def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
+        """The shape of the result of an op, as a model would see it."""
+        with self.aside():
+            facts = [a._value.fact if type(a) is StandIn else _size_of(a) for a in args]
+            fact = facts_of_result(self.registry[func].shape(self.scope, *facts))
+            return tuple(self.answers.layout(fact)[0])
+
+    def _answered(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
+        """Whether the call is no op of the dispatcher's, and its result."""
+        special = _ANSWERED.get(func)
+        if special is not None:
+            with self.aside():
+                return True, special(self, *args, **kwargs)
+        metadata = _METADATA.get(func)
+        if metadata is not None and args and type(args[0]) is StandIn:
+            with self.aside():
+                return True, metadata(*args, **kwargs)
+        if not _concerns(args, self) and not _concerns(kwargs.values(), self):
+            if isinstance(func, FunctionType):
+                return self.run_through(func, args, kwargs)
+            with self.aside():
+                return True, func(*args, **kwargs)
+        if isinstance(func, FunctionType):
+            return self.run_through(func, args, kwargs)
+        return False, None
+
+    def _standing(self, a: Any) -> Any:
+        """The argument with stand-ins in the place of real tensors."""
+        kind = type(a)
+        if kind is StandIn or kind is int or kind is SymSize:
+            return a
+        if isinstance(a, torch.Tensor):
+            return self.state(a)
+        if kind is tuple or kind is list:
+            return kind([self._standing(x) for x in a])
+        if kind is dict:
+            return {name: self._standing(x) for name, x in a.items()}
+        return a
+
+    def standing(self, tree: Any) -> Any:
+        """The same for arguments that reach torch's C++ by no function of its own: of ``Function.apply``, of the engine."""
+        with self.aside():
+            return self._standing(tree)
+
+    def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call ``func`` as the model would."""
+        before, self._aside = self._aside, False
+        try:
+            return func(*[self._standing(a) for a in args], **{n: self._standing(a) for n, a in kwargs.items()})
+        finally:
+            self._aside = before
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """A block of the analysis' own: torch works on real data there, and nothing is recorded."""
+        before, self._aside = self._aside, True
+        try:
+            yield
+        finally:
+            self._aside = before
+
+    # -- what reaches the dispatcher ----------------------------------------------------------------------------------
+    def dispatched(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+        """Record an ATen op and return its stand-in result."""
+        if self._aside:
+            return func(*args, **(kwargs or {}))
+        self._aside = True
+        modules = self.modules
+        now = modules.now
+        try:
+            entry = self._ops.get(func) or self._entry(func)
+            if entry is None:
+                query = _QUERIES.get(func)
+                return func(*args, **(kwargs or {})) if query is None else query(self, *args)
+            of = -1
+            grad = _is_grad_enabled()
+            in_backward = _backward_that_runs() != -1
+            if in_backward and now < 0:
+                node = _node_that_runs()
+                of = self._by_node.get(_node_number(node), -1) if node is not None else -1
+                if of >= 0:
+                    modules.now = self._calls[of].module
+                if not grad and self._accumulation is not None and self._accumulation.is_in_place(func, args):
+                    func, entry = self._accumulation.adding, self._adding
+            if grad or not in_backward:
+                number = _sequence_number()
+                if number != self._number:
+                    self._number = number
+                    self._by_node.setdefault(number - 1, len(self._calls))
+            result = self._recorded(entry, func, args, kwargs)
+            if of >= 0:
+                self._of(of)
+            return result
+        finally:
+            self._aside = False
+            modules.now = now
+
+    def _recorded(self, entry: Op, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+        if entry is _UNKNOWN:
+            return record_unknown(self, func, args, kwargs or {})
+        return self.record(entry, func, args, kwargs)
+
+    def _of(self, forward: int) -> None:
+        """The call just recorded belongs to the backward of an earlier one, and to the line of that."""
+        call = self._calls[-1]
+        call.source = self._calls[forward].source
+        self.backward_of[call.index] = forward
+
+    def _entry(self, func: Any) -> Op | None:
+        """The op of an overload; ``None`` for what is to run as it is."""
+        if func.namespace == "profiler" or func in _QUERIES:
+            return None
+        found = self.registry.get(func)
+        if found is None:
+            found = self._resolved.get(func, _UNKNOWN)
+        if found is not _UNKNOWN:
+            self._ops[func] = found
+        return found
+
+    def forget(self) -> None:
+        super().forget()
+        self.scope.node = None
+        self._ops.clear()
+        self._by_node.clear()
+
+
+def _sizes(tracer: TrainingTracer, x: StandIn, *_: Any) -> Any:
+    return list(tracer.answers.layout(tracer.state(x)._value.fact)[0])
+
+
+_QUERIES: dict[Any, Callable[..., Any]] = {
+    torch.ops.aten.size.default: _sizes,
+    torch.ops.aten.sym_size.default: _sizes,
+    torch.ops.aten._local_scalar_dense.default: lambda tracer, x: tracer.answers.scalar(tracer.state(x), "item()"),
+}
+"""Overloads that make no tensor: what C++ asks."""
+
+
+def _size_of(a: Any) -> Any:
+    if type(a) is SymSize:
+        return a.expr
+    return tuple(map(_size_of, a)) if isinstance(a, (tuple, list)) else a
+
+
+_UNKNOWN = Op("unknown", lambda scope, *args: (), Unknown())
+"""Stands for overloads without a rule."""
+
+
+def _concerns(items: Any, tracer: Tracer) -> bool:
+    """Whether the data flow of the model is among the arguments."""
+    for a in items:
+        kind = type(a)
+        if kind is StandIn or kind is SymSize:
+            return True
+        if isinstance(a, torch.Tensor):
+            if tracer.ledger.is_state(a):
+                return True
+        elif isinstance(a, (tuple, list)):
+            if _concerns(a, tracer):
+                return True
+        elif isinstance(a, dict) and _concerns(a.values(), tracer):
+            return True
+    return False
