@@ -50,6 +50,7 @@ class Found:
     assumptions: Mapping[tuple[Hashable, ...], Assumption]
     model_name: str
     totals: Mapping[str, str]  # symbols for sizes that data decide, added up, with their meaning
+    symbols: tuple[str, ...]  # of the inputs
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def _found(report: Report) -> Found:
         sizes["kv_bytes"] = (cache,)
     shares, totals = _shares(trace), _Totals(trace)
     settled = {name: tuple([totals.of(substitute(size, shares)) for size in found]) for name, found in sizes.items()}
-    return Found(settled, _distinct(trace), trace.model_name, totals.meanings)
+    symbols = tuple([name for name in trace.scope.hints if name not in trace.scope.unbacked.by_name])
+    return Found(settled, _distinct(trace), trace.model_name, totals.meanings, symbols)
 
 
 def _cache_bytes(trace: Trace) -> Size | None:

@@ -13,12 +13,14 @@ from fxcount.fitting.builds import Builds, Failure, Found, Point
 from fxcount.fitting.formula import Formula, vector_of
 from fxcount.fitting.grid import Axis, Grid, Period
 from fxcount.fitting.interpolate import Index, NoPolynomial, Polynomials, Vector, interpolate, value_at
-from fxcount.fitting.periods import find_period, is_polynomial
+from fxcount.fitting.periods import find_period, is_polynomial, longest_period
 
 __all__ = ["Family", "Fitted", "Quantity", "Refused"]
 
 DEGREE = 4
 """Highest power of one hyper-parameter that is looked for."""
+FEW = 10
+"""A hyper-parameter with no more values than this is checked at each of them."""
 ATTEMPTS = 60
 """How often a value that makes builds fail is replaced by another."""
 LONGEST_LINE = 200
@@ -68,11 +70,12 @@ class _Candidate:
     def start(self) -> Point:
         return self.grid.point((0,) * len(self.nodes), self.nodes)
 
-    def untested(self) -> list[int]:
-        """The axes whose degree is as high as their number of nodes allows, so that no node was left to test it."""
+    def untested(self) -> list[tuple[int, int]]:
+        """The axes whose degree is as high as their number of nodes allows, so that no node was left to test it; and that
+        number."""
         degrees = [max([e[c] for terms in self.polynomials.values() for e in terms], default=0) for c in range(len(self.nodes))]
         places = zip(self.grid.coordinates(), degrees, self.nodes)
-        return [i for (i, part), degree, nodes in places if part != "rest" and 1 < len(nodes) == degree + 1]
+        return [(i, len(nodes)) for (i, part), degree, nodes in places if part != "rest" and 1 < len(nodes) == degree + 1]
 
     def agrees(self, point: Point, value: Vector) -> bool:
         return value_at(self.polynomials, self.grid.split(point)) == value
@@ -112,6 +115,8 @@ class Family:
         chance = random.Random(0)
         inside, outside = list(self._along(False)), list(self._along(True))
         if len(self.axes) > 1:
+            largest = tuple([axis.values[-1] for axis in self.axes])  # beyond every threshold at once
+            inside += [largest] if isinstance(self.builds.at(largest), Found) else []
             inside += self._drawn(chance, self.count // 2, 0.0)
             outside += self._drawn(chance, self.count - self.count // 2, 0.6)
         return tuple(dict.fromkeys(inside)), tuple(dict.fromkeys(outside))
@@ -119,7 +124,8 @@ class Family:
     def _along(self, outside: bool) -> Iterator[Point]:
         for i, axis in enumerate(self.axes):
             if len(axis.values) > 1:
-                for value in [axis.beyond(1), axis.beyond(2)] if outside else _spread(axis.values, 4):
+                some = _spread(axis.values, FEW if len(axis.values) <= FEW else 4)
+                for value in [axis.beyond(1), axis.beyond(2)] if outside else some:
                     point = _changed(self.base, i, value)
                     if isinstance(self.builds.at(point), Found):
                         yield point
@@ -172,12 +178,11 @@ class Family:
         return Refused(reason)
 
     def _claimed(self, quantity: Quantity, candidate: _Candidate, inside: str) -> Fitted | Refused:
-        for i in candidate.untested():
+        for i, values in candidate.untested():
             # a polynomial goes through as many values as it has coefficients, whatever they are
             beyond = [p for p in self.checks[1] if p == _changed(self.base, i, p[i])]
             if not beyond or self._first_wrong(quantity, candidate, beyond) is not None:
-                axis = self.axes[i]
-                return Refused(f"{len(axis.values)} values of {axis.name} are too few to tell how it depends on them")
+                return Refused(f"{values} values of {self.axes[i].name} are too few to tell how it depends on them")
         wrong = None if inside else self._first_wrong(quantity, candidate, self.checks[1])
         if wrong is not None:
             inside = self._localised(quantity, candidate, wrong)[2]
@@ -294,7 +299,9 @@ class Family:
             for start in range(1, len(line) - 3):
                 if is_polynomial([v for v in line[start:] if v is not None], min(3, len(line) - start - 2)):
                     return self._sentence(i, values[start - 1], values[start], self.base)
-        return f"it is no polynomial in {name} of degree up to {DEGREE}, nor has it a period there"
+        seen = longest_period(min(len(self.axes[i].values), LONGEST_LINE))
+        period = f"nor has it a period of up to {seen}, which is what {len(self.axes[i].values)} values can show"
+        return f"it is no polynomial in {name} of degree up to {DEGREE}, " + (period if seen > 1 else "and shows no period")
 
     def _period(self, quantity: Quantity, i: int, through: Point, search: bool) -> Period | None:
         axis = self.axes[i]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import comb
 from typing import TypeAlias
 
-__all__ = ["find_period", "is_polynomial"]
+__all__ = ["find_period", "is_polynomial", "longest_period"]
 
 Vector: TypeAlias = Mapping[Hashable, int]
 DEGREE = 2
@@ -41,11 +41,8 @@ def find_period(value: Callable[[int], Vector], count: int) -> tuple[int, int] |
     which changes only every ``p`` terms.
     """
     known: list[Vector] = []
-    for period in range(2, MOST + 1):
-        needed = period * (DEGREE + 2)
-        if needed > count:
-            break
-        known += [value(k) for k in range(len(known), needed)]
+    for period in range(2, longest_period(count) + 1):
+        known += [value(k) for k in range(len(known), period * (DEGREE + 2))]
         found = _steps(known)
         if found is not None and _steps_on(found, value, count):
             return found
@@ -54,6 +51,15 @@ def find_period(value: Callable[[int], Vector], count: int) -> tuple[int, int] |
     known += [value(k) for k in range(len(known), min(count, 3 * MOST_STEPS))]
     found = _steps(known)
     return found if found is not None and _steps_on(found, value, count) else None
+
+
+def longest_period(count: int) -> int:
+    """The longest period of residue classes that so many terms can show.
+
+    >>> longest_period(10), longest_period(100)
+    (2, 16)
+    """
+    return min(count // (DEGREE + 2), MOST)
 
 
 def _polynomial_classes(known: Sequence[Vector], period: int) -> bool:

@@ -23,8 +23,9 @@ class Scaling:
     or an ``int`` once all of them are known.
 
     ``fitted`` lists the builds the formulas were made from, ``checked`` those they were held to, ``skipped`` those that raised
-    an error, with ``constraint`` if divisibility tells them apart. ``reasons`` says of each quantity without a formula why.
-    ``totals`` explains symbols for sizes that data decide: builds have one for each expert, the formulas their sum.
+    an error, with ``constraint`` if divisibility tells them from those that work. ``reasons`` says of each quantity without a
+    formula why. ``totals`` explains symbols for sizes that data decide: builds have one for each expert, the formulas their
+    sum.
     """
 
     model_name: str
@@ -36,6 +37,7 @@ class Scaling:
     skipped: tuple[tuple[dict[str, int], str], ...]
     constraint: str
     totals: Mapping[str, str]
+    symbols: tuple[str, ...]
     builds: Builds = field(compare=False)
     values: Mapping[str, int] = field(default_factory=dict)
 
@@ -172,7 +174,7 @@ class Scaling:
     def _asked(self, name: str, value: Any) -> int:
         """A value given to ``at()``."""
         axes = {axis.name: axis for axis in self.axes}
-        symbols = {n for f in self.formulas.values() for n in f.names}
+        symbols = {*self.symbols, *[n for f in self.formulas.values() for n in f.names]}
         symbols |= {n for c in self.conditions for n in free_symbols(c.expr)}
         names = [n for n in [*axes, *sorted(symbols - axes.keys())] if n not in self.values]
         if name not in names:
@@ -224,7 +226,8 @@ class Scaling:
         notes += [f"{name}: {meaning}" for name, meaning in self.totals.items()]
         notes.append(self._evidence())
         if self.skipped:
-            why = f": they need {self.constraint}" if self.constraint else f", e.g. {self.skipped[0][0]}: {self.skipped[0][1]}"
+            example = f", e.g. {_listed(self.skipped[0][0])}: {self.skipped[0][1]}"
+            why = f"; those that can have {self.constraint}" if self.constraint else example
             notes.append(f"{len(self.skipped)} combinations cannot be built{why}")
         return "\n".join([*rows, "", *notes])
 

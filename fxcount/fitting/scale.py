@@ -79,7 +79,7 @@ def scaling(
     family = Family(builds, axes, checks)
     first = builds.at(family.base)
     assert isinstance(first, Found)
-    clash = sorted(set(names) & {n for sizes in first.sizes.values() for size in sizes for n in free_symbols(size)})
+    clash = sorted(set(names) & {*first.symbols, *first.totals})
     if clash:
         raise InputError(
             f"{clash[0]} is a hyper-parameter and a symbol of the inputs",
@@ -104,6 +104,7 @@ def scaling(
         skipped=tuple([(dict(zip(names, p)), text) for p, text in sorted(skipped.items())]),
         constraint=_constraint(names, [p for p, f in builds.known.items() if isinstance(f, Found)], list(skipped)),
         totals=first.totals,
+        symbols=first.symbols,
         builds=builds,
     )
 
