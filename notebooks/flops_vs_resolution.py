@@ -60,14 +60,14 @@ for name, report in reports.items():
 #
 # A formula rests on the decisions the model took on its sizes, and the report lists them. Swin does not shift its
 # windows in a stage that is one window wide, so the formula above is for at least two windows at the last stage.
-# Outside of its domain a report refuses to give a number; the case `n = 1`, which is 224 pixels, is analysed on its
+# Outside of its domain a report analyses again, or with `extend=False` refuses to give a number; the case `n = 1`, which is 224 pixels, is analysed on its
 # own.
 
 # %%
 for assumption in reports["Swin-T"].assumptions:
     print("Swin-T assumes", assumption)
 try:
-    reports["Swin-T"].at(B=1, n=1)
+    reports["Swin-T"].at(B=1, n=1, extend=False)
 except fxcount.AssumptionError as error:
     print(type(error).__name__, "- as it should be")
 single = fxcount.analyze(swin, "B,3,224*n,224*n", hints={"B": 1, "n": 1})

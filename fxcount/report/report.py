@@ -154,17 +154,19 @@ class Report(Formats, ReportData):
         values = None if self.values is None else frozenset(self.values.items())
         return hash((self.trace.model_name, len(self.trace.calls), self.costs.total, values, frozenset(self.fixed.items())))
 
-    def __reduce__(self) -> tuple[Callable[[Mapping[str, Any]], Report], tuple[dict[str, Any]]]:
+    def __reduce__(self) -> tuple[Callable[..., Report], tuple[dict[str, Any], ...]]:
         """What :func:`fxcount.load` reads: everything but ``graph_module``, as that needs the model's tensors and code."""
         from fxcount.report.views.graphs.encode import encode
 
-        return type(self)._decoded, (encode(self),)
+        return type(self)._decoded, (encode(self), *map(encode, self.other_pieces()))
 
     @classmethod
-    def _decoded(cls, body: Mapping[str, Any]) -> Report:
+    def _decoded(cls, body: Mapping[str, Any], *others: Mapping[str, Any]) -> Report:
         from fxcount.report.views.graphs.decode import decode
 
-        return cls.of(decode(body))
+        found = cls.of(decode(body))
+        found.adopt(map(decode, others))
+        return found
 
     @classmethod
     def of(cls, data: ReportData) -> Report:
@@ -172,6 +174,7 @@ class Report(Formats, ReportData):
         guessed = None if data.values is None else [u.name for u in data.guesses]
         found = cls(data.trace, data.costs, data.values, guessed)
         found.fixed, found.piece.because = data.fixed, data.piece.because
+        found.adopt(data.other_pieces())
         return found
 
     def __copy__(self) -> Report:  # nothing in it changes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
 import pickle
 import threading
 from collections.abc import Callable, Mapping
@@ -150,6 +151,23 @@ def test_without_the_unchanged_model_it_says_why(
     assert report.at(B=1, S=11).macs == macs(1, 11)
     with pytest.raises(AssumptionError, match=rf"assume S >= 9.*cannot be analysed there: .*{why}"):
         report.at(B=1, S=7)
+
+
+@pytest.mark.parametrize("again", [lambda r: fxcount.load(r.to_graph_json()), lambda r: pickle.loads(pickle.dumps(r))])
+def test_all_pieces_are_saved(model: Net, report: fxcount.Report, again: Callable[[fxcount.Report], fxcount.Report]) -> None:
+    report.at(B=1, S=7)
+    for saved in (report, report.at(B=3), report.at(B=3, S=7), report.at(B=3, S=11)):
+        loaded = again(saved)
+        assert loaded == saved
+        assert [str(p) for p in loaded.family.pieces[1:]] == [str(p) for p in report.family.pieces if p is not saved.piece]
+        for tokens in (3, 8, 9, 211):
+            assert loaded.at(B=7, S=tokens).macs == macs(7, tokens)
+    data = json.loads(report.to_graph_json())
+    assert [piece["because"].partition(" (")[0] for piece in data["pieces"]] == ["S >= 9"]
+    with pytest.raises(fxcount.InputError, match="pieces of this graph"):
+        fxcount.load({**data, "pieces": 3})
+    with pytest.raises(fxcount.InputError):
+        fxcount.load({**data, "pieces": [{**data["pieces"][0], "calls": 3}]})
 
 
 def test_the_surroundings_are_those_of_then() -> None:

@@ -236,6 +236,20 @@ class ReportData:
             raise self._unknown(guessed, sizes)
         return self._of(piece, piece.completed(sizes), [u.name for u in guessed])
 
+    def other_pieces(self) -> list[ReportData]:
+        """The other analyses of the family, each as it was made."""
+        found = []
+        for piece in self.family.pieces:
+            if piece is not self._found:
+                found.append(ReportData(piece.trace, piece.costs))
+                found[-1]._found = piece
+        return found
+
+    def adopt(self, others: Iterable[ReportData]) -> None:
+        """Take the pieces of other reports of the same call into the family."""
+        for other in others:
+            self.family.keep(other.piece)
+
     def subs(self, /, values: Mapping[str, int] | None = None, **more: int) -> Self:
         """:meth:`at` by the name that sympy gives it: ``report.subs(B=1)`` or ``report.subs({"B": 1})``.
 

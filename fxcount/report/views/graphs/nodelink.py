@@ -35,7 +35,8 @@ def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]
     import networkx as nx
 
     data: dict[str, Any] = nx.node_link_data(to_networkx(report, depth), edges="edges")
-    return {**data, "report": encode(report)}
+    others = [encode(piece) for piece in report.other_pieces()]
+    return {**data, "report": encode(report), **({"pieces": others} if others else {})}
 
 
 def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:
@@ -61,6 +62,16 @@ def read_report(source: str | os.PathLike[str] | Mapping[str, Any]) -> ReportDat
             f"this graph has schema {version!r}, and this fxcount reads {GRAPH_SCHEMA_VERSION}",
             hint="read it with the version of fxcount that wrote it, or analyse the model again",
         )
+    others = data.get("pieces", [])
+    if not isinstance(others, list) or not all(isinstance(other, Mapping) for other in others):
+        raise InputError("the pieces of this graph are no reports", hint=_HINT)
+    found, *pieces = [_read(part) for part in (body, *others)]
+    found.adopt(pieces)
+    return found
+
+
+def _read(body: Mapping[str, Any]) -> ReportData:
+    """One analysis."""
     rules = schema()
     with no_collection():
         check_schema(body, rules["$defs"]["report"], rules)
