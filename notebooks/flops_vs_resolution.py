@@ -60,8 +60,8 @@ for name, report in reports.items():
 #
 # A formula rests on the decisions the model took on its sizes, and the report lists them. Swin does not shift its
 # windows in a stage that is one window wide, so the formula above is for at least two windows at the last stage.
-# Outside of its domain a report analyses again, or with `extend=False` refuses to give a number; the case `n = 1`, which is 224 pixels, is analysed on its
-# own.
+# Outside of its domain a report analyses the model again, or with `extend=False` refuses to give a number; the case
+# `n = 1`, which is 224 pixels, is analysed on its own.
 
 # %%
 for assumption in reports["Swin-T"].assumptions:
