@@ -40,7 +40,12 @@ _TOLD = (
 _LOGS = frozenset({"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log", "warning_once",
                    "info_once", "warning_advice"})  # fmt: skip
 _MAKES_TEXT = frozenset({"str", "repr", "format", "ascii"})
-_TEXT_METHODS = frozenset({"format", "join", "ljust", "rjust", "center", "strip", "upper", "lower", "title"})
+_MAKES_NUMBER = frozenset({"hex", "oct", "bin", "int", "float", "round"})  # a number, or a text of one
+_TEXT_METHODS = frozenset({"format", "join", "ljust", "rjust", "center", "strip", "lstrip", "rstrip", "upper", "lower", "title",
+                           "capitalize", "zfill", "replace"})  # fmt: skip
+_WRAPS = frozenset({"dedent", "indent", "fill", "shorten"})  # of textwrap
+_RETURNS, _TEXTWRAP, _STREAM = "return", "textwrap:", "file:"  # among the callables that have to prove something
+_CALLERS = 4  # functions that only make a text for the one that calls them
 _CACHE = type(lru_cache(lambda: None))
 _READ_ALL = ("locals", "eval", "exec", "vars")
 _STEPS = 64  # no message is nested deeper
@@ -51,12 +56,14 @@ class Caller:
     """What the syntax tree says of one instruction: ``told`` are the callables (dotted names) that must prove to be ones
     that only tell people, for the text made there to be a message; ``None``: it is not one. ``called`` is the callable
     of the call itself, ``guarded`` whether a ``TypeError`` of it is caught. ``stated``: for what must be true or the model
-    raises an error, the callable that must prove to be a check, empty for an ``assert``."""
+    raises an error, the callable that must prove to be a check, empty for an ``assert``. ``returned``: as ``told``, for what
+    the call returns."""
 
     told: tuple[str, ...] | None = None
     called: str = ""
     guarded: bool = False
     stated: str | None = None
+    returned: tuple[str, ...] | None = None
 
 
 def in_message(frame: FrameType | None) -> bool:
@@ -65,8 +72,38 @@ def in_message(frame: FrameType | None) -> bool:
         return False
     if frame.f_code.co_filename.startswith((_PACKAGE, *_SPEAKERS)):
         return True
-    told = _caller(frame.f_code, frame.f_lasti).told
-    return told is not None and all(_tells(_resolved(name, frame)) for name in told)
+    return _proved(frame, _caller(frame.f_code, frame.f_lasti).told, _CALLERS)
+
+
+def _proved(frame: FrameType, told: tuple[str, ...] | None, callers: int) -> bool:
+    """Whether the callables a text goes to are what their names say."""
+    if told is None:
+        return False
+    for name in told:
+        if name == _RETURNS:
+            if not _is_returned_to_message(frame, callers):
+                return False
+        elif name.startswith(_TEXTWRAP):
+            if getattr(_resolved(name.removeprefix(_TEXTWRAP), frame), "__module__", "") != "textwrap":
+                return False
+        elif name.startswith(_STREAM):
+            stream = _resolved(name.removeprefix(_STREAM), frame)
+            if stream is None or not (stream is sys.stdout or stream is sys.stderr):
+                return False
+        elif not _tells(_resolved(name, frame)):
+            return False
+    return True
+
+
+def _is_returned_to_message(frame: FrameType, callers: int) -> bool:
+    """Whether the function was called by its name where only a message is made of what it returns."""
+    back = frame.f_back
+    if back is None or not callers:
+        return False
+    caller = _caller(back.f_code, back.f_lasti)
+    found = _resolved(caller.called, back) if caller.called else None
+    found = found.__func__ if isinstance(found, MethodType) else found
+    return getattr(found, "__code__", None) is frame.f_code and _proved(back, caller.returned, callers - 1)
 
 
 def tells(frame: FrameType | None) -> bool:
@@ -97,10 +134,15 @@ def asserted(frame: FrameType | None) -> bool:
 
 
 def formats_number(frame: FrameType | None) -> bool:
-    """Whether the number is asked for by ``"%d" % size``, in a message."""
-    if frame is None or not _is_percent(frame.f_code, frame.f_lasti):
+    """Whether the number is asked for by ``"%d" % size``, or by ``hex(size)`` and the like, in a message."""
+    if frame is None:
         return False
-    return in_message(frame)
+    if _is_percent(frame.f_code, frame.f_lasti):
+        return in_message(frame)
+    caller = _caller(frame.f_code, frame.f_lasti)
+    if caller.called not in _MAKES_NUMBER or _resolved(caller.called, frame) is not getattr(builtins, caller.called):
+        return False
+    return _proved(frame, caller.returned, _CALLERS)
 
 
 @lru_cache(maxsize=4096)
@@ -161,9 +203,11 @@ def _caller(code: CodeType, lasti: int) -> Caller:
     for path in starts:
         found = _followed(path)
         if found is None:
-            return Caller(None, _called(path), _guarded(path), _stated(path))
+            return Caller(None, _called(path), _guarded(path), _stated(path), _of_call(path))
         told += found
-    return Caller(tuple(dict.fromkeys(told)), _called(starts[0]), _guarded(starts[0]), _stated(starts[0]))
+    return Caller(
+        tuple(dict.fromkeys(told)), _called(starts[0]), _guarded(starts[0]), _stated(starts[0]), _of_call(starts[0])
+    )
 
 
 @lru_cache(maxsize=8)
@@ -232,6 +276,12 @@ def _called(path: Path) -> str:
     return _dotted(node.func) if isinstance(node, ast.Call) else ""
 
 
+def _of_call(path: Path) -> tuple[str, ...] | None:
+    """The callables that must only tell people for what the call gives to be a message."""
+    found = _followed(path, result=True) if isinstance(path[-1], ast.Call) else None
+    return None if found is None else tuple(found)
+
+
 def _guarded(path: Path) -> bool:
     """Whether the node is in the body of a ``try`` of its function that catches TypeError."""
     for outer, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
@@ -265,33 +315,53 @@ def _dotted(node: ast.AST) -> str:
     return ""
 
 
-def _followed(path: Path, names: frozenset[str] = frozenset()) -> list[str] | None:
-    """The callables that must only tell people for the text of the last node to be a message, or None."""
+def _followed(path: Path, names: frozenset[str] = frozenset(), result: bool = False) -> list[str] | None:
+    """The callables that must only tell people for the text of the last node to be a message, or None; ``result``: the node
+    is a call, and what it gives is meant."""
     path = tuple([n for n in path if not isinstance(n, ast.keyword)])
+    wraps: list[str] = []
     for at in range(len(path) - 1, max(len(path) - _STEPS, 0), -1):
         node, outer = path[at], path[at - 1]
-        if at == len(path) - 1 and isinstance(node, ast.Call) and not _is_maker(node):
-            return [_dotted(node.func)] if _is_plain(node) else None
-        if isinstance(outer, ast.Raise):
-            return []
-        if isinstance(outer, ast.Assert):
-            return [] if node is outer.msg else None
-        if isinstance(outer, ast.Call) and not _is_maker(outer):
-            if node is outer.func:
-                return None
-            if isinstance(path[at - 2], ast.Raise):  # raise ValueError(text)
-                return []
-            return [_dotted(outer.func)] if _is_plain(outer) else None
-        if isinstance(outer, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-            return _followed_name(outer, path[: at - 1], names)
-        if not _passes_text(node, outer):
-            return None
+        if at == len(path) - 1 and isinstance(node, ast.Call) and not (result or _is_maker(node)):
+            return _taken(node)
+        if isinstance(outer, (ast.Raise, ast.Assert, ast.Return)):
+            found = _ending(node, outer, path[: at - 1])
+        elif isinstance(outer, ast.Call) and not _is_maker(outer):
+            if _is_wrapper(outer) and node in outer.args[:1]:
+                wraps.append(_TEXTWRAP + _dotted(outer.func))
+                continue
+            raised = isinstance(path[at - 2], ast.Raise) and node is not outer.func  # raise ValueError(text)
+            found = [] if raised else None if node is outer.func else _taken(outer)
+        elif isinstance(outer, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            found = _followed_name(outer, path[: at - 1], names)
+        elif _passes_text(node, outer):
+            continue
+        else:
+            found = None
+        return None if found is None else [*wraps, *found]
     return None
 
 
-def _is_plain(call: ast.Call) -> bool:
-    """A call of a dotted name that prints to no file of the user's choice."""
-    return bool(_dotted(call.func)) and not any(k.arg == "file" for k in call.keywords)
+def _ending(node: ast.AST, outer: ast.AST, path: Path) -> list[str] | None:
+    """What a text in ``raise``, ``assert`` or ``return`` must prove."""
+    if isinstance(outer, ast.Raise):
+        return []
+    if isinstance(outer, ast.Assert):
+        return [] if node is outer.msg else None
+    function = next((n for n in reversed(path) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))), None)
+    return [_RETURNS] if isinstance(function, ast.FunctionDef) and not function.decorator_list else None
+
+
+def _taken(call: ast.Call) -> list[str] | None:
+    """What a call must prove that takes a text: that it tells people, and where it prints to."""
+    files = [_dotted(k.value) for k in call.keywords if k.arg == "file"]
+    if not _dotted(call.func) or not all(files):
+        return None
+    return [_dotted(call.func), *(_STREAM + f for f in files)]
+
+
+def _is_wrapper(call: ast.Call) -> bool:
+    return _dotted(call.func).rpartition(".")[2] in _WRAPS
 
 
 def _is_maker(call: ast.Call) -> bool:

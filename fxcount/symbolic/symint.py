@@ -561,7 +561,8 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
 
     def __round__(self, ndigits: int | None = None) -> Any:
         if ndigits is not None:
-            return round(float(self), operator.index(ndigits))
+            value = self.value if formats_number(_frame(1)) else float(self)
+            return round(value, operator.index(ndigits))
         p, q = 2 * self.num + self.den, 2 * self.den
         if not (self.exact and isinstance(q, int)):
             return round(float(self))  # a half goes to the even neighbour: whether it is one needs the number

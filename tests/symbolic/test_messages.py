@@ -9,6 +9,7 @@ import functools
 import io
 import logging
 import sys
+import textwrap
 import warnings
 
 import pytest
@@ -18,6 +19,7 @@ from torch import _assert
 from fxcount.symbolic import Scope, symbol, to_sym
 
 LOG = logging.getLogger(__name__)
+OWN = io.StringIO()
 DIGITS = {"224": "known"}
 
 
@@ -66,7 +68,43 @@ def multiline(H):
     )
 
 
+def described(n):
+    text = "x".join(map(str, (3, n)))
+    return f"{text} of {hex(n)}"
+
+
+def explained(H):
+    return "size " + described(H)
+
+
+class Speaker:
+    def words(self, H):
+        return f"{H} words"
+
+    def tell(self, H):
+        print(self.words(H))
+
+
+def described_in_assert(H):
+    assert H == 1, described(H)
+
+
+def both_numbers(H):
+    half = int(H / 2)
+    print(f"{half} of {float(H)}")
+
+
 MESSAGES = {
+    "hex": lambda H: print(hex(H), bin(H), oct(H), f"{H:x}"),
+    "number": lambda H: print(f"{int(H)}", int(H), float(H / 3), round(H / 3, 2)),
+    "assigned number": both_numbers,
+    "zfill": lambda H: print(str(H).zfill(5).replace("0", " ") + "{}".replace("}", ":>5}").format(H)),
+    "textwrap": lambda H: warnings.warn(textwrap.fill(textwrap.dedent(f"size {H}")), stacklevel=1),
+    "stream": lambda H: print(f"{H}", file=sys.stderr),
+    "function": lambda H: print(described(H)),
+    "functions": lambda H: print("bad " + explained(H)),
+    "function in assert": lambda H: raises(lambda: described_in_assert(H)),
+    "method": lambda H: Speaker().tell(H),
     "print": lambda H: print(H, f"{H}", torch.Size((H, 3)), (H, 3), "%d" % H, H / 3),  # noqa: UP031
     "logger": lambda H: LOG.warning(f"{H}"),
     "logger_arguments": lambda H: LOG.warning("%d of %s", H, H),
@@ -114,7 +152,31 @@ def shadowed(H):
     return print(f"{H}")
 
 
+@functools.cache
+def remembered(n):
+    return f"{n}"
+
+
+def told_twice(H):
+    text = described(H)
+    print(text)
+    return text
+
+
+def fill(text):
+    return print(text) or len(text)
+
+
 TEXTS = {
+    "number as text": lambda H: print("x" * int(H)),
+    "number looked up": lambda H: print(list(range(300))[int(H)]),
+    "hex looked up": lambda H: print(DIGITS.get(hex(H))),
+    "function compared": lambda H: described(H) == "3x224",
+    "function in condition": lambda H: print("a" if described(H) else "b"),
+    "function's text used": told_twice,
+    "function with another's name": lambda H: print(fill(f"{H}")),
+    "function by map": lambda H: print(*map(described, [H])),
+    "stream of the user's": lambda H: print(f"{H}", file=OWN),
     "compared": lambda H: f"{H}" == "224",
     "looked_up": lambda H: DIGITS.get(str(H)),
     "length": lambda H: len(f"{H}"),
