@@ -19,9 +19,10 @@ from fxcount.ops import REGISTRY
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.symbolic import Scope, Size, evaluate, free_symbols, parse
 
-# Distinct primes, so that no two sizes agree by chance; the first assignment is the hint.
+# Distinct, so that no two sizes agree by chance; primes, but for C and E, which groups and heads divide. The first assignment
+# is the hint, at which no size of an operand is another's (see T).
 SIZES: tuple[dict[str, int], ...] = (
-    {"B": 2, "C": 6, "H": 29, "W": 37, "S": 17, "T": 23, "E": 12, "N": 5, "M": 7, "K": 11, "L": 19},
+    {"B": 13, "C": 6, "H": 29, "W": 37, "S": 17, "T": 23, "E": 12, "N": 5, "M": 7, "K": 11, "L": 19},
     {"B": 3, "C": 6, "H": 41, "W": 31, "S": 13, "T": 43, "E": 12, "N": 11, "M": 17, "K": 13, "L": 29},
     {"B": 5, "C": 6, "H": 53, "W": 67, "S": 7, "T": 11, "E": 12, "N": 3, "M": 19, "K": 5, "L": 31},
 )
@@ -29,11 +30,20 @@ SIZES: tuple[dict[str, int], ...] = (
 
 @dataclass(frozen=True)
 class T:
-    """A tensor argument: shape text such as ``"B,3,2*H"``; ``perm`` permutes it afterwards (a strided operand)."""
+    """A tensor argument: shape text such as ``"B,3,2*H"``; ``perm`` permutes it afterwards (a strided operand).
+
+    A size that two dimensions share hides a rule that takes one for the other, so it is refused: sizes tied by the op are one
+    symbol (``"N,N"``), or ``tied`` says why two numbers must agree.
+    """
 
     shape: str
     dtype: torch.dtype = torch.float32
     perm: tuple[int, ...] | None = None
+    tied: str = ""
+
+    def __post_init__(self) -> None:
+        found = None if self.tied else repeated(self.shape)
+        assert found is None, f"T({self.shape!r}): {found} are one size; take others, or say why not with tied="
 
     def sizes(self) -> tuple[Size, ...]:
         return tuple(parse(part) for part in self.shape.split(",") if part.strip())
@@ -51,6 +61,23 @@ class T:
         return TensorFact(
             tuple(fact.shape[d] for d in self.perm), self.dtype, fact.device, tuple(strides[d] for d in self.perm)
         )
+
+
+def repeated(shape: str) -> str | None:
+    """Two dimensions of a shape that agree by chance: by number, or at the hint.
+
+    >>> repeated("B,3,5,5"), repeated("B,N,N"), repeated("1,1,S")
+    ('5 and 5', None, None)
+    """
+    seen: dict[int, str] = {}
+    for part in (p.strip() for p in shape.split(",") if p.strip()):
+        size = parse(part)
+        value = evaluate(size, SIZES[0]) if free_symbols(size) <= set(SIZES[0]) else -1
+        other = seen.get(value)
+        if value > 1 and other is not None and (other != part or part.isdigit()):
+            return f"{other} and {part}"
+        seen[value] = part
+    return None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def typed(dtype: torch.dtype, *tensors: T) -> tuple[T, ...]:
     return tuple(replace(t, dtype=dtype) for t in tensors)
 
 
+SQUARE = T("8,8", tied="a projection to its own width")
 CALLS = [
     call(sdpa, Q, K, V),
     call(sdpa, Q, Q, Q, is_causal=True),
@@ -64,11 +65,11 @@ KERNELS = [
     call(aten._scaled_dot_product_efficient_attention.default, Q, K, V, None, True),
     call(aten._scaled_dot_product_flash_attention.default, *typed(f16, Q, K, V)),
     call(
-        aten._native_multi_head_attention.default, *[T("B,S,8")] * 3, 8, 2, T("24,8"), T("24"), T("8,8"), T("8"),
+        aten._native_multi_head_attention.default, *[T("B,S,8")] * 3, 8, 2, T("24,8"), T("24"), SQUARE, T("8"),
         on="cpu",
     ),
     call(
-        aten._transformer_encoder_layer_fwd.default, T("B,S,8"), 8, 2, T("24,8"), T("24"), T("8,8"), T("8"), True,
+        aten._transformer_encoder_layer_fwd.default, T("B,S,8"), 8, 2, T("24,8"), T("24"), SQUARE, T("8"), True,
         False, 1e-5, T("8"), T("8"), T("8"), T("8"), T("16,8"), T("16"), T("8,16"), T("8"), on="cpu",
     ),
 ]  # fmt: skip
@@ -212,7 +213,7 @@ def test_flex_attention_is_dense() -> None:
 
 
 E, SEQUENCE = {"embed_dim": 8, "num_head": 2}, T("B,S,8")
-MULTI_HEAD = ([SEQUENCE] * 3, (8, 2, T("24,8"), T("24"), T("8,8"), T("8")))
+MULTI_HEAD = ([SEQUENCE] * 3, (8, 2, T("24,8"), T("24"), SQUARE, T("8")))
 
 
 def test_multi_head_attention_is_the_sum_of_its_parts() -> None:
@@ -222,7 +223,7 @@ def test_multi_head_attention_is_the_sum_of_its_parts() -> None:
     parts = [
         work(F.linear, SEQUENCE, T("24,8"), T("24"), values=values),
         work(sdpa, *[T("B,2,S,4")] * 3, values=values),
-        work(F.linear, SEQUENCE, T("8,8"), T("8"), values=values),
+        work(F.linear, SEQUENCE, SQUARE, T("8"), values=values),
     ]
     assert got == {key: sum(part[key] for part in parts) for key in got}
     with_mean = work(func, *MULTI_HEAD[0], *MULTI_HEAD[1], values=values)

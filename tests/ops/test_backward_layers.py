@@ -22,7 +22,7 @@ from tests.ops.harness import SIZES, Counted, N, T, counted, rule_result, work
 
 aten, I64, F64 = torch.ops.aten, torch.int64, torch.float64
 IMAGE, LAST = T("B,6,H,W"), T("B,H,W,6", perm=(0, 3, 1, 2))
-G, WEIGHT = T("B,8,H-2,W-2"), T("8,6,3,3")
+G, WEIGHT = T("B,8,H-2,W-2"), T("8,6,3,3", tied="the kernel of the convolution it is of")
 PLAIN = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
 ALL = [True, True, True]
 C6 = T("6")

@@ -118,7 +118,7 @@ def test_dropout_without_causal() -> None:
 
 def test_a_gradient_knows_its_mask_by_name() -> None:
     """The cudnn kernel has its bias late, where the result's width may be the keys' number: not a mask for that."""
-    g, k = T("2,3,5,7"), T("2,3,7,7")
+    g, k = T("2,3,5,7"), T("2,3,7,7", tied="keys as many as they are wide")
     state = T("", torch.int64)
     kernel = torch.ops.aten._scaled_dot_product_cudnn_attention_backward.default
     args = (g, g, k, k, g, T("2,3,5"), state, state, None, None, None, 5, 7, 0.0, False)

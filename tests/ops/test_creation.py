@@ -86,9 +86,9 @@ def test_every_name_has_a_case() -> None:
     [
         (torch.tril, (A,), "expected a matrix"),
         (torch._VF.meshgrid, ([C, A],), "at most one"),
-        (torch.diag, (T("2,2,2"),), "vector or a matrix"),
+        (torch.diag, (T("2,2,2", tied="a cube"),), "vector or a matrix"),
         (torch.vander, (C,), "one dimension"),
-        (torch._VF.block_diag, ([T("2,2,2")],), "at most two"),
+        (torch._VF.block_diag, ([T("2,2,2", tied="a cube")],), "at most two"),
         (torch._VF.cartesian_prod, ([C, A],), "one dimension"),
         (torch.combinations, (C,), "one dimension"),
     ],

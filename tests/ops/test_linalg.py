@@ -19,7 +19,7 @@ from tests.ops.tracker import held, ruled
 
 linalg, aten = torch.linalg, torch.ops.aten
 f64, c64, i64, i32 = torch.float64, torch.complex64, torch.int64, torch.int32
-A, TALL, WIDE, B = T("B,7,7"), T("B,11,5"), T("B,5,11"), T("B,7,3")
+A, TALL, WIDE, B = T("B,7,7", tied="square"), T("B,11,5"), T("B,5,11"), T("B,7,3")
 SMALL = ({"B": 2, "N": 5, "M": 7}, {"B": 3, "N": 3, "M": 11})
 
 CASES = [
@@ -73,7 +73,7 @@ INVERTIBLE = [  # of matrices that are not all zeros
     call(linalg.solve_ex, A, B),
     call(linalg.solve, T("B,N,N"), T("B,N")),
     call(linalg.solve, T("N,N"), T("N")),
-    call(linalg.solve, T("7,7"), B),
+    call(linalg.solve, T("7,7", tied="square"), B),
     call(aten._linalg_solve_ex.default, A, B),
     call(linalg.matrix_power, A, -1),
     call(linalg.matrix_power, A, -3),
@@ -164,7 +164,7 @@ def _square_q(m: int, n: int) -> int:
     return sum(4 * (m - k) * (m - k) for k in reversed(range(n)))
 
 
-N600, M900 = T("600,600"), T("900,600")
+N600, M900 = T("600,600", tied="square"), T("900,600")
 
 
 @pytest.mark.parametrize(
@@ -197,18 +197,18 @@ def test_flops_are_the_leading_terms(func: Any, args: Any, kwargs: Any, loops: i
 @pytest.mark.parametrize(
     ("func", "args", "kwargs", "flops"),
     [
-        (linalg.cholesky, (T("B,6,6"),), {}, 2 * 72),
-        (linalg.cholesky, (T("B,6,6", c64),), {}, 4 * 2 * 72),
-        (linalg.eigvalsh, (T("B,6,6"),), {}, 2 * 288),
-        (linalg.eigh, (T("B,6,6"),), {}, 2 * 1944),
-        (linalg.eigvals, (T("B,6,6"),), {}, 2 * 2160),
-        (linalg.eig, (T("B,6,6"),), {}, 2 * 5400),
+        (linalg.cholesky, (T("B,6,6", tied="square"),), {}, 2 * 72),
+        (linalg.cholesky, (T("B,6,6", c64, tied="square"),), {}, 4 * 2 * 72),
+        (linalg.eigvalsh, (T("B,6,6", tied="square"),), {}, 2 * 288),
+        (linalg.eigh, (T("B,6,6", tied="square"),), {}, 2 * 1944),
+        (linalg.eigvals, (T("B,6,6", tied="square"),), {}, 2 * 2160),
+        (linalg.eig, (T("B,6,6", tied="square"),), {}, 2 * 5400),
         (linalg.svdvals, (T("B,9,6"),), {}, 2 * (4 * 9 * 36 - 288)),
         (aten._linalg_svd.default, (T("B,9,6"), False, False), {}, 2 * (4 * 9 * 36 - 288)),
         (linalg.svd, (T("B,9,6"),), {"full_matrices": False}, 2 * (14 * 9 * 36 + 8 * 216)),
         (linalg.svd, (T("B,6,9"),), {}, 2 * (4 * 81 * 6 + 8 * 9 * 36 + 9 * 216)),
         # eigenvectors, scaled, and the product with their transpose
-        (linalg.pinv, (T("B,6,6"),), {"hermitian": True}, 2 * (9 * 216 + 2 * 216)),
+        (linalg.pinv, (T("B,6,6", tied="square"),), {"hermitian": True}, 2 * (9 * 216 + 2 * 216)),
         # by default the ATen form is thin, the Python one full
         (aten._linalg_svd.default, (T("B,9,6"),), {}, 2 * (14 * 9 * 36 + 8 * 216)),
         (torch.svd, (T("B,9,6"), True, False), {}, 2 * (4 * 9 * 36 - 288)),

@@ -92,7 +92,7 @@ VECTORS = [  # torch's counter knows matrices only
     call(torch.cdist, T("N,K", f64), T("M,K", f64), 3.0),
     call(torch._addmm_activation, T("M"), T("N,K"), T("K,M"), use_gelu=True),
     call(torch.mm, T("N,K", i64), T("K,M", i64)),
-    call(torch._int_mm, T("32,32", i8), T("32,64", i8)),
+    call(torch._int_mm, T("32,32", i8, tied="of 16"), T("32,64", i8)),
 ]
 NAMES = ["chain_matmul", "_cdist_forward", "_euclidean_dist", "_scaled_mm", "_scaled_mm_v2", "transformers.grouped_mm_fallback"]
 
@@ -247,7 +247,7 @@ def test_grouped_products() -> None:
 
 @pytest.mark.filterwarnings("ignore:Using torch.cross without specifying:UserWarning")
 def test_cross_takes_the_first_dimension_of_size_3() -> None:
-    check(torch.cross, T("B,3,3"), T("B,3,3"))
+    check(torch.cross, T("B,3,3", tied="of 16"), T("B,3,3", tied="of 16"))
     with pytest.raises(ShapeError, match="size 3"):
         rule_result(torch.cross, T("N,M"), T("N,M"))
 
@@ -303,7 +303,7 @@ def test_euclidean_distance_of_the_aten_form() -> None:
         (torch.cdist, (T("N,K", i64), T("M,K", i64)), {}, "floating"),
         (torch.linalg.vecdot, (T("N,K"), T("N,M")), {}, "broadcast"),
         pytest.param(GROUPED, (T("64,32", bf16), T("3,32,16", bf16)), {}, "offs", marks=NEEDS_GROUPED),
-        (torch._int_mm, (T("32,32", i64), T("32,32", i64)), {}, "int8"),
+        (torch._int_mm, (T("32,32", i64, tied="of 16"), T("32,32", i64, tied="of 16")), {}, "int8"),
     ],
 )
 def test_errors_are_torchs(func: Any, args: Any, kwargs: Any, message: str) -> None:

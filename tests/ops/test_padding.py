@@ -71,7 +71,7 @@ def test_every_name_has_a_case() -> None:
         (nn.pad, (T("B,C,8"), (-9, 0)), "negative"),
         (nn.pad, (T("B,C,8"), (8, 0), "reflect"), "by at most 7"),
         (nn.pad, (T("B,C,8"), (9, 0), "circular"), "by at most 8"),
-        (nn.pad, (T("B,C,8,8,8,8"), (1, 0), "reflect"), "dimensions of 6"),
+        (nn.pad, (T("B,C,8,8,8,8", tied="a window"), (1, 0), "reflect"), "dimensions of 6"),
     ],
 )
 def test_errors(func: Any, args: tuple[Any, ...], says: str) -> None:

@@ -20,9 +20,9 @@ from tests.ops.harness import N, T, check, counted, rule_result, work
 from tests.ops.tracker import assert_held
 
 nn = torch._C._nn
-NCHW, NCDHW, NCL = "B,C,H,W", "B,C,N+7,M+5,K+5", "B,C,L"
+NCHW, NCDHW, NCL = "B,C,H,W", "B,C,N+7,M+7,K+5", "B,C,L"
 LAST = T("B,H,W,C", perm=(0, 3, 1, 2))
-LAST_3D = T("B,N+7,M+5,K+5,C", perm=(0, 4, 1, 2, 3))
+LAST_3D = T("B,N+7,M+7,K+5,C", perm=(0, 4, 1, 2, 3))
 
 WINDOWS: list[tuple[Any, ...]] = [
     (torch.max_pool1d, T(NCL), 3, 2, 1),
@@ -92,7 +92,7 @@ ADAPTIVE: list[tuple[Any, ...]] = [
 def test_adaptive(case: tuple[Any, ...]) -> None:
     func, x, size = case
     if isinstance(size, tuple) and None in size:  # ATen itself wants sizes; torch.nn.functional fills them in
-        spatial = ("N+7", "M+5", "K+5") if func is nn.adaptive_avg_pool3d else ("H", "W")
+        spatial = ("N+7", "M+7", "K+5") if func is nn.adaptive_avg_pool3d else ("H", "W")
         filled = tuple(N(s) if o is None else o for s, o in zip(spatial, size))
         assert rule_result(func, x, size)[0] == rule_result(func, x, filled)[0]
         size = filled
@@ -187,7 +187,7 @@ def test_divisible_adaptive_pooling_is_a_short_formula() -> None:
 @pytest.mark.parametrize("n", [2, 3])
 def test_fractional_and_unpool(n: int) -> None:
     size = (3, 4, 5)[:n]
-    x = T("B,C,N+7,M+5,K+5" if n == 3 else "B,C,H,W")
+    x = T("B,C,N+7,M+7,K+5" if n == 3 else "B,C,H,W")
     fractional, unpool = getattr(nn, f"fractional_max_pool{n}d"), getattr(nn, f"max_unpool{n}d")
     check(fractional, x, [2] * n, size, T(f"B,C,{n}"), device="cpu", assumes=None)
     indices = T(x.shape, torch.int64)
@@ -213,13 +213,13 @@ def test_what_torch_holds(case: tuple[Any, ...]) -> None:
     ("func", "args", "says"),
     [
         (torch.max_pool2d, (T("H,W"), 2), "expected 3 or 4"),
-        (torch.max_pool2d, (T("1,1,8,8"), 2, 2, 2), "padding 2"),
-        (torch.max_pool2d, (T("1,1,8,8"), 9), "smaller than the kernel"),
-        (torch.max_pool2d, (T("1,1,8,8"), 2, 0), "stride 0"),
-        (nn.avg_pool2d, (T("1,1,8,8"), 2, 2, 0, False, True, 0), "divisor_override"),
-        (nn.adaptive_avg_pool2d, (T("1,1,8,8"), (1, 2, 3)), "needs 2 sizes"),
-        (nn.fractional_max_pool2d, (T("1,1,8,8"), 2, (8, 8), T("1,1,2")), "do not fit"),
-        (nn.max_unpool2d, (T("1,1,8,8"), T("1,1,8,7", torch.int64), (9, 9)), "do not match"),
+        (torch.max_pool2d, (T("1,1,8,9"), 2, 2, 2), "padding 2"),
+        (torch.max_pool2d, (T("1,1,8,9"), 9), "smaller than the kernel"),
+        (torch.max_pool2d, (T("1,1,8,9"), 2, 0), "stride 0"),
+        (nn.avg_pool2d, (T("1,1,8,9"), 2, 2, 0, False, True, 0), "divisor_override"),
+        (nn.adaptive_avg_pool2d, (T("1,1,8,9"), (1, 2, 3)), "needs 2 sizes"),
+        (nn.fractional_max_pool2d, (T("1,1,8,9"), 2, (8, 8), T("1,1,2")), "do not fit"),
+        (nn.max_unpool2d, (T("1,1,8,9"), T("1,1,8,7", torch.int64), (9, 9)), "do not match"),
     ],
 )
 def test_errors(func: Any, args: tuple[Any, ...], says: str) -> None:

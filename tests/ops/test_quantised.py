@@ -21,6 +21,7 @@ TENSOR = (ONE, INT, INT)
 OBSERVED = (X, T("1", torch.int64), T("1", torch.int64), ONE, ONE, ONE, INT, 0.01, 0, 255, 0)
 BF16 = torch.bfloat16
 
+_SCALES = T("2,32,2", BF16, tied="two groups, a scale and a zero")
 CASES = [
     call(torch.fake_quantize_per_tensor_affine, TURNED, 0.1, 0, 0, 255, on="cpu"),
     call(torch.fake_quantize_per_channel_affine, X, T("6"), T("6", I32), 1, 0, 255, on="cpu", assumes=1),
@@ -31,7 +32,7 @@ CASES = [
     call(aten._fused_moving_avg_obs_fq_helper.default, *OBSERVED, on="cpu"),
     call(aten._weight_int8pack_mm.default, T("B,64", BF16), T("32,64", torch.int8), T("32", BF16), on="cpu"),
     call(
-        aten._weight_int4pack_mm_for_cpu.default, T("B,64", BF16), T("32,32", torch.uint8), 32, T("2,32,2", BF16)
+        aten._weight_int4pack_mm_for_cpu.default, T("B,64", BF16), T("32,32", torch.uint8, tied="of 32"), 32, _SCALES
     ),
 ]
 
@@ -103,7 +104,7 @@ def test_packed_weights() -> None:
     x, scales = T("3,64", BF16), T("32", BF16)
     eight = work(aten._weight_int8pack_mm.default, x, T("32,64", torch.int8), scales, values={})
     four = work(
-        aten._weight_int4pack_mm_for_cpu.default, x, T("32,32", torch.uint8), 32, T("2,32,2", BF16), values={}
+        aten._weight_int4pack_mm_for_cpu.default, x, T("32,32", torch.uint8, tied="of 32"), 32, _SCALES, values={}
     )
     assert (eight["macs"], eight["flops"]) == (tally["macs"], tally["flops"])
     # no scale of results, but a product and a sum for every one of the 32*64 weights

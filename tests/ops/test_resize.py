@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from math import floor
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.ops.harness import Counted, N, T, check, counted, rule_result, work
 
 nn = torch._C._nn
 aten = torch.ops.aten
+_window = partial(T, tied="a window")
 NHWC, NDHWC = (0, 3, 1, 2), (0, 4, 1, 2, 3)
 X1, X2, X3 = T("B,C,L"), T("B,C,H,W"), T("B,C,N,M,K")
 LAST2, LAST3 = T("B,H,W,C", perm=NHWC), T("B,N,M,K,C", perm=NDHWC)
@@ -123,7 +125,7 @@ def test_work_of_interpolation(func: Any, dims: int, taps: int) -> None:
         elements *= n
     for _ in range(elements):
         _weighed(counted(tally, *[taps] * dims), taps, dims)
-    x = T(",".join(map(str, (2, 3, *(3, 3, 3)[:dims]))))
+    x = _window(",".join(map(str, (2, 3, *(3, 3, 3)[:dims]))))
     assert work(func, x, size, False, None) == {"macs": 0, "flops": tally["flops"], "transcendentals": 0}
 
 
@@ -147,7 +149,7 @@ def _line(i: int, o: int, reach: int) -> Counter[str]:
 def test_work_of_antialiasing(func: Any, reach: int, size: tuple[int, int], out: tuple[int, int]) -> None:
     across, down = _line(size[1], out[1], reach)["flops"], _line(size[0], out[0], reach)["flops"]
     flops = 2 * 3 * (size[0] * across + out[1] * down)
-    assert work(func, T(f"2,3,{size[0]},{size[1]}"), out, False, None)["flops"] == flops
+    assert work(func, _window(f"2,3,{size[0]},{size[1]}"), out, False, None)["flops"] == flops
 
 
 def _position(x: Any, n: int, aligned: bool) -> Any:
@@ -217,7 +219,7 @@ def _sampled(dims: int, channels: int, points: int, mode: int, padding: int, ali
 def test_work_of_grid_sampling(dims: int, mode: int, padding: int, aligned: bool) -> None:
     x, grid = ("2,3,5,5", "2,4,2,2") if dims == 2 else ("2,3,5,5,5", "2,4,2,1,3")
     tally = _sampled(dims, 3, 16, mode, padding, aligned)
-    assert work(torch.grid_sampler, T(x), T(grid), mode, padding, aligned)["flops"] == tally["flops"]
+    assert work(torch.grid_sampler, _window(x), _window(grid), mode, padding, aligned)["flops"] == tally["flops"]
 
 
 def test_work_of_affine_grids() -> None:
@@ -228,7 +230,7 @@ def test_work_of_affine_grids() -> None:
 
 @pytest.mark.parametrize(("out", "read"), [((8, 8), 16), ((2, 8), 8), ((2, 2), 4)])
 def test_nearest_reads_what_it_takes(out: tuple[int, int], read: int) -> None:
-    x = T("1,1,4,4")
+    x = T("1,1,4,4", tied="a window")
     y, _ = rule_result(nn.upsample_nearest2d, x, out, None)
     cost: Any = REGISTRY[nn.upsample_nearest2d].cost
     assert cost(y, x.fact(), out, None).read_bytes == read * 4
@@ -247,17 +249,17 @@ def test_a_shuffle_of_unknown_channels_is_recorded() -> None:
     [
         (nn.upsample_nearest2d, (X1, (2, 2), None), "expected 4"),
         (nn.upsample_nearest2d, (X2, None, None), "needs output_size"),
-        (nn.upsample_nearest2d, (T("1,1,4,4"), None, [0.1, 0.1]), "would become 0"),
-        (torch.grid_sampler, (X2, T("B,4,4,3"), 0, 0, False), "do not fit"),
-        (torch.grid_sampler, (T("2,3,4,4"), T("3,4,4,2"), 0, 0, False), "batch"),
-        (torch.grid_sampler, (X2, T("B,4,4,2", torch.float64), 0, 0, False), "float64"),
-        (torch.grid_sampler, (X3, T("B,4,4,4,3"), 2, 0, False), "bicubic"),
-        (torch.affine_grid_generator, (T("B,2,2"), (2, 3, 4, 4), False), "does not fit"),
-        (torch.affine_grid_generator, (T("3,2,3"), (2, 3, 4, 4), False), "batch"),
-        (torch.pixel_shuffle, (T("2,6,4,4"), 2), "not a multiple of 4"),
+        (nn.upsample_nearest2d, (T("1,1,4,4", tied="a window"), None, [0.1, 0.1]), "would become 0"),
+        (torch.grid_sampler, (X2, T("B,4,4,3", tied="a window"), 0, 0, False), "do not fit"),
+        (torch.grid_sampler, (T("2,3,4,4", tied="a window"), T("3,4,4,2", tied="a window"), 0, 0, False), "batch"),
+        (torch.grid_sampler, (X2, T("B,4,4,2", torch.float64, tied="a window"), 0, 0, False), "float64"),
+        (torch.grid_sampler, (X3, T("B,4,4,4,3", tied="a window"), 2, 0, False), "bicubic"),
+        (torch.affine_grid_generator, (T("B,2,2", tied="a window"), (2, 3, 4, 4), False), "does not fit"),
+        (torch.affine_grid_generator, (T("3,2,3", tied="a window"), (2, 3, 4, 4), False), "batch"),
+        (torch.pixel_shuffle, (T("2,6,4,4", tied="a window"), 2), "not a multiple of 4"),
         (torch.pixel_unshuffle, (T("2,6,4,5"), 2), "width 5"),
-        (torch.pixel_shuffle, (T("4,4"), 2), "expected"),
-        (torch.channel_shuffle, (T("2,6,4,4"), 4), "not a multiple of 4"),
+        (torch.pixel_shuffle, (T("4,4", tied="a window"), 2), "expected"),
+        (torch.channel_shuffle, (T("2,6,4,4", tied="a window"), 4), "not a multiple of 4"),
     ],
 )
 def test_errors(func: Any, args: tuple[Any, ...], says: str) -> None:

@@ -30,7 +30,7 @@ def weights(kind: str, layers: int = 1, directions: int = 1, biases: bool = True
         one = [f"{gates},{width}", f"{gates},{returned}"]
         one += [f"{gates}"] * 2 if biases else []
         one += [f"{proj},{HIDDEN}"] if proj else []
-        found += [T(shape) for _ in range(directions) for shape in one]
+        found += [T(shape, tied="a state as wide as the cell") for _ in range(directions) for shape in one]
     return found
 
 

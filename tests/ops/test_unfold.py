@@ -139,7 +139,7 @@ def test_every_name_has_a_case() -> None:
 @pytest.mark.parametrize(
     ("func", "args", "says"),
     [
-        (nn.im2col, (T("8,8"), (3, 3), 1, 0, 1), "expected"),
+        (nn.im2col, (T("8,8", tied="a window"), (3, 3), 1, 0, 1), "expected"),
         (nn.im2col, (T("3,2,8"), (3, 3), 1, 0, 1), "holds no block"),
         (nn.col2im, (T("9,4"), (5, 5), (3, 3), 1, 0, 1), "4 columns"),
         (nn.col2im, (T("10,9"), (5, 5), (3, 3), 1, 0, 1), "10 rows"),

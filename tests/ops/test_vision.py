@@ -28,8 +28,9 @@ X, ROIS = T("B,C,H,W"), T("K,5")
 
 
 def _deform(x: str, w: str, offset: str, mask: str, groups: Any, offset_groups: int, use_mask: bool) -> tuple[Any, ...]:
-    out = T(w).sizes()[0]
-    return (T(x), T(w), T(offset), T(mask), T(str(out)), 2, 1, 1, 1, 1, 1, groups, offset_groups, use_mask)
+    out = T(w, tied="a window").sizes()[0]
+    operands = (T(x, tied="a window"), T(w, tied="a window"), T(offset), T(mask), T(str(out)))
+    return (*operands, 2, 1, 1, 1, 1, 1, groups, offset_groups, use_mask)
 
 
 def test_shapes() -> None:
@@ -76,8 +77,8 @@ def _aligned(rois: int, channels: int, height: int, width: int, g: int, own_bins
 
 @pytest.mark.parametrize("g", [1, 2])
 def test_work_of_roi_align(g: int) -> None:
-    assert flops("roi_align", T("1,6,9,9"), T("3,5"), 0.25, 2, 5, g, True) == (0, _aligned(3, 6, 2, 5, g, False))
-    assert flops("ps_roi_align", T("1,6,9,9"), T("3,5"), 0.25, 1, 2, g) == (0, _aligned(3, 3, 1, 2, g, True))
+    assert flops("roi_align", T("1,6,9,11"), T("3,5"), 0.25, 2, 5, g, True) == (0, _aligned(3, 6, 2, 5, g, False))
+    assert flops("ps_roi_align", T("1,6,9,11"), T("3,5"), 0.25, 1, 2, g) == (0, _aligned(3, 3, 1, 2, g, True))
 
 
 @pytest.mark.parametrize("use_mask", [False, True])
@@ -98,7 +99,8 @@ def test_work_of_deformable_convolution(use_mask: bool) -> None:
         for a, b in zip(counted(tally, 2 * 3 * 2), counted(tally, 2 * 3 * 2)):
             total = total.fma(a, b)
         total + 1.0
-    args = (T("1,4,5,4"), T("2,2,3,2"), T("1,24,3,5"), T("1,12,3,5"), T("2"), 2, 1, 1, 1, 1, 1, 2, 2, use_mask)
+    x, weight = T("1,4,5,4", tied="of the loops"), T("2,2,3,2", tied="of the loops")
+    args = (x, weight, T("1,24,3,5"), T("1,12,3,5"), T("2"), 2, 1, 1, 1, 1, 1, 2, 2, use_mask)
     assert flops("deform_conv2d", *args) == (tally["macs"], tally["flops"])
 
 
@@ -119,7 +121,7 @@ def test_symbolic_work_has_the_symbols() -> None:
     ("name", "args", "says"),
     [
         ("roi_align", (X, T("K,4"), 0.25, 7, 7, 2, False), "image number and box"),
-        ("ps_roi_align", (T("1,6,9,9"), ROIS, 0.25, 2, 2, 2), "not a multiple of 4"),
+        ("ps_roi_align", (T("1,6,9,11"), ROIS, 0.25, 2, 2, 2), "not a multiple of 4"),
         ("deform_conv2d", _deform("1,5,8,8", "8,3,3,3", "1,18,4,8", "1,9,4,8", 2, 1, True), "5 channels"),
         ("deform_conv2d", _deform("1,6,8,8", "8,3,3,3", "1,18,4,7", "1,9,4,8", 2, 1, True), "offset is"),
     ],
