@@ -9,7 +9,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.core.binding import Overloads
-from fxcount.ops.core.common import broadcast, shape_text
+from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, Zero, op
@@ -136,8 +136,11 @@ def to_copy(
 
 def copy(scope: Scope, x: TensorFact, src: TensorFact, non_blocking: bool = False) -> TensorFact:
     """``x.copy_(src)``: ``src`` broadcasts to ``x`` and is converted to its dtype."""
-    shape = broadcast(scope, "copy_", x.shape, src.shape)
-    if len(shape) != x.ndim or not all(a == b or scope.equal(a, b) for a, b in zip(shape, x.shape, strict=True)):
+    fits = [
+        n == m or m == 1 or scope.same(m, n, "copy_") or scope.decide("==", m, 1, "copy_")
+        for n, m in zip(reversed(x.shape), reversed(src.shape), strict=False)
+    ]
+    if src.ndim > x.ndim or not all(fits):
         raise ShapeError(f"copy_: {shape_text(src.shape)} does not fit into {shape_text(x.shape)}")
     return x
 

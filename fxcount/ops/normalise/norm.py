@@ -149,7 +149,7 @@ def rms_norm(
     """``x / sqrt(mean(x*x) + eps) * weight`` over the last dimensions."""
     check_float("rms_norm", x, allow_complex=True)
     _check_normalized(scope, "rms_norm", x, normalized_shape, weight=weight)
-    return dense_like(x)
+    return channels_last_or_dense(x, x.shape)
 
 
 def _rms_norm_cost(y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Work:
