@@ -2,8 +2,9 @@
 
     python -m benchmarks.pieces [SIZES]
 
-For each model: how long ``report.pieces(H=(32, 1024), W="H", B=1)`` takes, how many pieces and refused regions there are, and
-at how many of the sizes drawn (200) ``pieces.macs`` is what ``FlopCounterMode`` counts afresh on meta, or is refused where the model raises.
+For each model: how long ``report.pieces(H=(32, 1024), W="H", B=1)`` takes, how many pieces and refused regions there are,
+and at how many of the sizes drawn (200) ``pieces.macs`` is what ``FlopCounterMode`` counts afresh on meta, or is refused
+where the model raises.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ def main(sizes: int) -> None:
         wrong = [size for size in drawn if claimed(pieces.macs, size) != truth[size]]
         refused = sum(n is None for n in truth.values())
         print(
-            f"{name}: {len(pieces)} pieces, {len(pieces.refused)} refused regions in {seconds:.2f} s CPU;"
-            f" {sizes - len(wrong)} of {sizes} sizes agree ({refused} refused by the model){f'; not {sorted(wrong)}' if wrong else ''}",
-            flush=True,
-        )
+            f"{name}: {len(pieces)} pieces, {len(pieces.refused)} refused regions in {seconds:.2f} s CPU;",
+            f"{sizes - len(wrong)} of {sizes} sizes agree ({refused} refused by the model){'; not ' * bool(wrong)}",
+            *sorted(wrong), flush=True,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
