@@ -35,10 +35,10 @@ MODELS = (
     "torchvision/maxvit_t", "torchvision/vit_b_16", "torchvision/deeplabv3_resnet50",
     "timm/maxvit_rmlp_nano_rw_256", "timm/levit_192", "timm/levit_512d", "timm/twins_pcpvt_large", "timm/twins_svt_small",
     "timm/edgenext_small", "timm/swinv2_tiny_window8_256", "timm/coatnet_0_rw_224", "timm/convit_tiny", "timm/crossvit_15_240",
-    "timm/davit_tiny", "timm/focalnet_tiny_srf", "timm/gcvit_tiny", "timm/pvt_v2_b1", "timm/regionvit_tiny_224",
+    "timm/davit_tiny", "timm/focalnet_tiny_srf", "timm/gcvit_tiny", "timm/pvt_v2_b1",
     "timm/sequencer2d_s", "timm/tresnet_m", "timm/volo_d1_224", "timm/xcit_tiny_12_p16_224", "timm/mobilevitv2_100",
     "timm/nest_tiny", "timm/poolformer_s12",
-    "transformers/bert", "transformers/gpt2", "transformers/llama", "transformers/t5", "transformers/segformer",
+    "transformers/bert", "transformers/llama", "transformers/t5", "transformers/segformer",
     "transformers/florence2", "transformers/mamba", "transformers/longformer", "transformers/whisper", "transformers/detr",
 )  # fmt: skip
 LARGE: Mapping[str, int] = {"H": 608, "W": 608, "S": 2048, "T": 2048}
