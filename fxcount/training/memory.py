@@ -68,7 +68,16 @@ class StepMemory:
         phases = self.step.steps
         if not phases:
             return ()
-        return tuple(sorted(set().union(*map(self._born, phases)) & self._alive_at(phases[-1].log.stop)))
+        return tuple(sorted(self._made_by_optimizer() & self._alive_at(phases[-1].log.stop)))
+
+    def _made_by_optimizer(self) -> set[int]:
+        """What it makes when it is built (Adagrad's sums), and in its steps."""
+        return set[int]().union(*[self._born(p) for p in self.step.phases if p.name in ("setup", "optimizer")])
+
+    @cached_property
+    def running(self) -> frozenset[int]:
+        """What a peak of forward and backward counts: all but the optimizer's states."""
+        return frozenset(range(len(self.storages))) - frozenset(self.states)
 
     def nbytes(self, storages: Iterable[int]) -> Size:
         """Their bytes."""
@@ -89,8 +98,7 @@ class StepMemory:
     # -- peaks --------------------------------------------------------------------------------------------------------
     def counted_in_steps(self) -> frozenset[int]:
         """What a peak of the optimizer's step counts: gradients, and what it makes itself."""
-        made = set().union(*map(self._born, self.step.steps)) if self.step.steps else set()
-        return frozenset(made.union(self.step.gradients))
+        return frozenset(self._made_by_optimizer().union(self.step.gradients))
 
     def peak_at(
         self, values: Mapping[str, int], stretch: range, counted: frozenset[int] | None = None

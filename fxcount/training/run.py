@@ -28,7 +28,8 @@ __all__ = ["Phase", "StepTrace", "trace_step"]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the step: ``"forward"``, ``"backward"``, ``"optimizer"``; calls ``calls`` and entries ``log`` of the events."""
+    """A part of the step: ``"setup"`` of an optimizer, ``"forward"``, ``"backward"``, ``"optimizer"``; calls
+    ``calls`` and entries ``log`` of the events."""
 
     name: str
     calls: range

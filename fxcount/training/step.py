@@ -82,7 +82,8 @@ class Step:
         args, kwargs = given
         optimizer = None
         if self.optimizer is not None:
-            optimizer = self.optimizer([p for p in model.parameters() if p.requires_grad])
+            trained = [p for p in model.parameters() if p.requires_grad]
+            optimizer = phases.phase("setup", lambda: self.optimizer(trained) if self.optimizer is not None else None)
         loss = phases.phase("forward", lambda: self._forward(model, args, kwargs, targets))
         phases.note_loss(loss)
         phases.phase("backward", loss.backward)

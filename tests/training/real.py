@@ -146,6 +146,9 @@ def optimizer_peaks(model: nn.Module, make: Callable[[Any], Any]) -> tuple[int, 
         for p in parameters:
             tracker.watch(p.grad)
         gradients = tracker.now
+        for state in tree_leaves([list(s.values()) for s in optimizer.state.values()]):
+            if isinstance(state, torch.Tensor):
+                tracker.watch(state)
         for _ in range(2):
             tracker.peak = tracker.now
             optimizer.step()

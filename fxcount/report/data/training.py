@@ -61,7 +61,7 @@ class _Found:
         self.memory = StepMemory(step)
         self.data = ReportData(step.trace, costs)
         self.counted_in_steps = self.memory.counted_in_steps()
-        self.peaks: dict[tuple[int, int, bool], Size] = {}
+        self.peaks: dict[tuple[int, int, str], Size] = {}
         self.pieces: list[Any] = []  # reports of the same step at sizes where the model decides otherwise
 
 
@@ -147,12 +147,18 @@ class TrainingData:
         phases = [p for p in self.step.phases if p.name in names]
         return range(phases[0].log.start, phases[-1].log.stop)
 
-    def _peak(self, stretch: range, in_step: bool = False) -> Size:
+    def _counted(self, what: str) -> frozenset[int] | None:
+        """The storages that a peak counts: ``"running"`` of forward and backward, ``"step"`` of the optimizer, or all."""
+        if what == "all":
+            return None
+        return self.memory.running if what == "running" else self._found.counted_in_steps
+
+    def _peak(self, stretch: range, what: str = "running") -> Size:
         """The peak of a stretch: a number at the report's values, else a formula."""
-        counted = self._found.counted_in_steps if in_step else None
+        counted = self._counted(what)
         if self.values is not None:
             return self.memory.peak_at(self.values, stretch, counted).nbytes
-        key = (stretch.start, stretch.stop, in_step)
+        key = (stretch.start, stretch.stop, what)
         if key not in self._found.peaks:
             self._found.peaks[key] = self.memory.peak(stretch, counted)
         return self._found.peaks[key]
@@ -174,7 +180,7 @@ class TrainingData:
         steps = self.step.steps
         if not steps:
             return StepPeak(self.gradient_bytes, self.gradient_bytes)
-        first, later = (self.public(self._peak(p.log, in_step=True)) for p in steps)
+        first, later = (self.public(self._peak(p.log, "step")) for p in steps)
         return StepPeak(first, later)
 
     @property
@@ -183,18 +189,18 @@ class TrainingData:
         optimizer's states included."""
         memory, steps = self.memory, self.step.steps
         running = self._peak(self._stretch("forward", "backward")) + self.size(memory.nbytes(memory.states))
-        most = max_(running, *[self._peak(p.log) for p in steps[1:]])
+        most = max_(running, *[self._peak(p.log, "all") for p in steps[1:]])
         return self.public(most + memory.parameters + memory.buffers)
 
     @property
     def peak_place(self) -> Place:
         """Where :attr:`peak` is reached: at the report's values, or at the sample values."""
-        return self._place(self._moment(self._stretch("forward", "backward")))
+        return self._place(self._moment(self._stretch("forward", "backward"), self.memory.running))
 
     @property
     def forward_peak_place(self) -> Place:
         """Where :attr:`forward_peak` is reached."""
-        return self._place(self._moment(self._stretch("forward")))
+        return self._place(self._moment(self._stretch("forward"), self.memory.running))
 
     @property
     def step_peak_place(self) -> Place | None:
@@ -220,7 +226,7 @@ class TrainingData:
         trace = self.trace
         calls: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {}
         kept: dict[tuple[str, str], list[int]] = {}
-        for phase in self.step.phases[:2]:
+        for phase in (self.step.phase("forward"), self.step.phase("backward")):
             for call in trace.calls[phase.calls.start : phase.calls.stop]:
                 calls.setdefault(self._module(call.module), ([], []))[phase.name == "backward"].append(call)
         for i in self.memory.saved:
