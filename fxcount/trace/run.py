@@ -122,7 +122,7 @@ class Run:
         leftovers = Leftovers(own, found)
         undo.add(leftovers.sweep)
         held = self._prepared(found, undo, compiling)
-        shadow([*own, *namespaces], random_functions, undo)
+        shadow([*own, *namespaces], self._named_in, undo)
         rule_forwards(self.registry, undo)
         tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
@@ -180,6 +180,10 @@ class Run:
         tracer = self._new_tracer(scope, held, decisions, compiling)
         scope.where = tracer.where
         return tracer
+
+    def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
+        """What stands for functions that a module has imported or bound by name."""
+        return random_functions(namespace)
 
     def _new_tracer(self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool) -> Tracer:
         return Tracer(scope, self.registry, held, self.progress, decisions, compiling)

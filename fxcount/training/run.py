@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fxcount.errors import UnsupportedError
 from fxcount.ops import Registry
 from fxcount.symbolic import Scope
 from fxcount.trace.inputs.inventory import Inventory
@@ -20,7 +21,7 @@ from fxcount.trace.torch_patch.session import TraceSession
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
-from fxcount.training.session import prepared
+from fxcount.training.session import bound_functions, prepared
 from fxcount.training.tracer import TrainingTracer
 
 __all__ = ["Phase", "StepTrace", "trace_step"]
@@ -82,6 +83,15 @@ class Book:
     def note_gradients(self) -> None:
         """The gradients that parameters and inputs hold now."""
         held = self.tracer.ledger.stand_ins()
+        with self.tracer.aside():
+            astray = [p for p in self.tracer.ledger.reals() if type(p.grad) is StandIn]
+            for p in astray:
+                p.grad = None
+        if astray:
+            raise UnsupportedError(
+                "a custom autograd function got the model's own parameter: its apply was bound before the analysis",
+                hint="call MyFunction.apply(...) in the forward instead of keeping the bound method in an object",
+            )
         grads = [x.grad for x in held if x._value.requires_grad]
         self.gradients = tuple(dict.fromkeys([g._storage.index for g in grads if isinstance(g, StandIn)]))
 
@@ -99,6 +109,9 @@ class _StepRun(Run):
         self.tracker = tracker
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
+
+    def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
+        return {**super()._named_in(namespace), **bound_functions(namespace)}
 
     def _new_tracer(
         self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from types import FunctionType
+from types import BuiltinMethodType, FunctionType
 from typing import Any
 
 import torch
+from torch.autograd.function import FunctionMeta
 
 from fxcount import torch_private
 from fxcount.trace.torch_patch.active import ACTIVE, Undo
 from fxcount.trace.torch_patch.redirect import Replaced, Swapped, dispatching
 from fxcount.training.tracer import TrainingTracer
 
-__all__ = ["prepared"]
+__all__ = ["bound_functions", "prepared"]
 
 
 def prepared(undo: Undo) -> None:
@@ -33,8 +34,31 @@ def _changes() -> tuple[Any, ...]:
     return (
         Replaced(vars(torch.autograd), ("has_torch_function",), lambda _, original: dispatching(lambda *_: False, original)),
         Swapped(torch_private.run_backward, _standing),
-        Swapped(torch.autograd.Function.apply.__func__, _standing, within=_with_class_cell()),  # type: ignore[attr-defined]
+        *_apply(),
     )
+
+
+def _apply() -> list[Swapped]:
+    """``Function.apply`` where it is Python code; where it is a builtin, what asks for it is given another."""
+    code = getattr(torch.autograd.Function.apply, "__func__", None)
+    return [] if code is None else [Swapped(code, _standing, within=_with_class_cell())]
+
+
+def bound_functions(namespace: dict[str, Any]) -> dict[str, Any]:
+    """What stands for ``double = Double.apply`` in a module's globals, where that is a builtin."""
+    return {
+        name: _applying(found) for name, found in namespace.items()
+        if type(found) is BuiltinMethodType and found.__name__ == "apply" and isinstance(found.__self__, FunctionMeta)
+    }  # fmt: skip
+
+
+def _applying(found: Any) -> Callable[..., Any]:
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        tracer = ACTIVE.tracer
+        mine = ACTIVE.is_here() and isinstance(tracer, TrainingTracer)
+        return tracer.calling(found)(*args, **kwargs) if mine and tracer is not None else found(*args, **kwargs)
+
+    return apply
 
 
 def _standing(original: Callable[..., Any]) -> Callable[..., Any]:

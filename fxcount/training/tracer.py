@@ -222,6 +222,10 @@ class TrainingTracer(Tracer):
         with self.aside():
             return self._standing(tree)
 
+    def calling(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """``func`` with stand-ins in the place of the real tensors it is called with."""
+        return lambda *args, **kwargs: func(*self.standing(args), **self.standing(kwargs))
+
     def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call ``func`` as the model would."""
         before, self._aside = self._aside, False

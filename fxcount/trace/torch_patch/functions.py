@@ -66,6 +66,8 @@ class CustomFunctions:
         def __getattribute__(cls: Any, name: str) -> Any:
             if name in _ASKED_BY_APPLY and active.is_here() and not _engine_runs(active):
                 return self._answer(cls, name, plain(cls, name))
+            if name == "apply" and active.is_here() and _engine_runs(active):
+                return active.tracer.calling(plain(cls, name))  # type: ignore[union-attr]
             return plain(cls, name)
 
         undo.add(_stop_listening)

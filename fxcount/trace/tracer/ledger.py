@@ -86,6 +86,10 @@ class Ledger:
         """Those of the parameters, buffers and constants met so far."""
         return list(self._by_id.values())
 
+    def reals(self) -> list[torch.Tensor]:
+        """The parameters, buffers and constants themselves."""
+        return [t for t in self._kept if isinstance(t, torch.Tensor)]
+
     def state(self, tensor: torch.Tensor) -> StandIn:
         """The stand-in of a real tensor: a parameter, a buffer or, if the model does not own it, a constant."""
         found = self._by_id.get(id(tensor))
