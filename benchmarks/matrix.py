@@ -112,7 +112,7 @@ def run(environment: Path, workers: str) -> tuple[ET.Element, bool]:
     """The core tests' report in JUnit's XML, and whether the demo runs; on a copy, away from the repository's files."""
     python = environment / "bin/python"
     with tempfile.TemporaryDirectory() as work:
-        for part in ("fxcount", "tests", "pyproject.toml"):
+        for part in ("fxcount", "tests", "benchmarks", "docs", "README.md", "pyproject.toml"):
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, Path(work) / part)
         calm = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": work}

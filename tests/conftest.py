@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -29,7 +30,9 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def fresh_dynamo() -> Iterator[None]:
     """Dynamo remembers by code which sizes it has seen, also those of other tests, and makes the next one a symbol."""
     torch._dynamo.reset()
-    yield
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Guards may run slower on Python 3.13.0")
+        yield
     torch._dynamo.reset()
 
 

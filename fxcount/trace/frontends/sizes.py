@@ -87,7 +87,8 @@ def _nodes(fakes: Iterable[Any]) -> Iterable[Any]:
 
 def _values(env: Any) -> Mapping[Any, Any]:
     """The example's value of each symbol (the attribute has had two names)."""
-    return getattr(env, "backed_var_to_val", None) or getattr(env, "var_to_val", None) or {}
+    values = getattr(env, "backed_var_to_val", None)
+    return getattr(env, "var_to_val", {}) if values is None else values  # asking for the old name warns
 
 
 def source_name(source: Any) -> str:

@@ -307,17 +307,16 @@ def _chosen(condition: Any, x: Any = None, y: Any = None) -> Table:
 def _reshaped(x: Table, shape: Any) -> Table:
     if any(map(_is_symbolic, shape)):
         raise Unsupported
-    made: Table = x.view()
-    made.shape = tuple(shape)  # a view, or an error: a copy would lose what is written to it
+    made = _copied(x, shape)
+    if made.size and not np.may_share_memory(made, x):
+        raise Unsupported  # a copy would lose what is written to it
     return made
 
 
 def _copied(x: Table, shape: Any) -> Table:
-    try:
-        return _reshaped(x, shape)
-    except AttributeError:
-        copied: Table = x.reshape(tuple(shape))
-        return copied
+    """A view where there is one."""
+    copied: Table = x.reshape(tuple(shape))
+    return copied
 
 
 def _filled(shape: tuple[int, ...], number: Any) -> Table:
