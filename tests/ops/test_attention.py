@@ -17,6 +17,7 @@ from fxcount.ops.contraction.attention import OPS
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, T, check, counted, real, rule_result, work
+from tests.ops.tracker import assert_held
 
 aten = torch.ops.aten
 sdpa = F.scaled_dot_product_attention
@@ -45,6 +46,9 @@ CALLS = [
     call(sdpa, Q, K, WIDE, is_causal=True),
     call(sdpa, Q, K, V, dropout_p=0.5),
     call(sdpa, T("B,6,S,8"), K, V, enable_gqa=True),
+    call(sdpa, T("B,6,S,8"), K, V, enable_gqa=True, dropout_p=0.5),
+    call(sdpa, *typed(bf16, T("B,6,S,8"), K, V), enable_gqa=True, dropout_p=0.5, is_causal=True),
+    call(sdpa, Q, K, V, dropout_p=0.5, is_causal=True),
     call(sdpa, T("B,S,8"), T("B,T,8"), T("B,T,8")),
     call(sdpa, T("S,8"), T("T,8"), T("T,8")),
     call(sdpa, T("B,2,3,S,8"), T("B,2,3,T,8"), T("B,2,3,T,8")),
@@ -89,7 +93,9 @@ def test_macs_are_torchs(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CALLS[:-1])
 def test_bytes_held(case: Case) -> None:
+    """Also where scores are smaller than results, so that another moment is the fullest."""
     case.assert_held()
+    assert_held(case.func, *case.args, values={**SIZES[1], "S": 13, "T": 3}, **case.kwargs)
 
 
 @pytest.mark.parametrize("case", KERNELS[:2] + KERNELS[5:])

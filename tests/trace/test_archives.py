@@ -21,6 +21,7 @@ from torch.export import Dim, export, save
 import fxcount
 from fxcount.cli.main import main
 from fxcount.errors import InputError
+from fxcount.torch_private import VERSION
 from fxcount.trace.frontends.archive.formulas import why_no_formula
 
 Change = Callable[[dict[str, bytes], Path], None]
@@ -193,6 +194,8 @@ def test_nothing_of_a_hostile_file_runs(
 @pytest.mark.parametrize("case", [c for c in HOSTILE if c != "a call of os"])
 def test_the_hostile_files_are_hostile(case: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``trust`` lets through: ``torch.export.load`` runs the code of these files. (A call runs with the graph.)"""
+    if case == "a constant is a pickled command" and VERSION < (2, 13):
+        pytest.skip("torch itself loads constants without pickle")
     path = _changed(file, tmp_path / "hostile.pt2", HOSTILE[case])
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "hostile_module", raising=False)

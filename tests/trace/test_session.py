@@ -517,6 +517,10 @@ def test_every_way_to_a_custom_function_is_seen(name: str) -> None:
     """What is dead is what torch's own autograd gives no gradient."""
     way, ops = WAYS[name]
     model = Custom(way)
+    try:
+        model(torch.ones(2, 3))
+    except TypeError as error:
+        pytest.skip(f"torch {torch.__version__} itself refuses it: {error}")
     report = fxcount.analyze(model, "B,3")
     assert [c.op.name for c in report.trace.calls if c.op.name not in ("linear", "detach")] == ops
     assert len(report.trace.functions) == 1

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import fxcount
+from fxcount.torch_private import VERSION
 
 
 class Pyramid(nn.Module):
@@ -72,7 +73,11 @@ def test_exact_at_every_size_without_assumptions(name: str) -> None:
     assert not report.assumptions
     assert not report.unbacked
     for inputs in runs:
-        ours, theirs = report.graph_module(*inputs), model(*inputs)
+        try:
+            theirs = model(*inputs)
+        except RuntimeError as error:
+            pytest.skip(f"torch {torch.__version__} itself cannot run it: {error}")
+        ours = report.graph_module(*inputs)
         for a, b in zip(*((t if isinstance(t, tuple) else (t,)) for t in (ours, theirs)), strict=True):
             torch.testing.assert_close(a, b)
 
@@ -96,6 +101,8 @@ def test_vmap_of_real_data_is_torchs_own() -> None:
 
     model = Table()
     x = torch.randn(2, 3, 5)
+    if VERSION < (2, 9):
+        pytest.skip("torch.export follows vmap since 2.9")
     assert torch.equal(fxcount.analyze(model, "B,3,5").graph_module(x), model(x))
 
 

@@ -18,11 +18,12 @@ Source:  the definition in the documentation of ``scaled_dot_product_attention``
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.fused import OPS as FUSED
 from fxcount.ops.contraction.fused import softmax_scalars
@@ -41,6 +42,16 @@ __all__ = ["OPS", "attention_cost", "attention_shape"]
 # Since 2.14 the flash kernel for the CPU also runs without a batch dimension and for one head of key and value, and a
 # mask beside is_causal is always refused.
 _FLASH_WIDENED = VERSION >= (2, 14)
+
+
+@cache
+def _flash_takes_groups() -> bool:
+    """Whether the flash kernel for the CPU runs with fewer heads of key and value than of query: not in torch 2.6."""
+    with torch_private.DisableTorchFunction():
+        q, k = torch.empty(1, 2, 3, 8, device="cpu"), torch.empty(1, 1, 3, 8, device="cpu")
+        if not torch._fused_sdp_choice(q, q, q):  # somebody has turned the kernel off, which says nothing of groups
+            return True
+        return bool(torch._fused_sdp_choice(q, k, k, enable_gqa=True))
 
 
 # --- shapes ---------------------------------------------------------------------------------------
@@ -102,7 +113,7 @@ def _takes_flash(
         and query.shape[-1] == value.shape[-1]
         and query.shape[:-3] == key.shape[:-3] == value.shape[:-3]
         and key.shape[-3] == value.shape[-3]
-        and (gqa or key.shape[-3] == query.shape[-3] or (_FLASH_WIDENED and key.shape[-3] == 1))
+        and ((gqa and _flash_takes_groups()) or key.shape[-3] == query.shape[-3] or (_FLASH_WIDENED and key.shape[-3] == 1))
     )
 
 
@@ -202,26 +213,30 @@ def _temporaries(
     if _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa):
         return added + _logsumexp(query).nbytes
     if is_causal:
-        added = query.shape[-2] * key.shape[-2] * query.itemsize
-    return _math_temporaries(y, query, key, value, added, dropout_p)
+        added = query.shape[-2] * key.shape[-2] * max(query.itemsize, 4)  # made when the operands are float already
+    return _math_temporaries(y, query, key, value, added, dropout_p, enable_gqa)
 
 
 def _math_temporaries(
-    y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, mask: Size, dropout_p: float
-) -> Size:
+    y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact, mask: Size, dropout_p: float, gqa: bool
+) -> Size:  # fmt: skip
     """The fullest moment of scaled query, scaled key, scores, weights, copies for bmm. Half precision is computed in
-    float, so the operands are there twice."""
+    float, so the operands are there twice; heads of key and value that several heads of query share are repeated."""
     half = query.itemsize < 4
     q, k, v = (replace(t, dtype=torch.float32) if half else t for t in (query, key, value))
+    copies = (q.nbytes + k.nbytes + v.nbytes) if half else 0
+    if gqa and key.shape[-3] != query.shape[-3]:
+        k, v = (TensorFact((*t.shape[:-3], query.shape[-3], *t.shape[-2:]), t.dtype, t.device) for t in (k, v))
+        copies += k.nbytes + v.nbytes
     scores = TensorFact((*y.shape[:-1], key.shape[-2]), q.dtype)
     scaled_q, scaled_k = dense_like(q), dense_like(_swapped(k))
-    kept = scaled_q.nbytes + mask + ((q.nbytes + k.nbytes + v.nbytes) if half else 0)
+    kept = scaled_q.nbytes + mask + copies
     first = scaled_k.nbytes + matmul_copies(scores, scaled_q, scaled_k) + scores.nbytes
     softmax = 2 * scores.nbytes
     if dropout_p:  # weights, the random numbers and their product
         softmax = max_(softmax, 3 * scores.nbytes)
     out = TensorFact(y.shape, q.dtype)
-    weights = scores.nbytes + (scores.numel * y.itemsize if half else scores.nbytes if dropout_p else 0)
+    weights = scores.nbytes + (scores.numel * y.itemsize if half else 0)
     last = weights + matmul_copies(out, scores, v) + out.nbytes + (y.nbytes if half else 0)
     return kept + max_(first, softmax, last) - y.nbytes
 
