@@ -1,6 +1,6 @@
 """Which Python and torch fxcount works with: a virtual environment each, the core tests and the demo, one after the other.
 
-``python benchmarks/matrix.py 3.10:2.6.0 3.13:2.9.1 3.11:2.13.0=/path/to/env`` tests these pairs and puts a row for each
+``python benchmarks/matrix.py 3.11:2.6.0 3.13:2.9.1 3.12:2.13.0=/path/to/env`` tests these pairs and puts a row for each
 into docs/compatibility.md, in the place of the row it had; rows of other pairs stay. An environment is built in ``--root``
 and deleted afterwards (a CUDA build of torch takes 5 to 7 GB); one given after ``=`` is used as it is. Pythons are found
 on the PATH or among pyenv's.
@@ -42,8 +42,8 @@ class Pair:
     @staticmethod
     def parse(text: str) -> Pair:
         """
-        >>> Pair.parse("3.10:2.6.0")
-        Pair(python='3.10', torch='2.6.0', environment=None)
+        >>> Pair.parse("3.11:2.6.0")
+        Pair(python='3.11', torch='2.6.0', environment=None)
         """
         pair, _, environment = text.partition("=")
         python, _, torch = pair.partition(":")
@@ -77,7 +77,7 @@ class Row:
     @staticmethod
     def read(line: str) -> Row | None:
         """
-        >>> Row.read("| 3.10 | 2.6.0 | 5 | 1 | 0 | runs | test_x |").failed
+        >>> Row.read("| 3.11 | 2.6.0 | 5 | 1 | 0 | runs | test_x |").failed
         1
         """
         cells = [c.strip() for c in line.strip().strip("|").split("|")]
@@ -131,7 +131,7 @@ def counted(report: ET.Element, pair: Pair, demo: bool) -> Row:
     """The row of one run.
 
     >>> cases = "<testcase name='t[1]' classname='tests.ops.test_x'><failure/></testcase><testcase name='u' classname='a'/>"
-    >>> counted(ET.fromstring(f"<r>{cases}</r>"), Pair("3.10", "2.6.0"), True).cells()[2:]
+    >>> counted(ET.fromstring(f"<r>{cases}</r>"), Pair("3.11", "2.6.0"), True).cells()[2:]
     ('1', '1', '0', 'runs', 'test_x::t')
     """
     kinds: Counter[str] = Counter()
@@ -153,9 +153,9 @@ def counted(report: ET.Element, pair: Pair, demo: bool) -> Row:
 def written(page: str, rows: Iterable[Row]) -> str:
     """The page with these rows in its table, in the place of those of the same pair.
 
-    >>> row = Row("3.10", "2.6.0", 5, 0, 1, "runs", "-")
+    >>> row = Row("3.11", "2.6.0", 5, 0, 1, "runs", "-")
     >>> written(f"a\\n{BEGIN}\\n{END}\\nb\\n", [row]).splitlines()[-3]
-    '| 3.10 | 2.6.0 | 5 | 0 | 1 | runs | - |'
+    '| 3.11 | 2.6.0 | 5 | 0 | 1 | runs | - |'
     """
     head, rest = page.split(BEGIN)
     old, tail = rest.split(END)

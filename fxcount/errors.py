@@ -10,7 +10,6 @@ Exceptions that the user's own model raises are never wrapped: they pass through
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from fxcount.wording import visible
@@ -27,7 +26,6 @@ __all__ = [
     "UncountedError",
     "UnsupportedError",
     "first_line",
-    "note",
 ]
 
 
@@ -97,17 +95,3 @@ def first_line(error: BaseException) -> str:
     ('too long', 'KeyError')
     """
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def note(error: BaseException, text: str) -> None:
-    """Add a note (:pep:`678`) to an exception. Python 3.10 keeps it, but does not print it with the traceback.
-
-    >>> error = KeyError("x")
-    >>> note(error, "while tracing Net")
-    >>> error.__notes__
-    ['while tracing Net']
-    """
-    if sys.version_info >= (3, 11):
-        error.add_note(text)
-    else:
-        error.__notes__ = [*getattr(error, "__notes__", ()), text]  # type: ignore[attr-defined, unused-ignore]

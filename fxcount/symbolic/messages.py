@@ -152,8 +152,6 @@ def _is_percent(code: CodeType, lasti: int) -> bool:
 
     if code.co_filename.startswith(_SPEAKERS):
         return True
-    if sys.version_info < (3, 11):
-        return dis.opname[code.co_code[lasti]] in ("BINARY_MODULO", "INPLACE_MODULO")
     return dis.opname[code.co_code[lasti]] == "BINARY_OP" and code.co_code[lasti + 1] in (6, 19)
 
 
@@ -224,31 +222,13 @@ Path: TypeAlias = tuple[ast.AST, ...]
 
 
 def _started(tree: ast.Module, code: CodeType, lasti: int) -> list[Path]:
-    """The nodes whose evaluation runs the instruction; where Python does not say which (before 3.11), all on its line that
-    make text."""
-    if sys.version_info >= (3, 11):
-        positions = list(code.co_positions())
-        line, end_line, column, end_column = positions[lasti // 2] if lasti // 2 < len(positions) else (None,) * 4
-        if line is None or end_line is None:
-            return []
-        place = (line, column), (end_line, end_column)
-        return [path for path in _expressions(tree, line, end_line) if _span(path[-1]) == place]
-    line = next((n for start, end, n in code.co_lines() if start <= lasti < end), None)
-    if line is None:
+    """The nodes whose evaluation runs the instruction."""
+    positions = list(code.co_positions())
+    line, end_line, column, end_column = positions[lasti // 2] if lasti // 2 < len(positions) else (None,) * 4
+    if line is None or end_line is None:
         return []
-    paths = [p for p in _expressions(tree, line, line) if _makes_text(p[-1]) and _is_on(p[-1], line)]
-    around = {id(node) for path in paths for node in path[:-1]}  # print(f"{H}"): the text is made inside the call
-    return [path for path in paths if id(path[-1]) not in around]
-
-
-def _is_on(node: Any, line: int) -> bool:
-    return bool(node.lineno <= line <= node.end_lineno)
-
-
-def _makes_text(node: ast.AST) -> bool:
-    if isinstance(node, (ast.FormattedValue, ast.Call)):
-        return True
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and _is_text(node.left)
+    place = (line, column), (end_line, end_column)
+    return [path for path in _expressions(tree, line, end_line) if _span(path[-1]) == place]
 
 
 def _span(node: Any) -> tuple[tuple[int, int | None], tuple[int | None, int | None]]:

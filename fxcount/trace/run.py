@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import DepthError, FxcountError, InputError, first_line, note
+from fxcount.errors import DepthError, FxcountError, InputError, first_line
 from fxcount.ops import REGISTRY, Registry, SparseFact, TensorFact
 from fxcount.ops.core.fact import SparseForm
 from fxcount.symbolic import BRANCH, Scope, prod
@@ -215,7 +215,7 @@ class Run:
             raise too_deep("the model", place_raised(error)) from None
         except Exception as error:
             _remember(error, tracer.scope)
-            note(error, f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
+            error.add_note(f"while fxcount traced {type(self.model).__name__}, at {place_raised(error)}")
             raise
 
     def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

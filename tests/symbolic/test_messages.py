@@ -207,8 +207,6 @@ def assumed(make):
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_messages_pin_nothing(name, capsys, caplog):
-    if name == "print" and sys.version_info < (3, 11):
-        pytest.skip("Python 3.10 does not say which of the calls on a line runs: sizes are pinned to be safe")
     for _ in range(2):  # the second time from memory
         assert assumed(MESSAGES[name]) == []
 

@@ -398,7 +398,8 @@ def test_export_on_request_pins_what_export_specialises() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.sum() * torch.ones(int(x.shape[1]))
 
-    report = fxcount.analyze(Pinned(), "B,S", hints={"S": 13}, frontend="export")
+    model = Pinned()
+    report = fxcount.analyze(model, "B,S", hints={"S": 13}, frontend="export")
     pins = [a for a in report.assumptions if a.kind == "pin"]
     assert [str(a).partition(" (")[0] for a in pins] == ["S == 13"]
     assert pins[0].reason == "torch.export specialised it"

@@ -8,7 +8,7 @@ __all__ = ["HEADERS", "NEEDS_INPUT", "ColumnSettings", "Mode", "RowSettings", "U
 
 
 @unique
-class Mode(str, Enum):
+class Mode(str, Enum):  # noqa: UP042 - torchinfo's own bases
     """Whether the model is summarised in training or in evaluation mode."""
 
     TRAIN = "train"
@@ -16,7 +16,7 @@ class Mode(str, Enum):
 
 
 @unique
-class RowSettings(str, Enum):
+class RowSettings(str, Enum):  # noqa: UP042 - torchinfo's own bases
     """What a row shows."""
 
     DEPTH = "depth"
@@ -26,7 +26,7 @@ class RowSettings(str, Enum):
 
 
 @unique
-class ColumnSettings(str, Enum):
+class ColumnSettings(str, Enum):  # noqa: UP042 - torchinfo's own bases
     """Columns: torchinfo's seven, then fxcount's own.
 
     ``flops``: all floating-point operations; ``madd``: the same, a sum of n products taken as n - 1 additions;
@@ -73,7 +73,7 @@ NEEDS_INPUT = frozenset(ColumnSettings) - {
 
 
 @unique
-class Units(str, Enum):
+class Units(str, Enum):  # noqa: UP042 - torchinfo's own bases
     """Units of numbers below the table."""
 
     AUTO = "auto"

@@ -18,7 +18,7 @@ from fxcount.trace.tape import Call, Trace
 from fxcount.wording import visible
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from fxcount.report.data.recipe import Recipe
 

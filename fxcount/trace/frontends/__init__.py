@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from fxcount.errors import FxcountError, InputError, UnsupportedError, note
+from fxcount.errors import FxcountError, InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
@@ -93,7 +93,7 @@ def _trace_module(
     except Exception as second:
         if not isinstance(first, FxcountError):
             return _with_numbers(model, args, kwargs, options, first)
-        note(first, f"torch.export was tried as well: {_one_line(second)}")
+        first.add_note(f"torch.export was tried as well: {_one_line(second)}")
         raise first from None
     trace.notes.append(f"through torch.export, since the tracer could not follow the model: {_one_line(first)}")
     return trace

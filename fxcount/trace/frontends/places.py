@@ -8,7 +8,6 @@ line: reports, assumptions and tracebacks then name the model's source, not the 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -60,6 +59,5 @@ def innermost(stack_trace: str) -> tuple[str, int, str] | None:
 
 
 def _from(file: str, line: int, name: str) -> Caller:
-    qualified: dict[str, Any] = {"co_qualname": name} if sys.version_info >= (3, 11) else {}
-    code = _call.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, **qualified)
+    code = _call.__code__.replace(co_filename=file, co_firstlineno=line, co_name=name, co_qualname=name)
     return FunctionType(code, {})
