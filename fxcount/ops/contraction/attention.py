@@ -49,9 +49,9 @@ def _flash_takes_groups() -> bool:
     """Whether the flash kernel for the CPU runs with fewer heads of key and value than of query: not in torch 2.6."""
     with torch_private.DisableTorchFunction():
         q, k = torch.empty(1, 2, 3, 8, device="cpu"), torch.empty(1, 1, 3, 8, device="cpu")
-        if not torch._fused_sdp_choice(q, q, q):  # somebody has turned the kernel off, which says nothing of groups
+        if not torch_private.fused_sdp_choice(q, q, q):  # somebody has turned the kernel off, which says nothing of groups
             return True
-        return bool(torch._fused_sdp_choice(q, k, k, enable_gqa=True))
+        return bool(torch_private.fused_sdp_choice(q, k, k, enable_gqa=True))
 
 
 # --- shapes ---------------------------------------------------------------------------------------
