@@ -15,7 +15,7 @@ from fxcount.training.memory import Moment, StepMemory
 from fxcount.training.run import Phase, StepTrace
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from fxcount.report.data.recipe import Recipe
 
