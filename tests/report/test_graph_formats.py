@@ -275,7 +275,7 @@ def test_large_integers_are_exact_text_beside_a_double() -> None:
 
 def test_texts_that_xml_cannot_hold() -> None:
     graph = nx.MultiDiGraph(note="a\x00b<&>")
-    assert flattened(graph).graph == {"note": "a\ufffdb<&>"}
+    assert flattened(graph).graph == {"note": "a\\x00b<&>"}
 
 
 # -- DOT --------------------------------------------------------------------------------------------------------------
