@@ -36,7 +36,6 @@ from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.sources import raising_source
-from fxcount.trace.tracer.special import no_backward
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.wording import shortened
 
@@ -92,7 +91,6 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
         Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
         *[Swapped(f, lambda _: lambda *args, **kwargs: loop(_tracer())) for f in _named(torch, "while_loop")],
-        Swapped(torch.autograd.backward, lambda _: lambda *args, **kwargs: no_backward(_tracer())),
         Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
         CustomFunctions(),
         chance,
