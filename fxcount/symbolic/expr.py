@@ -426,7 +426,7 @@ def atoms_of(*sizes: Size, known: Container[str] = ()) -> Iterator[Atom]:
     >>> from fxcount.symbolic.floor import floordiv
     >>> third = floordiv(symbol("H") + 1, 3)
     >>> [str(a) for a in atoms_of(third * floordiv(2 * third, 7) + third)]
-    ['floor((1*H+1*)/(3*))', 'floor((2*floor((1*H+1*)/(3*)))/(7*))']
+    ['floor((1*H+1*)/(3))', 'floor((2*floor((1*H+1*)/(3)))/(7))']
     """
     seen: set[str] = set()
     for size in sizes:
