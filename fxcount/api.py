@@ -126,7 +126,7 @@ def training_step(
     >>> step.forward_flops, step.backward_flops, step.gradient_bytes, step.optimizer_bytes
     (70*B, 70*B, 168, 344)
     >>> step.at(B=3).peak, step.at(B=3).total_peak
-    (312, 1104)
+    (236, 1024)
     """
     from fxcount.report.training import TrainingReport
     from fxcount.training.frontend import trace_training
