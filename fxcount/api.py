@@ -67,10 +67,8 @@ def analyze(
     >>> report.macs, report.params.total
     (35*B, 42)
     """
-    own = tuple(rules)
-    registry = Registry(own, base=REGISTRY) if own else REGISTRY
-    args = tuple([parse_inputs(x) for x in inputs])
-    named = {name: parse_inputs(x) for name, x in _together(named_inputs, kwargs).items()}
+    registry = _registry(rules)
+    args, named = _parsed(inputs, named_inputs, kwargs)
 
     def analysed(
         model: Any, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any], hints: Mapping[str, int] | None,
@@ -132,10 +130,8 @@ def training_step(
     from fxcount.training.frontend import trace_training
     from fxcount.training.step import step_of
 
-    own = tuple(rules)
-    registry = Registry(own, base=REGISTRY) if own else REGISTRY
-    args = tuple([parse_inputs(x) for x in inputs])
-    named = {name: parse_inputs(x) for name, x in _together(named_inputs, kwargs).items()}
+    registry = _registry(rules)
+    args, named = _parsed(inputs, named_inputs, kwargs)
     wanted = targets if isinstance(targets, (tuple, list)) and not _is_shape(targets) else (targets,)
     after = tuple([parse_inputs(t) for t in wanted])
     done = step_of(loss, optimizer)
@@ -154,6 +150,22 @@ def training_step(
 def _is_shape(given: Any) -> bool:
     """Whether a tuple is one shape, as ``("B", 10)``, and not several targets."""
     return bool(given) and all(isinstance(n, int) or (isinstance(n, str) and n.isidentifier()) for n in given)
+
+
+def _registry(rules: Iterable[Op]) -> Registry:
+    """The rules there are, with those of the user's before them."""
+    own = tuple(rules)
+    return Registry(own, base=REGISTRY) if own else REGISTRY
+
+
+def _parsed(
+    inputs: tuple[Any, ...], named: dict[str, Any], further: Mapping[str, Any] | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and named inputs as specifications."""
+    return (
+        tuple([parse_inputs(x) for x in inputs]),
+        {name: parse_inputs(x) for name, x in _together(named, further).items()},
+    )
 
 
 def _together(named: dict[str, Any], further: Mapping[str, Any] | None) -> dict[str, Any]:

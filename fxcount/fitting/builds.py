@@ -7,13 +7,11 @@ from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from fxcount.api import analyze
 from fxcount.errors import first_line
 from fxcount.report import Report
 from fxcount.symbolic import Assumption, Size, substitute, sum_, symbol
-from fxcount.trace.inputs.building import arguments_of, filled, names_in, on_meta
+from fxcount.trace.inputs.building import built, filled, names_in
 from fxcount.trace.tape import Trace, values_in
 from fxcount.trace.tracer.outputs import named_parts
 
@@ -97,13 +95,7 @@ class Builds:
         """A fresh analysis of a fresh build."""
         values = self.complete(point)
         inputs, named = filled(self.inputs, values), filled(dict(self.named_inputs), values)
-        return analyze(self._model(values), *inputs, hints=self.hints, kwargs=named, **self.options)
-
-    def _model(self, values: Mapping[str, int]) -> Any:
-        if isinstance(self.build, torch.nn.Module):  # one model for all: the sizes of the inputs vary
-            return self.build
-        arguments = arguments_of(self.build, values, self.helpers)
-        return on_meta(lambda: self.build(**arguments))
+        return analyze(built(self.build, values, self.helpers), *inputs, hints=self.hints, kwargs=named, **self.options)
 
 
 def _found(report: Report) -> Found:

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from fxcount.api import analyze
 from fxcount.errors import InputError, first_line
 from fxcount.report.curves import Curve
 from fxcount.report.data.curve import QUANTITIES, CurvePiece, grid
 from fxcount.symbolic import free_symbols, parse, substitute, to_text
-from fxcount.trace.inputs.building import arguments_of, filled, names_in, on_meta, without_placeholders
+from fxcount.trace.inputs.building import built, filled, names_in, without_placeholders
 from fxcount.trace.inputs.specs import symbols_of
 
 __all__ = ["curve"]
@@ -71,6 +69,7 @@ def curve(
     places = list(zip(*[points[name].tolist() for name in hyper])) or [()] * count
     found = _Columns(list(given))
     groups = list(dict.fromkeys(places))
+    elsewhere = names_in([list(inputs), named])
     first: Exception | None = None
     for left, place in zip(range(len(groups), 0, -1), groups):
         if progress is not None:
@@ -78,7 +77,7 @@ def curve(
         sizes = dict(zip(hyper, place))
         rest = {name: _at(values[name], sizes) for name in symbols}
         try:
-            model = _built(build, sizes, names_in([list(inputs), named]))
+            model = built(build, sizes, elsewhere)
             given_inputs = filled(list(inputs), sizes)
             report = analyze(model, *given_inputs, hints=hints, kwargs=filled(named, sizes), **(options or {}))
         except Exception as error:  # whatever a constructor raises for a size it does not take
@@ -120,12 +119,6 @@ class _Columns:
         self.piece += [None if number is None else number + len(self.pieces) for number in part.piece]
         self.refused += part.refused
         self.pieces += [piece._replace(hints={**sizes, **piece.hints}) for piece in part.pieces]
-
-
-def _built(build: Callable[..., Any], sizes: Mapping[str, int], elsewhere: frozenset[str]) -> Any:
-    if isinstance(build, torch.nn.Module):
-        return build
-    return on_meta(lambda: build(**arguments_of(build, sizes, elsewhere)))
 
 
 def _at(value: Any, sizes: Mapping[str, int]) -> Any:

@@ -16,7 +16,10 @@ from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, sum_
 from fxcount.trace.tape import Trace
 
-__all__ = ["Memory", "Peak", "memory", "undominated"]
+__all__ = ["HELD", "Memory", "Peak", "memory", "undominated"]
+
+HELD = frozenset({"parameter", "buffer", "constant"})
+"""Origins of storages that the model holds: no peak counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Memory:
 def memory(trace: Trace) -> Memory:
     """Walk the births and deaths of the trace."""
     storages = trace.storages
-    held = [s.origin in ("parameter", "buffer", "constant") for s in storages]
+    held = [s.origin in HELD for s in storages]
     temporaries = _temporaries(trace)
     sizes = list(dict.fromkeys([*[s.nbytes for s, h in zip(storages, held, strict=True) if not h], *temporaries.values()]))
     position = {size: i for i, size in enumerate(sizes)}

@@ -112,9 +112,8 @@ class Report(Formats, ReportData):
         from fxcount.report.curves import Curve
         from fxcount.report.data.curve import curve_of
 
-        fixed = self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in self.piece.asked}
         parts = curve_of(
-            self.family, self.piece, self.trace.model_name, sizes, fixed=fixed, extend=bool(extend), guess=bool(guess),
+            self.family, self.piece, self.trace.model_name, sizes, fixed=self._settled, extend=bool(extend), guess=bool(guess),
             progress=progress,
         )  # fmt: skip
         return Curve(**parts)
@@ -135,11 +134,10 @@ class Report(Formats, ReportData):
         from fxcount.report.data.pieces import found_over
         from fxcount.report.family import Pieces
 
-        fixed = self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in self.piece.asked}
         found, refused = found_over(
-            self.family, self.piece, sizes, fixed=fixed, extend=bool(extend), guess=bool(guess), progress=progress
+            self.family, self.piece, sizes, fixed=self._settled, extend=bool(extend), guess=bool(guess), progress=progress
         )
-        over = ", ".join(f"{n}={v}" for n, v in {**fixed, **sizes}.items())
+        over = ", ".join(f"{n}={v}" for n, v in {**self._settled, **sizes}.items())
         return Pieces(self.trace.model_name, over, found, refused)
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------

@@ -46,6 +46,11 @@ class Assumption:
     where: str
     claim: Claim | None = None
 
+    @property
+    def sizes(self) -> tuple[Expr, ...]:
+        """The sizes it is about: several where it is a claim."""
+        return (self.expr,) if self.claim is None else self.claim.sizes
+
     def holds(self, values: Mapping[str, int]) -> bool:
         """Whether it is true of these numbers; a division by zero in it means no."""
         if self.claim is not None:

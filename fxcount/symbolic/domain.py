@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.expr import Size, symbol
-from fxcount.symbolic.floats import LARGEST, Claim, sizes_in
+from fxcount.symbolic.floats import LARGEST, Claim
 from fxcount.symbolic.scope import Scope
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.vector import as_points, evaluate_defined, evaluate_many
@@ -108,7 +108,7 @@ def _claimed(claim: Claim, values: Mapping[str, Any]) -> Array:
     """Where a claim about floats holds: computed as Python does, once for each combination of the sizes that take part."""
     import numpy as np
 
-    names = sorted(frozenset().union(*map(free_symbols, sizes_in((claim.how, claim.left, claim.right)))))
+    names = sorted(frozenset().union(*map(free_symbols, claim.sizes)))
     points, shape = as_points({name: values[name] for name in names})
     columns = [np.broadcast_to(points[name], shape).ravel().tolist() for name in names]
     known: dict[tuple[int, ...], bool] = {}

@@ -109,6 +109,11 @@ class Claim:
         except (ArithmeticError, ValueError, TypeError):  # TypeError: a negative number to a broken power is complex
             return False
 
+    @property
+    def sizes(self) -> tuple[Expr, ...]:
+        """The sizes that take part."""
+        return tuple(sizes_in((self.how, self.left, self.right)))
+
     def __str__(self) -> str:
         if self.how in _ROUNDINGS:
             return f"{self.how}({_text(self.left)}) == {_text(self.right)} in floating point"

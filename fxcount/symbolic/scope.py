@@ -22,7 +22,7 @@ from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import Atom, Expr, Size, symbol
 from fxcount.symbolic.facts import Facts
-from fxcount.symbolic.floats import LARGEST, Claim, Comparison, sizes_in
+from fxcount.symbolic.floats import LARGEST, Claim, Comparison
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.unbacked import UnbackedSizes
 from fxcount.symbolic.values import evaluate
@@ -232,7 +232,7 @@ class Scope:
 
     def claim(self, claim: Claim, reason: str = "") -> None:
         """Assume that Python's floats come out like this, as they do at the sample values."""
-        size = next(sizes_in((claim.how, claim.left, claim.right)), None)
+        size = next(iter(claim.sizes), None)
         if size is not None and claim not in self._claims:
             self._claims.add(claim)
             where = self.where() if self.where is not None else ""

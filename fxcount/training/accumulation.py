@@ -6,7 +6,6 @@ new tensor: what it would have done is told from who holds the stand-in.
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any
 
@@ -16,6 +15,9 @@ from fxcount import torch_private
 
 __all__ = ["Accumulation"]
 
+_ALONE = 4
+"""References to a gradient, and to its storage, while it is added into and nobody but the engine holds it."""
+
 
 class Accumulation:
     """Tells additions of the engine that plain eager does in place."""
@@ -24,7 +26,6 @@ class Accumulation:
         self._add = torch.ops.aten.add.Tensor
         self.adding = torch.ops.aten.add_.Tensor
         self._uses = torch_private.use_count
-        self._alone = _alone()
 
     def is_in_place(self, func: Any, args: tuple[Any, ...]) -> bool:
         """Whether this op, which no node of the graph asks for, is such an addition."""
@@ -36,11 +37,6 @@ class Accumulation:
         return (
             fact is not None
             and fact == other._value.fact
-            and self._uses(into) <= self._alone[0]
-            and sys.getrefcount(storage) <= self._alone[1]
+            and self._uses(into) <= _ALONE
+            and sys.getrefcount(storage) <= _ALONE
         )
-
-
-@functools.cache
-def _alone() -> tuple[int, int]:
-    return 4, 4

@@ -16,17 +16,14 @@ from fxcount import torch_private
 from fxcount.ops.spatial.resize import ALIGNED_RESIZERS, RESIZERS
 from fxcount.symbolic import SymSize
 
+__all__ = ["FORMS"]
+
 
 class Caller(Protocol):
     """The tracer, as far as a form asks."""
 
-    def through(self, func: Callable[..., Any], *args: Any) -> Any:
-        """Call ``func``."""
-
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
-
-__all__ = ["FORMS"]
 
 
 def _resized(func: Callable[..., Any], aligned: bool) -> Callable[..., Any]:
@@ -34,11 +31,11 @@ def _resized(func: Callable[..., Any], aligned: bool) -> Callable[..., Any]:
 
     def form(tracer: Caller, x: Any, output_size: Any, *rest: Any) -> Any:
         if not any(type(n) is SymSize for n in x.shape):
-            return tracer.through(func, x, output_size, *rest)
+            return func(x, output_size, *rest)
         *corners, factors = rest if len(rest) > aligned else (*rest, None)
         size = tracer.shape_of(func, x, output_size, *rest)[2:]
         scales = [None] * len(size) if factors is None else list(factors)
-        return tracer.through(getattr(torch.ops.aten, func.__name__).default, x, size, *corners, *scales)
+        return getattr(torch.ops.aten, func.__name__).default(x, size, *corners, *scales)
 
     return form
 
@@ -51,20 +48,20 @@ def _instance_norm(
     b, c = x.shape[0], x.shape[1]
 
     def repeated(t: Any) -> Any:
-        return t if t is None else tracer.through(torch.Tensor.repeat, t, (b,))
+        return t if t is None else torch.Tensor.repeat(t, (b,))
 
     scale, shift, mean, var = map(repeated, (weight, bias, running_mean, running_var))
-    dense = tracer.through(torch.Tensor.contiguous, x)
-    seen = tracer.through(torch.Tensor.view, dense, (1, b * c, *x.shape[2:]))
+    dense = torch.Tensor.contiguous(x)
+    seen = torch.Tensor.view(dense, (1, b * c, *x.shape[2:]))
     del dense
-    out = tracer.through(torch.batch_norm, seen, scale, shift, mean, var, use_input_stats, momentum, eps, cudnn_enabled)
+    out = torch.batch_norm(seen, scale, shift, mean, var, use_input_stats, momentum, eps, cudnn_enabled)
     del seen
     for running, own in ((running_mean, mean), (running_var, var)):
         if running is not None and use_input_stats:
-            averaged = tracer.through(torch.mean, tracer.through(torch.Tensor.view, own, (b, c)), (0,))
+            averaged = torch.mean(torch.Tensor.view(own, (b, c)), (0,))
             with torch.no_grad():
-                tracer.through(torch.Tensor.copy_, running, averaged)
-    return tracer.through(torch.Tensor.view, out, tuple(x.shape))
+                torch.Tensor.copy_(running, averaged)
+    return torch.Tensor.view(out, tuple(x.shape))
 
 
 _NN = torch_private.nn_functions

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from fxcount.passes.memory import Peak, undominated
+from fxcount.passes.memory import HELD, Peak, undominated
 from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Size, evaluate, max_, sum_
 from fxcount.training.run import Phase, StepTrace
 
 __all__ = ["Moment", "StepMemory"]
-
-_HELD = frozenset({"parameter", "buffer", "constant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class StepMemory:
         return sum_([self.storages[i].nbytes for i in storages])
 
     def _born(self, phase: Phase) -> set[int]:
-        return {e for e in self.log[phase.log.start : phase.log.stop] if e >= 0 and self.storages[e].origin not in _HELD}
+        return {e for e in self.log[phase.log.start : phase.log.stop] if e >= 0 and self.storages[e].origin not in HELD}
 
     def _alive_at(self, end: int) -> set[int]:
         alive: set[int] = set()
@@ -109,7 +107,7 @@ class StepMemory:
         found: dict[str, int] = {}
         sizes = []
         for i, s in enumerate(self.storages):
-            if s.origin in _HELD or (counted is not None and i not in counted):
+            if s.origin in HELD or (counted is not None and i not in counted):
                 sizes.append(0)
                 continue
             if s.nbytes not in memo:
@@ -126,7 +124,7 @@ class StepMemory:
 
     def peaks(self, stretch: range, counted: frozenset[int] | None = None) -> tuple[Peak, ...]:
         """The moments of a stretch of which one is the largest at every size."""
-        left = [s.origin in _HELD or (counted is not None and i not in counted) for i, s in enumerate(self.storages)]
+        left = [s.origin in HELD or (counted is not None and i not in counted) for i, s in enumerate(self.storages)]
         sizes = list(dict.fromkeys([s.nbytes for s, out in zip(self.storages, left, strict=True) if not out]))
         places = {size: i for i, size in enumerate(sizes)}
         at = [-1 if out else places[s.nbytes] for s, out in zip(self.storages, left, strict=True)]

@@ -125,20 +125,62 @@ class TruthNode(_Node):
     _graph_repr = str
 
 
-class SizeNode(_Node):
+class _NumberNode(_Node):
+    """A number of ``scope``: comparisons, and constants beside it."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def number(self) -> Any:
+        """What a model holds for it."""
+        raise NotImplementedError
+
+    def _compared(self, relation: Comparison, other: Any) -> TruthNode:
+        return TruthNode(lambda: bool(_RELATIONS[relation](self.number(), other.number())))
+
+    def eq(self, other: Any) -> TruthNode:
+        return self._compared("==", other)
+
+    def ne(self, other: Any) -> TruthNode:
+        return self._compared("!=", other)
+
+    def lt(self, other: Any) -> TruthNode:
+        return self._compared("<", other)
+
+    def le(self, other: Any) -> TruthNode:
+        return self._compared("<=", other)
+
+    def gt(self, other: Any) -> TruthNode:
+        return self._compared(">", other)
+
+    def ge(self, other: Any) -> TruthNode:
+        return self._compared(">=", other)
+
+    def wrap_int(self, value: int) -> SizeNode:
+        return SizeNode(value, self.scope)
+
+    def wrap_float(self, value: float) -> RatioNode:
+        return RatioNode(value, self.scope)
+
+    def wrap_bool(self, value: bool) -> TruthNode:
+        return TruthNode(answer=value)
+
+
+class SizeNode(_NumberNode):
     """A size, ``expr`` in the algebra of ``scope``."""
 
-    __slots__ = ("expr", "scope")
+    __slots__ = ("expr",)
 
     def __init__(self, expr: Size, scope: Scope) -> None:
+        super().__init__(scope)
         self.expr = expr
-        self.scope = scope
 
     def is_int(self) -> bool:
         return True
 
     def number(self) -> Any:
-        """What a model holds for it."""
         return self.expr if isinstance(self.expr, int) else SymSize(self.expr, self.scope.hint(self.expr), self.scope)
 
     # -- arithmetic ---------------------------------------------------------------------------------------------------
@@ -188,43 +230,15 @@ class SizeNode(_Node):
     def _float(self, name: str, other: Any) -> Any:
         return getattr(self.sym_float(), name)(other)
 
-    # -- comparisons --------------------------------------------------------------------------------------------------
     def _compared(self, relation: Comparison, other: Any) -> TruthNode:
         if type(other) is not SizeNode:
-            return TruthNode(lambda: bool(_RELATIONS[relation](self.number(), other.number())))
+            return super()._compared(relation, other)
         a, b = self.expr, other.expr
         if b == _LARGEST:  # every size is below
             return TruthNode(answer=relation in ("<=", "<", "!="))
         return TruthNode(lambda: self.scope.decide(relation, a, b, f"{_WHY} {relation}"))
 
-    def eq(self, other: Any) -> TruthNode:
-        return self._compared("==", other)
-
-    def ne(self, other: Any) -> TruthNode:
-        return self._compared("!=", other)
-
-    def lt(self, other: Any) -> TruthNode:
-        return self._compared("<", other)
-
-    def le(self, other: Any) -> TruthNode:
-        return self._compared("<=", other)
-
-    def gt(self, other: Any) -> TruthNode:
-        return self._compared(">", other)
-
-    def ge(self, other: Any) -> TruthNode:
-        return self._compared(">=", other)
-
     # -- numbers ------------------------------------------------------------------------------------------------------
-    def wrap_int(self, value: int) -> SizeNode:
-        return self._made(value)
-
-    def wrap_float(self, value: float) -> RatioNode:
-        return RatioNode(value, self.scope)
-
-    def wrap_bool(self, value: bool) -> TruthNode:
-        return TruthNode(answer=value)
-
     def guard_int(self, file: str, line: int) -> int:
         return self.scope.pin(self.expr, f"torch's own code needs the number ({file.rpartition('/')[2]}:{line})")
 
@@ -283,20 +297,19 @@ class SizeNode(_Node):
         return self._made(int(self.is_non_overlapping_and_dense(sizes, strides).answer()))
 
 
-class RatioNode(_Node):
+class RatioNode(_NumberNode):
     """A float made of sizes: the quotient a model holds, or a plain float."""
 
-    __slots__ = ("_number", "scope")
+    __slots__ = ("_number",)
 
     def __init__(self, number: Any, scope: Scope) -> None:
+        super().__init__(scope)
         self._number = number
-        self.scope = scope
 
     def is_float(self) -> bool:
         return True
 
     def number(self) -> Any:
-        """What a model holds for it."""
         return self._number
 
     def _apply(self, op: Callable[[Any, Any], Any], other: Any) -> Any:
@@ -335,36 +348,6 @@ class RatioNode(_Node):
 
     def sym_float(self) -> RatioNode:
         return self
-
-    def _compared(self, relation: Comparison, other: Any) -> TruthNode:
-        return TruthNode(lambda: bool(_RELATIONS[relation](self._number, other.number())))
-
-    def eq(self, other: Any) -> TruthNode:
-        return self._compared("==", other)
-
-    def ne(self, other: Any) -> TruthNode:
-        return self._compared("!=", other)
-
-    def lt(self, other: Any) -> TruthNode:
-        return self._compared("<", other)
-
-    def le(self, other: Any) -> TruthNode:
-        return self._compared("<=", other)
-
-    def gt(self, other: Any) -> TruthNode:
-        return self._compared(">", other)
-
-    def ge(self, other: Any) -> TruthNode:
-        return self._compared(">=", other)
-
-    def wrap_int(self, value: int) -> SizeNode:
-        return SizeNode(value, self.scope)
-
-    def wrap_float(self, value: float) -> RatioNode:
-        return RatioNode(value, self.scope)
-
-    def wrap_bool(self, value: bool) -> TruthNode:
-        return TruthNode(answer=value)
 
     def guard_float(self, file: str, line: int) -> float:
         return float(self._number)

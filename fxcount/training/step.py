@@ -80,21 +80,17 @@ class Step:
 
     def __call__(self, phases: Phases, model: torch.nn.Module, given: tuple[Any, ...], targets: tuple[Any, ...]) -> None:
         args, kwargs = given
-        optimizer = None
-        if self.optimizer is not None:
+        make, optimizer = self.optimizer, None
+        if make is not None:
             trained = [p for p in model.parameters() if p.requires_grad]
-            optimizer = phases.phase("setup", lambda: self.optimizer(trained) if self.optimizer is not None else None)
-        loss = phases.phase("forward", lambda: self._forward(model, args, kwargs, targets))
+            optimizer = phases.phase("setup", lambda: make(trained))
+        loss = phases.phase("forward", lambda: self.loss(model(*args, **kwargs), *targets))
         phases.note_loss(loss)
         phases.phase("backward", loss.backward)
         phases.note_gradients()
         if optimizer is not None:
             for _ in range(2):
                 phases.phase("optimizer", optimizer.step)
-
-    def _forward(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: tuple[Any, ...]) -> Any:
-        result = model(*args, **kwargs)
-        return self.loss(result, *targets)
 
 
 def step_of(loss: Loss | None, optimizer: str | Callable[..., Any] | None) -> Step:

@@ -174,10 +174,6 @@ class TrainingTracer(Tracer):
             return FORMS[func](self, *args)
         return func(*args, **kwargs)
 
-    def through(self, func: Callable[..., Any], *args: Any) -> Any:
-        """``func(*args)``, for a form that stands for a composite op."""
-        return func(*args)
-
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
         with self.aside():

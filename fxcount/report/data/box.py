@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from fxcount.errors import SizeError
 from fxcount.symbolic import Assumption, Scope, Size, free_symbols, substitute
 from fxcount.symbolic.domain import holds_at
-from fxcount.symbolic.floats import sizes_in
 from fxcount.symbolic.vector import evaluate_many
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ def conditions_on(assumptions: Iterable[Assumption]) -> list[Condition]:
     for a in assumptions:
         alone = Scope({})
         alone.assumptions = [a]
-        parts = [a.expr] if a.claim is None else sizes_in((a.claim.how, a.claim.left, a.claim.right))
-        found.append(Condition(frozenset().union(*map(free_symbols, parts)), alone, a))
+        found.append(Condition(frozenset().union(*map(free_symbols, a.sizes)), alone, a))
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fxcount.errors import AssumptionError, FxcountError, RefusedError
-from fxcount.report.data.family import Family
+from fxcount.report.data.family import Family, is_final
 from fxcount.report.data.piece import Piece
 from fxcount.symbolic import Assumption, Scope
 from fxcount.symbolic.domain import holds_at
@@ -109,8 +109,7 @@ def _refusal(error: AssumptionError, points: Points, left: Array, first: int, ex
         cause = error.__cause__
         said = error.what.partition(": ")[2] if cause is not None else error.what
         return Refused(said, error.where, error.assumed, np.flatnonzero(where), by_model)
-    gone = not extend or isinstance(error.__cause__, AssumptionError) or error.__cause__ is None
-    where = left if gone else np.arange(len(left)) == first  # without the model there is nothing more to be tried
+    where = left if is_final(error, extend) else np.arange(len(left)) == first
     return Refused(error.what, error.where, (), np.flatnonzero(where), by_model)
 
 

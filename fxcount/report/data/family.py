@@ -16,7 +16,7 @@ from fxcount.symbolic import Assumption
 from fxcount.trace.torch_patch.session import place_raised
 from fxcount.trace.tracer.sources import raised_by_us
 
-__all__ = ["MOST_PIECES", "Family", "listed", "words_of"]
+__all__ = ["MOST_PIECES", "Family", "is_final", "listed", "words_of"]
 
 MOST_PIECES = 64
 """Pieces kept beside the first; the one that has not answered for longest goes when another comes."""
@@ -133,6 +133,11 @@ def refused(error: Exception, values: Mapping[str, int]) -> RefusedError:
     )
     found.assumed = getattr(error, "__assumed__", ())
     return found
+
+
+def is_final(error: AssumptionError, extend: bool) -> bool:
+    """Whether other sizes outside the pieces will get no answer either: the model is not asked, is gone, or is another."""
+    return not extend or error.__cause__ is None or isinstance(error.__cause__, AssumptionError)
 
 
 def words_of(error: Exception) -> str:

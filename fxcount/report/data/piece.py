@@ -11,7 +11,6 @@ from fxcount.passes import Costs, Memory, Parameters, memory, parameters
 from fxcount.symbolic import Assumption, Expr, Unbacked, free_symbols, substitute
 from fxcount.symbolic.assumption import primitive
 from fxcount.symbolic.domain import completed_at, holds_at
-from fxcount.symbolic.floats import sizes_in
 from fxcount.trace.tape import Trace
 
 __all__ = ["Piece", "with_fixed"]
@@ -131,6 +130,4 @@ def with_fixed(assumption: Assumption, values: Mapping[str, int]) -> Assumption 
 
 def sizes_left(assumption: Assumption, values: Mapping[str, int]) -> bool:
     """Whether an assumption depends on symbols without a value."""
-    claim = assumption.claim
-    parts = [assumption.expr] if claim is None else sizes_in((claim.how, claim.left, claim.right))
-    return any(free_symbols(size) - values.keys() for size in parts)
+    return any(free_symbols(size) - values.keys() for size in assumption.sizes)

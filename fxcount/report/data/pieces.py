@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from fxcount.errors import AssumptionError, FxcountError, RefusedError, SizeError
 from fxcount.report.data.box import Box, Condition, conditions_of, conditions_on
 from fxcount.report.data.curve import QUANTITIES
-from fxcount.report.data.family import Family
+from fxcount.report.data.family import Family, is_final
 from fxcount.report.data.piece import Piece
 from fxcount.report.data.regions import Side, products, side
 from fxcount.symbolic import Assumption, Expr, Size, max_, parse, substitute, symbol
@@ -144,8 +144,7 @@ def _next(family: Family, own: Piece, point: dict[str, int], extend: bool) -> _E
             conditions = _just(point)
         return _Entry(conditions, None, error.what.partition(": ")[2], error.where)
     except AssumptionError as error:
-        gone = not extend or isinstance(error.__cause__, AssumptionError) or error.__cause__ is None
-        return _Entry([] if gone else _just(point), None, error.what, error.where)
+        return _Entry([] if is_final(error, extend) else _just(point), None, error.what, error.where)
     return _Entry(conditions_of(piece.trace.scope, piece.given()), piece)
 
 

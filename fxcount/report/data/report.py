@@ -197,6 +197,11 @@ class ReportData:
         return self._found.completed({**{n: hints[n] for n in self._found.asked}, **self.fixed})
 
     @property
+    def _settled(self) -> dict[str, int]:
+        """The sizes of inputs that have a number, and no symbol any more."""
+        return self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in self._found.asked}
+
+    @property
     def graph_module(self) -> Any:
         """An executable ``torch.fx.GraphModule`` that computes what the model computes, also at other sizes."""
         return self._found.graph_module
@@ -277,8 +282,7 @@ class ReportData:
             )
         if asked and not values and not self.fixed:
             raise SizeError(f"at() needs a value for one of {', '.join(asked)}", hint=example)
-        before = self.fixed if self.values is None else {n: v for n, v in self.values.items() if n in asked}
-        return {**before, **{name: _whole(name, value, example) for name, value in values.items()}}
+        return {**self._settled, **{name: _whole(name, value, example) for name, value in values.items()}}
 
     def with_values(self, values: Mapping[str, int], guessed: Iterable[str] | None = None) -> Self:
         """The report at these sizes, of which those named are guesses; they are not checked: :meth:`at` does that."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fxcount.errors import AssumptionError
 from fxcount.passes import Costs
 from fxcount.report.data.report import ReportData
-from fxcount.symbolic import Size, max_
+from fxcount.symbolic import Size, evaluate, max_
 from fxcount.training.memory import Moment, StepMemory
 from fxcount.training.run import Phase, StepTrace
 
@@ -245,7 +244,7 @@ class TrainingData:
         module = self.trace.modules[index]
         return module.path, module.class_name
 
-    @cached_property
+    @property
     def phases(self) -> tuple[Phase, ...]:
         """The parts of the step, in order."""
         return self.step.phases
@@ -301,7 +300,7 @@ class TrainingData:
     # -- internal -----------------------------------------------------------------------------------------------------
     def size(self, size: Size) -> Size:
         """``size`` at the report's values, or as it is."""
-        return size if self.values is None or isinstance(size, int) else self._found.data.with_values(self.values).size(size)
+        return size if self.values is None or isinstance(size, int) else evaluate(size, self.values)
 
     def public(self, size: Size) -> Any:
         """``size`` as users get it: an ``int``, or a ``sympy.Expr``."""

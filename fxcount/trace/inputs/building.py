@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from fxcount.errors import InputError, SizeError
 from fxcount.symbolic import Size, evaluate, free_symbols, parse
 
-__all__ = ["arguments_of", "filled", "names_in", "on_meta", "placeholders", "without_placeholders"]
+__all__ = ["arguments_of", "built", "filled", "names_in", "on_meta", "placeholders", "without_placeholders"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -59,6 +59,18 @@ def on_meta(build: Callable[[], Any]) -> Any:
             return build()
     finally:
         torch.set_rng_state(state)
+
+
+def built(build: Any, values: Mapping[str, int], used_elsewhere: Set[str]) -> Any:
+    """``build`` of those of the values that it takes, on the meta device; a model that is there already is the same for all.
+
+    >>> built(lambda H: torch.nn.Linear(H, 5), {"H": 3, "S": 7}, {"S"}).weight.shape
+    torch.Size([5, 3])
+    """
+    if isinstance(build, torch.nn.Module):
+        return build
+    arguments = arguments_of(build, values, used_elsewhere)
+    return on_meta(lambda: build(**arguments))
 
 
 def filled(given: Any, values: Mapping[str, int]) -> Any:

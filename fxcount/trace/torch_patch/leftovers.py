@@ -237,7 +237,6 @@ def _clean_attributes(holder: Any, tainted: dict[int, Any]) -> None:
         for name, value in list(attributes.items()):
             if id(value) in tainted:
                 del attributes[name]
-    for kind in type(holder).__mro__:
-        for name in getattr(kind, "__slots__", ()):
-            if id(getattr(holder, name, None)) in tainted:
-                object.__setattr__(holder, name, None)
+    for name, value in slotted(holder).items():
+        if id(value) in tainted:
+            object.__setattr__(holder, name, None)
