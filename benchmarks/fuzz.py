@@ -188,7 +188,7 @@ def corrupted(saved: dict[str, Any], change: Change) -> str:
 
     def use() -> None:
         report = fxcount.load(json.loads(json.dumps(data)))
-        _ = report.table(), report.to_dict(), report.by_op(), report.by_module(), report.ops, report.memory
+        _ = report.table(), report.to_dict(), report.by_op(), report.by_module(), report.ops, report.memory.peak
         if report.values is None:
             report.at(**{name: 2 * hint for name, hint in report.symbols.items()})
 

@@ -175,6 +175,7 @@ _SHARED = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set",
 _SHARED |= {"_forward_hooks", "_forward_pre_hooks"}
 _SHARED |= {"_getframe", "_fields", "_at_fork_reinit", "_actions", "_lru_cache_wrapper"}  # Python's
 _SHARED |= {"_bit_generator", "_has_ops"}  # numpy's, torchvision's
+_SHARED |= {"_print"}  # what methods that sympy's printers call have to call in turn
 
 
 def _private(name: str) -> bool:

@@ -19,7 +19,7 @@ from fxcount.symbolic.program import eval_rows, from_rows, to_rows
 from fxcount.symbolic.scope import Comparison, Scope
 from fxcount.symbolic.symfunctions import SYM_FUNCTIONS
 from fxcount.symbolic.symint import SymRatio, SymSize, to_size, to_sym
-from fxcount.symbolic.sympy_ import from_sympy, to_sympy
+from fxcount.symbolic.sympy_ import from_sympy, largest_to_sympy, to_sympy
 from fxcount.symbolic.text import to_latex, to_text
 from fxcount.symbolic.unbacked import BRANCH, Unbacked, UnbackedSizes, is_data_dependent
 from fxcount.symbolic.values import evaluate, free_symbols, name_of
@@ -56,6 +56,7 @@ __all__ = [
     "is_data_dependent",
     "is_nonnegative",
     "is_zero",
+    "largest_to_sympy",
     "lower_bound",
     "max_",
     "min_",

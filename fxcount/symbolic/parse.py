@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import Size, symbol
@@ -25,15 +26,23 @@ _FOREIGN = re.compile(r"""["'`\\\x00]|(?<!\w)\d[\d_.]*[^\W\d_]""")
 """Quotes and the like, and numbers that run into a name: Python would warn about some of them, and ``2h`` is no product."""
 
 
+_WHERE = re.compile(r"\s+where\s+(?=\w+ = )")
+_DEFINED = re.compile(r"(?:^|,\s*)([^\W\d]\w*) = ")
+
+
 def parse(text: str) -> Size:
     """The size the text stands for.
 
     Integers and names with ``+ - * // % **`` and parentheses; ``floor(a/b)``, ``ceil(a/b)``, ``Max(...)`` and
     ``Min(...)`` as `to_text` writes them.
 
+    ``where NAME = ..., NAME = ...`` behind it says what other names stand for, each in terms of those before it.
+
     Raises:
         SizeError: anything else, with a caret under it.
 
+    >>> parse("a + 1 where h = H//2, a = h*h")
+    floor(H/2)**2 + 1
     >>> parse("2*B*(h + 1)"), parse("floor(H/7) % 4"), parse("2*3")
     (2*B*h + 2*B, floor(H/7) - 4*floor(H/28), 6)
     """
@@ -44,7 +53,11 @@ def parse(text: str) -> Size:
     if len(text) > MAX_LENGTH:
         raise _error(text, 0, f"a formula of {len(text):,} characters is longer than any model's")
     try:
-        return _size(ast.parse(text, mode="eval").body, text)
+        body, *definitions = _WHERE.split(text, maxsplit=1)
+        names: dict[str, Size] = {}
+        for name, written in _defined(definitions[0], text) if definitions else ():
+            names[name] = _size(ast.parse(written, mode="eval").body, written, names)
+        return _size(ast.parse(body.rstrip(), mode="eval").body, body, names)
     except SyntaxError as error:
         # at the end of the text the offset is 0
         raise _error(text, error.offset - 1 if error.offset else len(text), "this is not a formula") from None
@@ -54,6 +67,15 @@ def parse(text: str) -> Size:
         raise
     except ValueError:  # a number of too many digits, a lone surrogate
         raise _error(text, 0, "this is not a formula") from None
+
+
+def _defined(definitions: str, text: str) -> list[tuple[str, str]]:
+    """Names and what is written for them."""
+    starts = [*_DEFINED.finditer(definitions)]
+    if not starts or starts[0].start():
+        raise _error(text, len(text) - len(definitions), "after where comes NAME = ...")
+    ends = [*[m.start() for m in starts[1:]], len(definitions)]
+    return [(m[1], definitions[m.end() : end]) for m, end in zip(starts, ends, strict=True)]
 
 
 def _error(text: str, column: int, what: str) -> SizeError:
@@ -67,27 +89,27 @@ def _error(text: str, column: int, what: str) -> SizeError:
     )
 
 
-def _size(node: ast.expr, text: str) -> Size:
+def _size(node: ast.expr, text: str, names: Mapping[str, Size]) -> Size:
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
     if isinstance(node, ast.Name):
         if node.id in RESERVED:
             raise _error(text, _column(node, text), f"{node.id!r} is reserved: report.at() means something else by it")
-        return symbol(node.id)
+        return names[node.id] if node.id in names else symbol(node.id)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        value = _size(node.operand, text)
+        value = _size(node.operand, text, names)
         return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.BinOp):
-        return _operation(node, text)
+        return _operation(node, text, names)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args and not node.keywords:
-        return _call(node, node.func.id.lower(), text)
+        return _call(node, node.func.id.lower(), text, names)
     raise _error(text, _column(node, text), "a size cannot hold this")
 
 
-def _operation(node: ast.BinOp, text: str) -> Size:
+def _operation(node: ast.BinOp, text: str, names: Mapping[str, Size]) -> Size:
     if isinstance(node.op, (ast.Add, ast.Sub)):
-        return _sum(node, text)
-    a, b = _size(node.left, text), _size(node.right, text)
+        return _sum(node, text, names)
+    a, b = _size(node.left, text, names), _size(node.right, text, names)
     if isinstance(node.op, ast.Mult):
         check_product(a, b)
         return a * b
@@ -104,33 +126,33 @@ def _operation(node: ast.BinOp, text: str) -> Size:
     raise _error(text, _column(node.right, text), "a size cannot hold this operation")
 
 
-def _sum(node: ast.BinOp, text: str) -> Size:
+def _sum(node: ast.BinOp, text: str, names: Mapping[str, Size]) -> Size:
     """A sum of any length: terms on the left are not nested."""
     right: list[tuple[bool, ast.expr]] = []
     left: ast.expr = node
     while isinstance(left, ast.BinOp) and isinstance(left.op, (ast.Add, ast.Sub)):
         right.append((isinstance(left.op, ast.Add), left.right))
         left = left.left
-    total = _size(left, text)
+    total = _size(left, text, names)
     for added, term in reversed(right):
-        size = _size(term, text)
+        size = _size(term, text, names)
         total = total + size if added else total - size
         check_sum(total)
     return total
 
 
-def _call(node: ast.Call, name: str, text: str) -> Size:
+def _call(node: ast.Call, name: str, text: str, names: Mapping[str, Size]) -> Size:
     if name in ("floor", "ceil"):
         inner = node.args[0]
         if len(node.args) == 1 and isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Div):
-            a, b = _size(inner.left, text), _size(inner.right, text)
+            a, b = _size(inner.left, text, names), _size(inner.right, text, names)
             if not (isinstance(b, int) and b == 0):
                 return floordiv(a, b) if name == "floor" else ceildiv(a, b)
         raise _error(text, _column(inner, text), f"{name} takes one quotient, as in {name}(H/2)")
     if name in ("max", "min"):
         if len(node.args) > MAX_OPERANDS:
             raise _error(text, _column(node, text), f"more than {MAX_OPERANDS} operands")
-        return (max_ if name == "max" else min_)(*(_size(a, text) for a in node.args))
+        return (max_ if name == "max" else min_)(*(_size(a, text, names) for a in node.args))
     raise _error(text, _column(node, text), "a size cannot hold this function")
 
 

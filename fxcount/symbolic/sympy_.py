@@ -7,15 +7,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import Atom, Expr, Size, atoms_of, prod, sum_, symbol
-from fxcount.symbolic.extrema import max_, min_
+from fxcount.symbolic.extrema import common_part, max_, min_
 from fxcount.symbolic.floor import floordiv, mod
 from fxcount.symbolic.text import as_ceil
 
-__all__ = ["from_sympy", "to_sympy"]
+__all__ = ["from_sympy", "largest_to_sympy", "to_sympy"]
 
 
 def to_sympy(size: Size) -> Any:
@@ -50,13 +51,36 @@ Expr._sympy_ = to_sympy  # type: ignore[attr-defined]
 
 
 def _atom(atom: Atom, made: dict[str, Any]) -> Any:
-    import sympy
+    from fxcount.symbolic import rounding
 
     if atom.kind == "floor":
         name, p, q = as_ceil(atom)
-        return (sympy.ceiling if name == "ceil" else sympy.floor)(_sum(p, made) / _sum(q, made))
-    # the algebra has simplified it; sympy would compare the arguments two by two, which can take minutes
-    return (sympy.Max if atom.kind == "max" else sympy.Min)(*[_sum(a, made) for a in atom.args], evaluate=False)
+        rounded = rounding.ceiling if name == "ceil" else rounding.floor
+        return rounded(_sum(p, made) / _sum(q, made), evaluate=False)
+    return (rounding.Max if atom.kind == "max" else rounding.Min)(*[_sum(a, made) for a in atom.args])
+
+
+def largest_to_sympy(sizes: Sequence[Size]) -> Any:
+    """The Max of sizes as a `sympy.Expr`, or the only one of them; they are not compared: that was done before.
+
+    >>> H, W = symbol("H"), symbol("W")
+    >>> largest_to_sympy([4 * H, 8 * W, 4 * H]), largest_to_sympy([7, 3]), largest_to_sympy([])
+    (4*Max(H, 2*W), 7, 0)
+    """
+    from fxcount.symbolic import rounding
+
+    numbers = [int(s) for s in sizes if not isinstance(s, Expr)]
+    symbolic: list[Size] = list(dict.fromkeys([s for s in sizes if isinstance(s, Expr)]))
+    if not symbolic:
+        return max(numbers, default=0)
+    candidates = [*symbolic, *([max(numbers)] if numbers and max(numbers) > 0 else [])]
+    if len(candidates) == 1:
+        return to_sympy(candidates[0])
+    factor, kept = common_part(candidates)
+    made: dict[str, Any] = {}
+    for atom in atoms_of(factor, *kept):
+        made[atom] = _atom(atom, made)
+    return _sum(factor, made) * rounding.Max(*[_sum(size, made) for size in kept])
 
 
 def from_sympy(expr: Any) -> Size:

@@ -1,7 +1,8 @@
 """Sizes as text and LaTeX.
 
 Terms come highest degree first, then by name and divisor. ``floor((p + q - 1)/q)`` is written ``ceil(p/q)``, and a
-common factor is pulled out where that makes the text clearly shorter.
+common factor is pulled out where that makes the text clearly shorter. A text of more than a few lines names the atoms that
+are repeated in it, so that it is as long as there are distinct ones: ``4*h1**2 + h1 where h1 = floor((H - 1)/2)``.
 
 >>> from fxcount.symbolic.expr import symbol
 >>> B, H = symbol("B"), symbol("H")
@@ -11,16 +12,23 @@ common factor is pulled out where that makes the text clearly shorter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from math import gcd
+from typing import TypeAlias
 
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, make, terms_of
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, atoms_of, make, terms_of
 from fxcount.symbolic.poly import common_factors, without
 from fxcount.symbolic.values import free_symbols
 
-__all__ = ["as_ceil", "to_latex", "to_text"]
+__all__ = ["LONG", "as_ceil", "to_latex", "to_text"]
+
+LONG = 400
+"""Characters of the longest text in which nothing is named."""
+
+WORTH = 12  # a repeated atom of fewer characters is not named
 
 
 def to_text(size: Size) -> str:
@@ -32,20 +40,75 @@ def to_text(size: Size) -> str:
     """
     if isinstance(size, int):
         return str(int(size))
-    plain = _sum(size.terms)
-    factored = _factored(size)
+    if not any([type(f) is Atom for m in size.terms for f in m]):
+        return _body(size, {})
+    body, named = _written(size, _body, _atom, _name)
+    return body if not named else f"{body} where {', '.join([f'{name} = {text}' for name, text in named])}"
+
+
+Texts: TypeAlias = Mapping[str, str]  # of the atoms
+
+
+def _written(
+    size: Expr, body: Callable[[Expr, Texts], str], atom_text: Callable[[Atom, Texts], str], name: Callable[[str, int], str]
+) -> tuple[str, list[tuple[str, str]]]:
+    """The text, and the names in it with what they stand for; those inside of another come before it."""
+    atoms = sorted(atoms_of(size), key=_inner_first)  # so that equal sizes read alike
+    texts: dict[str, str] = {}
+    for atom in atoms:
+        texts[atom] = atom_text(atom, texts)
+        if len(texts[atom]) > LONG:
+            break
+    else:
+        text = body(size, texts)
+        if len(text) <= LONG:
+            return text, []
+    uses = Counter([f for m in size.terms for f in m if type(f) is Atom])
+    for atom in atoms:
+        uses.update([f for a in atom.args for m in terms_of(a) for f in dict.fromkeys(m) if type(f) is Atom])
+    taken = {n.lower() for n in free_symbols(size)}
+    named: list[tuple[str, str]] = []
+    counts: Counter[str] = Counter()
+    texts = {}
+    for atom in atoms:
+        text = atom_text(atom, texts)
+        if (uses[atom] > 1 and len(text) > WORTH) or len(text) > LONG // 4:
+            letter = min(atom.names, default="c")[0].lower() if len(atom.names) == 1 else "c"
+            counts[letter] += 1
+            while f"{letter}{counts[letter]}" in taken:
+                counts[letter] += 1
+            texts[atom] = name(letter, counts[letter])
+            named.append((texts[atom], text))
+        else:
+            texts[atom] = text
+    return body(size, texts), named
+
+
+def _inner_first(atom: Atom) -> tuple[int, tuple[bool, str, int, str]]:
+    return atom.depth, _place(atom)
+
+
+def _name(letter: str, number: int) -> str:
+    return f"{letter}{number}"
+
+
+def _body(size: Size, texts: Texts) -> str:
+    if isinstance(size, int):
+        return str(int(size))
+    plain = _sum(size.terms, texts)
+    factored = _factored(size, texts)
     return factored if factored is not None and len(factored) * 8 <= len(plain) * 7 else plain
 
 
-def _sum(terms: dict[Monomial, int]) -> str:
+def _sum(terms: dict[Monomial, int], texts: Texts) -> str:
     text = ""
     for m, c in in_reading_order(terms):
-        body = _product(abs(c), m)
+        body = _product(abs(c), m, texts)
         text += (" - " if c < 0 else " + ") + body if text else ("-" if c < 0 else "") + body
     return text
 
 
-def _factored(size: Expr) -> str | None:
+def _factored(size: Expr, texts: Texts) -> str | None:
     """The size as a product of what its terms have in common and the rest, or None."""
     if len(size.terms) == 1:
         return None
@@ -55,7 +118,7 @@ def _factored(size: Expr) -> str | None:
     rest = {left: c // content for m, c in size.terms.items() if (left := without(m, shared)) is not None}
     if terms_of(make(dict(rest))) != rest:
         return None  # read back, the rest would come out in another form
-    return f"{_product(content, shared)}*({_sum(rest)})"
+    return f"{_product(content, shared, texts)}*({_sum(rest, texts)})"
 
 
 def in_reading_order(terms: dict[Monomial, int]) -> list[tuple[Monomial, int]]:
@@ -85,20 +148,20 @@ def _place(factor: str) -> tuple[bool, str, int, str]:
     return True, names, q if isinstance(q, int) else 0, factor
 
 
-def _product(c: int, m: Monomial) -> str:
+def _product(c: int, m: Monomial, texts: Texts) -> str:
     parts = [str(c)] if c != 1 or not m else []
     for factor, group in groupby(factors_of(m)):
         power = len(list(group))
-        text = _atom(factor) if isinstance(factor, Atom) else factor
+        text = texts[factor] if isinstance(factor, Atom) else factor
         parts.append(text if power == 1 else f"{text}**{power}")
     return "*".join(parts)
 
 
-def _atom(atom: Atom) -> str:
+def _atom(atom: Atom, texts: Texts) -> str:
     if atom.kind != "floor":
-        return f"{atom.kind.capitalize()}({', '.join(map(to_text, atom.args))})"
+        return f"{atom.kind.capitalize()}({', '.join([_body(a, texts) for a in atom.args])})"
     name, p, q = as_ceil(atom)
-    return f"{name}({_operand(p)}/{_operand(q, divisor=True)})"
+    return f"{name}({_operand(p, texts)}/{_operand(q, texts, divisor=True)})"
 
 
 def as_ceil(atom: Atom) -> tuple[str, Size, Size]:
@@ -109,8 +172,8 @@ def as_ceil(atom: Atom) -> tuple[str, Size, Size]:
     return "floor", p, q
 
 
-def _operand(size: Size, divisor: bool = False) -> str:
-    text = to_text(size)
+def _operand(size: Size, texts: Texts, divisor: bool = False) -> str:
+    text = _body(size, texts)
     if isinstance(size, int) or (len(size.terms) == 1 and not (divisor and "*" in text)):
         return text
     return f"({text})"
@@ -125,18 +188,28 @@ def to_latex(size: Size) -> str:
     """
     if isinstance(size, int):
         return str(int(size))
+    body, named = _written(size, _latex_sum, _latex_atom, lambda letter, number: f"{letter}_{{{number}}}")
+    if not named:
+        return body
+    listed = r",\ ".join([f"{name} = {text}" for name, text in named])
+    return rf"{body} \quad \text{{where}}\ {listed}"
+
+
+def _latex_sum(size: Size, texts: Texts) -> str:
+    if isinstance(size, int):
+        return str(int(size))
     text = ""
     for m, c in in_reading_order(size.terms):
-        body = _latex_product(abs(c), m)
+        body = _latex_product(abs(c), m, texts)
         text += (" - " if c < 0 else " + ") + body if text else ("-" if c < 0 else "") + body
     return text
 
 
-def _latex_product(c: int, m: Monomial) -> str:
+def _latex_product(c: int, m: Monomial, texts: Texts) -> str:
     parts = [str(c)] if c != 1 or not m else []
     for factor, group in groupby(factors_of(m)):
         power = len(list(group))
-        text = _latex_atom(factor) if isinstance(factor, Atom) else _latex_name(factor)
+        text = texts[factor] if isinstance(factor, Atom) else _latex_name(factor)
         parts.append(text if power == 1 else f"{text}^{{{power}}}")
     return " ".join(parts)
 
@@ -145,15 +218,11 @@ def _latex_name(name: str) -> str:
     return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
 
 
-def _latex_atom(atom: Atom) -> str:
+def _latex_atom(atom: Atom, texts: Texts) -> str:
     if atom.kind != "floor":
-        return rf"\{atom.kind}\left({_comma(map(to_latex, atom.args))}\right)"
+        return rf"\{atom.kind}\left({', '.join([_latex_sum(a, texts) for a in atom.args])}\right)"
     name, p, q = as_ceil(atom)
-    return rf"\left\l{name} \frac{{{to_latex(p)}}}{{{to_latex(q)}}} \right\r{name}"
-
-
-def _comma(parts: Iterable[str]) -> str:
-    return ", ".join(parts)
+    return rf"\left\l{name} \frac{{{_latex_sum(p, texts)}}}{{{_latex_sum(q, texts)}}} \right\r{name}"
 
 
 Hooks.text = to_text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -242,3 +245,15 @@ def test_torchs_own_modules(name: str) -> None:
     model.eval()
     report = fxcount.analyze(model, *given)
     assert report.at(B=13).memory.peak == tracked_peak(model, inputs(given, {"B": 13}))
+
+
+def test_the_view_works_out_one_field_at_a_time():
+    report = fxcount.analyze(nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 97)), "B,3")
+    view = report.memory
+    assert view.parameters == 4 * (3 * 5 + 5 + 5 * 97 + 97)
+    assert not {"peak", "activations", "peak_op"} & vars(view).keys()
+    assert view == report.memory
+    assert pickle.loads(pickle.dumps(view)) == view
+    assert dataclasses.replace(view, buffers=7).buffers == 7
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = view.nothing

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from fxcount.passes import Costs, Memory, Parameters, parameters
 from fxcount.report.data.family import Family, listed
 from fxcount.report.data.piece import Piece, with_fixed
 from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
-from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, max_, substitute, to_sympy
+from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, largest_to_sympy, substitute, to_sympy
 from fxcount.trace.tape import Call, Trace
 from fxcount.wording import visible
 
@@ -25,10 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["MemoryView", "ReportData"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class MemoryView:
     """Bytes: ``parameters`` and ``buffers`` (int), ``inputs``, ``outputs``, ``activations`` (all results added up) and
-    ``peak`` (largest sum alive at one moment of inference, inputs included, parameters and buffers not)."""
+    ``peak`` (largest sum alive at one moment of inference, inputs included, parameters and buffers not); ``peak_op`` says
+    where the peak is. Of a report each is worked out when asked for."""
 
     parameters: int
     buffers: int
@@ -37,6 +37,42 @@ class MemoryView:
     activations: Any
     peak: Any
     peak_op: str
+
+    @classmethod
+    def of(cls, report: ReportData) -> MemoryView:
+        """That of a report."""
+        self = object.__new__(cls)
+        object.__setattr__(self, "_report", report)
+        return self
+
+    def __getattr__(self, name: str) -> Any:  # of what is not worked out yet
+        report, find = self.__dict__.get("_report"), _FINDS.get(name)
+        if report is None or find is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = find(report)
+        object.__setattr__(self, name, value)
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MemoryView, dataclasses.astuple(self)
+
+
+def _peak(report: ReportData) -> Any:
+    found = report.peaks
+    if report.values is not None:
+        return found.peak_at(report.sizes)[0]
+    return report.largest_of([p.nbytes for p in found.peaks])
+
+
+_FINDS: Mapping[str, Callable[[ReportData], Any]] = {
+    "parameters": lambda report: report.peaks.parameters,
+    "buffers": lambda report: report.peaks.buffers,
+    "inputs": lambda report: report.public(report.peaks.inputs),
+    "outputs": lambda report: report.public(report.peaks.outputs),
+    "activations": lambda report: report.public(report.peaks.activations),
+    "peak": _peak,
+    "peak_op": lambda report: report.memory_place(report.peaks.peak_at(report.sizes)[1]),
+}
 
 
 class ReportData:
@@ -104,13 +140,7 @@ class ReportData:
     @property
     def memory(self) -> MemoryView:
         """Bytes by what they hold, and the inference peak."""
-        found = self.peaks
-        nbytes, call = found.peak_at(self.sizes)
-        peak: Size = nbytes if self.values is not None else max_(*[p.nbytes for p in found.peaks], 0)
-        return MemoryView(
-            found.parameters, found.buffers, self.public(found.inputs), self.public(found.outputs),
-            self.public(found.activations), self.public(peak), self.memory_place(call),
-        )  # fmt: skip
+        return MemoryView.of(self)
 
     def memory_place(self, call: int) -> str:
         if not 0 <= call < len(self.trace.calls):
@@ -329,6 +359,10 @@ class ReportData:
         if self.values is not None:
             return evaluate(size, self.values)
         return substitute(size, self.fixed) if self.fixed else size
+
+    def largest_of(self, sizes: Sequence[Size]) -> Any:
+        """The largest of sizes none of which is known to be largest, as users get it: they are not compared once more."""
+        return largest_to_sympy([self.size(size) for size in sizes])
 
     def public(self, size: Size) -> Any:
         """``size`` as users get it: an ``int``, or a ``sympy.Expr``."""

@@ -145,10 +145,19 @@ def _stems(levels: Sequence[int]) -> list[str]:
 
 
 def _shapes(report: ReportData, m: ModuleCall) -> str:
-    texts = ["(" + ", ".join(str(report.size(s)) for s in f.shape) + ")" for f in m.outputs[:2]]
+    texts = ["(" + ", ".join(_dimension(report, s) for s in f.shape) + ")" for f in m.outputs[:2]]
     if len(m.outputs) > 2:
         texts.append(f"+{len(m.outputs) - 2} more")
     return " ".join(texts)
+
+
+_WIDEST = 60
+
+
+def _dimension(report: ReportData, size: Size) -> str:
+    """The formula, or where that would make the table too wide the number, as in the other columns."""
+    text = str(report.size(size))
+    return text if len(text) <= _WIDEST else str(evaluate(size, report.sizes))
 
 
 def _integer(n: int) -> str:

@@ -95,7 +95,7 @@ def _try(report: ReportData) -> None:
         scope.check(scope.hints)
     if not all([type(n) is int and n >= 0 for n in map(at.size, _sizes(report))]):
         raise InputError("a size or a cost is no number, or a negative one")
-    _ = at.memory, at.params, at.ops, at.by_op(), at.by_module()
+    _ = at.peaks, at.params, at.ops, at.by_op(), at.by_module()
 
 
 def _sizes(report: ReportData) -> Iterator[Size]:
