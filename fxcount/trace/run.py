@@ -117,11 +117,12 @@ class Run:
     def _attempt(
         self, namespaces: list[dict[str, Any]], undo: Undo, decisions: Decisions | None, compiling: bool
     ) -> tuple[Trace, list[dict[str, Any]]]:
-        found = list({id(m): m for _, m in every_module(self.model)}.values())
+        listed = tuple(every_module(self.model))
+        found = list({id(m): m for _, m in listed}.values())
         own = namespaces_of(found)
         leftovers = Leftovers(own, found)
         undo.add(leftovers.sweep)
-        held = self._prepared(found, undo, compiling)
+        held = self._prepared(listed, found, undo, compiling)
         shadow([*own, *namespaces], self._named_in, undo)
         rule_forwards(self.registry, undo)
         tracer = self._tracer(held, decisions, compiling)
@@ -148,12 +149,15 @@ class Run:
         )  # fmt: skip
         return trace, tracer.answers.missed_lengths
 
-    def _prepared(self, modules: list[torch.nn.Module], undo: Undo, compiling: bool) -> Inventory:
+    def _prepared(
+        self, listed: tuple[tuple[str, torch.nn.Module], ...], modules: list[torch.nn.Module], undo: Undo, compiling: bool
+    ) -> Inventory:
         """What the model holds when it runs; it, and what is given to it as it is, are put back as they are now by ``undo``."""
         keep(modules, undo, [leaf for leaf in self.leaves if not isinstance(leaf, InputSpec)])
         without_gathering(modules)
-        if has_lazy_state(modules):
-            self._run_lazy(modules, compiling)
+        if not has_lazy_state(modules):
+            return take_inventory(self.model, listed)
+        self._run_lazy(modules, compiling)
         return take_inventory(self.model)
 
     def _run_lazy(self, modules: list[torch.nn.Module], compiling: bool) -> None:

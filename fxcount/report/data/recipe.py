@@ -17,7 +17,7 @@ import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.errors import AssumptionError
-from fxcount.trace.inputs.inventory import every_module
+from fxcount.trace.inputs.inventory import attribute_names, every_module, split_attributes
 from fxcount.trace.torch_patch.active import exclusively
 
 __all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
@@ -198,15 +198,17 @@ def fingerprint(model: torch.nn.Module) -> tuple[Mark, ...]:
             continue
         seen.add(key)
         attributes = module.__dict__
-        slots = [slot for slot in (attributes.get("_parameters"), attributes.get("_buffers")) if slot]
-        held = [t for slot in slots for t in slot.values() if type(t) not in _SHAPELESS]
-        tensors = [(id(t), t.shape, t.dtype, t.requires_grad) for t in held]
-        plain = [  # written out: a call for each of a dozen attributes would cost more than all the rest
-            v for v in attributes.values()
-            if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)
+        _, own = split_attributes(attributes)
+        plain = [v for v in own if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)]
+        tensors = [  # written out: a call for each would cost more than all the rest
+            (id(t), t.shape, t.dtype, t.requires_grad)
+            for slot in (attributes.get("_parameters"), attributes.get("_buffers")) if slot
+            for t in slot.values() if type(t) not in _SHAPELESS
         ]  # fmt: skip
         found.append(Mark(key, tuple(plain), tuple(tensors)))
-        waiting += [m for m in attributes.get("_modules", {}).values() if m is not None]
+        inside = attributes.get("_modules")
+        if inside:
+            waiting += [m for m in inside.values() if m is not None]
     return tuple(found)
 
 
@@ -217,7 +219,8 @@ def _is_sizes(value: Any) -> bool:
 def _differences(was: Mark, module: torch.nn.Module) -> list[str]:
     """What is another, by name."""
     now = next(iter(fingerprint(module)))
-    names = [name for name, v in module.__dict__.items() if type(v) in _PLAIN or _is_sizes(v)]
+    own = [(name, module.__dict__[name]) for name in attribute_names(module.__dict__)]
+    names = [name for name, v in own if type(v) in _PLAIN or _is_sizes(v)]
     found = []
     if len(was.plain) == len(now.plain):
         found += [f"{name} was {a!r}, is {b!r}" for name, a, b in zip(names, was.plain, now.plain) if a != b]

@@ -22,7 +22,8 @@ _UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
 
 def has_lazy_state(modules: Sequence[torch.nn.Module]) -> bool:
     """Whether some parameter or buffer has no shape yet."""
-    return any([isinstance(t, _UNINITIALISED) for m in modules for slot in _slots(m) for t in slot.values()])
+    kinds = {type(t) for m in modules for slot in _slots(m) if slot for t in slot.values()}
+    return any([issubclass(kind, _UNINITIALISED) for kind in kinds])
 
 
 def _slots(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -60,6 +61,8 @@ def without_gathering(modules: Sequence[torch.nn.Module]) -> None:
     whose parameters are distributed tensors of their whole shape."""
     for module in modules:
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            if not hooks:
+                continue
             for key in [k for k, hook in hooks.items() if _home(hook).startswith(_DISTRIBUTES)]:
                 del hooks[key]
 

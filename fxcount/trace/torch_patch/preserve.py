@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from fxcount.trace.inputs.inventory import split_attributes
 from fxcount.trace.torch_patch.active import Undo
 
 __all__ = ["keep", "preserved", "shallow", "slotted"]
@@ -35,6 +36,7 @@ _LEAVES = frozenset({
 })  # fmt: skip
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 _HOOKS = frozenset({dict, OrderedDict, set, list})
+_PASSED = _LEAVES | _HOOKS
 
 
 def keep(modules: Sequence[torch.nn.Module], undo: Undo, others: Iterable[Any] = ()) -> None:
@@ -70,16 +72,27 @@ class _Snapshot:
 
     def __init__(self, modules: Sequence[torch.nn.Module], others: Iterable[Any] = ()) -> None:
         self._modules = [(m, type(m), m.__dict__, m.__dict__.copy()) for m in modules]
-        held = [v for _, _, _, found in self._modules for v in found.values() if type(v) not in _LEAVES]
-        self._empty = [v for v in held if type(v) in _HOOKS and not v]  # a module has a dozen for hooks
+        self._containers: list[tuple[tuple[Any, ...], int]] = []  # a dozen for hooks, with how many of them are not empty
         self.kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
         self._tensors: list[tuple[torch.Tensor, bool, Any]] = []
         self._seen: set[int] = {id(m) for m in modules}
-        self._look_into([v for v in held if type(v) not in _HOOKS or v] + list(others))
+        self._look_into([*self._held(), *others])
+
+    def _held(self) -> list[Any]:
+        """What the modules hold, less what cannot change and containers that are empty, which are noted."""
+        held: list[Any] = []
+        for _, _, _, attributes in self._modules:
+            standard, own = split_attributes(attributes)
+            containers = (*standard, *[v for v in own if type(v) in _HOOKS])
+            filled = [v for v in containers if v]
+            self._containers.append((containers, len(filled)))
+            held += filled
+            held += [v for v in own if type(v) not in _PASSED]
+        return held
 
     def _look_into(self, waiting: list[Any]) -> None:
         """Nearest first, each once."""
-        seen, kept = self._seen, self.kept
+        seen, kept, tensors = self._seen, self.kept, self._tensors
         while waiting and len(kept) < _MOST:
             found, waiting = waiting, []
             for thing in found:
@@ -89,13 +102,19 @@ class _Snapshot:
                 seen.add(id(thing))
                 if kind in _TENSORS:
                     if thing.is_leaf:
-                        self._tensors.append((thing, thing.requires_grad, thing.grad))
+                        tensors.append((thing, thing.requires_grad, thing.grad))
                     continue
-                reader = _reader(kind)  # type: ignore[arg-type]
-                if reader is not None:
-                    children = reader(self, thing)
-                    if len(children) <= _LONG:
-                        waiting.extend(children)
+                if kind is dict:
+                    children = thing.copy()
+                    kept.append((_write_dict, thing, children))
+                    children = children.values()
+                elif kind is tuple:
+                    children = [part for part in thing if type(part) not in _LEAVES]
+                else:
+                    reader = _reader(kind)  # type: ignore[arg-type]
+                    children = () if reader is None else reader(self, thing)
+                if len(children) <= _LONG:
+                    waiting.extend(children)
 
     def remember(self, write: Callable[[Any, Any], None], thing: Any, content: Any) -> None:
         """Have ``write(thing, content)`` called at the end."""
@@ -111,12 +130,14 @@ class _Snapshot:
         for module, kind, attributes, before in self._modules:
             if type(module) is not kind:
                 module.__class__ = kind
-            _write_dict(attributes, before)
-        for container in self._empty:
-            if container:
-                container.clear()
+            if not _unchanged(attributes, before):
+                _write_dict(attributes, before)
         for write, thing, content in self.kept:
             write(thing, content)
+        for containers, filled in self._containers:
+            now = [c for c in containers if c]
+            if len(now) > filled:
+                self._empty(now)
         for tensor, flag, gradient in self._tensors:
             if tensor.requires_grad is not flag:
                 tensor.requires_grad_(flag)
@@ -124,13 +145,27 @@ class _Snapshot:
                 tensor.grad = gradient
 
 
+    def _empty(self, containers: list[Any]) -> None:
+        """Those that were empty; the others are put back one by one."""
+        for container in containers:
+            if id(container) not in self._seen:
+                container.clear()
+
+
 # -- kinds of things: how each is read, what it holds, how it is written back -----------------------------------------
 def _same(a: Any, b: Any) -> bool:
     return len(a) == len(b) and all(map(is_, a, b))
 
 
+def _unchanged(thing: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    """Whether a dict has the same keys in the same order with the very same values."""
+    return len(thing) == len(before) and all(map(is_, thing.values(), before.values())) and all(map(is_, thing, before))
+
+
 def _write_dict(thing: dict[Any, Any], before: dict[Any, Any]) -> None:
     """The same keys in the same order with the very same values; also for subclasses with ways of their own."""
+    if type(thing) is dict and _unchanged(thing, before):
+        return
     if _same(dict.values(thing), before.values()) and _same(thing, before):
         return
     if isinstance(thing, OrderedDict):
