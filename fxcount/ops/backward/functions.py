@@ -56,7 +56,7 @@ POINTWISE = {
 def _gradient(name: str) -> ShapeRule:
     """Element by element of g and the operand behind it."""
 
-    def rule(scope: Scope, g: TensorFact, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    def rule(scope: Scope, g: TensorFact, x: TensorFact, *_: object, **__: object) -> TensorFact:
         dtype = float_result(g.dtype) if name == "native_dropout_backward" else x.dtype
         return elementwise(scope, name, dtype, g, x)
 
@@ -138,7 +138,7 @@ LOSSES = {
 
 
 def _loss_gradient(name: str) -> ShapeRule:
-    def rule(scope: Scope, g: TensorFact, x: TensorFact, target: TensorFact, *_: Any) -> TensorFact:
+    def rule(scope: Scope, g: TensorFact, x: TensorFact, target: TensorFact, *_: object) -> TensorFact:
         return elementwise(scope, name, None, x, target, g)
 
     return rule
@@ -173,7 +173,7 @@ def _nll_cost(
     return scalars.work(target.numel, y.dtype)
 
 
-def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: object, **__: object) -> TensorFact:
     return x.new(x.shape)
 
 

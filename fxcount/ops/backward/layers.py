@@ -113,14 +113,14 @@ def _group_norm_cost(
 
 
 def batch_norm_backward(
-    scope: Scope, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: Any
+    scope: Scope, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: object
 ) -> tuple[Given, ...]:
     parameter = x.new((x.shape[1],), weight.dtype if weight is not None else None)
     return _asked(output_mask, channels_last_or_dense(x, x.shape), parameter, parameter)
 
 
 def _batch_norm_cost(
-    y: Any, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: Any
+    y: Any, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: object
 ) -> Work:
     channels = x.shape[1]
     if train:
@@ -150,7 +150,7 @@ def _rms_norm_cost(
 
 
 def attention_backward(
-    scope: Scope, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, **_: Any
+    scope: Scope, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, **_: object
 ) -> tuple[TensorFact, ...]:
     return _heads_inside(query), _heads_inside(key), _heads_inside(value)
 
@@ -163,7 +163,7 @@ def _heads_inside(x: TensorFact) -> TensorFact:
 
 def attention_backward_with_bias(
     scope: Scope, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given,
-    grad_input_mask: Sequence[bool], **_: Any,
+    grad_input_mask: Sequence[bool], **_: object,
 ) -> tuple[Given, ...]:  # fmt: skip
     """The efficient kernel: also for the bias, ``grad_input_mask`` saying for which."""
     empty = attn_mask if attn_mask is not None else query.new((0,))
@@ -171,7 +171,7 @@ def attention_backward_with_bias(
 
 
 def _attention_cost(
-    y: Any, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given = None, **_: Any
+    y: Any, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given = None, **_: object
 ) -> Work:
     rows = prod(query.shape[:-1])
     pairs = rows * key.shape[-2]

@@ -30,17 +30,17 @@ from fxcount.symbolic import Scope, Size, max_, prod
 __all__ = ["OPS"]
 
 
-def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: object, **__: object) -> TensorFact:
     return channels_last_or_dense(x, x.shape)
 
 
-def _passed(y: TensorFact, g: TensorFact, *_: Any, **__: Any) -> Work:
+def _passed(y: TensorFact, g: TensorFact, *_: object, **__: object) -> Work:
     """An addition for each element of the gradient that comes in."""
     return Scalars(add=1).work(g.numel, g.dtype)
 
 
 def _avg_cost(n: int) -> CostRule:
-    def cost(y: TensorFact, g: TensorFact, x: TensorFact, kernel_size: Any, *_: Any, **__: Any) -> Work:
+    def cost(y: TensorFact, g: TensorFact, x: TensorFact, kernel_size: Any, *_: object, **__: object) -> Work:
         return Scalars(add=prod(as_tuple(kernel_size, n)), div=1).work(g.numel, g.dtype)
 
     return cost
@@ -53,7 +53,7 @@ def _adaptive_avg_cost(n: int) -> CostRule:
     return cost
 
 
-def resized_backward(scope: Scope, g: TensorFact, output_size: Any, input_size: Any, *_: Any, **__: Any) -> TensorFact:
+def resized_backward(scope: Scope, g: TensorFact, output_size: Any, input_size: Any, *_: object, **__: object) -> TensorFact:
     return channels_last_or_dense(g, tuple(input_size))
 
 
@@ -62,14 +62,14 @@ def _taps_cost(n: int, taps: int) -> CostRule:
     for _ in range(n):
         flops = taps + taps * flops
 
-    def cost(y: TensorFact, g: TensorFact, *_: Any, **__: Any) -> Work:
+    def cost(y: TensorFact, g: TensorFact, *_: object, **__: object) -> Work:
         return Scalars(add=flops).work(g.numel, g.dtype)
 
     return cost
 
 
 def _antialias_cost(taps: int) -> CostRule:
-    def cost(y: TensorFact, g: TensorFact, *_: Any, **__: Any) -> Work:
+    def cost(y: TensorFact, g: TensorFact, *_: object, **__: object) -> Work:
         n, c, rows, columns = y.shape
         out_rows, out_columns = g.shape[-2:]
         down = 2 * taps * max_(rows, out_rows) * out_columns
@@ -88,7 +88,7 @@ def embedding_backward(
     return g.new((num_weights, g.shape[-1]))
 
 
-def _of_sizes(scope: Scope, g: TensorFact, input_sizes: Any, *_: Any, **__: Any) -> TensorFact:
+def _of_sizes(scope: Scope, g: TensorFact, input_sizes: Any, *_: object, **__: object) -> TensorFact:
     return g.new(tuple(input_sizes))
 
 
@@ -109,7 +109,7 @@ def cdist_backward(scope: Scope, g: TensorFact, x1: TensorFact, x2: TensorFact, 
     return x1.new((*batch, *x1.shape[-2:]))
 
 
-def segment_backward(scope: Scope, g: TensorFact, y: TensorFact, data: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def segment_backward(scope: Scope, g: TensorFact, y: TensorFact, data: TensorFact, *_: object, **__: object) -> TensorFact:
     return data.new(data.shape)
 
 

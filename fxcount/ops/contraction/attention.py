@@ -147,7 +147,7 @@ def _math_shape(
 
 
 def _efficient_shape(
-    scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, compute_log_sumexp: bool, **_: Any
+    scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, compute_log_sumexp: bool, **_: object
 ) -> tuple[TensorFact, ...]:
     """A kernel for CUDA: output, logsumexp in blocks of 32 queries, and two numbers of random state."""
     y = _dense_attention(scope, query, key, value)
@@ -156,7 +156,7 @@ def _efficient_shape(
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state
 
 
-def _device_shape(scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, **_: Any) -> tuple[Any, ...]:
+def _device_shape(scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, **_: object) -> tuple[Any, ...]:
     """Other kernels for CUDA: output, logsumexp, bookkeeping of nested sequences, random state, debug mask."""
     y = _dense_attention(scope, query, key, value)
     state = query.new((), torch.int64)
@@ -194,7 +194,7 @@ def attention_cost(
 
 def _kernel_cost(
     y: Any, query: TensorFact, *, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, **_: Any,
+    dropout_p: float = 0.0, is_causal: bool = False, **_: object,
 ) -> Work:  # fmt: skip
     """Of the ATen form of every kernel, whose first result is that of the attention."""
     return _attention_work(query, key, value, y[0], attn_mask is not None or is_causal, dropout_p)
@@ -247,7 +247,7 @@ def _swapped(t: TensorFact) -> TensorFact:
 
 
 def _flex_shape(
-    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, *_: object, **__: object
 ) -> tuple[TensorFact, TensorFact, TensorFact]:
     """The higher-order op: output, logsumexp and largest score of each query."""
     y = _dense_attention(scope, query, key, value)
@@ -255,7 +255,7 @@ def _flex_shape(
     return y, row, row
 
 
-def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_: Any, **__: Any) -> Work:
+def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_: object, **__: object) -> Work:
     """Dense: blocks that a block mask leaves out are counted. What ``score_mod`` computes is the user's own, and not
     in this number."""
     return _attention_work(query, key, value, y[0], False, 0.0)

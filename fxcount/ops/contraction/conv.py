@@ -169,7 +169,7 @@ def _conv_transpose(spatial: int) -> ShapeRule:
 
 def _convolution_shape(
     scope: Scope, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, output_padding: Any, groups: Any, *_: Any, **__: Any,
+    transposed: bool, output_padding: Any, groups: Any, *_: object, **__: object,
 ) -> TensorFact:  # fmt: skip
     """ATen's one convolution, which both kinds come down to."""
     what = "convolution"
@@ -205,19 +205,19 @@ def _positions(t: TensorFact, weight: TensorFact) -> Size:
     return prod(t.shape[: -spatial - 1]) * prod(t.shape[-spatial:])
 
 
-def _conv_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: Any, **__: Any) -> Work:
+def _conv_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: object, **__: object) -> Work:
     """Every output position meets the whole weight."""
     return contraction(y.dtype, weight.numel * _positions(y, weight), added(y, bias))
 
 
-def _transpose_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: Any, **__: Any) -> Work:
+def _transpose_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: object, **__: object) -> Work:
     """Every input position meets the whole weight."""
     return contraction(y.dtype, weight.numel * _positions(x, weight), added(y, bias))
 
 
 def _convolution_cost(
     y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, *_: Any, **__: Any,
+    transposed: bool, *_: object, **__: object,
 ) -> Work:  # fmt: skip
     return (_transpose_cost if transposed else _conv_cost)(y, x, weight, bias)
 

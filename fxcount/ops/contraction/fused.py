@@ -71,7 +71,7 @@ def _multi_head_cost(
 
 
 def _encoder_layer_shape(
-    scope: Scope, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, *_: Any, **__: Any
+    scope: Scope, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, *_: object, **__: object
 ) -> TensorFact:
     what = "_transformer_encoder_layer_fwd"
     require_rank(what, src=(src, 3), qkv_weight=(qkv_weight, 2))

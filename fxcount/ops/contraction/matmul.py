@@ -193,7 +193,7 @@ def _ranked(name: str, *ranks: int) -> ShapeRule:
     return shape
 
 
-def product_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+def product_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work:
     return contraction(y.dtype, y.numel * x.shape[-1])
 
 

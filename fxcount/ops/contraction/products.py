@@ -53,7 +53,7 @@ def _outer_shape(scope: Scope, x: TensorFact, vec2: TensorFact) -> TensorFact:
     return x.new((*x.shape, *vec2.shape), promote(x, vec2))
 
 
-def _outer_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
+def _outer_cost(y: TensorFact, *_: object, **__: object) -> Work:
     return Scalars(mul=1).work(y.numel, y.dtype)
 
 
@@ -73,7 +73,7 @@ def _linalg_cross_shape(scope: Scope, x: TensorFact, other: TensorFact, dim: int
     return _cross_shape(scope, x, other, dim)
 
 
-def _cross_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
+def _cross_cost(y: TensorFact, *_: object, **__: object) -> Work:
     """Three differences of two products for every three numbers."""
     return Scalars(add=1, mul=2).work(y.numel, y.dtype)
 
@@ -86,7 +86,7 @@ def _addr_shape(
     return x.new(shape, promote(x, vec1, vec2))
 
 
-def _addr_cost(y: TensorFact, *_: Any, beta: Any = 1, alpha: Any = 1, **__: Any) -> Work:
+def _addr_cost(y: TensorFact, *_: object, beta: Any = 1, alpha: Any = 1, **__: object) -> Work:
     return (Scalars(mul=1) + scaled_sum(beta, alpha)).work(y.numel, y.dtype)
 
 
@@ -234,21 +234,21 @@ def grouped_shape(
     return x.new((*groups, x.shape[-2], mat2.shape[-1]), out_dtype)
 
 
-def grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, *_: Any, **__: Any) -> Work:
+def grouped_cost(y: TensorFact, x: TensorFact, mat2: TensorFact, *_: object, **__: object) -> Work:
     """Every row meets one group: macs = rows * K * P, where the inner size K counts once in all groups together."""
     batch = x.shape[0] if x.ndim == mat2.ndim == 3 else 1
     return contraction(y.dtype, batch * x.shape[-2] * x.shape[-1] * mat2.shape[-1])
 
 
 def _scaled_shape(
-    scope: Scope, x: TensorFact, *, mat2: TensorFact, out_dtype: torch.dtype | None = None, **_: Any
+    scope: Scope, x: TensorFact, *, mat2: TensorFact, out_dtype: torch.dtype | None = None, **_: object
 ) -> TensorFact:
     require_rank("scaled_mm", x=(x, 2), mat2=(mat2, 2))
     require(scope, x.shape[1], mat2.shape[0], "scaled_mm: inner sizes must match", x.shape, mat2.shape)
     return x.new((x.shape[0], mat2.shape[1]), out_dtype)
 
 
-def _scaled_cost(y: TensorFact, x: TensorFact, *, bias: TensorFact | None = None, **_: Any) -> Work:
+def _scaled_cost(y: TensorFact, x: TensorFact, *, bias: TensorFact | None = None, **_: object) -> Work:
     """Each product is multiplied by both scales: flops = 2*macs + 2*numel(y), + numel(y) with a bias."""
     return contraction(y.dtype, y.numel * x.shape[1], Scalars(mul=2 * y.numel) + added(y, bias))
 
@@ -259,7 +259,7 @@ def _codes(recipe: Any) -> list[int]:
 
 def _scaled_v2_shape(
     scope: Scope, x: TensorFact, *, mat2: TensorFact, scale_a: Sequence[TensorFact], recipe_a: Sequence[Any],
-    scale_b: Sequence[TensorFact], recipe_b: Sequence[Any], out_dtype: torch.dtype | None = None, **_: Any,
+    scale_b: Sequence[TensorFact], recipe_b: Sequence[Any], out_dtype: torch.dtype | None = None, **_: object,
 ) -> TensorFact:  # fmt: skip
     for scales, recipe, n in ((scale_a, recipe_a, x.shape[0]), (scale_b, recipe_b, mat2.shape[1])):
         if _codes(recipe) == [1]:
@@ -268,7 +268,7 @@ def _scaled_v2_shape(
 
 
 def _scaled_v2_cost(
-    y: TensorFact, x: TensorFact, *, recipe_a: Sequence[Any], recipe_b: Sequence[Any], bias: TensorFact | None = None, **_: Any
+    y: TensorFact, x: TensorFact, *, recipe_a: Sequence[Any], recipe_b: Sequence[Any], bias: TensorFact | None = None, **_: object
 ) -> Work:
     """As ``_scaled_mm`` where a recipe is one scale for each tensor (0) or for each row (1)."""
     if {*_codes(recipe_a), *_codes(recipe_b)} - {0, 1}:

@@ -222,7 +222,7 @@ def _cell_cost(
     return contraction(x.dtype, batch * (w_ih.numel + w_hh.numel), scalars * batch)
 
 
-def _cell_temporaries(kind: str, y: Any, x: TensorFact, *_: Any) -> Size:
+def _cell_temporaries(kind: str, y: Any, x: TensorFact, *_: object) -> Size:
     """Units of N*H numbers held when the cell is about to finish."""
     state: TensorFact = y[0] if isinstance(y, (list, tuple)) else y
     return {"lstm": 6, "gru": 7}.get(kind, 2) * state.numel * state.itemsize

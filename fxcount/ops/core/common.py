@@ -40,7 +40,7 @@ FIXED_NUMBER = "use torch.where(mask, x, other), multiply by the mask, or keep a
 def refused(name: str, hint: str = FIXED_NUMBER, why: str = SIZE_IS_DATA) -> Callable[..., NoReturn]:
     """The shape rule of an op whose result, or whose result's size, is data."""
 
-    def rule(*_: Any, **__: Any) -> NoReturn:
+    def rule(*_: object, **__: object) -> NoReturn:
         raise DataDependentError(f"{name}: {why}", hint=hint)
 
     return rule
@@ -50,7 +50,7 @@ def refused(name: str, hint: str = FIXED_NUMBER, why: str = SIZE_IS_DATA) -> Cal
 def only_sparse(name: str) -> Callable[..., NoReturn]:
     """The shape rule of an op that dense tensors have not."""
 
-    def rule(*_: Any, **__: Any) -> NoReturn:
+    def rule(*_: object, **__: object) -> NoReturn:
         raise ShapeError(f"{name}: the tensor is dense, only sparse ones have it", hint="make it sparse with .to_sparse()")
 
     return rule

@@ -49,7 +49,7 @@ _KEEPS_INTEGERS = {"relu", "relu6", "hardtanh", "threshold"}
 
 
 def _activation(name: str) -> ShapeRule:
-    def activation(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    def activation(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
         _check_dtype(name, x.dtype)
         return dense_like(x)
 
@@ -126,12 +126,12 @@ def _prelu_kernel(scope: Scope, x: TensorFact, weight: TensorFact) -> TensorFact
     return elementwise(scope, "prelu", None, x, weight)
 
 
-def rrelu_with_noise(scope: Scope, x: TensorFact, noise: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def rrelu_with_noise(scope: Scope, x: TensorFact, noise: TensorFact, *_: object, **__: object) -> TensorFact:
     _check_dtype("rrelu", x.dtype)
     return dense_like(x)
 
 
-def _buffer(y: Any, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _buffer(y: Any, x: TensorFact, *_: object, **__: object) -> Size:
     """log_sigmoid keeps exp(-|x|), rrelu the slopes."""
     return x.nbytes
 

@@ -45,7 +45,7 @@ def _compare(name: str) -> ShapeRule:
 def _comparing(flops: int) -> CostRule:
     """``flops`` additions or comparisons per element, in the promoted dtype of the operands."""
 
-    def cost(y: TensorFact | bool, *operands: Any, **_: Any) -> Work:
+    def cost(y: TensorFact | bool, *operands: Any, **_: object) -> Work:
         if isinstance(y, bool):
             return Work(read_bytes=0)
         return Scalars(add=flops).work(y.numel, promote(*operands[:2]))
@@ -56,7 +56,7 @@ def _comparing(flops: int) -> CostRule:
 def _asking(flops: int) -> CostRule:
     """The same for a question about all elements, whose answer is a bool; with different shapes nothing is compared."""
 
-    def cost(y: Any, x: TensorFact, other: Any = None, *_: Any, **__: Any) -> Work:
+    def cost(y: Any, x: TensorFact, other: Any = None, *_: object, **__: object) -> Work:
         if not isinstance(other, TensorFact):
             return Scalars(add=flops).work(x.numel, x.dtype)
         return Scalars(add=flops).work(x.numel if x.shape == other.shape else 0, promote(x, other))
@@ -134,7 +134,7 @@ def isin(
     return dense_like(elements, torch.bool) if isinstance(elements, TensorFact) else test_elements.new((), torch.bool)
 
 
-def _isin_cost(y: TensorFact, elements: Any, test_elements: Any, *_: Any, **__: Any) -> Work:
+def _isin_cost(y: TensorFact, elements: Any, test_elements: Any, *_: object, **__: object) -> Work:
     """Every element against every test element: one comparison each."""
     candidates = test_elements.numel if isinstance(test_elements, TensorFact) else 1
     return Scalars(add=candidates).work(y.numel, promote(elements, test_elements))
@@ -146,7 +146,7 @@ def _where_scalars(y: TensorFact, *operands: Any) -> Size:
     return sum(dtype.itemsize for dtype in numbers)
 
 
-def _isclose_held(y: TensorFact, x: TensorFact, other: TensorFact, *_: Any, **__: Any) -> Size:
+def _isclose_held(y: TensorFact, x: TensorFact, other: TensorFact, *_: object, **__: object) -> Size:
     """The allowed and the actual difference, its absolute value, and three masks."""
     return (3 * x.itemsize + 3) * y.numel
 

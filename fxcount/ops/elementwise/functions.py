@@ -69,19 +69,19 @@ KEEPING = {
 def per_element(scalars: Scalars) -> CostRule:
     """Cost rule: these scalar operations for every element of the result."""
 
-    def cost(y: Any, *_: Any, **__: Any) -> Work:
+    def cost(y: Any, *_: object, **__: object) -> Work:
         fact = fact_of(y)
         return scalars.work(fact.numel, fact.dtype)
 
     return cost
 
 
-def function(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def function(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
     return dense_like(x, float_result(x.dtype))
 
 
 def _keeping(name: str) -> ShapeRule:
-    def keeping(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+    def keeping(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
         if x.dtype is torch.bool and name in ("neg", "round", "floor", "ceil", "trunc", "frac"):
             raise ShapeError(f"{name}: not defined for torch.bool", hint="convert the mask to a number first")
         if x.dtype.is_complex and name not in ("neg", "nan_to_num"):

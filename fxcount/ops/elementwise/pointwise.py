@@ -105,7 +105,7 @@ def _reflected_div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | 
     return Scalars(div=1, mul=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
 
 
-def _held_reciprocal(y: TensorFact, *_: Any, **__: Any) -> Size:
+def _held_reciprocal(y: TensorFact, *_: object, **__: object) -> Size:
     return y.nbytes
 
 

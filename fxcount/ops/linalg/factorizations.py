@@ -55,7 +55,7 @@ class Factorization:
         check_matrix(scope, a, self.square)
         return self.results(a, *args, **kwargs)
 
-    def cost(self, y: Any, a: TensorFact, *_: Any, **__: Any) -> Work:
+    def cost(self, y: Any, a: TensorFact, *_: object, **__: object) -> Work:
         return self.work(a)
 
     def work(self, a: TensorFact) -> Work:
@@ -86,7 +86,7 @@ def column_major(a: TensorFact, rows: Size, columns: Size, dtype: torch.dtype | 
     return TensorFact((*batch, rows, columns), dtype or a.dtype, a.device, (*outer, 1, rows))
 
 
-def _like(a: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def _like(a: TensorFact, *_: object, **__: object) -> TensorFact:
     return column_major(a, a.shape[-2], a.shape[-1])
 
 
@@ -98,11 +98,11 @@ def one_each(a: TensorFact, dtype: torch.dtype | None = None) -> TensorFact:
     return a.new(a.shape[:-2], dtype)
 
 
-def lu_factor(a: TensorFact, *_: Any, **__: Any) -> tuple[TensorFact, TensorFact]:
+def lu_factor(a: TensorFact, *_: object, **__: object) -> tuple[TensorFact, TensorFact]:
     return _like(a), _vector(a, min_(*a.shape[-2:]), torch.int32)
 
 
-def _ldl_factor(a: TensorFact, *_: Any, **__: Any) -> tuple[TensorFact, TensorFact]:
+def _ldl_factor(a: TensorFact, *_: object, **__: object) -> tuple[TensorFact, TensorFact]:
     return _like(a), _vector(a, a.shape[-1], torch.int32)
 
 
@@ -114,7 +114,7 @@ def _lu(large: Size, small: Size) -> Size:
     return 3 * large * small**2 - small**3
 
 
-def _lu_parts(a: TensorFact, *_: Any, **__: Any) -> tuple[TensorFact, TensorFact, TensorFact]:
+def _lu_parts(a: TensorFact, *_: object, **__: object) -> tuple[TensorFact, TensorFact, TensorFact]:
     """P, L and U."""
     m, n = a.shape[-2:]
     k = min_(m, n)
@@ -127,7 +127,7 @@ def _eigenvectors(a: TensorFact) -> tuple[TensorFact, TensorFact]:
     return _vector(a, a.shape[-1], dtype), column_major(a, a.shape[-2], a.shape[-1], dtype)
 
 
-def _symmetric(a: TensorFact, *_: Any, **__: Any) -> tuple[TensorFact, TensorFact]:
+def _symmetric(a: TensorFact, *_: object, **__: object) -> tuple[TensorFact, TensorFact]:
     return _vector(a, a.shape[-1], _real(a)), _like(a)
 
 

@@ -56,13 +56,13 @@ def _right_hand_sides(
     return column_major(b.new((*batch, *b.shape[-2:])), b.shape[-2], b.shape[-1])
 
 
-def _solve_cost(y: TensorFact, a: TensorFact, b: TensorFact, **_: Any) -> Work:
+def _solve_cost(y: TensorFact, a: TensorFact, b: TensorFact, **_: object) -> Work:
     n = a.shape[-1]
     lu, solved = LU.work(a), thirds_of(a.new((1, 1)), 6 * n * y.numel)
     return Work(flops=lu.flops + solved.flops)
 
 
-def _solve_temporaries(y: TensorFact, a: TensorFact, b: TensorFact, **_: Any) -> Size:
+def _solve_temporaries(y: TensorFact, a: TensorFact, b: TensorFact, **_: object) -> Size:
     batch = prod(a.shape[:-2])
     return a.nbytes + 4 * batch * a.shape[-1] + 4 * batch  # LU factors, pivots, info
 
@@ -80,7 +80,7 @@ def _solve_info_shape(
     return _solve_shape(scope, a, b, left=left), one_each(a, torch.int32)
 
 
-def _solve_ex_cost(y: Any, a: TensorFact, b: TensorFact, **_: Any) -> Work:
+def _solve_ex_cost(y: Any, a: TensorFact, b: TensorFact, **_: object) -> Work:
     return _solve_cost(y[0], a, b)
 
 
@@ -92,21 +92,21 @@ def _triangular_shape(
     return _right_hand_sides(scope, a, b, left)
 
 
-def _triangular_cost(y: TensorFact, a: TensorFact, b: TensorFact, **_: Any) -> Work:
+def _triangular_cost(y: TensorFact, a: TensorFact, b: TensorFact, **_: object) -> Work:
     return thirds_of(a.new((1, 1)), 3 * a.shape[-1] * y.numel)
 
 
-def _factored_shape(scope: Scope, b: TensorFact, a: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def _factored_shape(scope: Scope, b: TensorFact, a: TensorFact, *_: object, **__: object) -> TensorFact:
     """``cholesky_solve(b, factor)``."""
     check_matrix(scope, a, True)
     return _right_hand_sides(scope, a, b)
 
 
-def _factored_cost(y: TensorFact, b: TensorFact, a: TensorFact, *_: Any, **__: Any) -> Work:
+def _factored_cost(y: TensorFact, b: TensorFact, a: TensorFact, *_: object, **__: object) -> Work:
     return thirds_of(a.new((1, 1)), 6 * a.shape[-1] * y.numel)
 
 
-def _of_factors(scope: Scope, a: TensorFact, pivots: TensorFact, b: TensorFact, *, left: bool = True, **_: Any) -> TensorFact:
+def _of_factors(scope: Scope, a: TensorFact, pivots: TensorFact, b: TensorFact, *, left: bool = True, **_: object) -> TensorFact:
     """``linalg.lu_solve`` and ``linalg.ldl_solve``."""
     check_matrix(scope, a, True)
     for rows, n in zip(a.shape[:-1], pivots.shape, strict=True):
@@ -114,7 +114,7 @@ def _of_factors(scope: Scope, a: TensorFact, pivots: TensorFact, b: TensorFact, 
     return _right_hand_sides(scope, a, b, left, row_major=not left)
 
 
-def _of_factors_cost(y: TensorFact, a: TensorFact, pivots: TensorFact, b: TensorFact, **_: Any) -> Work:
+def _of_factors_cost(y: TensorFact, a: TensorFact, pivots: TensorFact, b: TensorFact, **_: object) -> Work:
     return _factored_cost(y, b, a)
 
 
@@ -131,7 +131,7 @@ def _old_triangular_shape(
     return x, column_major(a.new((*batch, *a.shape[-2:])), a.shape[-2], a.shape[-1])
 
 
-def _old_triangular_cost(y: Any, b: TensorFact, a: TensorFact, *_: Any, **__: Any) -> Work:
+def _old_triangular_cost(y: Any, b: TensorFact, a: TensorFact, *_: object, **__: object) -> Work:
     return _triangular_cost(y[0], a, b)
 
 
@@ -161,7 +161,7 @@ def _lstsq_shape(
     return solution, residuals, rank, values
 
 
-def _lstsq_cost(y: Any, a: TensorFact, b: TensorFact, *_: Any, **__: Any) -> Work:
+def _lstsq_cost(y: Any, a: TensorFact, b: TensorFact, *_: object, **__: object) -> Work:
     large, small = max_(*a.shape[-2:]), min_(*a.shape[-2:])
     solved = y[0]
     right = 1 if b.ndim == a.ndim - 1 else b.shape[-1]

@@ -57,13 +57,13 @@ def _svd_cost(y: Any, a: TensorFact, full_matrices: bool = True, compute_uv: boo
 
 
 def _aten_svd_shape(
-    scope: Scope, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: Any
+    scope: Scope, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: object
 ) -> tuple[TensorFact, ...]:
     """The ATen form, which is thin by default."""
     return _svd_shape(scope, a, full_matrices, compute_uv)
 
 
-def _aten_svd_cost(y: Any, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: Any) -> Work:
+def _aten_svd_cost(y: Any, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: object) -> Work:
     return _svd_cost(y, a, full_matrices, compute_uv)
 
 
@@ -83,12 +83,12 @@ def _old_svd_cost(y: Any, a: TensorFact, some: bool = True, compute_uv: bool = T
     return _svd_cost(y, a, not some, compute_uv)
 
 
-def _pinv_shape(scope: Scope, a: TensorFact, rcond: Any = None, hermitian: bool = False, **_: Any) -> TensorFact:
+def _pinv_shape(scope: Scope, a: TensorFact, rcond: Any = None, hermitian: bool = False, **_: object) -> TensorFact:
     check_matrix(scope, a, hermitian)
     return a.new((*a.shape[:-2], a.shape[-1], a.shape[-2]))
 
 
-def _pinv_cost(y: TensorFact, a: TensorFact, rcond: Any = None, hermitian: bool = False, **_: Any) -> Work:
+def _pinv_cost(y: TensorFact, a: TensorFact, rcond: Any = None, hermitian: bool = False, **_: object) -> Work:
     """Thin SVD, V / S times U^H: (14 + 2)*l*s^2 + 8*s^3; eigenvectors, scaled and multiplied: (9 + 2)*N^3."""
     large, small = max_(*a.shape[-2:]), min_(*a.shape[-2:])
     return thirds_of(a, 33 * small**3 if hermitian else 48 * large * small**2 + 24 * small**3)

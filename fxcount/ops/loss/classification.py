@@ -73,7 +73,7 @@ def _nll_scalars(rows: Size, weight: Weight, reduction: Any) -> Scalars:
     return Scalars(add=rows + weights_summed, mul=rows if weighted else 0)
 
 
-def _nll_cost(y: Any, x: TensorFact, target: TensorFact, weight: Weight = None, reduction: Any = 1, *_: Any) -> Work:
+def _nll_cost(y: Any, x: TensorFact, target: TensorFact, weight: Weight = None, reduction: Any = 1, *_: object) -> Work:
     return combined(x, target.numel, _nll_scalars(target.numel, weight, reduction), reduction)
 
 
@@ -84,7 +84,7 @@ def nll_loss_forward(
     return nll_loss(scope, x, target, weight, reduction), x.new(())
 
 
-def _total_weight(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _total_weight(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     return x.itemsize
 
 
@@ -192,7 +192,7 @@ def _multilabel_cost(y: Any, x: TensorFact, target: Any, reduction: Any = 1) -> 
     return combined(x, rows, Scalars(add=4 * x.numel * x.shape[-1], div=rows), reduction)
 
 
-def _targets_held(y: Any, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _targets_held(y: Any, x: TensorFact, *_: object, **__: object) -> Size:
     return x.nbytes
 
 
@@ -229,7 +229,7 @@ def _ctc_cost(
     return combined(log_probs, samples, forward + lengths, reduction)
 
 
-def _ctc_held(y: TensorFact, log_probs: TensorFact, targets: TensorFact, *_: Any, **__: Any) -> Size:
+def _ctc_held(y: TensorFact, log_probs: TensorFact, targets: TensorFact, *_: object, **__: object) -> Size:
     """The forward variables and the losses of the samples."""
     samples, states = _ctc_states(log_probs, targets)
     return (log_probs.shape[0] * states + samples) * log_probs.itemsize - y.nbytes
@@ -246,7 +246,7 @@ def ctc_forward(
     return log_probs.new((samples,)), log_probs.new((samples, log_probs.shape[0], width))
 
 
-def _ctc_forward_cost(y: Any, log_probs: TensorFact, targets: TensorFact, *_: Any, **__: Any) -> Work:
+def _ctc_forward_cost(y: Any, log_probs: TensorFact, targets: TensorFact, *_: object, **__: object) -> Work:
     return _ctc_cost(y, log_probs, targets, None, None, reduction=0)
 
 

@@ -78,7 +78,7 @@ def _pairwise_cost(
     return _distance_work(broadcast_numel(x1, x2), y.numel, p).work(1, y.dtype)
 
 
-def _pairwise_held(y: TensorFact, x1: TensorFact, x2: TensorFact, *_: Any, **__: Any) -> Size:
+def _pairwise_held(y: TensorFact, x1: TensorFact, x2: TensorFact, *_: object, **__: object) -> Size:
     return 2 * broadcast_numel(x1, x2) * y.itemsize
 
 
@@ -108,7 +108,7 @@ def _triplet_cost(
 
 def _triplet_held(
     y: TensorFact, anchor: TensorFact, positive: TensorFact, negative: TensorFact, margin: float = 1.0, p: float = 2,
-    eps: float = 1e-6, swap: bool = False, *_: Any,
+    eps: float = 1e-6, swap: bool = False, *_: object,
 ) -> Size:  # fmt: skip
     """A difference with and without eps, and the distances so far."""
     n, triplets = _triplets(anchor, positive, negative)
@@ -131,7 +131,7 @@ def _cosine_embedding_cost(
     return combined(y, pairs, Scalars(add=6 * broadcast_numel(x1, x2) + 5 * pairs), reduction)
 
 
-def _cosine_embedding_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, *_: Any) -> Size:
+def _cosine_embedding_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, *_: object) -> Size:
     """A product and the sums of products."""
     return (broadcast_numel(x1, x2) + 4 * target.numel) * y.itemsize - y.nbytes
 
@@ -150,7 +150,7 @@ def _margin_ranking_cost(
     return combined(y, n, Scalars(add=5) * n, reduction)
 
 
-def _margin_ranking_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, *_: Any) -> Size:
+def _margin_ranking_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, *_: object) -> Size:
     return 4 * broadcast_numel(x1, x2, target) * y.itemsize - y.nbytes
 
 

@@ -47,7 +47,7 @@ _CROSS = Scalars(add=6, mul=2, fn=2)  # 1-t, 1-x, t*log(x) + (1-t)*log(1-x), two
 
 
 def _elementwise_loss(name: str) -> ShapeRule:
-    def loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: Any, **__: Any) -> TensorFact:
+    def loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: object, **__: object) -> TensorFact:
         y = elementwise(scope, name, None, x, target)
         if not is_arithmetic(y.dtype):
             raise ShapeError(f"{name}: not defined for {y.dtype}", hint="convert input and target to float")
@@ -59,14 +59,14 @@ def _elementwise_loss(name: str) -> ShapeRule:
 
 
 def _per_element_cost(scalars: Scalars) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: Any, **__: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: object, **__: object) -> Work:
         n = broadcast_numel(x, target)
         return combined(y, n, scalars * n, reduction)
 
     return cost
 
 
-def _unshrunk(y: TensorFact, x: TensorFact, target: TensorFact, *_: Any, **__: Any) -> Size:
+def _unshrunk(y: TensorFact, x: TensorFact, target: TensorFact, *_: object, **__: object) -> Size:
     """The kernel reduces in place: the storage of the scalar result keeps the bytes of the elementwise loss."""
     return broadcast_numel(x, target) * y.itemsize - y.nbytes
 
@@ -97,7 +97,7 @@ def _bce_cost(y: TensorFact, x: TensorFact, target: Any, weight: Any = None, red
     return combined(y, x.numel, scalars * x.numel, reduction)
 
 
-def _bce_unshrunk(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _bce_unshrunk(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     return x.nbytes - y.nbytes
 
 
@@ -133,7 +133,7 @@ def _kl_cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 
     return combined(y, n, scalars * n, reduction)
 
 
-def _three_held(y: TensorFact, x: TensorFact, target: TensorFact, *_: Any, **__: Any) -> Size:
+def _three_held(y: TensorFact, x: TensorFact, target: TensorFact, *_: object, **__: object) -> Size:
     """Two intermediates and the elementwise loss, while no reduced result exists yet."""
     return 3 * broadcast_numel(x, target) * y.itemsize - y.nbytes
 

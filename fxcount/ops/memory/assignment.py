@@ -78,7 +78,7 @@ def _assign_cost(y: TensorFact, x: TensorFact, key: Any, value: Any) -> Work:
 
 
 def index_put(
-    scope: Scope, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: Any
+    scope: Scope, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: object
 ) -> TensorFact:
     region = _region(scope, x, _key(indices))
     if region is not None:
@@ -99,7 +99,7 @@ def _masked_put_cost(y: TensorFact, x: TensorFact, mask: Any, indices: Sequence[
 
 
 def _index_put_cost(
-    y: TensorFact, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: Any
+    y: TensorFact, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: object
 ) -> Work:
     region = _region(None, x, _key(indices)) if accumulate else ()
     added = values.numel if region is None else prod(region) if accumulate else 0

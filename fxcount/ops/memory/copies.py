@@ -56,7 +56,7 @@ Format = torch.memory_format | None
 
 def to(
     scope: Scope, x: TensorFact, *, other: TensorFact | None = None, dtype: torch.dtype | None = None, device: Device = None,
-    copy: bool = False, memory_format: Format = None, **_: Any,
+    copy: bool = False, memory_format: Format = None, **_: object,
 ) -> TensorFact | Alias:  # fmt: skip
     """``Tensor.to`` in all its overloads: (dtype), (device), (device, dtype), (other), and the keywords."""
     if other is not None:
@@ -123,13 +123,13 @@ def cpu(scope: Scope, x: TensorFact, memory_format: Format = None) -> TensorFact
     return converted(scope, x, None, "cpu")
 
 
-def cuda(scope: Scope, x: TensorFact, device: Device = None, **_: Any) -> TensorFact | Alias:
+def cuda(scope: Scope, x: TensorFact, device: Device = None, **_: object) -> TensorFact | Alias:
     return converted(scope, x, None, device if device is not None else "cuda")
 
 
 def to_copy(
     scope: Scope, x: TensorFact, *, dtype: torch.dtype | None = None, device: Device = None, memory_format: Format = None,
-    **_: Any,
+    **_: object,
 ) -> TensorFact | Alias:  # fmt: skip
     return converted(scope, x, dtype, device, True, memory_format)
 
@@ -154,7 +154,7 @@ def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: 
     return Alias(formatted(TensorFact(template.shape, x.dtype, x.device, template.strides), memory_format))
 
 
-def fill(scope: Scope, x: TensorFact, value: Any = 0, *_: Any) -> TensorFact:
+def fill(scope: Scope, x: TensorFact, value: Any = 0, *_: object) -> TensorFact:
     return x
 
 

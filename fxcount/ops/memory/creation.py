@@ -91,7 +91,7 @@ def vander(scope: Scope, x: TensorFact, N: Any = None, increasing: bool = False)
     return x.new((x.shape[0], x.shape[0] if N is None else N))
 
 
-def _vander_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+def _vander_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work:
     return Scalars(mul=max_(y.shape[1] - 2, 0)).work(y.shape[0], x.dtype)
 
 
@@ -116,7 +116,7 @@ def _unflipped(y: TensorFact, x: TensorFact, N: Any = None, increasing: bool = F
     return x.shape[0] * (y.shape[1] - 1) * y.itemsize if increasing else y.nbytes
 
 
-def _columns(y: TensorFact, *_: Any) -> Size:
+def _columns(y: TensorFact, *_: object) -> Size:
     """Columns made one by one before they are stacked."""
     return y.nbytes if y.ndim == 2 else 0
 

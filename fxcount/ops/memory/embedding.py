@@ -104,7 +104,7 @@ def _bag_cost(
     mode: int = _SUM,
     sparse: bool = False,
     per_sample_weights: TensorFact | None = None,
-    **_: Any,
+    **_: object,
 ) -> Work:
     bags, width = y[0].shape
     picked = indices.numel * width
@@ -120,7 +120,7 @@ def _bag_cost(
 
 
 def _spare_entries(
-    y: tuple[TensorFact, ...], weight: TensorFact, *, indices: TensorFact, include_last_offset: bool = False, **_: Any
+    y: tuple[TensorFact, ...], weight: TensorFact, *, indices: TensorFact, include_last_offset: bool = False, **_: object
 ) -> Size:
     """The storages of the map from rows to bags and of the bag sizes are one entry longer than the tensors."""
     return 0 if y[1].numel == 0 else indices.itemsize * (1 + include_last_offset)
@@ -149,7 +149,7 @@ def _resized(x: TensorFact, d: int, n: Size) -> tuple[Size, ...]:
     return (*x.shape[:d], n, *x.shape[d + 1 :])
 
 
-def _pick(y: TensorFact, x: TensorFact, *, index: TensorFact, **_: Any) -> Work:
+def _pick(y: TensorFact, x: TensorFact, *, index: TensorFact, **_: object) -> Work:
     """A look-up reads the index and what it picks."""
     return Work(read_bytes=index.nbytes + y.nbytes)
 

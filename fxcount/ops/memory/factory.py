@@ -63,7 +63,7 @@ def _in_format(y: TensorFact, memory_format: Any) -> TensorFact:
 
 def _filled(what: str) -> ShapeRule:
     def make(
-        scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: Any
+        scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: object
     ) -> TensorFact:
         sizes = size if isinstance(size, (list, tuple)) else (size,)
         return _in_format(made(scope, what, sizes, dtype, device), memory_format)
@@ -81,7 +81,7 @@ def scalar_tensor(scope: Scope, s: Any, *, dtype: Any = None, device: Any = None
 
 
 def _like(
-    scope: Scope, x: TensorFact, *_: Any, dtype: Any = None, device: Any = None, memory_format: Any = None, **__: Any
+    scope: Scope, x: TensorFact, *_: object, dtype: Any = None, device: Any = None, memory_format: Any = None, **__: object
 ) -> TensorFact:
     y = TensorFact(x.shape, dtype or x.dtype, torch.device(device) if device else x.device, x.strides)
     if memory_format in (None, torch.preserve_format):
@@ -90,7 +90,7 @@ def _like(
 
 
 def _new(
-    scope: Scope, x: TensorFact, size: Any, *_: Any, dtype: Any = None, device: Any = None, **__: Any
+    scope: Scope, x: TensorFact, size: Any, *_: object, dtype: Any = None, device: Any = None, **__: object
 ) -> TensorFact:
     sizes = size if isinstance(size, (list, tuple)) else (size,)
     return made(scope, "new", sizes, dtype or x.dtype, device or x.device)
@@ -164,7 +164,7 @@ def _size(bound: Any, scale: int) -> Size:
 
 
 def arange(
-    scope: Scope, *, start: Any = 0, end: Any, step: Any = 1, dtype: torch.dtype | None = None, device: Any = None, **_: Any
+    scope: Scope, *, start: Any = 0, end: Any, step: Any = 1, dtype: torch.dtype | None = None, device: Any = None, **_: object
 ) -> TensorFact:
     if dtype is torch.int64:  # which torch counts with from the start
         start, end, step = (int(v) if isinstance(v, float) else v for v in (start, end, step))
@@ -190,7 +190,7 @@ def _spaced(what: str) -> ShapeRule:
 
 def _window(what: str) -> ShapeRule:
     def window(
-        scope: Scope, window_length: Size, *_: Any, dtype: Any = None, device: Any = None, **__: Any
+        scope: Scope, window_length: Size, *_: object, dtype: Any = None, device: Any = None, **__: object
     ) -> TensorFact:
         return made(scope, what, (window_length,), dtype, device)
 
@@ -237,7 +237,7 @@ def _triangle_indices(lower: bool) -> ShapeRule:
 def _per_element(scalars: Scalars) -> CostRule:
     """The result is computed from its position, and nothing is read."""
 
-    def cost(y: TensorFact, *_: Any, **__: Any) -> Work:
+    def cost(y: TensorFact, *_: object, **__: object) -> Work:
         done = scalars.work(y.numel, y.dtype)
         return Work(0, done.flops, done.transcendentals, read_bytes=0)
 

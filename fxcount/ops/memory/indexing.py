@@ -218,7 +218,7 @@ def index(scope: Scope, x: TensorFact, indices: Sequence[Any]) -> TensorFact:
     return result if isinstance(result, TensorFact) else dense_like(result.fact)
 
 
-def _picked_cost(y: TensorFact, x: TensorFact, key: Any, *_: Any, **__: Any) -> Work:
+def _picked_cost(y: TensorFact, x: TensorFact, key: Any, *_: object, **__: object) -> Work:
     if not any(isinstance(e, (bool, list, range)) or (isinstance(e, TensorFact) and e.shape) for e in _entries(key)):
         return Work(read_bytes=0, write_bytes=0)  # a view
     return Work(read_bytes=sum_(i.nbytes for i in facts_in([key])) + y.nbytes)

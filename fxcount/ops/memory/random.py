@@ -33,48 +33,48 @@ def _fresh(size: Sequence[Size] | Size, dtype: torch.dtype | None, device: Any, 
     return TensorFact(shape, dtype or fallback, torch.device(device) if device is not None else torch.device("cpu"))
 
 
-def rand(scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> TensorFact:
+def rand(scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, **_: object) -> TensorFact:
     """A tensor of that size on the CPU unless told otherwise."""
     return _fresh(size, dtype, device, torch.get_default_dtype())
 
 
 def randint(
-    scope: Scope, *, size: Sequence[Size], dtype: torch.dtype | None = None, device: Any = None, **_: Any
+    scope: Scope, *, size: Sequence[Size], dtype: torch.dtype | None = None, device: Any = None, **_: object
 ) -> TensorFact:
     """``randint(high, size)`` or ``randint(low, high, size)``."""
     return _fresh(size, dtype, device, torch.int64)
 
 
-def randperm(scope: Scope, n: Size, *, dtype: Any = None, device: Any = None, **_: Any) -> TensorFact:
+def randperm(scope: Scope, n: Size, *, dtype: Any = None, device: Any = None, **_: object) -> TensorFact:
     """The integers below n in random order."""
     return _fresh((n,), dtype, device, torch.int64)
 
 
-def _like(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, **_: Any) -> TensorFact:
+def _like(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, **_: object) -> TensorFact:
     y = dense_like(x, dtype)
     return y if device is None else TensorFact(y.shape, y.dtype, torch.device(device), y.strides)
 
 
 def randint_like(
-    scope: Scope, x: TensorFact, *_: Any, dtype: torch.dtype | None = None, device: Any = None, **__: Any
+    scope: Scope, x: TensorFact, *_: object, dtype: torch.dtype | None = None, device: Any = None, **__: object
 ) -> TensorFact:
     """``randint_like(x, high)`` or ``randint_like(x, low, high)``."""
     return _like(scope, x, dtype=dtype, device=device)
 
 
-def drawn(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def drawn(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
     """One draw for each element of the operand, row-major."""
     return x.new(x.shape)
 
 
-def filled(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def filled(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
     """In place: the operand itself."""
     return x
 
 
 def normal(
     scope: Scope, *, mean: TensorFact | float = 0.0, std: TensorFact | float = 1.0, size: Sequence[Size] | None = None,
-    dtype: torch.dtype | None = None, device: Any = None, written: TensorFact | None = None, **_: Any,
+    dtype: torch.dtype | None = None, device: Any = None, written: TensorFact | None = None, **_: object,
 ) -> TensorFact:  # fmt: skip
     """``normal(mean, std)`` with a tensor among them, ``normal(mean, std, size)``, and ``x.normal_(mean, std)``."""
     if written is not None:
@@ -87,14 +87,14 @@ def normal(
     return tensors[0].new(broadcast(scope, "normal", *(t.shape for t in tensors)))
 
 
-def multinomial(scope: Scope, x: TensorFact, num_samples: Size, replacement: bool = False, **_: Any) -> TensorFact:
+def multinomial(scope: Scope, x: TensorFact, num_samples: Size, replacement: bool = False, **_: object) -> TensorFact:
     """Indices drawn from each row of weights."""
     if x.ndim not in (1, 2):
         raise ShapeError(f"multinomial: weights must have 1 or 2 dimensions, got {x.ndim}")
     return x.new((*x.shape[:-1], num_samples), torch.int64)
 
 
-def binomial(scope: Scope, count: TensorFact, prob: TensorFact, **_: Any) -> TensorFact:
+def binomial(scope: Scope, count: TensorFact, prob: TensorFact, **_: object) -> TensorFact:
     """Successes among ``count`` trials of probability ``prob``."""
     return count.new(broadcast(scope, "binomial", count.shape, prob.shape))
 

@@ -50,7 +50,7 @@ def _along(what: str) -> Any:
     """index_add, index_copy and index_reduce: slices of a source, one for each index."""
 
     def put(
-        scope: Scope, x: TensorFact, dim: int, index: TensorFact, source: TensorFact, *_: Any, **__: Any
+        scope: Scope, x: TensorFact, dim: int, index: TensorFact, source: TensorFact, *_: object, **__: object
     ) -> TensorFact:
         d = wrap_dim(dim, x.ndim)
         _check_dtype(what, x, source)
@@ -73,7 +73,7 @@ def _index_add_cost(
 
 
 def _index_reduce_cost(
-    y: TensorFact, x: TensorFact, dim: int, index: TensorFact, source: TensorFact, reduce: str, *_: Any, **__: Any
+    y: TensorFact, x: TensorFact, dim: int, index: TensorFact, source: TensorFact, reduce: str, *_: object, **__: object
 ) -> Work:
     return _reduced(reduce, source.numel, x)
 
@@ -188,7 +188,7 @@ def segment_reduce(
     return data.new((*given.shape[:-1], last, *data.shape[dim + 1 :]))
 
 
-def _segment_cost(y: TensorFact, data: TensorFact, reduce: str, *_: Any, initial: Any = None, **__: Any) -> Work:
+def _segment_cost(y: TensorFact, data: TensorFact, reduce: str, *_: object, initial: Any = None, **__: object) -> Work:
     per_value = Scalars(mul=1) if reduce == "prod" else Scalars(add=1)
     met = data.numel - (y.numel if initial is None else 0)
     return (per_value * met + Scalars(div=y.numel if reduce == "mean" else 0)).work(1, data.dtype)

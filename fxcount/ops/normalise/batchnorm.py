@@ -118,8 +118,8 @@ def batch_norm_cost(
     running_mean: Any = None,
     running_var: Any = None,
     training: bool = False,
-    *_: Any,
-    **__: Any,
+    *_: object,
+    **__: object,
 ) -> Work:
     channels = x.shape[1]
     affine = given(weight, bias)
@@ -133,7 +133,7 @@ def batch_norm_cost(
 
 def _batch_norm_saved(
     y: Any, x: TensorFact, weight: Any = None, bias: Any = None, rm: Any = None, rv: Any = None,
-    training: bool = False, *_: Any, **__: Any,
+    training: bool = False, *_: object, **__: object,
 ) -> Size:  # fmt: skip
     return 2 * x.shape[1] * stat_dtype(x, weight, rm).itemsize if training else 0
 
@@ -178,7 +178,7 @@ def instance_norm(
 
 def _instance_norm_cost(
     y: Any, x: TensorFact, weight: Any = None, bias: Any = None, running_mean: Any = None, running_var: Any = None,
-    use_input_stats: bool = True, *_: Any, **__: Any,
+    use_input_stats: bool = True, *_: object, **__: object,
 ) -> Work:  # fmt: skip
     """As batch_norm of x seen as (1, N*C, *I); the updated running statistics are averaged over N: 2*N*C more."""
     groups = x.shape[0] * x.shape[1]
@@ -194,7 +194,7 @@ def _instance_norm_cost(
 
 def _instance_norm_held(
     y: Any, x: TensorFact, weight: Any = None, bias: Any = None, running_mean: Any = None, running_var: Any = None,
-    use_input_stats: bool = True, *_: Any, **__: Any,
+    use_input_stats: bool = True, *_: object, **__: object,
 ) -> Size:  # fmt: skip
     """Parameters repeated for every sample, saved statistics, and a row-major copy of a strided input."""
     repeated = [p for p in (weight, bias, running_mean, running_var) if p is not None]
@@ -205,7 +205,7 @@ def _instance_norm_held(
 
 
 def _with_update(
-    scope: Scope, x: TensorFact, weight: Parameter, bias: Parameter, running_mean: TensorFact, running_var: TensorFact, *_: Any
+    scope: Scope, x: TensorFact, weight: Parameter, bias: Parameter, running_mean: TensorFact, running_var: TensorFact, *_: object
 ) -> tuple[TensorFact, ...]:
     """Of training; the reserve is used by cudnn alone."""
     results = native_batch_norm(scope, x, weight, bias, running_mean, running_var, True, 0.1, 1e-5)
@@ -213,7 +213,7 @@ def _with_update(
 
 
 def _with_update_cost(
-    y: Any, x: TensorFact, weight: Any, bias: Any, running_mean: TensorFact, running_var: TensorFact, *_: Any
+    y: Any, x: TensorFact, weight: Any, bias: Any, running_mean: TensorFact, running_var: TensorFact, *_: object
 ) -> Work:
     return batch_norm_cost(y, x, weight, bias, running_mean, running_var, True)
 

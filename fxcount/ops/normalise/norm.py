@@ -78,12 +78,12 @@ def _groups(x: TensorFact, normalized_shape: Any) -> Size:
 
 
 def _layer_norm_cost(
-    y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, bias: Any = None, *_: Any, **__: Any
+    y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, bias: Any = None, *_: object, **__: object
 ) -> Work:
     return normalise(x.numel, _groups(x, normalized_shape), given(weight, bias)).work(1, x.dtype)
 
 
-def _layer_norm_saved(y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, *_: Any, **__: Any) -> Size:
+def _layer_norm_saved(y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, *_: object, **__: object) -> Size:
     """Mean and reciprocal deviation of every group."""
     return 2 * _groups(x, normalized_shape) * stat_dtype(x, weight).itemsize
 
@@ -118,12 +118,12 @@ def group_norm(
 
 
 def _group_norm_cost(
-    y: Any, x: TensorFact, num_groups: int, weight: Any = None, bias: Any = None, *_: Any, **__: Any
+    y: Any, x: TensorFact, num_groups: int, weight: Any = None, bias: Any = None, *_: object, **__: object
 ) -> Work:
     return normalise(x.numel, x.shape[0] * num_groups, given(weight, bias)).work(1, x.dtype)
 
 
-def _group_norm_saved(y: Any, x: TensorFact, num_groups: int, weight: Any = None, *_: Any, **__: Any) -> Size:
+def _group_norm_saved(y: Any, x: TensorFact, num_groups: int, weight: Any = None, *_: object, **__: object) -> Size:
     copied = 0 if x.strides is None or is_channels_last(x) else x.nbytes
     return 2 * x.shape[0] * num_groups * stat_dtype(x, weight).itemsize + copied
 

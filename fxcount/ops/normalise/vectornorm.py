@@ -103,7 +103,7 @@ def _sides(x: TensorFact, dim: Any) -> tuple[Size, Size]:
     return min_(*sides), max_(*sides)
 
 
-def _matrix_norm_held(y: TensorFact, x: TensorFact, ord: Any = "fro", dim: Any = (-2, -1), *_: Any, **__: Any) -> Size:
+def _matrix_norm_held(y: TensorFact, x: TensorFact, ord: Any = "fro", dim: Any = (-2, -1), *_: object, **__: object) -> Size:
     """The norms of the rows or columns; the singular value decomposition, while no result exists yet."""
     if ord == "fro":
         return 0
@@ -136,7 +136,7 @@ def _linalg_norm_cost(
     return norm_scalars(x.numel, y.numel, ord, x.dtype.is_complex)
 
 
-def _linalg_norm_held(y: TensorFact, x: TensorFact, ord: Any = None, dim: Any = None, *_: Any, **__: Any) -> Size:
+def _linalg_norm_held(y: TensorFact, x: TensorFact, ord: Any = None, dim: Any = None, *_: object, **__: object) -> Size:
     if _is_matrix_norm(x, ord, dim):
         return _matrix_norm_held(y, x, ord, (-2, -1) if dim is None else dim)
     return 0

@@ -45,14 +45,14 @@ def per_tensor(scope: Scope, x: TensorFact, scale: Any, zero_point: Any, quant_m
 def _cost(per_element: Scalars) -> CostRule:
     """Each element, and the inverse of each scale: one number, a tensor of one, or one for each channel."""
 
-    def cost(y: Any, x: TensorFact, scale: Any, *_: Any) -> Work:
+    def cost(y: Any, x: TensorFact, scale: Any, *_: object) -> Work:
         scales = scale.numel if isinstance(scale, TensorFact) else 1
         return (per_element * x.numel + Scalars(div=1) * scales).work(1, x.dtype)
 
     return cost
 
 
-def per_tensor_masked(scope: Scope, x: TensorFact, *_: Any) -> tuple[TensorFact, TensorFact]:
+def per_tensor_masked(scope: Scope, x: TensorFact, *_: object) -> tuple[TensorFact, TensorFact]:
     """Also which elements were within the range."""
     return dense_like(x), dense_like(x, torch.bool)
 
@@ -72,17 +72,17 @@ def per_channel_masked(scope: Scope, x: TensorFact, *args: Any) -> tuple[TensorF
     return y, dense_like(x, torch.bool)
 
 
-def observed(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> TensorFact:
+def observed(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
     """``fused_moving_avg_obs_fake_quant(x, observer_on, fake_quant_on, running_min, running_max, scale, zero_point, ...)``."""
     return dense_like(x)
 
 
-def observed_masked(scope: Scope, x: TensorFact, *_: Any, **__: Any) -> tuple[TensorFact, TensorFact]:
+def observed_masked(scope: Scope, x: TensorFact, *_: object, **__: object) -> tuple[TensorFact, TensorFact]:
     return per_tensor_masked(scope, x)
 
 
 def _observed_cost(per_element: Scalars) -> Any:
-    def cost(y: Any, x: TensorFact, on: Any, fake: Any, low: Any, high: Any, scale: TensorFact, *_: Any, **__: Any) -> Work:
+    def cost(y: Any, x: TensorFact, on: Any, fake: Any, low: Any, high: Any, scale: TensorFact, *_: object, **__: object) -> Work:
         rows = scale.numel
         seen = Scalars(add=2 * (x.numel - rows)) + Scalars(add=4, mul=2) * rows
         parameters = Scalars(add=8, div=2) * rows
@@ -102,12 +102,12 @@ def _int8_cost(y: TensorFact, x: TensorFact, weight: TensorFact, scales: TensorF
     return contraction(x.dtype, y.numel * x.shape[-1], Scalars(mul=y.numel))
 
 
-def int4_product(scope: Scope, x: TensorFact, *, scales: TensorFact, **_: Any) -> TensorFact:
+def int4_product(scope: Scope, x: TensorFact, *, scales: TensorFact, **_: object) -> TensorFact:
     """x (M, K), packed weights, scales and zeros (K / group, N, 2), or scales (K / group, N) -> (M, N)."""
     return x.new((x.shape[0], scales.shape[1]))
 
 
-def _int4_cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
+def _int4_cost(y: TensorFact, x: TensorFact, **_: object) -> Work:
     k, n = x.shape[-1], y.shape[-1]
     return contraction(x.dtype, y.numel * k, Scalars(add=n * k, mul=n * k))
 

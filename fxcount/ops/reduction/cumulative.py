@@ -43,7 +43,7 @@ def cumulative(scope: Scope, x: TensorFact, dim: int, dtype: torch.dtype | None 
 
 
 def _running(scalars: Scalars) -> CostRule:
-    def cost(y: Any, x: TensorFact, dim: int, *_: Any, **__: Any) -> Work:
+    def cost(y: Any, x: TensorFact, dim: int, *_: object, **__: object) -> Work:
         return scalars.work(x.numel - rows(x, dim), fact_of(y).dtype)
 
     return cost

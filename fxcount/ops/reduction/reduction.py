@@ -92,7 +92,7 @@ def _steps_cost(per_step: Scalars, per_element: Scalars = Scalars(), per_result:
     """n-1 steps for each result, other work for each element and each result; in the dtype of the result if that is
     where the arithmetic happens, else of the operand."""
 
-    def cost(y: Any, x: TensorFact, *_: Any, **__: Any) -> Work:
+    def cost(y: Any, x: TensorFact, *_: object, **__: object) -> Work:
         result = fact_of(y)
         dtype = result.dtype if is_arithmetic(result.dtype) else x.dtype
         parts = [(accumulated(x, result), per_step), (x.numel, per_element), (result.numel, per_result)]
@@ -101,11 +101,11 @@ def _steps_cost(per_step: Scalars, per_element: Scalars = Scalars(), per_result:
     return cost
 
 
-def _sum_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+def _sum_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work:
     return Scalars(add=1).work(accumulated(x, y), y.dtype)
 
 
-def _prod_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+def _prod_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work:
     return Scalars(mul=1).work(accumulated(x, y), y.dtype)
 
 
@@ -148,7 +148,7 @@ def _selected(name: str) -> ShapeRule:
     return selected
 
 
-def _selected_cost(y: Any, x: TensorFact, *, other: TensorFact | None = None, **_: Any) -> Work:
+def _selected_cost(y: Any, x: TensorFact, *, other: TensorFact | None = None, **_: object) -> Work:
     result = fact_of(y)
     return Scalars(add=1).work(accumulated(x, result) if other is None else result.numel, result.dtype)
 
@@ -174,12 +174,12 @@ def count_nonzero(scope: Scope, x: TensorFact, dim: Any = None) -> TensorFact:
     return x.new(reduced_shape(x, dim, False), torch.int64)
 
 
-def _nonzero_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
+def _nonzero_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work:
     return Scalars(add=1).work(x.numel, x.dtype)
 
 
 def var(
-    scope: Scope, x: TensorFact, *, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: Any
+    scope: Scope, x: TensorFact, *, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: object
 ) -> TensorFact:
     """``var(x, dim, unbiased, keepdim)``, ``var(x, dim, correction=, keepdim=)`` and ``var(x, unbiased)``."""
     if not is_arithmetic(x.dtype):
@@ -192,12 +192,12 @@ def var_mean(scope: Scope, x: TensorFact, **named: Any) -> tuple[TensorFact, Ten
     return deviation, deviation.new(deviation.shape, x.dtype)
 
 
-def _var_cost(y: Any, x: TensorFact, *_: Any, **__: Any) -> Work:
+def _var_cost(y: Any, x: TensorFact, *_: object, **__: object) -> Work:
     """Of a complex tensor: the variances of the real and of the imaginary part."""
     return Scalars(add=4).work(x.numel, x.dtype)
 
 
-def _std_cost(y: Any, x: TensorFact, *_: Any, **__: Any) -> Work:
+def _std_cost(y: Any, x: TensorFact, *_: object, **__: object) -> Work:
     spread = _var_cost(y, x)
     return Work(flops=spread.flops + fact_of(y).numel)
 
@@ -227,13 +227,13 @@ def quantile(
     return TensorFact((*q.shape, *shape), x.dtype, x.device, (inner, *outer) if shape else None)
 
 
-def _quantile_cost(y: TensorFact, x: TensorFact, q: Any, *_: Any, **__: Any) -> Work:
+def _quantile_cost(y: TensorFact, x: TensorFact, q: Any, *_: object, **__: object) -> Work:
     ranks = q.numel if isinstance(q, TensorFact) else 1
     return total([(ranks, Scalars(mul=1)), (y.numel, Scalars(add=2, mul=1))], y.dtype)
 
 
 def _quantile_sorted(
-    y: TensorFact, x: TensorFact, q: Any, *_: Any, interpolation: str = "linear", **__: Any
+    y: TensorFact, x: TensorFact, q: Any, *_: object, interpolation: str = "linear", **__: object
 ) -> Size:  # fmt: skip
     """The sorted values and their indices, while no result exists yet; or the sorted values with the ranks, their
     fractions, the upper neighbours and both positions. A number q becomes a tensor. Since 2.14 the ranks are double and
@@ -249,7 +249,7 @@ def _quantile_sorted(
     return max_(sorting, gathering) + (0 if isinstance(q, TensorFact) else x.itemsize)
 
 
-def _nanmean_held(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _nanmean_held(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     """The mask and the counts, while no result exists yet; or the counts and the sums."""
     return max_(x.numel + 8 * y.numel - y.nbytes, (8 + y.itemsize) * y.numel)
 

@@ -71,12 +71,12 @@ def _normalised(name: str, x: TensorFact, dim: int, dtype: torch.dtype | bool | 
     return x.new(x.shape, out)
 
 
-def _softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: Any, **__: Any) -> Work:
+def _softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: object, **__: object) -> Work:
     r = rows(x, dim)
     return total([(x.numel, Scalars(add=3, div=1, fn=1)), (r, Scalars(add=-2))], y.dtype)
 
 
-def _log_softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: Any, **__: Any) -> Work:
+def _log_softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: object, **__: object) -> Work:
     r = rows(x, dim)
     return total([(x.numel, Scalars(add=4, fn=1)), (r, Scalars(add=-2, fn=1))], y.dtype)
 
@@ -89,7 +89,7 @@ def _logsumexp_cost(y: TensorFact, x: TensorFact, dim: Any, keepdim: bool = Fals
     return total([(x.numel, Scalars(add=3, fn=1)), (y.numel, Scalars(add=-1, fn=1))], y.dtype)
 
 
-def _converted(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _converted(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     """With ``dtype`` the input is converted first."""
     return 0 if x.dtype is y.dtype else x.numel * y.itemsize
 
@@ -101,7 +101,7 @@ def masked_softmax(
     return dense_like(x)
 
 
-def _masked_cost(y: TensorFact, x: TensorFact, mask: TensorFact, dim: int | None = None, *_: Any, **__: Any) -> Work:
+def _masked_cost(y: TensorFact, x: TensorFact, mask: TensorFact, dim: int | None = None, *_: object, **__: object) -> Work:
     return _softmax_cost(y, x, -1 if dim is None else dim)
 
 

@@ -91,7 +91,7 @@ def searchsorted(
     return sorted_sequence.new(shape, _indices(out_int32))
 
 
-def bucketize(scope: Scope, x: Any, boundaries: TensorFact, *, out_int32: bool = False, **_: Any) -> TensorFact:
+def bucketize(scope: Scope, x: Any, boundaries: TensorFact, *, out_int32: bool = False, **_: object) -> TensorFact:
     """The bin of each element."""
     if boundaries.ndim != 1:
         raise ShapeError(f"bucketize: boundaries must be 1-dimensional, got {boundaries.ndim} dimensions")
@@ -109,7 +109,7 @@ def _histc_cost(y: TensorFact, x: TensorFact, bins: Size = 100, min: Any = 0, ma
 
 
 def histogram(
-    scope: Scope, x: TensorFact, bins: Any, *, weight: TensorFact | None = None, **_: Any
+    scope: Scope, x: TensorFact, bins: Any, *, weight: TensorFact | None = None, **_: object
 ) -> tuple[TensorFact, TensorFact]:
     """Elements per bin, and the edges: one more than bins, which may be given as a tensor."""
     if weight is not None and not same_shape(scope, weight.shape, x.shape):
@@ -118,7 +118,7 @@ def histogram(
     return x.new((edges - 1,)), x.new((edges,))
 
 
-def _histogram_cost(y: Any, x: TensorFact, bins: Any, *, range: Any = None, **_: Any) -> Work:
+def _histogram_cost(y: Any, x: TensorFact, bins: Any, *, range: Any = None, **_: object) -> Work:
     """Equal bins as histc; given edges are searched, which counts 0."""
     if isinstance(bins, TensorFact):
         return Work()
@@ -129,7 +129,7 @@ _SORTING = Zero("sorting: the number of comparisons depends on the data", moves=
 _SEARCH = Zero("binary search: its log2(n) comparisons are no polynomial of the sizes", moves=True)
 
 
-def _argsort_values(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _argsort_values(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     return x.nbytes
 
 

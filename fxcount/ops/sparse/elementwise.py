@@ -165,7 +165,7 @@ def _reduced_counted(
     return SparseFact(kept, dtype or x.dtype, x.device, form=SparseForm.of(x.layout, kept, n))
 
 
-def _reduced_cost(y: TensorFact, x: SparseFact, *_: Any, **__: Any) -> Work:
+def _reduced_cost(y: TensorFact, x: SparseFact, *_: object, **__: object) -> Work:
     """One addition less for each result than there are stored elements."""
     results = y.form.stored if isinstance(y, SparseFact) else 1
     return Scalars(add=x.form.stored - results).work(1, y.dtype)

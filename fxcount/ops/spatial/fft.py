@@ -256,7 +256,7 @@ def _fft_c2r(scope: Scope, x: TensorFact, dim: Sequence[int], normalization: int
 
 
 def _aten_cost(kind: str) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, dim: Sequence[int], normalization: int, *_: Any, **__: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, dim: Sequence[int], normalization: int, *_: object, **__: object) -> Work:
         dims = [wrap_dim(d, x.ndim) for d in dim]
         last = {"r2c": x.shape[dims[-1]], "c2r": y.shape[dims[-1]]}.get(kind)
         return _flops(y, dims, last, normalization != 0)

@@ -101,7 +101,7 @@ def _interpolation(what: str, n: int) -> ShapeRule:
 
     def interpolation(
         scope: Scope, x: TensorFact, *, output_size: Size | Sequence[Size] | None = None,
-        scale_factors: Sequence[float] | None = None, **_: Any,
+        scale_factors: Sequence[float] | None = None, **_: object,
     ) -> TensorFact:  # fmt: skip
         return _interpolated(scope, what, x, n, output_size, scale_factors)
 
@@ -124,7 +124,7 @@ def _positions_read(i: Size, o: Size) -> Size:
     return min_(i, o)
 
 
-def _nearest_cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
+def _nearest_cost(y: TensorFact, x: TensorFact, **_: object) -> Work:
     picked = prod(_positions_read(i, o) for i, o in zip(x.shape[2:], y.shape[2:], strict=True))
     return Work(read_bytes=prod(x.shape[:2]) * picked * x.itemsize)
 
@@ -139,14 +139,14 @@ def _taps_flops(n: int, taps: int) -> int:
 
 
 def _taps_cost(n: int, taps: int) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, **_: object) -> Work:
         return Scalars(add=_taps_flops(n, taps)).work(y.numel, x.dtype)
 
     return cost
 
 
 def _antialias_cost(taps: int) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, **_: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, **_: object) -> Work:
         n, c, rows, columns = x.shape
         out_rows, out_columns = y.shape[2:]
         across = _line(columns, out_columns, taps) * rows

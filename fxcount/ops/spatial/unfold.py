@@ -123,7 +123,7 @@ def _line_flops(n: Size, real: bool) -> Size:
 
 def _options(
     hop_length: Any = None, win_length: Any = None, window: TensorFact | None = None, normalized: bool = False,
-    *_: Any, **__: Any,
+    *_: object, **__: object,
 ) -> tuple[TensorFact | None, bool]:  # fmt: skip
     """What matters to the work among the arguments of ``stft`` after n_fft, however they were passed."""
     return window, normalized
@@ -167,7 +167,7 @@ def istft(
     return x.new((*x.shape[:-2], samples if length is None else length), dtype)
 
 
-def _istft_cost(y: TensorFact, x: TensorFact, n_fft: int, *_: Any, **__: Any) -> Work:
+def _istft_cost(y: TensorFact, x: TensorFact, n_fft: int, *_: object, **__: object) -> Work:
     per_value = 2 if y.dtype.is_complex else 1
     frames = x.shape[-1]
     lines = frames * prod(x.shape[:-2])
@@ -176,7 +176,7 @@ def _istft_cost(y: TensorFact, x: TensorFact, n_fft: int, *_: Any, **__: Any) ->
     return Work(flops=lines * per_line + envelope + y.numel * per_value)
 
 
-def _oversized(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Size:
+def _oversized(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     """torch shrinks a tensor like ``x`` to the image, and the result keeps that storage."""
     return max_(x.nbytes - y.nbytes, 0)
 
@@ -187,7 +187,7 @@ def _windowed(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: An
     return 0 if window is None else _frames(y, x) * n_fft * x.itemsize
 
 
-def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Any = None, *_: Any, **__: Any) -> Size:
+def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Any = None, *_: object, **__: object) -> Size:
     """Frames before and after the window, their sum, the squared window, its sum, and the test of that for zeros."""
     batch, frames = prod(x.shape[:-2]), x.shape[-1]
     samples = n_fft + _hop(n_fft, hop_length) * (frames - 1)

@@ -62,7 +62,7 @@ def roi_align(
 
 
 def _align_cost(
-    y: Any, x: TensorFact, rois: TensorFact, scale: float, height: Size, width: Size, sampling_ratio: int = -1, *_: Any
+    y: Any, x: TensorFact, rois: TensorFact, scale: float, height: Size, width: Size, sampling_ratio: int = -1, *_: object
 ) -> Work:
     out = fact_of(y)
     if sampling_ratio <= 0:
@@ -101,7 +101,7 @@ def ps_roi(
     return y, y.new(y.shape, torch.int32)
 
 
-def _bins_cost(y: Any, *_: Any, **__: Any) -> Work:
+def _bins_cost(y: Any, *_: object, **__: object) -> Work:
     raise UncountedError("roi_pool: the size of the bins depends on the boxes", hint="use roi_align, which samples")
 
 
