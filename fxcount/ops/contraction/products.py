@@ -268,8 +268,9 @@ def _scaled_v2_shape(
 
 
 def _scaled_v2_cost(
-    y: TensorFact, x: TensorFact, *, recipe_a: Sequence[Any], recipe_b: Sequence[Any], bias: TensorFact | None = None, **_: object
-) -> Work:
+    y: TensorFact, x: TensorFact, *, recipe_a: Sequence[Any], recipe_b: Sequence[Any],
+    bias: TensorFact | None = None, **_: object,
+) -> Work:  # fmt: skip
     """As ``_scaled_mm`` where a recipe is one scale for each tensor (0) or for each row (1)."""
     if {*_codes(recipe_a), *_codes(recipe_b)} - {0, 1}:
         raise UncountedError("_scaled_mm_v2: scales of blocks have no count", hint="scale whole tensors or rows")

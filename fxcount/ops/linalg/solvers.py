@@ -106,7 +106,9 @@ def _factored_cost(y: TensorFact, b: TensorFact, a: TensorFact, *_: object, **__
     return thirds_of(a.new((1, 1)), 6 * a.shape[-1] * y.numel)
 
 
-def _of_factors(scope: Scope, a: TensorFact, pivots: TensorFact, b: TensorFact, *, left: bool = True, **_: object) -> TensorFact:
+def _of_factors(
+    scope: Scope, a: TensorFact, pivots: TensorFact, b: TensorFact, *, left: bool = True, **_: object
+) -> TensorFact:
     """``linalg.lu_solve`` and ``linalg.ldl_solve``."""
     check_matrix(scope, a, True)
     for rows, n in zip(a.shape[:-1], pivots.shape, strict=True):

@@ -205,7 +205,8 @@ def _instance_norm_held(
 
 
 def _with_update(
-    scope: Scope, x: TensorFact, weight: Parameter, bias: Parameter, running_mean: TensorFact, running_var: TensorFact, *_: object
+    scope: Scope, x: TensorFact, weight: Parameter, bias: Parameter, running_mean: TensorFact, running_var: TensorFact,
+    *_: object,
 ) -> tuple[TensorFact, ...]:
     """Of training; the reserve is used by cudnn alone."""
     results = native_batch_norm(scope, x, weight, bias, running_mean, running_var, True, 0.1, 1e-5)

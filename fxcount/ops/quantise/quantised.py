@@ -81,8 +81,10 @@ def observed_masked(scope: Scope, x: TensorFact, *_: object, **__: object) -> tu
     return per_tensor_masked(scope, x)
 
 
-def _observed_cost(per_element: Scalars) -> Any:
-    def cost(y: Any, x: TensorFact, on: Any, fake: Any, low: Any, high: Any, scale: TensorFact, *_: object, **__: object) -> Work:
+def _observed_cost(per_element: Scalars) -> CostRule:
+    def cost(
+        y: object, x: TensorFact, on: object, fake: object, low: object, high: object, scale: TensorFact, *_: object, **__: object
+    ) -> Work:
         rows = scale.numel
         seen = Scalars(add=2 * (x.numel - rows)) + Scalars(add=4, mul=2) * rows
         parameters = Scalars(add=8, div=2) * rows
