@@ -83,8 +83,9 @@ def observed_masked(scope: Scope, x: TensorFact, *_: object, **__: object) -> tu
 
 def _observed_cost(per_element: Scalars) -> CostRule:
     def cost(
-        y: object, x: TensorFact, on: object, fake: object, low: object, high: object, scale: TensorFact, *_: object, **__: object
-    ) -> Work:
+        y: object, x: TensorFact, on: object, fake: object, low: object, high: object, scale: TensorFact, *_: object,
+        **__: object,
+    ) -> Work:  # fmt: skip
         rows = scale.numel
         seen = Scalars(add=2 * (x.numel - rows)) + Scalars(add=4, mul=2) * rows
         parameters = Scalars(add=8, div=2) * rows
