@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch import nn
 
 import fxcount
 
-__all__ = ["at_arguments", "corrupted", "corruptions", "outcome", "spec_strings"]
+__all__ = ["KINDS", "at_arguments", "corrupted", "corruptions", "outcome", "spec_strings", "survey"]
 
 LIMIT_SECONDS = 10
 
@@ -203,19 +204,43 @@ def _shown(given: Any) -> str:
         return "large numbers"
 
 
-def _count(name: str, outcomes: Iterator[tuple[str, Any]]) -> bool:
-    started = time.perf_counter()
+def _specs(count: int, seed: int) -> Iterator[tuple[str, Any]]:
+    takes = _Takes()
+    for text in spec_strings(count, seed):
+        yield outcome(partial(fxcount.analyze, takes, text)), text
+
+
+def _ats(count: int, seed: int) -> Iterator[tuple[str, Any]]:
+    model = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
+    report = fxcount.analyze(model, "B,3,H,W")
+    for given in at_arguments(["B", "H", "W"], count, seed):
+        yield outcome(partial(report.at, **given)), given
+
+
+def _reports(count: int, seed: int) -> Iterator[tuple[str, Any]]:
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 7))
+    saved = json.loads(fxcount.analyze(net, "B,3,8,8").to_graph_json())
+    for change in corruptions(saved, count, seed):
+        yield corrupted(saved, change), change
+
+
+KINDS: dict[str, Callable[[int, int], Iterator[tuple[str, Any]]]] = {"specs": _specs, "at": _ats, "reports": _reports}
+
+
+def survey(kind: str, count: int, seed: int = 0, say: Callable[[str], None] | None = None) -> Counter[str]:
+    """How many inputs of a kind ended in which way; ``say`` gets those that should not.
+
+    >>> found = survey("at", 20)
+    >>> found["foreign"], found["hang"], found["ok"] + found["refused"]
+    (0, 0, 20)
+    """
     counts: Counter[str] = Counter()
-    shown = 0
-    for found, given in outcomes:
-        kind = found.partition(" ")[0]
-        counts[kind] += 1
-        if kind in ("foreign", "hang") and shown < 20:
-            shown += 1
-            print(f"  {found}  for  {_shown(given)}", file=sys.stderr)
-    numbers = "".join(f"{counts[kind]:>10,}" for kind in ("ok", "refused", "foreign", "hang"))
-    print(f"{name:<28}{sum(counts.values()):>10,}{numbers}{time.perf_counter() - started:>9.0f} s", flush=True)
-    return bool(counts["foreign"] or counts["hang"])
+    for found, given in KINDS[kind](count, seed):
+        ending = found.partition(" ")[0]
+        counts[ending] += 1
+        if ending in ("foreign", "hang") and say is not None:
+            say(f"{found}  for  {_shown(given)}")
+    return counts
 
 
 def main() -> int:
@@ -226,17 +251,16 @@ def main() -> int:
     parser.add_argument("--reports", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    model = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
-    report = fxcount.analyze(model, "B,3,H,W")
-    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 7))
-    saved = json.loads(fxcount.analyze(net, "B,3,8,8").to_graph_json())
-    takes = _Takes()
-    print(f"{'input':<28}{'drawn':>10}{'ok':>10}{'refused':>10}{'foreign':>10}{'hang':>10}{'time':>11}")
-    specs = ((outcome(lambda: fxcount.analyze(takes, text)), text) for text in spec_strings(options.specs, options.seed))  # noqa: B023
-    ats = ((outcome(lambda: report.at(**given)), given) for given in at_arguments(["B", "H", "W"], options.at, options.seed))  # noqa: B023
-    changes = ((corrupted(saved, change), change) for change in corruptions(saved, options.reports, options.seed))
-    bad = [_count("spec strings", specs), _count("sizes given to at()", ats), _count("corruptions of a report", changes)]
-    return 1 if any(bad) else 0
+    endings = ("ok", "refused", "foreign", "hang")
+    print(f"{'input':<12}{'drawn':>10}{''.join(f'{e:>10}' for e in endings)}{'time':>11}")
+    bad = 0
+    for kind in KINDS:
+        started = time.perf_counter()
+        counts = survey(kind, getattr(options, kind), options.seed, partial(print, file=sys.stderr))
+        numbers = "".join(f"{counts[e]:>10,}" for e in endings)
+        print(f"{kind:<12}{counts.total():>10,}{numbers}{time.perf_counter() - started:>9.0f} s", flush=True)
+        bad += counts["foreign"] + counts["hang"]
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -1058,11 +1058,12 @@ def survey(seeds: Iterable[int], say: Callable[[str], None] | None = None) -> co
     """How many nets, ops, sizes compared and refused, and differences."""
     count: collections.Counter[str] = collections.Counter(different=0)
     for seed in seeds:
-        found = differences(seed)
+        net = drawn(seed)
+        found = differences(seed, net)
         count.update(nets=1, compared=found.compared, refused=found.refused, different=bool(found.differences))
-        count.update(ops=len(drawn(seed).steps))
+        count.update(ops=len(net.steps))
         for text in found.differences if say else ():
-            say(f"net {seed}: {text}\n    {drawn(seed)}")
+            say(f"net {seed}: {text}\n    {net}")
     return count
 
 

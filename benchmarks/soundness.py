@@ -8,7 +8,7 @@ It is analysed once with symbols B, H, W. Wherever ``at(..., extend=False)`` adm
 those of a fresh analysis at these sizes, and of torch itself on the meta device (``FlopCounterMode``). What ``at()`` refuses is
 counted, and no error.
 
->>> count = survey(seed=1, nets=3, sizes=4)
+>>> count = survey(range(3), seed=1, sizes=4)
 >>> count["different"], count["nets"]
 (0, 3)
 """
@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import argparse
 import collections
-import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -28,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 
-__all__ = ["Difference", "differences", "nets", "survey"]
+__all__ = ["Difference", "Drawn", "differences", "drawn", "survey"]
 
 SIZES = ("H", "W", "H*W", "H//2 + 1", "H - W", "x.numel()", "(H + 13)//14", "B*H", "min(H, W)", "H % 10 + 3", "B")
 
@@ -116,6 +115,9 @@ class Difference(NamedTuple):
     fresh: Any
     torch: Any
 
+    def __str__(self) -> str:
+        return f"at {self.sizes}, hints {self.hints}: {self.formula}, fresh {self.fresh}, torch {self.torch}\n{self.source}"
+
 
 def _arithmetic(rng: random.Random, depth: int = 3) -> str:
     """A random tree of size arithmetic; divisors are at least 1."""
@@ -131,14 +133,30 @@ def _arithmetic(rng: random.Random, depth: int = 3) -> str:
     ))  # fmt: skip
 
 
-def nets(rng: random.Random) -> Iterator[str]:
-    """Sources without end: every observer in a random context first, then random ones and random arithmetic."""
-    order = list(OBSERVERS)
-    rng.shuffle(order)
-    for observer in itertools.chain(order, iter(lambda: rng.choice(OBSERVERS), None)):
-        if rng.random() < 0.25:
-            observer = f"({_arithmetic(rng)}) % 97"
-        yield f"n = {rng.choice(SIZES)}\nv = {observer}\n{rng.choice(list(CONTEXTS.values()))}"
+class Drawn(NamedTuple):
+    """A net and the sizes it is analysed and compared at."""
+
+    source: str
+    hints: dict[str, int]
+    points: list[tuple[int, int, int]]
+
+
+def drawn(seed: int, number: int, sizes: int = 50) -> Drawn:
+    """The net of a number: every observer once in the first nets, in an order that the seed decides, later a random one.
+
+    A quarter of the nets look at random arithmetic instead.
+
+    >>> drawn(0, 7) == drawn(0, 7), drawn(0, 7) == drawn(1, 7)
+    (True, False)
+    """
+    rng = random.Random(f"{seed}/{number}")
+    order = random.Random(seed).sample(OBSERVERS, len(OBSERVERS))
+    observer = order[number] if number < len(order) else rng.choice(OBSERVERS)
+    if rng.random() < 0.25:
+        observer = f"({_arithmetic(rng)}) % 97"
+    source = f"n = {rng.choice(SIZES)}\nv = {observer}\n{rng.choice(list(CONTEXTS.values()))}"
+    hints = {"B": rng.randint(1, 3), "H": rng.choice(HINTS), "W": rng.choice(HINTS)}
+    return Drawn(source, hints, [_point(rng, hints) for _ in range(sizes)])
 
 
 def _numbers(report: Any) -> Any:
@@ -219,23 +237,17 @@ def _point(rng: random.Random, hints: dict[str, int]) -> tuple[int, int, int]:
 
 
 def survey(
-    seed: int = 0, nets: int = 1000, sizes: int = 50, show: Callable[[Difference], None] | None = None
-) -> dict[str, int]:
-    """Counts over so many nets and sizes; ``different`` must be 0."""
-    rng = random.Random(seed)
+    numbers: Iterable[int], seed: int = 0, sizes: int = 50, say: Callable[[str], None] | None = None
+) -> collections.Counter[str]:
+    """Counts over the nets of these numbers; ``different`` must be 0."""
     count: collections.Counter[str] = collections.Counter({"different": 0})
-    for source in itertools.islice(_sources(rng), nets):
+    for number in numbers:
         count["nets"] += 1
-        hints = {"B": rng.randint(1, 3), "H": rng.choice(HINTS), "W": rng.choice(HINTS)}
-        points = [_point(rng, hints) for _ in range(sizes)]
-        for found in differences(source, hints, points, count):
+        for found in differences(*drawn(seed, number, sizes), count):
             count["different"] += 1
-            if show is not None:
-                show(found)
-    return dict(count)
-
-
-_sources = nets
+            if say is not None:
+                say(f"net {number}: {found}")
+    return count
 
 
 def main() -> None:
@@ -245,11 +257,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, default=50)
     options = parser.parse_args()
 
-    def show(found: Difference) -> None:
-        print(f"DIFFERENT at {found.sizes}, hints {found.hints}:", found.formula, found.fresh, found.torch)
-        print(found.source, end="\n\n", flush=True)
-
-    for name, number in sorted(survey(options.seed, options.nets, options.sizes, show).items()):
+    count = survey(range(options.nets), options.seed, options.sizes, lambda text: print(text, end="\n\n", flush=True))
+    for name, number in sorted(count.items()):
         print(f"{name:30}{number:8}")
 
 

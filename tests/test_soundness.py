@@ -13,7 +13,7 @@ from benchmarks.soundness import OBSERVERS, Net, differences, survey
 @pytest.mark.parametrize("seed", [11, 12])
 def test_a_sample_of_nets(seed):
     found = []
-    count = survey(seed=seed, nets=13, sizes=6, show=found.append)
+    count = survey(range(13), seed=seed, sizes=6, say=found.append)
     assert found == []
     assert count["different"] == 0
     assert count["sizes admitted"] > 20
