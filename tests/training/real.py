@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.oracles import StorageTracker
 
-__all__ = ["Truth", "optimizer_peaks", "plain_peak", "run", "sum_of"]
+__all__ = ["Truth", "allocated_at_most", "optimizer_peaks", "plain_peak", "run", "sum_of"]
 
 Loss = Callable[[Any], torch.Tensor]
 
@@ -56,9 +56,10 @@ def _held(model: nn.Module) -> set[int]:
     return {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
 
 
-def run(model: nn.Module, *args: Any, loss: Loss = sum_of) -> Truth:
+def run(model: nn.Module, *args: Any, loss: Loss = sum_of, kwargs: Mapping[str, Any] | None = None) -> Truth:
     """Three steps of the model, each watched in one way."""
-    inputs = [t for t in tree_leaves(args) if isinstance(t, torch.Tensor)]
+    named = dict(kwargs or {})
+    inputs = [t for t in tree_leaves((args, named)) if isinstance(t, torch.Tensor)]
     apart = _held(model) | {t.untyped_storage()._cdata for t in inputs}
     kept: dict[int, Any] = {}
 
@@ -69,14 +70,14 @@ def run(model: nn.Module, *args: Any, loss: Loss = sum_of) -> Truth:
         return t
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        loss(model(*args))
+        loss(model(*args, **named))
     saved = sum(s.nbytes() for s in kept.values())
     kept.clear()
     with StorageTracker(_held(model)) as tracker:
         for t in inputs:
             tracker.watch(t)
         tracker.peak = tracker.now
-        result = model(*args)
+        result = model(*args, **named)
         found = loss(result)
         del result
         forward_peak = tracker.peak
@@ -85,7 +86,7 @@ def run(model: nn.Module, *args: Any, loss: Loss = sum_of) -> Truth:
     gradients = {p.grad.untyped_storage()._cdata: p.grad.untyped_storage().nbytes() for p in _graded(model)}
     _forget(model)
     with FlopCounterMode(display=False) as counter:
-        found = loss(model(*args))
+        found = loss(model(*args, **named))
         forward = counter.get_total_flops()
         found.backward()
         total = counter.get_total_flops()
@@ -102,19 +103,32 @@ def _forget(model: nn.Module) -> None:
         p.grad = None
 
 
-def plain_peak(model: nn.Module, *args: Any, loss: Loss = sum_of) -> int:
-    """Bytes alive at the end of a top-level op of an unwatched step, at most: torch's profiler notes what is allocated.
+def plain_peak(model: nn.Module, *args: Any, loss: Loss = sum_of, kwargs: Mapping[str, Any] | None = None) -> int:
+    """Bytes alive at the end of a top-level op of an unwatched step, at most, the inputs included."""
+    named = dict(kwargs or {})
 
-    Inside an op, kernels hold workspaces that no tensor of the step is; the end of an op is past them.
+    def step() -> Any:
+        result = model(*args, **named)
+        total = loss(result)
+        del result
+        total.backward()
+        return total
+
+    allocated = allocated_at_most(step, lambda: _forget(model))
+    return allocated + sum(t.nbytes for t in tree_leaves((args, named)) if isinstance(t, torch.Tensor))
+
+
+def allocated_at_most(step: Callable[[], Any], after: Callable[[], Any], warm: int = 1) -> int:
+    """Bytes a step allocates that are alive at the end of a top-level op, at most: torch's profiler notes what is allocated.
+
+    Inside an op, kernels hold workspaces that no tensor of the step is; the end of an op is past them. Steps before the one
+    that counts allocate what torch keeps for later ones; ``after`` each of them things are put back.
     """
-    for _ in range(2):  # the first step allocates what torch keeps for later ones
+    for _ in range(warm + 1):
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as found:
-            result = model(*args)
-            total = loss(result)
-            del result
-            total.backward()
-        _forget(model)
-        del total
+            kept = step()
+        after()
+        del kept
     events = [(e.start_ns(), e.name() == "[memory]", i, e) for i, e in enumerate(found.profiler.kineto_results.events())]
     events.sort(key=lambda event: event[:3])
     ends: list[int] = []
@@ -132,18 +146,20 @@ def plain_peak(model: nn.Module, *args: Any, loss: Loss = sum_of) -> int:
             now += allocated[at][1]
             at += 1
         most = max(most, now)
-    return most + sum(t.nbytes for t in tree_leaves(args) if isinstance(t, torch.Tensor))
+    return most
 
 
-def optimizer_peaks(model: nn.Module, make: Callable[[Any], Any]) -> tuple[int, int, int]:
-    """Bytes of gradients, states and temporaries of a first and a second step, at most; bytes of the states."""
+def optimizer_peaks(model: nn.Module, make: Callable[[Any], Any], graded: list[Any] | None = None) -> tuple[int, int, int]:
+    """Bytes of gradients, states and temporaries of a first and a second step, at most; bytes of the states.
+
+    ``graded``: the parameters that a backward reaches, if not all that are trained."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    for p in parameters:
+    for p in parameters if graded is None else graded:
         p.grad = torch.zeros_like(p)
     optimizer = make(parameters)
     peaks = []
     with StorageTracker(_held(model)) as tracker:
-        for p in parameters:
+        for p in _graded(model):
             tracker.watch(p.grad)
         gradients = tracker.now
         for state in tree_leaves([list(s.values()) for s in optimizer.state.values()]):

@@ -1,0 +1,196 @@
+"""Ways to train: checkpointing, autocast, accumulation, adapters, two models at once, gradients of gradients.
+
+Each is run by fxcount at hints of its own and for real at other sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+import fxcount
+from benchmarks.steps import nets
+from benchmarks.zoo.entry import tensors
+from tests.training import real
+
+__all__ = ["WAYS", "Way"]
+
+Context = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A model trained on ``spec`` at ``sizes`` under a context."""
+
+    build: Callable[[], nn.Module]
+    spec: str
+    sizes: Mapping[str, int]
+    under: Context = nullcontext
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def compared(self) -> dict[str, list[int]]:
+        """Peaks and saved bytes: ours, and those of a real step."""
+        model = self.build().train()
+        with self.under():
+            plain = fxcount.training_step(model, self.spec).at(**self.sizes)
+            tracked = fxcount.training_step(model, self.spec, tracker=True).at(**self.sizes)
+        x = tensors(self.spec, self.sizes, "cpu", 7)
+
+        def called(*args: Any) -> Any:
+            with self.under():
+                return model(*args)
+
+        seen = _Under(model, called)
+        truth = real.run(seen, x)
+        peak = real.plain_peak(seen, x)
+        return {
+            "peak": [plain.peak, peak], "tracker_peak": [tracked.peak, truth.peak],
+            "forward_peak": [tracked.forward_peak, truth.forward_peak], "gradients": [plain.gradient_bytes, truth.gradients],
+        }  # fmt: skip
+
+
+class _Under(nn.Module):
+    """A model that is called in its own way."""
+
+    def __init__(self, model: nn.Module, called: Callable[..., Any]) -> None:
+        super().__init__()
+        self.model = model
+        self._called = called
+
+    def forward(self, *args: Any) -> Any:
+        return self._called(*args)
+
+
+class Selective(nets.Checkpointed):
+    """Products are kept, what is cheap is made again."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        from torch.utils.checkpoint import create_selective_checkpoint_contexts
+
+        kept = [torch.ops.aten.addmm.default, torch.ops.aten.mm.default]
+        for block in self.blocks:
+            x = x + checkpoint(block, x, use_reentrant=False, context_fn=partial(create_selective_checkpoint_contexts, kept))
+        return x
+
+
+class Dropping(nets.Checkpointed):
+    """A checkpoint keeps the state of the generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(20, 80), nn.GELU(), nn.Dropout(0.2), nn.Linear(80, 20)) for _ in range(4)
+        )
+
+
+class WithoutState(nets.Checkpointed):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = x + checkpoint(block, x, use_reentrant=False, preserve_rng_state=False)
+        return x
+
+
+class Penalised(nn.Module):
+    """A gradient penalty: a gradient of a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(9, 33), nn.Tanh(), nn.Linear(33, 21), nn.Softplus(), nn.Linear(21, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.detach().requires_grad_(True)
+        y = self.layers(x)
+        (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return y.mean() + (g.norm(2, dim=1) - 1).square().mean()
+
+
+class Forces(nn.Module):
+    """An energy, and its gradient by positions: a force field."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 31), nn.SiLU(), nn.Linear(31, 1))
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        x = x.clone().requires_grad_(True)
+        energy = self.layers(x).sum()
+        force = -torch.autograd.grad(energy, x, create_graph=self.training)[0]
+        return {"energy": energy, "force": force}
+
+
+class Functional(nn.Module):
+    """The same by ``torch.func``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 31), nn.SiLU(), nn.Linear(31, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.func.grad(lambda z: self.layers(z).sum())(x)
+
+
+class Offloading(nn.Module):
+    """What is saved goes elsewhere: here, to a copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(17, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t):
+            return self.layers(x)
+
+
+def _adapted() -> nn.Module:
+    """A small encoder with adapters of peft."""
+    from peft import LoraConfig, get_peft_model
+
+    class Base(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.value, self.out = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(F.gelu(self.query(x)) * torch.tanh(self.value(x)))
+
+    return get_peft_model(Base(), LoraConfig(r=4, target_modules=["query", "value"], lora_dropout=0.0))  # type: ignore[arg-type]
+
+
+def _autocast(dtype: torch.dtype) -> Context:
+    return partial(torch.autocast, "cpu", dtype=dtype)
+
+
+_IMAGE = {"B": 2, "H": 20, "W": 28}
+_BF16, _FP16 = torch.bfloat16, torch.float16
+WAYS: Mapping[str, Way] = {
+    "checkpoint": Way(nets.Checkpointed, "f32[B,20]", {"B": 7}),
+    "checkpoint reentrant": Way(nets.Reentrant, "f32[B,20]", {"B": 7}),
+    "checkpoint selective": Way(Selective, "f32[B,20]", {"B": 7}),
+    "checkpoint dropout": Way(Dropping, "f32[B,20]", {"B": 7}),
+    "checkpoint without state": Way(WithoutState, "f32[B,20]", {"B": 7}),
+    "autocast bf16 mlp": Way(nets.Perceptron, "f32[B,100]", {"B": 33}, _autocast(_BF16)),
+    "autocast bf16 conv": Way(nets.UNet, "f32[B,3,H,W]", {"B": 2, "H": 48, "W": 80}, _autocast(_BF16)),
+    "autocast bf16 attention": Way(nets.Views, "f32[B,T,32]", {"B": 3, "T": 11}, _autocast(_BF16)),
+    "autocast bf16 tied": Way(nets.Tied, "i64[B,T]", {"B": 3, "T": 11}, _autocast(_BF16)),
+    "autocast fp16 mlp": Way(nets.Perceptron, "f32[B,100]", {"B": 33}, _autocast(_FP16)),
+    "autocast fp16 views": Way(nets.Views, "f32[B,T,32]", {"B": 3, "T": 11}, _autocast(_FP16)),
+    "low rank": Way(nets.LowRank, "f32[B,T,64]", {"B": 3, "T": 11}),
+    "peft lora": Way(_adapted, "f32[B,T,32]", {"B": 3, "T": 11}),
+    "tied": Way(nets.Tied, "i64[B,T]", {"B": 3, "T": 11}),
+    "frozen": Way(nets.Frozen, "f32[B,3,H,W]", _IMAGE),
+    "gradient penalty": Way(Penalised, "f32[B,9]", {"B": 13}),
+    "forces": Way(Forces, "f32[B,3]", {"B": 13}),
+    "torch.func.grad": Way(Functional, "f32[B,3]", {"B": 13}),
+    "saved tensors elsewhere": Way(Offloading, "f32[B,17]", {"B": 13}),
+    "lstm": Way(nets.Tagger, "i64[B,T]", {"B": 3, "T": 17}),
+    "gru": Way(nets.LastOfGRU, "f32[T,B,12]", {"B": 3, "T": 9}),
+}  # fmt: skip
+"""Name -> the way."""
