@@ -323,3 +323,81 @@ def test_the_documentation_is_that_of_the_code() -> None:
     """Write it anew with ``page.write_text(document())``."""
     page = Path(__file__).parents[2] / "docs" / "conventions.md"
     assert page.read_text(encoding="utf-8") == document()
+
+
+class _Returns(nn.Module):
+    """A layer whose module returns what the test asks for."""
+
+    def __init__(self, what: Callable[[nn.Module, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.linear, self.what = nn.Linear(5, 3), what
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.what(self.linear, x)
+
+
+class _Around(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.inner(x)
+        return x * 2
+
+
+OUTPUTS: dict[str, Callable[[Any, torch.Tensor], Any]] = {
+    "dict": lambda linear, x: {"logits": linear(x), "nested": {"list": [x, None, 3]}},
+    "none": lambda linear, x: None,
+    "number": lambda linear, x: x.shape[0],
+    "sizes": lambda linear, x: x.shape,
+    "nothing": lambda linear, x: (),
+    "parameter": lambda linear, x: linear.weight,
+    "parameters": lambda linear, x: {"weight": linear.weight, "bias": linear.bias, "y": linear(x)},
+    "input": lambda linear, x: x,
+    "text": lambda linear, x: "text",
+    "module": lambda linear, x: linear,
+}
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["whole", "inside"])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_every_tool_has_numbers_whatever_modules_return(name: str, inside: bool) -> None:
+    model: nn.Module = _Returns(OUTPUTS[name])
+    report = fxcount.analyze(_Around(model) if inside else model, "B,5")
+    at = report.at(B=2) if report.symbols else report  # a model without ops has no symbol either
+    assert {row.convention.name for row in at.conventions()} == set(CONVENTIONS)
+    assert at.count("torch") == (2 * 2 * 3 * 5 if name in ("dict", "parameters") else 0)
+
+
+VECTORS = {
+    "torchstat-madd": 3 * (5 + 4),  # 5 products and 4 sums for each of 3 outputs
+    "torchstat-flops": 3 * 5,
+    "torchstat-memread": 4 * (5 + 15 + 3),
+    "torchstat-memwrite": 4 * 3,
+    "torch": 2 * 3 * 5,
+    "fxcount": 3 * 5,
+    "thop": 3 * 5,
+    "fvcore": 3 * 5,
+}
+"""A linear layer of 5 features to 3 on one vector: what each tool's formula says of one row."""
+
+
+def test_a_linear_of_a_vector() -> None:
+    report = fxcount.analyze(nn.Linear(5, 3), "5,")
+    assert {name: report.count(name) for name in VECTORS} == VECTORS
+
+
+@pytest.mark.parametrize(
+    ("layer", "spec"),
+    [
+        (nn.Conv1d(4, 6, 3), "4,L"), (nn.Conv2d(4, 6, 3), "4,H,W"), (nn.ConvTranspose2d(4, 6, 3), "4,H,W"),
+        (nn.ConvTranspose1d(4, 6, 3), "4,L"), (nn.MaxPool2d(2), "4,H,W"), (nn.InstanceNorm2d(4), "4,H,W"),
+        (nn.LSTM(4, 5), "T,4"), (nn.GRUCell(4, 5), "4,"), (nn.LayerNorm(4), "4,"), (nn.Softmax(0), "4,"),
+        (nn.Embedding(5, 4), "i64[N]"), (nn.PReLU(), "4,"), (nn.ZeroPad2d(1), "4,H,W"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
+)  # fmt: skip
+def test_layers_without_a_batch(layer: nn.Module, spec: str) -> None:
+    report = fxcount.analyze(layer.eval(), spec)
+    assert {row.convention.name for row in report.conventions()} == set(CONVENTIONS)

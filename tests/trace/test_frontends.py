@@ -105,6 +105,19 @@ def test_decomposed_program(name: str) -> None:
     assert {kind for path, kind, _ in tree(eager) if path not in mentioned} <= {"Dropout"}
 
 
+def test_decomposed_products_with_a_vector() -> None:
+    """Each element of the result becomes n products and n - 1 sums; 5 elements of the matrix's product, 1 of the vectors'."""
+
+    class Products(torch.nn.Module):
+        def forward(self, matrix: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return matrix @ a, a @ b
+
+    program = torch.export.export(Products(), (torch.zeros(5, 7), torch.zeros(7), torch.zeros(7)))
+    whole, parts = fxcount.analyze(program), fxcount.analyze(program.run_decompositions())
+    assert (whole.macs, whole.flops) == (6 * 7, 2 * 6 * 7)
+    assert (parts.macs, parts.flops) == (0, 6 * (7 + 6))
+
+
 def test_sources_are_lines_of_the_model() -> None:
     _, eager, program = exported("resnet18")
     files = {op.source.rpartition(":")[0] for op in fxcount.analyze(program).ops}

@@ -79,7 +79,8 @@ def _transposed(site: Site, divided_twice: bool) -> tuple[Size, Size]:
 
 
 def _forward_places(site: Site) -> list[Size]:
-    x, kernel = site.x.shape[2:], site.tensor(1, "weight").shape[2:]
+    kernel = site.tensor(1, "weight").shape[2:]
+    x = site.x.shape[-len(kernel) :]
     stride, padding, dilation = (
         a if isinstance(a, (tuple, list)) else (a,) * len(x)
         for a in (site.arg(3, "stride", 1), site.arg(4, "padding", 0), site.arg(7, "dilation", 1))

@@ -27,7 +27,21 @@ Quantity = Callable[[ModuleSite, TensorFact, TensorFact, Size], Counted | None]
 
 
 def _sample(t: TensorFact) -> Size:
-    return prod(t.shape[1:])
+    return prod(t.shape[1:]) if t.ndim > 1 else t.numel
+
+
+def _features(t: TensorFact) -> Size:
+    """Of a row of a Linear: a vector is one row without a batch."""
+    return t.shape[1] if t.ndim > 1 else t.shape[0]
+
+
+def _samples(t: TensorFact, batch: Size) -> Size:
+    """How many of the model's samples a tensor holds; a vector or a number has no batch, and is one."""
+    return floordiv(t.shape[0], batch) if t.ndim > 1 else 1
+
+
+def _per_sample(t: TensorFact, batch: Size) -> Size:
+    return floordiv(t.numel, batch) if t.ndim > 1 else t.numel
 
 
 def _fan_in(site: ModuleSite) -> Size:
@@ -61,28 +75,28 @@ def _madd(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Counte
     if issubclass(kind, nn.Softmax):
         return Counted(3 * _sample(x) - 1, "exp, sum and division")
     if issubclass(kind, nn.Linear):
-        return Counted(y.shape[1] * (2 * x.shape[1] - 1), "products and their sums, no bias")
+        return Counted(_features(y) * (2 * _features(x) - 1), "products and their sums, no bias")
     return None
 
 
 def _flops(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Counted | None:
     kind = site.kind
     if issubclass(kind, nn.Conv2d):
-        return Counted(floordiv(y.numel, batch) * (_fan_in(site) + ("bias" in site.parameters)), "products, and the bias")
+        return Counted(_per_sample(y, batch) * (_fan_in(site) + ("bias" in site.parameters)), "products, and the bias")
     if issubclass(kind, nn.BatchNorm2d):
         n = 2 if "weight" in site.parameters else 1
-        return Counted(floordiv(x.numel, batch) * n, f"{n} per element")
+        return Counted(_per_sample(x, batch) * n, f"{n} per element")
     if issubclass(kind, (nn.AvgPool2d, nn.MaxPool2d, *_RECTIFIERS, nn.PReLU)):
-        return Counted(floordiv(x.numel, batch), "1 per input element")
+        return Counted(_per_sample(x, batch), "1 per input element")
     if issubclass(kind, nn.Upsample):
-        return Counted(floordiv(x.shape[0], batch) * prod(y.shape[2:]), "1 per output place: channels are left out")
+        return Counted(_samples(x, batch) * prod(y.shape[2:]), "1 per output place: channels are left out")
     if issubclass(kind, nn.Linear):
-        return Counted(floordiv(x.shape[0], batch) * x.shape[1] * y.shape[1], "products")
+        return Counted(_samples(x, batch) * _features(x) * _features(y), "products")
     return None
 
 
 def _read(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Counted | None:
-    samples = floordiv(x.shape[0], batch)
+    samples = _samples(x, batch)
     trainable = sum(p.numel for p in site.parameters.values() if p.requires_grad)
     if issubclass(site.kind, (*_RECTIFIERS, nn.AvgPool2d, nn.MaxPool2d)):
         return Counted(samples * _sample(x) * x.itemsize, "the input")
@@ -95,7 +109,7 @@ def _read(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Counte
 
 def _written(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Counted | None:
     known = (*_RECTIFIERS, nn.PReLU, nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.AvgPool2d, nn.MaxPool2d)
-    return Counted(floordiv(y.numel, batch) * x.itemsize, "the output") if issubclass(site.kind, known) else None
+    return Counted(_per_sample(y, batch) * x.itemsize, "the output") if issubclass(site.kind, known) else None
 
 
 def _items(quantity: Quantity, trace: Trace, costs: Costs) -> Iterator[Item]:
