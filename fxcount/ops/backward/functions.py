@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Given, Reduction
 from fxcount.ops.core.common import float_result, same_shape, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, elementwise
@@ -145,19 +146,20 @@ def _loss_gradient(name: str) -> ShapeRule:
 
 
 def bce_backward(
-    scope: Scope, g: TensorFact, x: TensorFact, target: TensorFact, weight: Any = None, reduction: Any = 1
+    scope: Scope, g: TensorFact, x: TensorFact, target: TensorFact, weight: Given = None, reduction: Reduction = 1
 ) -> TensorFact:
     return dense_like(x)
 
 
-def _bce_cost(y: TensorFact, g: TensorFact, x: TensorFact, target: Any, weight: Any = None, reduction: Any = 1) -> Work:
+def _bce_cost(y: TensorFact, g: TensorFact, x: TensorFact, target: Any, weight: Given = None, reduction: Reduction = 1) -> Work:
     """``g * (x - t) / max((1 - x) * x, eps)``: 6; a product with a weight, a division for the mean."""
     mean = 1 if reducing(reduction) == 1 else 0
     return Scalars(add=3, mul=2 if weight is None else 3, div=1 + mean).work(y.numel, y.dtype)
 
 
 def nll_backward(
-    scope: Scope, g: TensorFact, x: TensorFact, target: TensorFact, weight: Any, reduction: int, ignore: int, total: TensorFact
+    scope: Scope, g: TensorFact, x: TensorFact, target: TensorFact, weight: Given, reduction: int, ignore: int,
+    total: TensorFact,
 ) -> TensorFact:
     """Zeros, but for the class of each row."""
     if x.ndim != target.ndim + 1 and x.ndim != 1:
@@ -166,7 +168,7 @@ def nll_backward(
 
 
 def _nll_cost(
-    y: TensorFact, g: TensorFact, x: TensorFact, target: TensorFact, weight: Any, reduction: int, ignore: int, total: Any
+    y: TensorFact, g: TensorFact, x: TensorFact, target: TensorFact, weight: Given, reduction: int, ignore: int, total: Any
 ) -> Work:
     """Per row ``-g``, times the weight of the class, divided by the sum of the weights for the mean."""
     scalars = Scalars(add=1, mul=0 if weight is None else 1, div=1 if reducing(reduction) == 1 else 0)

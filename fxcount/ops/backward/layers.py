@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxcount.ops.contraction.matmul import contraction
+from fxcount.ops.core.arguments import Results, Sizes
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like, is_channels_last
@@ -49,8 +50,8 @@ def _asked(mask: Sequence[bool], *facts: Given) -> tuple[Given, ...]:
 
 
 def convolution_backward(
-    scope: Scope, g: TensorFact, x: TensorFact, weight: TensorFact, bias_sizes: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, output_padding: Any, groups: Size, output_mask: Sequence[bool],
+    scope: Scope, g: TensorFact, x: TensorFact, weight: TensorFact, bias_sizes: Sequence[Size], stride: Sizes,
+    padding: Sizes, dilation: Sizes, transposed: bool, output_padding: Sizes, groups: Size, output_mask: Sequence[bool],
 ) -> tuple[Given, ...]:  # fmt: skip
     channels_last = is_channels_last(x) or is_channels_last(weight)
     dx, dw = (
@@ -60,8 +61,8 @@ def convolution_backward(
 
 
 def _convolution_cost(
-    y: Any, g: TensorFact, x: TensorFact, weight: TensorFact, bias_sizes: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, output_padding: Any, groups: Size, output_mask: Sequence[bool],
+    y: Results, g: TensorFact, x: TensorFact, weight: TensorFact, bias_sizes: Sequence[Size], stride: Sizes,
+    padding: Sizes, dilation: Sizes, transposed: bool, output_padding: Sizes, groups: Size, output_mask: Sequence[bool],
 ) -> Work:  # fmt: skip
     met = x if transposed else g  # whose positions meet the whole weight
     macs = weight.numel * met.shape[0] * prod(met.shape[2:])
@@ -92,7 +93,8 @@ def layer_norm_backward(
 
 
 def _layer_norm_cost(
-    y: Any, g: TensorFact, x: TensorFact, shape: Any, mean: TensorFact, rstd: TensorFact, weight: Given, bias: Given, mask: Any
+    y: Results, g: TensorFact, x: TensorFact, shape: Sequence[Size], mean: TensorFact, rstd: TensorFact, weight: Given,
+    bias: Given, mask: Sequence[bool],
 ) -> Work:
     return _norm_work(x, prod(x.shape[: x.ndim - len(shape)]), weight, prod(shape), mask)
 
@@ -106,7 +108,7 @@ def group_norm_backward(
 
 
 def _group_norm_cost(
-    y: Any, g: TensorFact, x: TensorFact, mean: Any, rstd: Any, weight: Given, N: Size, C: Size, HxW: Size, group: int,
+    y: Results, g: TensorFact, x: TensorFact, mean: Any, rstd: Any, weight: Given, N: Size, C: Size, HxW: Size, group: int,
     output_mask: Sequence[bool],
 ) -> Work:  # fmt: skip
     return _norm_work(x, N * group, weight, C, output_mask)
@@ -120,7 +122,7 @@ def batch_norm_backward(
 
 
 def _batch_norm_cost(
-    y: Any, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: object
+    y: Results, g: TensorFact, *, x: TensorFact, weight: Given, train: bool, output_mask: Sequence[bool], **_: object
 ) -> Work:
     channels = x.shape[1]
     if train:
@@ -138,7 +140,7 @@ def fused_rms_norm_backward(
 
 
 def _rms_norm_cost(
-    y: Any, g: TensorFact, x: TensorFact, shape: Any, rstd: TensorFact, weight: Given, output_mask: Sequence[bool]
+    y: Results, g: TensorFact, x: TensorFact, shape: Any, rstd: TensorFact, weight: Given, output_mask: Sequence[bool]
 ) -> Work:
     n, groups = x.numel, prod(x.shape[: x.ndim - len(shape)])
     for_input = (8 if weight is not None else 7) * n - groups if output_mask[0] else 0
@@ -171,7 +173,7 @@ def attention_backward_with_bias(
 
 
 def _attention_cost(
-    y: Any, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given = None, **_: object
+    y: Results, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, attn_mask: Given = None, **_: object
 ) -> Work:
     rows = prod(query.shape[:-1])
     pairs = rows * key.shape[-2]

@@ -16,9 +16,11 @@ Source:  ATen/native/cpu/AvgPoolKernel.cpp, UpSampleMoreKernel.cpp; the transpos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Sizes
 from fxcount.ops.core.common import as_tuple, same_shape, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like
@@ -40,7 +42,7 @@ def _passed(y: TensorFact, g: TensorFact, *_: object, **__: object) -> Work:
 
 
 def _avg_cost(n: int) -> CostRule:
-    def cost(y: TensorFact, g: TensorFact, x: TensorFact, kernel_size: Any, *_: object, **__: object) -> Work:
+    def cost(y: TensorFact, g: TensorFact, x: TensorFact, kernel_size: Sizes, *_: object, **__: object) -> Work:
         return Scalars(add=prod(as_tuple(kernel_size, n)), div=1).work(g.numel, g.dtype)
 
     return cost
@@ -53,7 +55,9 @@ def _adaptive_avg_cost(n: int) -> CostRule:
     return cost
 
 
-def resized_backward(scope: Scope, g: TensorFact, output_size: Any, input_size: Any, *_: object, **__: object) -> TensorFact:
+def resized_backward(
+    scope: Scope, g: TensorFact, output_size: object, input_size: Sequence[Size], *_: object, **__: object
+) -> TensorFact:
     return channels_last_or_dense(g, tuple(input_size))
 
 
@@ -88,19 +92,19 @@ def embedding_backward(
     return g.new((num_weights, g.shape[-1]))
 
 
-def _of_sizes(scope: Scope, g: TensorFact, input_sizes: Any, *_: object, **__: object) -> TensorFact:
+def _of_sizes(scope: Scope, g: TensorFact, input_sizes: Sequence[Size], *_: object, **__: object) -> TensorFact:
     return g.new(tuple(input_sizes))
 
 
 def strided_scatter(
-    scope: Scope, x: TensorFact, src: TensorFact, size: Any, stride: Any, storage_offset: Any = None
+    scope: Scope, x: TensorFact, src: TensorFact, size: Sequence[Size], stride: object, storage_offset: object = None
 ) -> TensorFact:
     if not same_shape(scope, src.shape, size):
         raise ShapeError(f"as_strided_scatter: {shape_text(src.shape)} does not fit {shape_text(size)}")
     return dense_like(x)
 
 
-def masked_scatter_backward(scope: Scope, g: TensorFact, mask: TensorFact, sizes: Any) -> TensorFact:
+def masked_scatter_backward(scope: Scope, g: TensorFact, mask: TensorFact, sizes: Sequence[Size]) -> TensorFact:
     return g.new(tuple(sizes))
 
 

@@ -28,6 +28,7 @@ from fxcount.errors import ShapeError
 from fxcount.ops.contraction.fused import OPS as FUSED
 from fxcount.ops.contraction.fused import softmax_scalars
 from fxcount.ops.contraction.matmul import contraction, matmul_copies, require_dtype, require_rank
+from fxcount.ops.core.arguments import Tensors
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
@@ -193,7 +194,7 @@ def attention_cost(
 
 
 def _kernel_cost(
-    y: Any, query: TensorFact, *, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
+    y: Tensors, query: TensorFact, *, key: TensorFact, value: TensorFact, attn_mask: TensorFact | None = None,
     dropout_p: float = 0.0, is_causal: bool = False, **_: object,
 ) -> Work:  # fmt: skip
     """Of the ATen form of every kernel, whose first result is that of the attention."""
@@ -255,7 +256,7 @@ def _flex_shape(
     return y, row, row
 
 
-def _flex_cost(y: Any, query: TensorFact, key: TensorFact, value: TensorFact, *_: object, **__: object) -> Work:
+def _flex_cost(y: Tensors, query: TensorFact, key: TensorFact, value: TensorFact, *_: object, **__: object) -> Work:
     """Dense: blocks that a block mask leaves out are counted. What ``score_mod`` computes is the user's own, and not
     in this number."""
     return _attention_work(query, key, value, y[0], False, 0.0)

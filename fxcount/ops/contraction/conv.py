@@ -22,6 +22,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import added, contraction, require, require_dtype, require_rank
+from fxcount.ops.core.arguments import Given, Sizes
 from fxcount.ops.core.common import as_tuple, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import is_channels_last
@@ -58,7 +59,7 @@ def _writes_channels_last_3d(x: TensorFact) -> bool:
 # --- shapes ---------------------------------------------------------------------------------------
 
 
-def _check(scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, bias: Any, groups: Any, in_dim: int) -> None:
+def _check(scope: Scope, what: str, spatial: int, x: TensorFact, w: TensorFact, bias: Given, groups: Size, in_dim: int) -> None:
     require_dtype(what, x, w, bias)
     if w.ndim != spatial + 2 or x.ndim not in (spatial + 1, spatial + 2) or spatial < 1:
         raise ShapeError(
@@ -95,11 +96,11 @@ def _convolved(
     what: str,
     x: TensorFact,
     weight: TensorFact,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
+    bias: Given,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: Size,
 ) -> TensorFact:
     spatial = weight.ndim - 2
     _check(scope, what, spatial, x, weight, bias, groups, in_dim=1)
@@ -126,8 +127,8 @@ def _convolved(
 
 
 def _transposed(
-    scope: Scope, what: str, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any,
-    output_padding: Any, groups: Any, dilation: Any,
+    scope: Scope, what: str, x: TensorFact, weight: TensorFact, bias: Given, stride: Sizes, padding: Sizes,
+    output_padding: Sizes, groups: Size, dilation: Sizes,
 ) -> TensorFact:  # fmt: skip
     spatial = weight.ndim - 2
     _check(scope, what, spatial, x, weight, bias, groups, in_dim=0)
@@ -145,8 +146,8 @@ def _conv(spatial: int) -> ShapeRule:
     what = f"conv{spatial}d"
 
     def shape(
-        scope: Scope, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0,
-        dilation: Any = 1, groups: Any = 1,
+        scope: Scope, x: TensorFact, weight: TensorFact, bias: Given = None, stride: Sizes = 1, padding: Sizes = 0,
+        dilation: Sizes = 1, groups: Size = 1,
     ) -> TensorFact:  # fmt: skip
         require_rank(what, weight=(weight, spatial + 2))
         return _convolved(scope, what, x, weight, bias, stride, padding, dilation, groups)
@@ -158,8 +159,8 @@ def _conv_transpose(spatial: int) -> ShapeRule:
     what = f"conv_transpose{spatial}d"
 
     def shape(
-        scope: Scope, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0,
-        output_padding: Any = 0, groups: Any = 1, dilation: Any = 1,
+        scope: Scope, x: TensorFact, weight: TensorFact, bias: Given = None, stride: Sizes = 1, padding: Sizes = 0,
+        output_padding: Sizes = 0, groups: Size = 1, dilation: Sizes = 1,
     ) -> TensorFact:  # fmt: skip
         require_rank(what, weight=(weight, spatial + 2))
         return _transposed(scope, what, x, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -168,8 +169,8 @@ def _conv_transpose(spatial: int) -> ShapeRule:
 
 
 def _convolution_shape(
-    scope: Scope, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any,
-    transposed: bool, output_padding: Any, groups: Any, *_: object, **__: object,
+    scope: Scope, x: TensorFact, weight: TensorFact, bias: Given, stride: Sizes, padding: Sizes, dilation: Sizes,
+    transposed: bool, output_padding: Sizes, groups: Size, *_: object, **__: object,
 ) -> TensorFact:  # fmt: skip
     """ATen's one convolution, which both kinds come down to."""
     what = "convolution"
@@ -179,7 +180,7 @@ def _convolution_shape(
 
 
 def _convolution_mode_shape(
-    scope: Scope, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+    scope: Scope, x: TensorFact, weight: TensorFact, bias: Given, stride: Sizes, padding: Sizes, dilation: Sizes, groups: Size
 ) -> TensorFact:
     return _convolved(scope, "convolution", x, weight, bias, stride, padding, dilation, groups)
 
@@ -205,18 +206,18 @@ def _positions(t: TensorFact, weight: TensorFact) -> Size:
     return prod(t.shape[: -spatial - 1]) * prod(t.shape[-spatial:])
 
 
-def _conv_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: object, **__: object) -> Work:
+def _conv_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Given = None, *_: object, **__: object) -> Work:
     """Every output position meets the whole weight."""
     return contraction(y.dtype, weight.numel * _positions(y, weight), added(y, bias))
 
 
-def _transpose_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, *_: object, **__: object) -> Work:
+def _transpose_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Given = None, *_: object, **__: object) -> Work:
     """Every input position meets the whole weight."""
     return contraction(y.dtype, weight.numel * _positions(x, weight), added(y, bias))
 
 
 def _convolution_cost(
-    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any, stride: Any, padding: Any, dilation: Any,
+    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Given, stride: Sizes, padding: Sizes, dilation: Sizes,
     transposed: bool, *_: object, **__: object,
 ) -> Work:  # fmt: skip
     return (_transpose_cost if transposed else _conv_cost)(y, x, weight, bias)
@@ -227,8 +228,8 @@ def _conv_tbc_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: Tenso
 
 
 def _padded_copy(
-    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: Any = 1,
+    y: TensorFact, x: TensorFact, weight: TensorFact, bias: Given = None, stride: Sizes = 1, padding: Sizes = 0,
+    dilation: Sizes = 1, groups: Size = 1,
 ) -> Size:  # fmt: skip
     """Bytes of x padded by one where 'same' needs an odd number of zeros: the two ends then differ."""
     if padding != "same":

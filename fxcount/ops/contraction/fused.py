@@ -14,6 +14,7 @@ from typing import Any
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype, require_rank
+from fxcount.ops.core.arguments import Given, Results
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
@@ -29,8 +30,8 @@ def softmax_scalars(rows: Size, length: Size) -> Scalars:
 
 
 def _multi_head_shape(
-    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Any, num_head: Any,
-    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Any = None,
+    scope: Scope, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Size, num_head: Size,
+    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Given = None,
     need_weights: bool = True, average_attn_weights: bool = True, mask_type: Any = None,
 ) -> tuple[TensorFact, TensorFact | None]:  # fmt: skip
     """Output (B, S, E) and the weights (B, S, T), or (B, H, S, T), or nothing."""
@@ -46,7 +47,7 @@ def _multi_head_shape(
     return query.new((*query.shape[:2], embed_dim)), weights
 
 
-def _multi_head_work(query: TensorFact, key: TensorFact, embed_dim: Any, num_head: Any, masked: bool) -> Work:
+def _multi_head_work(query: TensorFact, key: TensorFact, embed_dim: Size, num_head: Size, masked: bool) -> Work:
     """Projections of query, key and value, attention, output projection; a bias for each of the four."""
     batch, s, t = query.shape[0], query.shape[1], key.shape[1]
     projected = batch * (2 * s + 2 * t)
@@ -58,8 +59,8 @@ def _multi_head_work(query: TensorFact, key: TensorFact, embed_dim: Any, num_hea
 
 
 def _multi_head_cost(
-    y: Any, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Any, num_head: Any,
-    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Any = None,
+    y: Results, query: TensorFact, key: TensorFact, value: TensorFact, embed_dim: Size, num_head: Size,
+    qkv_weight: TensorFact, qkv_bias: TensorFact, proj_weight: TensorFact, proj_bias: TensorFact, mask: Given = None,
     need_weights: bool = True, average_attn_weights: bool = True, mask_type: Any = None,
 ) -> Work:  # fmt: skip
     """Also the mean of the weights over the heads, if they are wanted."""
@@ -71,7 +72,7 @@ def _multi_head_cost(
 
 
 def _encoder_layer_shape(
-    scope: Scope, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, *_: object, **__: object
+    scope: Scope, src: TensorFact, embed_dim: Size, num_heads: Size, qkv_weight: TensorFact, *_: object, **__: object
 ) -> TensorFact:
     what = "_transformer_encoder_layer_fwd"
     require_rank(what, src=(src, 3), qkv_weight=(qkv_weight, 2))
@@ -81,11 +82,11 @@ def _encoder_layer_shape(
 
 
 def _encoder_layer_cost(
-    y: TensorFact, src: TensorFact, embed_dim: Any, num_heads: Any, qkv_weight: TensorFact, qkv_bias: TensorFact,
+    y: TensorFact, src: TensorFact, embed_dim: Size, num_heads: Size, qkv_weight: TensorFact, qkv_bias: TensorFact,
     proj_weight: TensorFact, proj_bias: TensorFact, use_gelu: bool, norm_first: bool, eps: float,
     norm_weight_1: TensorFact, norm_bias_1: TensorFact, norm_weight_2: TensorFact, norm_bias_2: TensorFact,
     ffn_weight_1: TensorFact, ffn_bias_1: TensorFact,
-    ffn_weight_2: TensorFact, ffn_bias_2: TensorFact, mask: Any = None, mask_type: Any = None,
+    ffn_weight_2: TensorFact, ffn_bias_2: TensorFact, mask: Given = None, mask_type: Any = None,
 ) -> Work:  # fmt: skip
     """Attention, two linear layers with gelu or relu between, two sums with the input, two layer norms."""
     tokens, inner = src.shape[0] * src.shape[1], ffn_weight_1.shape[0]

@@ -18,15 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Scalar, ShapeResult
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
-from fxcount.ops.core.registry import Op, ShapeResult, ShapeRule, op
+from fxcount.ops.core.registry import Op, ShapeRule, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.core.striding import parted, strayed
 from fxcount.symbolic import Scope, Size, max_, prod
@@ -211,7 +211,7 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
     """``beta * x + alpha * (a @ b)``: addmm, addmv, baddbmm; addbmm also sums over the batch."""
 
     def shape(
-        scope: Scope, x: TensorFact, *, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1,
+        scope: Scope, x: TensorFact, *, a: TensorFact, b: TensorFact, beta: Scalar = 1, alpha: Scalar = 1,
         out_dtype: torch.dtype | None = None,
     ) -> TensorFact:  # fmt: skip
         require_rank(name, **{"the first factor": (a, ranks[0]), "the second factor": (b, ranks[1])})
@@ -224,7 +224,7 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
         return a.new(result, out_dtype)
 
     def cost(
-        y: TensorFact, x: TensorFact, *, a: TensorFact, b: TensorFact, beta: Any = 1, alpha: Any = 1,
+        y: TensorFact, x: TensorFact, *, a: TensorFact, b: TensorFact, beta: Scalar = 1, alpha: Scalar = 1,
         out_dtype: torch.dtype | None = None,
     ) -> Work:  # fmt: skip
         terms = a.shape[0] * a.shape[-1] if sums_batch else a.shape[-1]
@@ -233,7 +233,7 @@ def _added(name: str, *ranks: int, sums_batch: bool = False) -> Op:
     return op(name, shape=shape, cost=cost, kind="product", overloads=_FACTORS)
 
 
-def scaled_sum(beta: Any, alpha: Any) -> Scalars:
+def scaled_sum(beta: Scalar, alpha: Scalar) -> Scalars:
     """Per element of ``beta * x + alpha * product``: a factor of 1 costs nothing, ``beta=0`` drops the sum."""
     return Scalars(add=int(beta != 0), mul=int(beta not in (0, 1)) + int(alpha != 1))
 
@@ -247,8 +247,8 @@ def _addmm_activation_shape(
     mat1: TensorFact,
     mat2: TensorFact,
     *,
-    beta: Any = 1,
-    alpha: Any = 1,
+    beta: Scalar = 1,
+    alpha: Scalar = 1,
     use_gelu: bool = False,
 ) -> ShapeResult:
     return _ADDMM.shape(scope, x, mat1, mat2)
@@ -260,8 +260,8 @@ def _addmm_activation_cost(
     mat1: TensorFact,
     mat2: TensorFact,
     *,
-    beta: Any = 1,
-    alpha: Any = 1,
+    beta: Scalar = 1,
+    alpha: Scalar = 1,
     use_gelu: bool = False,
 ) -> Work:
     """addmm, then relu (one comparison) or gelu (5, one of them erf)."""

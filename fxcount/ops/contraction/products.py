@@ -38,6 +38,7 @@ from fxcount.ops.contraction.matmul import (
     require_rank,
     scaled_sum,
 )
+from fxcount.ops.core.arguments import Given, Scalar
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
@@ -79,14 +80,14 @@ def _cross_cost(y: TensorFact, *_: object, **__: object) -> Work:
 
 
 def _addr_shape(
-    scope: Scope, x: TensorFact, vec1: TensorFact, vec2: TensorFact, *, beta: Any = 1, alpha: Any = 1
+    scope: Scope, x: TensorFact, vec1: TensorFact, vec2: TensorFact, *, beta: Scalar = 1, alpha: Scalar = 1
 ) -> TensorFact:
     shape = _outer_shape(scope, vec1, vec2).shape
     require_expands(scope, "addr: the added term", x, shape)
     return x.new(shape, promote(x, vec1, vec2))
 
 
-def _addr_cost(y: TensorFact, *_: object, beta: Any = 1, alpha: Any = 1, **__: object) -> Work:
+def _addr_cost(y: TensorFact, *_: object, beta: Scalar = 1, alpha: Scalar = 1, **__: object) -> Work:
     return (Scalars(mul=1) + scaled_sum(beta, alpha)).work(y.numel, y.dtype)
 
 
@@ -147,7 +148,7 @@ def _kron_shape(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact:
     return x.new(tuple(a * b for a, b in zip(*padded, strict=True)), promote(x, other))
 
 
-def _bilinear_shape(scope: Scope, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None) -> TensorFact:
+def _bilinear_shape(scope: Scope, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Given = None) -> TensorFact:
     """x (*B, I), input2 (*B, J), weight (O, I, J) -> (*B, O)."""
     dtype = require_dtype("bilinear", x, input2, weight, bias)
     if x.ndim != input2.ndim or weight.ndim != 3:
@@ -160,12 +161,12 @@ def _bilinear_shape(scope: Scope, x: TensorFact, input2: TensorFact, weight: Ten
     return x.new((*x.shape[:-1], weight.shape[0]), dtype)
 
 
-def _bilinear_cost(y: TensorFact, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None) -> Work:
+def _bilinear_cost(y: TensorFact, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Given = None) -> Work:
     """x with the weight, then the result with input2: macs = prod(B) * O * (I*J + J)."""
     return contraction(y.dtype, y.numel * (x.shape[-1] + 1) * input2.shape[-1], added(y, bias))
 
 
-def _bilinear_temporaries(y: TensorFact, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Any = None) -> Size:
+def _bilinear_temporaries(y: TensorFact, x: TensorFact, input2: TensorFact, weight: TensorFact, bias: Given = None) -> Size:
     return 0 if bias is None else y.nbytes
 
 

@@ -34,10 +34,11 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype, require_rank
+from fxcount.ops.core.arguments import Given, Results
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import CostRule, Op, Zero, op
-from fxcount.ops.core.scalars import Scalars
+from fxcount.ops.core.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size, max_
 
 __all__ = ["OPS"]
@@ -148,7 +149,7 @@ def _output(call: _Call, width: Size) -> TensorFact:
     return TensorFact(y.shape, y.dtype, y.device, (width, batch * width, 1))
 
 
-def _layers_cost(kind: str, y: Any, x: TensorFact, **named: Any) -> Work:
+def _layers_cost(kind: str, y: Results, x: TensorFact, **named: Any) -> Work:
     call = _Call(x, **named)
     h, r, steps = call.hidden, call.returned, call.steps
     cell = _CELLS[kind]
@@ -167,7 +168,7 @@ def _cell_scalars(cell: _Cell, hidden: Size, biased: bool) -> Scalars:
     return (cell.inside + biases) * hidden
 
 
-def _layers_temporaries(kind: str, y: Any, x: TensorFact, **named: Any) -> Size:
+def _layers_temporaries(kind: str, y: Results, x: TensorFact, **named: Any) -> Size:
     """Bytes at the fullest moment, beyond the results, of the padded overloads; 0 is said of an LSTM that oneDNN does
     not take (packed, without biases, with a projection)."""
     call = _Call(x, **named)
@@ -196,12 +197,12 @@ def _cell_shape(
     kind: str,
     scope: Scope,
     x: TensorFact,
-    hx: Any,
+    hx: TensorFact | tuple[TensorFact, ...],
     w_ih: TensorFact,
     w_hh: TensorFact,
-    b_ih: Any = None,
-    b_hh: Any = None,
-) -> Any:
+    b_ih: Given = None,
+    b_hh: Given = None,
+) -> TensorFact | tuple[TensorFact, ...]:
     what = f"{kind}_cell"
     states = tuple(hx) if isinstance(hx, (list, tuple)) else (hx,)
     require_rank(what, x=(x, 2), h=(states[0], 2))
@@ -215,16 +216,16 @@ def _cell_shape(
 
 
 def _cell_cost(
-    kind: str, y: Any, x: TensorFact, hx: Any, w_ih: TensorFact, w_hh: TensorFact, b_ih: Any = None, b_hh: Any = None
+    kind: str, y: Results, x: TensorFact, hx: object, w_ih: TensorFact, w_hh: TensorFact, b_ih: Given = None, b_hh: Given = None
 ) -> Work:
     batch, hidden = x.shape[0], w_hh.shape[1]
     scalars = _cell_scalars(_CELLS[kind], hidden, b_ih is not None)
     return contraction(x.dtype, batch * (w_ih.numel + w_hh.numel), scalars * batch)
 
 
-def _cell_temporaries(kind: str, y: Any, x: TensorFact, *_: object) -> Size:
+def _cell_temporaries(kind: str, y: Results, x: TensorFact, *_: object) -> Size:
     """Units of N*H numbers held when the cell is about to finish."""
-    state: TensorFact = y[0] if isinstance(y, (list, tuple)) else y
+    state = fact_of(y)
     return {"lstm": 6, "gru": 7}.get(kind, 2) * state.numel * state.itemsize
 
 

@@ -23,6 +23,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
+from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Expr
 
@@ -89,7 +90,7 @@ class Bound:
         return self.rule(*args[: self.leading], *operands, **named)
 
 
-def _kind(value: Any) -> _Kind:
+def _kind(value: Scalar) -> _Kind:
     """What tells overloads apart."""
     found = _KINDS.get(type(value))
     if found is not None:

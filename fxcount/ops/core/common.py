@@ -7,11 +7,12 @@ S query length, T key length, E embedding, D head dimension.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.arguments import Dims, Operand
 from fxcount.ops.core.fact import Alias, Holding, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Scope, Size
@@ -32,6 +33,8 @@ __all__ = [
     "wrap_dim",
     "wrap_dims",
 ]
+
+_T = TypeVar("_T", Size, float)
 
 SIZE_IS_DATA = "the size of the result depends on the values of a tensor"
 FIXED_NUMBER = "use torch.where(mask, x, other), multiply by the mask, or keep a fixed number (topk, nonzero_static)"
@@ -61,12 +64,12 @@ def same_shape(scope: Scope, a: Sequence[Size], b: Sequence[Size], reason: str =
     return len(a) == len(b) and all(scope.same(m, n, reason) for m, n in zip(a, b, strict=True))
 
 
-def facts_of_result(result: Any) -> Any:
+def facts_of_result(result: object) -> Any:
     """What a shape rule gave, with the facts of views in the place of their aliases."""
     return mapped(_fact_of, result)
 
 
-def _fact_of(leaf: Any) -> Any:
+def _fact_of(leaf: object) -> object:
     return leaf.fact if isinstance(leaf, (Alias, Holding)) else leaf
 
 
@@ -75,12 +78,12 @@ def shape_text(shape: Iterable[Size]) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
 
 
-def facts_in(args: Any) -> list[TensorFact]:
+def facts_in(args: object) -> list[TensorFact]:
     """All tensor facts in (nested) arguments, in order."""
     return [leaf for leaf in leaves(args) if isinstance(leaf, TensorFact)]
 
 
-def as_tuple(value: Any, n: int) -> tuple[Any, ...]:
+def as_tuple(value: _T | list[_T] | tuple[_T, ...], n: int) -> tuple[_T, ...]:
     """An argument that is one value for all ``n`` spatial dimensions or one for each.
 
     >>> as_tuple(3, 2), as_tuple((1, 2), 2), as_tuple((5,), 2)
@@ -91,7 +94,7 @@ def as_tuple(value: Any, n: int) -> tuple[Any, ...]:
     return (value,) * n
 
 
-def wrap_dim(dim: Any, ndim: int, name: str = "dim") -> int:
+def wrap_dim(dim: int, ndim: int, name: str = "dim") -> int:
     """Non-negative dimension index; a 0-d tensor has the dimensions 0 and -1.
 
     >>> wrap_dim(-1, 4)
@@ -103,7 +106,7 @@ def wrap_dim(dim: Any, ndim: int, name: str = "dim") -> int:
     return int(dim) % bound
 
 
-def wrap_dims(dim: Any, ndim: int) -> tuple[int, ...]:
+def wrap_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """Sorted non-negative dimensions of a reduction; ``None`` and ``()`` mean all."""
     if dim is None or (isinstance(dim, (list, tuple)) and not dim):
         return tuple(range(ndim))
@@ -147,7 +150,7 @@ def broadcast(scope: Scope, what: str, *shapes: Sequence[Size]) -> tuple[Size, .
     return tuple(result)
 
 
-def promote(*operands: Any) -> torch.dtype:
+def promote(*operands: Operand | None) -> torch.dtype:
     """Result dtype of tensors and Python scalars (``torch.result_type``): dimensioned tensors rank before 0-d
     tensors, these before Python numbers, unless a lower rank brings a higher kind (bool < int < float < complex).
 

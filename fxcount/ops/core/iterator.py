@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
 
 import torch
 
+from fxcount.ops.core.arguments import Operand
 from fxcount.ops.core.common import broadcast, promote
 from fxcount.ops.core.fact import TensorFact, contiguous_strides, probe
 from fxcount.ops.core.striding import channels_last_layout, is_channels_last
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def elementwise(scope: Scope, what: str, dtype: torch.dtype | None, *operands: Any) -> TensorFact:
+def elementwise(scope: Scope, what: str, dtype: torch.dtype | None, *operands: Operand) -> TensorFact:
     """Result of an element-wise op on tensors and scalars: broadcast shape, promoted dtype, TensorIterator's layout.
 
     >>> row = TensorFact((2, 3), torch.float16)
@@ -61,7 +61,7 @@ def dense_like(x: TensorFact, dtype: torch.dtype | None = None) -> TensorFact:
     return TensorFact(x.shape, dtype, x.device, iterator_strides(x.shape, (x,)))
 
 
-def broadcast_numel(*operands: Any) -> Size:
+def broadcast_numel(*operands: Operand) -> Size:
     """Elements of the broadcast shape of operands that are known to broadcast; assumes nothing.
 
     >>> broadcast_numel(TensorFact((2, 1, 5), torch.float32), TensorFact((3, 1), torch.float32))

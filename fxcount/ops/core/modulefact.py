@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.tree import Node
 
 __all__ = ["ModuleFact"]
@@ -65,7 +66,7 @@ class ModuleFact(Node):
             raise AttributeError(error.args[0]) from None
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Scalar) -> bool:
     if isinstance(value, (tuple, list)):
         return all(map(_is_plain, value))
     return isinstance(value, _PLAIN)

@@ -25,10 +25,11 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import InputError
+from fxcount.ops.core.arguments import ShapeResult
 from fxcount.ops.core.autocast import Autocast, policy
 from fxcount.ops.core.binding import Bound, Overloads
 from fxcount.ops.core.common import only_sparse
-from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
+from fxcount.ops.core.fact import Work
 from fxcount.symbolic import Size
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ __all__ = [
     "callables_named", "op",
 ]  # fmt: skip
 
-ShapeResult = TensorFact | Alias | Holding | tuple[Any, ...] | list[Any]
 ShapeRule = Callable[..., ShapeResult]
 CostRule = Callable[..., Work]
 TemporaryRule = Callable[..., Any]

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.arguments import ShapeResult
+from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
 from fxcount.symbolic import Size
 
 __all__ = ["Scalars", "fact_of", "is_arithmetic", "total"]
@@ -77,8 +77,12 @@ def total(parts: Iterable[tuple[Size, Scalars]], dtype: torch.dtype) -> Work:
     return combined.work(1, dtype)
 
 
-def fact_of(result: Any) -> TensorFact:
+def fact_of(result: ShapeResult) -> TensorFact:
     """The first tensor of a rule's result."""
-    while not isinstance(result, TensorFact):
-        result = result.fact if hasattr(result, "fact") else result[0]
-    return result
+    if isinstance(result, (Alias, Holding)):
+        return result.fact
+    if isinstance(result, TensorFact):
+        return result
+    first = None if isinstance(result, torch.Tensor) else result[0]
+    assert first is not None, "the first result is a fact"
+    return fact_of(first)

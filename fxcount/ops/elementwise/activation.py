@@ -13,11 +13,10 @@ Source:  the definitions in the torch.nn documentation
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Results
 from fxcount.ops.core.common import wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, elementwise
@@ -131,7 +130,7 @@ def rrelu_with_noise(scope: Scope, x: TensorFact, noise: TensorFact, *_: object,
     return dense_like(x)
 
 
-def _buffer(y: Any, x: TensorFact, *_: object, **__: object) -> Size:
+def _buffer(y: Results, x: TensorFact, *_: object, **__: object) -> Size:
     """log_sigmoid keeps exp(-|x|), rrelu the slopes."""
     return x.nbytes
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Operand
 from fxcount.ops.core.common import promote
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.iterator import dense_like, elementwise
@@ -34,7 +35,7 @@ def _refuse_floats(name: str, dtype: torch.dtype) -> None:
 
 
 def _bitwise(name: str) -> ShapeRule:
-    def bitwise(scope: Scope, x: Any, other: Any) -> TensorFact:
+    def bitwise(scope: Scope, x: Any, other: Operand) -> TensorFact:
         dtype = promote(x, other)
         _refuse_floats(name, dtype)
         return elementwise(scope, name, dtype, x, other)

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.arguments import Operand, Results, Scalar
 from fxcount.ops.core.common import broadcast, promote, refused
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, elementwise
@@ -32,7 +33,7 @@ __all__ = ["OPS", "masked_fill", "where"]
 
 
 def _compare(name: str) -> ShapeRule:
-    def compare(scope: Scope, x: Any, other: Any) -> Any:
+    def compare(scope: Scope, x: Any, other: Operand) -> Any:
         if other is None and name in ("eq", "ne"):  # as Python compares with None
             return name == "ne"
         if name not in ("eq", "ne") and promote(x, other).is_complex:
@@ -56,7 +57,7 @@ def _comparing(flops: int) -> CostRule:
 def _asking(flops: int) -> CostRule:
     """The same for a question about all elements, whose answer is a bool; with different shapes nothing is compared."""
 
-    def cost(y: Any, x: TensorFact, other: Any = None, *_: object, **__: object) -> Work:
+    def cost(y: Results, x: TensorFact, other: Operand | None = None, *_: object, **__: object) -> Work:
         if not isinstance(other, TensorFact):
             return Scalars(add=flops).work(x.numel, x.dtype)
         return Scalars(add=flops).work(x.numel if x.shape == other.shape else 0, promote(x, other))
@@ -88,9 +89,9 @@ def isclose(
     return elementwise(scope, "isclose", torch.bool, x, other)
 
 
-def where(scope: Scope, condition: TensorFact, x: Any = None, other: Any = None) -> TensorFact:
+def where(scope: Scope, condition: TensorFact, x: Operand | None = None, other: Operand | None = None) -> TensorFact:
     """``x if condition else other``: a selection, 0 flops."""
-    if x is None and other is None:
+    if x is None or other is None:
         raise DataDependentError(
             "where(condition): the number of true elements depends on the values of the tensor",
             hint="use the three-argument form",
@@ -105,11 +106,11 @@ def where_true(scope: Scope, count: Count, condition: TensorFact) -> tuple[Tenso
     return index_columns(condition, true_elements(count, condition, 0))
 
 
-def _where_method(scope: Scope, x: TensorFact, condition: TensorFact, other: Any) -> TensorFact:
+def _where_method(scope: Scope, x: TensorFact, condition: TensorFact, other: Operand) -> TensorFact:
     return where(scope, condition, x, other)
 
 
-def masked_fill(scope: Scope, x: TensorFact, mask: TensorFact, value: Any) -> TensorFact:
+def masked_fill(scope: Scope, x: TensorFact, mask: TensorFact, value: Scalar) -> TensorFact:
     """``value where mask else x``: a selection, 0 flops; keeps the dtype of ``x``."""
     if mask.dtype is not torch.bool:
         raise ShapeError(f"masked_fill: expected a boolean mask, got {mask.dtype}", hint="mask.bool()")

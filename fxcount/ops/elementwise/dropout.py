@@ -16,11 +16,11 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Results
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import CostRule, Op, TemporaryRule, op
@@ -51,7 +51,7 @@ def feature_dropout(scope: Scope, x: TensorFact, p: float = 0.5, train: bool = T
 def _cost(per_element: Scalars, per_draw: Scalars, draws: Callable[[TensorFact], Size]) -> CostRule:
     """``draws(x)`` random numbers, each made into a factor, and the elements multiplied with them."""
 
-    def cost(y: Any, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
+    def cost(y: Results, x: TensorFact, p: float = 0.5, train: bool = True) -> Work:
         if not train or p == 0:
             return Work()
         if p == 1:
@@ -64,7 +64,7 @@ def _cost(per_element: Scalars, per_draw: Scalars, draws: Callable[[TensorFact],
 def _noise(buffers: int, draws: Callable[[TensorFact], Size]) -> TemporaryRule:
     """The buffers of random numbers; for p = 1 a single zero."""
 
-    def held(y: Any, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
+    def held(y: Results, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
         if not train or p == 0:
             return 0
         return x.itemsize if p == 1 else buffers * draws(x) * x.itemsize
@@ -77,7 +77,7 @@ def native_dropout(scope: Scope, x: TensorFact, p: float, train: bool | None) ->
     return dense_like(x), dense_like(x, torch.bool)
 
 
-def _native_cost(y: Any, x: TensorFact, p: float, train: bool | None) -> Work:
+def _native_cost(y: Results, x: TensorFact, p: float, train: bool | None) -> Work:
     return _MASKED(x, x, p, train is not False)
 
 

@@ -13,7 +13,7 @@ Counts:  the sum over the tensors
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -56,7 +56,7 @@ def _summed(cost: CostRule | Zero | Unknown) -> CostRule | Zero | Unknown:
         return cost
     rule: Callable[..., Work] = cost
 
-    def total(y: Any, *args: Any, **kwargs: Any) -> Work:
+    def total(y: Sequence[TensorFact], *args: Any, **kwargs: Any) -> Work:
         works = [rule(_fact(one), *each, **kwargs) for one, each in zip(y, _each(args), strict=True)]
         return Work(sum_([w.macs for w in works]), sum_([w.flops for w in works]), sum_([w.transcendentals for w in works]))
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Results
 from fxcount.ops.core.common import float_result, promote
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -69,7 +70,7 @@ KEEPING = {
 def per_element(scalars: Scalars) -> CostRule:
     """Cost rule: these scalar operations for every element of the result."""
 
-    def cost(y: Any, *_: object, **__: object) -> Work:
+    def cost(y: Results, *_: object, **__: object) -> Work:
         fact = fact_of(y)
         return scalars.work(fact.numel, fact.dtype)
 

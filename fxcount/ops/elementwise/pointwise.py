@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Given, Operand, Results, Scalar
 from fxcount.ops.core.common import float_result, promote
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import elementwise
@@ -62,45 +63,45 @@ BINARY_FLOAT = {
 
 
 def _binary(name: str, floating: bool = False) -> ShapeRule:
-    def binary(scope: Scope, x: Any, other: Any) -> TensorFact:
+    def binary(scope: Scope, x: Any, other: Operand) -> TensorFact:
         dtype = promote(x, other)
         return elementwise(scope, name, float_result(dtype) if floating else dtype, x, other)
 
     return binary
 
 
-def add(scope: Scope, x: Any, other: Any, alpha: Any = 1) -> TensorFact:
+def add(scope: Scope, x: Any, other: Operand, alpha: Scalar = 1) -> TensorFact:
     """``x + alpha * other``: 1 flop, 2 with an alpha other than 1."""
     return elementwise(scope, "add", None, x, other)
 
 
-def sub(scope: Scope, x: Any, other: Any, alpha: Any = 1) -> TensorFact:
+def sub(scope: Scope, x: Any, other: Operand, alpha: Scalar = 1) -> TensorFact:
     """``x - alpha * other``; torch refuses booleans here."""
     if all(o.dtype is torch.bool if isinstance(o, TensorFact) else isinstance(o, bool) for o in (x, other)):
         raise ShapeError("sub: two boolean operands cannot be subtracted", hint="use ^ or logical_xor for masks")
     return elementwise(scope, "sub", None, x, other)
 
 
-def _add_cost(y: TensorFact, x: Any, other: Any, alpha: Any = 1) -> Work:
+def _add_cost(y: TensorFact, x: Any, other: Operand, alpha: Scalar = 1) -> Work:
     return Scalars(add=1, mul=0 if alpha == 1 else 1).work(y.numel, y.dtype)
 
 
-def mul(scope: Scope, x: Any, other: Any) -> TensorFact:
+def mul(scope: Scope, x: Any, other: Operand) -> TensorFact:
     """``x * other``: 1 flop."""
     return elementwise(scope, "mul", None, x, other)
 
 
-def div(scope: Scope, x: Any, other: Any, rounding_mode: str | None = None) -> TensorFact:
+def div(scope: Scope, x: Any, other: Operand, rounding_mode: str | None = None) -> TensorFact:
     """``x / other``: 1 flop, 2 with a rounding mode."""
     dtype = promote(x, other)
     return elementwise(scope, "div", dtype if rounding_mode else float_result(dtype), x, other)
 
 
-def _div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | None = None) -> Work:
+def _div_cost(y: TensorFact, x: Any, other: Operand, rounding_mode: str | None = None) -> Work:
     return Scalars(div=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
 
 
-def _reflected_div_cost(y: TensorFact, x: Any, other: Any, rounding_mode: str | None = None) -> Work:
+def _reflected_div_cost(y: TensorFact, x: Any, other: Operand, rounding_mode: str | None = None) -> Work:
     """``other / x`` is computed as ``reciprocal(x) * other``: 2 flops."""
     return Scalars(div=1, mul=1, add=1 if rounding_mode else 0).work(y.numel, y.dtype)
 
@@ -109,7 +110,7 @@ def _held_reciprocal(y: TensorFact, *_: object, **__: object) -> Size:
     return y.nbytes
 
 
-def pow_scalars(exponent: Any) -> Scalars:
+def pow_scalars(exponent: Operand) -> Scalars:
     """Operations of ``x ** exponent``; torch computes the exponents 2, 3, 1/2 and their inverses without pow."""
     if not isinstance(exponent, (int, float)):
         return FN
@@ -124,7 +125,7 @@ def pow_scalars(exponent: Any) -> Scalars:
     return FN if plain is None or exponent == -3 else plain + inverse
 
 
-def pow_(scope: Scope, x: Any, exponent: Any) -> TensorFact:
+def pow_(scope: Scope, x: Any, exponent: Operand) -> TensorFact:
     """``x ** exponent``: one pow; 1 multiplication for 2, 2 for 3, sqrt for 0.5, division for -1."""
     negative = isinstance(exponent, (int, float)) and exponent < 0
     y = elementwise(scope, "pow", None, x, exponent)
@@ -133,79 +134,79 @@ def pow_(scope: Scope, x: Any, exponent: Any) -> TensorFact:
     return y
 
 
-def _pow_cost(y: TensorFact, x: Any, exponent: Any) -> Work:
+def _pow_cost(y: TensorFact, x: Any, exponent: Operand) -> Work:
     return pow_scalars(exponent).work(y.numel, y.dtype)
 
 
-def float_power(scope: Scope, x: Any, exponent: Any) -> TensorFact:
+def float_power(scope: Scope, x: Any, exponent: Operand) -> TensorFact:
     """``x ** exponent`` in double precision: one pow."""
     dtype = torch.complex128 if promote(x, exponent).is_complex else torch.float64
     return elementwise(scope, "float_power", dtype, x, exponent)
 
 
-def _widened(y: TensorFact, x: Any, exponent: Any) -> Size:
+def _widened(y: TensorFact, x: Any, exponent: Operand) -> Size:
     """Operands that are converted to double first."""
     tensors = (o for o in (x, exponent) if isinstance(o, TensorFact) and o.dtype is not y.dtype)
     return sum((o.numel * y.itemsize for o in tensors), start=0)
 
 
 def _swapped(rule: ShapeRule) -> ShapeRule:
-    def reflected(scope: Scope, x: Any, other: Any, *rest: Any, **kwargs: Any) -> Any:
+    def reflected(scope: Scope, x: Any, other: Operand, *rest: Any, **kwargs: Any) -> Any:
         return rule(scope, other, x, *rest, **kwargs)
 
     return reflected
 
 
 def _swapped_cost(rule: CostRule) -> CostRule:
-    def reflected(y: Any, x: Any, other: Any, *rest: Any, **kwargs: Any) -> Work:
+    def reflected(y: Results, x: Any, other: Operand, *rest: Any, **kwargs: Any) -> Work:
         return rule(y, other, x, *rest, **kwargs)
 
     return reflected
 
 
-def clamp(scope: Scope, x: TensorFact, min: Any = None, max: Any = None) -> TensorFact:
+def clamp(scope: Scope, x: TensorFact, min: Scalar | None = None, max: Scalar | None = None) -> TensorFact:
     """``min(max(x, low), high)``: 1 comparison for each bound given."""
     if min is None and max is None:
         raise ShapeError("clamp: neither min nor max is given", hint="give at least one bound")
     return elementwise(scope, "clamp", None, x, *(b for b in (min, max) if b is not None))
 
 
-def _clamp_cost(y: TensorFact, x: TensorFact, min: Any = None, max: Any = None) -> Work:
+def _clamp_cost(y: TensorFact, x: TensorFact, min: Scalar | None = None, max: Scalar | None = None) -> Work:
     return Scalars(add=sum(b is not None for b in (min, max))).work(y.numel, y.dtype)
 
 
-def clamp_min(scope: Scope, x: TensorFact, min: Any) -> TensorFact:
+def clamp_min(scope: Scope, x: TensorFact, min: Scalar) -> TensorFact:
     return elementwise(scope, "clamp_min", None, x, min)
 
 
-def clamp_max(scope: Scope, x: TensorFact, max: Any) -> TensorFact:
+def clamp_max(scope: Scope, x: TensorFact, max: Scalar) -> TensorFact:
     return elementwise(scope, "clamp_max", None, x, max)
 
 
-def lerp(scope: Scope, x: TensorFact, end: TensorFact, weight: Any) -> TensorFact:
+def lerp(scope: Scope, x: TensorFact, end: TensorFact, weight: Given) -> TensorFact:
     """``x + weight * (end - x)``: 3 flops."""
     if x.dtype is not end.dtype:
         raise ShapeError(f"lerp: expected end of {x.dtype}, got {end.dtype}")
     return elementwise(scope, "lerp", x.dtype, *(t for t in (x, end, weight) if isinstance(t, TensorFact)))
 
 
-def addc(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Any = 1) -> TensorFact:
+def addc(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Scalar = 1) -> TensorFact:
     """``x + value * tensor1 * tensor2`` (or ``/``): 2 flops, 3 with a value other than 1."""
     return elementwise(scope, "addcmul", promote(x, tensor1, tensor2), x, tensor1, tensor2)
 
 
-def addcdiv(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Any = 1) -> TensorFact:
+def addcdiv(scope: Scope, x: TensorFact, tensor1: TensorFact, tensor2: TensorFact, value: Scalar = 1) -> TensorFact:
     dtype = promote(tensor1, tensor2)
     if not is_arithmetic(dtype):
         raise ShapeError("addcdiv: integer division is not supported", hint="convert an operand to float")
     return addc(scope, x, tensor1, tensor2, value)
 
 
-def _addc_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Work:
+def _addc_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Scalar = 1) -> Work:
     return Scalars(add=1, mul=1 if value == 1 else 2).work(y.numel, y.dtype)
 
 
-def _addcdiv_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Work:
+def _addcdiv_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Scalar = 1) -> Work:
     return Scalars(add=1, div=1, mul=0 if value == 1 else 1).work(y.numel, y.dtype)
 
 

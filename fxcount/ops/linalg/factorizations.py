@@ -55,7 +55,7 @@ class Factorization:
         check_matrix(scope, a, self.square)
         return self.results(a, *args, **kwargs)
 
-    def cost(self, y: Any, a: TensorFact, *_: object, **__: object) -> Work:
+    def cost(self, y: Results, a: TensorFact, *_: object, **__: object) -> Work:
         return self.work(a)
 
     def work(self, a: TensorFact) -> Work:
@@ -180,7 +180,7 @@ def _geqrf_shape(scope: Scope, a: TensorFact) -> tuple[TensorFact, TensorFact]:
     return _like(a), _vector(a, min_(*a.shape[-2:]))
 
 
-def _geqrf_cost(y: Any, a: TensorFact) -> Work:
+def _geqrf_cost(y: Results, a: TensorFact) -> Work:
     return _qr_cost(y, a, "r")
 
 
@@ -219,7 +219,7 @@ def _qr_shape(scope: Scope, a: TensorFact, mode: str = "reduced") -> tuple[Tenso
     return (a.new((0,)) if mode == "r" else column_major(a, m, k)), column_major(a, k, n)
 
 
-def _qr_cost(y: Any, a: TensorFact, mode: str = "reduced") -> Work:
+def _qr_cost(y: Results, a: TensorFact, mode: str = "reduced") -> Work:
     m, n = a.shape[-2:]
     larger, smaller = max_(m, n), min_(m, n)
     triangle = 6 * smaller**2 * larger - 2 * smaller**3

@@ -17,12 +17,11 @@ Source:  Golub & Van Loan, Matrix Computations, 4th ed.: 3.1, 4.2, 5.3, 5.6; LAP
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from fxcount.errors import UncountedError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype
+from fxcount.ops.core.arguments import Tensors
 from fxcount.ops.core.common import broadcast
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, op
@@ -80,7 +79,7 @@ def _solve_info_shape(
     return _solve_shape(scope, a, b, left=left), one_each(a, torch.int32)
 
 
-def _solve_ex_cost(y: Any, a: TensorFact, b: TensorFact, **_: object) -> Work:
+def _solve_ex_cost(y: Tensors, a: TensorFact, b: TensorFact, **_: object) -> Work:
     return _solve_cost(y[0], a, b)
 
 
@@ -133,7 +132,7 @@ def _old_triangular_shape(
     return x, column_major(a.new((*batch, *a.shape[-2:])), a.shape[-2], a.shape[-1])
 
 
-def _old_triangular_cost(y: Any, b: TensorFact, a: TensorFact, *_: object, **__: object) -> Work:
+def _old_triangular_cost(y: Tensors, b: TensorFact, a: TensorFact, *_: object, **__: object) -> Work:
     return _triangular_cost(y[0], a, b)
 
 
@@ -163,7 +162,7 @@ def _lstsq_shape(
     return solution, residuals, rank, values
 
 
-def _lstsq_cost(y: Any, a: TensorFact, b: TensorFact, *_: object, **__: object) -> Work:
+def _lstsq_cost(y: Tensors, a: TensorFact, b: TensorFact, *_: object, **__: object) -> Work:
     large, small = max_(*a.shape[-2:]), min_(*a.shape[-2:])
     solved = y[0]
     right = 1 if b.ndim == a.ndim - 1 else b.shape[-1]

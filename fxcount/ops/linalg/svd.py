@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fxcount.ops.core.arguments import Results
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.striding import strided
@@ -47,7 +48,9 @@ def _svd_shape(
     return column_major(a, m, m if full_matrices else k), _singular(a), column_major(a, n if full_matrices else k, n)
 
 
-def _svd_cost(y: Any, a: TensorFact, full_matrices: bool = True, compute_uv: bool = True, driver: str | None = None) -> Work:
+def _svd_cost(
+    y: object, a: TensorFact, full_matrices: bool = True, compute_uv: bool = True, driver: str | None = None
+) -> Work:
     m, n = a.shape[-2:]
     large, small = max_(m, n), min_(m, n)
     if not compute_uv:
@@ -63,7 +66,7 @@ def _aten_svd_shape(
     return _svd_shape(scope, a, full_matrices, compute_uv)
 
 
-def _aten_svd_cost(y: Any, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: object) -> Work:
+def _aten_svd_cost(y: Results, a: TensorFact, full_matrices: bool = False, compute_uv: bool = True, **_: object) -> Work:
     return _svd_cost(y, a, full_matrices, compute_uv)
 
 
@@ -79,7 +82,7 @@ def _old_svd_shape(
     return u, s, strided(vh, tuple(vh.shape[d] for d in order), tuple(strides[d] for d in order))
 
 
-def _old_svd_cost(y: Any, a: TensorFact, some: bool = True, compute_uv: bool = True) -> Work:
+def _old_svd_cost(y: Results, a: TensorFact, some: bool = True, compute_uv: bool = True) -> Work:
     return _svd_cost(y, a, not some, compute_uv)
 
 

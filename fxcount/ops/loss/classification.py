@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Given, Reduction, Results
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.reducing import combined, reduced, reducing
@@ -29,7 +30,6 @@ from fxcount.symbolic import Scope, Size, prod
 
 __all__ = ["OPS", "cross_entropy_loss", "nll_loss"]
 
-Weight = TensorFact | None
 
 
 def _per_row(x: TensorFact) -> tuple[Size, ...]:
@@ -41,7 +41,7 @@ def _classes(x: TensorFact) -> Size:
     return x.shape[0] if x.ndim == 1 else x.shape[1]
 
 
-def _check_target(scope: Scope, name: str, x: TensorFact, target: TensorFact, weight: Weight) -> None:
+def _check_target(scope: Scope, name: str, x: TensorFact, target: TensorFact, weight: Given) -> None:
     wanted = _per_row(x)
     fits = bool(x.shape) and len(wanted) == target.ndim and all(
         scope.same(a, b, f"{name}: a class for each row") for a, b in zip(wanted, target.shape, strict=True)
@@ -54,31 +54,31 @@ def _check_target(scope: Scope, name: str, x: TensorFact, target: TensorFact, we
     _check_weight(scope, name, x, weight)
 
 
-def _check_weight(scope: Scope, name: str, x: TensorFact, weight: Weight) -> None:
+def _check_weight(scope: Scope, name: str, x: TensorFact, weight: Given) -> None:
     if weight is not None and not scope.same(weight.numel, _classes(x), f"{name}: a weight for each class"):
         raise ShapeError(f"{name}: {weight.numel} weights for {_classes(x)} classes")
 
 
 def nll_loss(
-    scope: Scope, x: TensorFact, target: TensorFact, weight: Weight = None, reduction: Any = 1, ignore_index: int = -100
+    scope: Scope, x: TensorFact, target: TensorFact, weight: Given = None, reduction: Reduction = 1, ignore_index: int = -100
 ) -> TensorFact:
     """x (N, C, *I) log probabilities, target (N, *I) classes."""
     _check_target(scope, "nll_loss", x, target, weight)
     return reduced(x.new(_per_row(x)), reduction)
 
 
-def _nll_scalars(rows: Size, weight: Weight, reduction: Any) -> Scalars:
+def _nll_scalars(rows: Size, weight: Given, reduction: Reduction) -> Scalars:
     weighted = weight is not None
     weights_summed = rows - 1 if weighted and reducing(reduction) == 1 else 0
     return Scalars(add=rows + weights_summed, mul=rows if weighted else 0)
 
 
-def _nll_cost(y: Any, x: TensorFact, target: TensorFact, weight: Weight = None, reduction: Any = 1, *_: object) -> Work:
+def _nll_cost(y: object, x: TensorFact, target: TensorFact, weight: Given = None, reduction: Reduction = 1, *_: object) -> Work:
     return combined(x, target.numel, _nll_scalars(target.numel, weight, reduction), reduction)
 
 
 def nll_loss_forward(
-    scope: Scope, x: TensorFact, target: TensorFact, weight: Weight, reduction: int, ignore_index: int
+    scope: Scope, x: TensorFact, target: TensorFact, weight: Given, reduction: int, ignore_index: int
 ) -> tuple[TensorFact, TensorFact]:
     """The ATen form: also the sum of the weights."""
     return nll_loss(scope, x, target, weight, reduction), x.new(())
@@ -92,8 +92,8 @@ def cross_entropy_loss(
     scope: Scope,
     x: TensorFact,
     target: TensorFact,
-    weight: Weight = None,
-    reduction: Any = 1,
+    weight: Given = None,
+    reduction: Reduction = 1,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
 ) -> TensorFact:
@@ -112,14 +112,14 @@ def _is_probability(x: TensorFact, target: TensorFact) -> bool:
     return x.ndim == target.ndim and target.dtype.is_floating_point
 
 
-def _row_sums(numel: Size, rows: Size, weight: Weight) -> Scalars:
+def _row_sums(numel: Size, rows: Size, weight: Given) -> Scalars:
     """The negated sum over the classes of every row."""
     return Scalars(add=numel, mul=numel if weight is not None else 0)
 
 
 def _options(
-    weight: Weight = None, reduction: Any = 1, ignore_index: int = -100, label_smoothing: float = 0.0
-) -> tuple[Weight, Any, float]:
+    weight: Given = None, reduction: Reduction = 1, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> tuple[Given, Any, float]:
     """What matters to the work among the arguments of ``cross_entropy_loss``, however they were passed."""
     return weight, reduction, label_smoothing
 
@@ -152,8 +152,8 @@ def _cross_entropy_held(y: TensorFact, x: TensorFact, target: TensorFact, *args:
 
 
 def multi_margin_loss(
-    scope: Scope, x: TensorFact, target: TensorFact, p: int = 1, margin: float = 1.0, weight: Any = None,
-    reduction: Any = 1,
+    scope: Scope, x: TensorFact, target: TensorFact, p: int = 1, margin: float = 1.0, weight: Given = None,
+    reduction: Reduction = 1,
 ) -> TensorFact:  # fmt: skip
     """x (N, C), target (N)."""
     if not scope.same(target.numel, prod(x.shape[:-1]), "multi_margin_loss: a class for each row"):
@@ -164,7 +164,7 @@ def multi_margin_loss(
 
 
 def _multi_margin_cost(
-    y: Any, x: TensorFact, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: Any = 1
+    y: Results, x: TensorFact, target: Any, p: int = 1, margin: float = 1.0, weight: Given = None, reduction: Reduction = 1
 ) -> Work:
     classes = x.shape[-1]
     rows = x.new(x.shape[:-1]).numel
@@ -172,7 +172,7 @@ def _multi_margin_cost(
     return combined(x, rows, Scalars(add=((classes - 1) * (per_wrong + 1)) * rows), reduction)
 
 
-def multilabel_margin_loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1) -> TensorFact:
+def multilabel_margin_loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Reduction = 1) -> TensorFact:
     """x and target (N, C)."""
     pairs = zip(x.shape, target.shape, strict=False)
     if x.ndim != target.ndim or not all(scope.same(a, b, "multilabel_margin_loss") for a, b in pairs):
@@ -181,24 +181,24 @@ def multilabel_margin_loss(scope: Scope, x: TensorFact, target: TensorFact, redu
 
 
 def multilabel_margin_loss_forward(
-    scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1
+    scope: Scope, x: TensorFact, target: TensorFact, reduction: Reduction = 1
 ) -> tuple[TensorFact, TensorFact]:
     """The ATen form: also which classes are targets."""
     return multilabel_margin_loss(scope, x, target, reduction), x.new(target.shape)
 
 
-def _multilabel_cost(y: Any, x: TensorFact, target: Any, reduction: Any = 1) -> Work:
+def _multilabel_cost(y: Results, x: TensorFact, target: Any, reduction: Reduction = 1) -> Work:
     rows = x.new(x.shape[:-1]).numel
     return combined(x, rows, Scalars(add=4 * x.numel * x.shape[-1], div=rows), reduction)
 
 
-def _targets_held(y: Any, x: TensorFact, *_: object, **__: object) -> Size:
+def _targets_held(y: Results, x: TensorFact, *_: object, **__: object) -> Size:
     return x.nbytes
 
 
 def ctc_loss(
     scope: Scope, log_probs: TensorFact, targets: TensorFact, input_lengths: Any, target_lengths: Any,
-    blank: int = 0, reduction: Any = 1, zero_infinity: bool = False,
+    blank: int = 0, reduction: Reduction = 1, zero_infinity: bool = False,
 ) -> TensorFact:  # fmt: skip
     """log_probs (T, N, C) or (T, C); targets (N, S), or all of them in a row."""
     if log_probs.ndim not in (2, 3):
@@ -219,8 +219,8 @@ def _ctc_states(log_probs: TensorFact, targets: TensorFact) -> tuple[Size, Size]
 
 
 def _ctc_cost(
-    y: Any, log_probs: TensorFact, targets: TensorFact, input_lengths: Any, target_lengths: Any,
-    blank: int = 0, reduction: Any = 1, zero_infinity: bool = False,
+    y: Results, log_probs: TensorFact, targets: TensorFact, input_lengths: Any, target_lengths: Any,
+    blank: int = 0, reduction: Reduction = 1, zero_infinity: bool = False,
 ) -> Work:  # fmt: skip
     samples, states = _ctc_states(log_probs, targets)
     steps = (log_probs.shape[0] - 1) * states
@@ -246,7 +246,7 @@ def ctc_forward(
     return log_probs.new((samples,)), log_probs.new((samples, log_probs.shape[0], width))
 
 
-def _ctc_forward_cost(y: Any, log_probs: TensorFact, targets: TensorFact, *_: object, **__: object) -> Work:
+def _ctc_forward_cost(y: Results, log_probs: TensorFact, targets: TensorFact, *_: object, **__: object) -> Work:
     return _ctc_cost(y, log_probs, targets, None, None, reduction=0)
 
 

@@ -20,10 +20,9 @@ Source:  the definitions in the torch.nn documentation
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from fxcount.ops.core.arguments import Reduction
 from fxcount.ops.core.common import broadcast, float_result, promote, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import broadcast_numel, elementwise
@@ -84,7 +83,7 @@ def _pairwise_held(y: TensorFact, x1: TensorFact, x2: TensorFact, *_: object, **
 
 def triplet_margin_loss(
     scope: Scope, anchor: TensorFact, positive: TensorFact, negative: TensorFact, margin: float = 1.0, p: float = 2,
-    eps: float = 1e-6, swap: bool = False, reduction: Any = 1,
+    eps: float = 1e-6, swap: bool = False, reduction: Reduction = 1,
 ) -> TensorFact:  # fmt: skip
     """``max(0, d(a, p) - d(a, n) + margin)`` along the last dimension."""
     shape = broadcast(scope, "triplet_margin_loss", anchor.shape, positive.shape, negative.shape)
@@ -99,7 +98,7 @@ def _triplets(*operands: TensorFact) -> tuple[Size, Size]:
 
 def _triplet_cost(
     y: TensorFact, anchor: TensorFact, positive: TensorFact, negative: TensorFact, margin: float = 1.0, p: float = 2,
-    eps: float = 1e-6, swap: bool = False, reduction: Any = 1,
+    eps: float = 1e-6, swap: bool = False, reduction: Reduction = 1,
 ) -> Work:  # fmt: skip
     n, triplets = _triplets(anchor, positive, negative)
     before = _distance_work(n, triplets, p) * (3 if swap else 2) + Scalars(add=4 if swap else 3) * triplets
@@ -116,7 +115,7 @@ def _triplet_held(
 
 
 def cosine_embedding_loss(
-    scope: Scope, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Any = 1
+    scope: Scope, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Reduction = 1
 ) -> TensorFact:
     """``1 - cos`` for pairs that belong together, ``max(0, cos - margin)`` for others."""
     shape = broadcast(scope, "cosine_embedding_loss", x1.shape, x2.shape)
@@ -125,7 +124,7 @@ def cosine_embedding_loss(
 
 
 def _cosine_embedding_cost(
-    y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Any = 1
+    y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Reduction = 1
 ) -> Work:
     pairs = target.numel
     return combined(y, pairs, Scalars(add=6 * broadcast_numel(x1, x2) + 5 * pairs), reduction)
@@ -137,14 +136,14 @@ def _cosine_embedding_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target
 
 
 def margin_ranking_loss(
-    scope: Scope, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Any = 1
+    scope: Scope, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Reduction = 1
 ) -> TensorFact:
     dtype = float_result(promote(x1, x2, target))
     return reduced(elementwise(scope, "margin_ranking_loss", dtype, x1, x2, target), reduction)
 
 
 def _margin_ranking_cost(
-    y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Any = 1
+    y: TensorFact, x1: TensorFact, x2: TensorFact, target: TensorFact, margin: float = 0.0, reduction: Reduction = 1
 ) -> Work:
     n = broadcast_numel(x1, x2, target)
     return combined(y, n, Scalars(add=5) * n, reduction)
@@ -155,17 +154,17 @@ def _margin_ranking_held(y: TensorFact, x1: TensorFact, x2: TensorFact, target: 
 
 
 def hinge_embedding_loss(
-    scope: Scope, x: TensorFact, target: TensorFact, margin: float = 1.0, reduction: Any = 1
+    scope: Scope, x: TensorFact, target: TensorFact, margin: float = 1.0, reduction: Reduction = 1
 ) -> TensorFact:
     return reduced(elementwise(scope, "hinge_embedding_loss", x.dtype, x, target), reduction)
 
 
-def _hinge_cost(y: TensorFact, x: TensorFact, target: TensorFact, margin: float = 1.0, reduction: Any = 1) -> Work:
+def _hinge_cost(y: TensorFact, x: TensorFact, target: TensorFact, margin: float = 1.0, reduction: Reduction = 1) -> Work:
     n = broadcast_numel(x, target)
     return combined(y, n, Scalars(add=3) * n, reduction)
 
 
-def _hinge_held(y: TensorFact, x: TensorFact, target: TensorFact, margin: float = 1.0, reduction: Any = 1) -> Size:
+def _hinge_held(y: TensorFact, x: TensorFact, target: TensorFact, margin: float = 1.0, reduction: Reduction = 1) -> Size:
     """Zeros, margins, the two selections and, before a reduction, their sum."""
     return (5 if reducing(reduction) else 4) * broadcast_numel(x, target) * y.itemsize
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Given, Reduction
 from fxcount.ops.core.common import float_result, promote, same_shape
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import broadcast_numel, elementwise
@@ -47,7 +48,7 @@ _CROSS = Scalars(add=6, mul=2, fn=2)  # 1-t, 1-x, t*log(x) + (1-t)*log(1-x), two
 
 
 def _elementwise_loss(name: str) -> ShapeRule:
-    def loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: object, **__: object) -> TensorFact:
+    def loss(scope: Scope, x: TensorFact, target: TensorFact, reduction: Reduction = 1, *_: object, **__: object) -> TensorFact:
         y = elementwise(scope, name, None, x, target)
         if not is_arithmetic(y.dtype):
             raise ShapeError(f"{name}: not defined for {y.dtype}", hint="convert input and target to float")
@@ -59,7 +60,7 @@ def _elementwise_loss(name: str) -> ShapeRule:
 
 
 def _per_element_cost(scalars: Scalars) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1, *_: object, **__: object) -> Work:
+    def cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Reduction = 1, *_: object, **__: object) -> Work:
         n = broadcast_numel(x, target)
         return combined(y, n, scalars * n, reduction)
 
@@ -71,13 +72,13 @@ def _unshrunk(y: TensorFact, x: TensorFact, target: TensorFact, *_: object, **__
     return broadcast_numel(x, target) * y.itemsize - y.nbytes
 
 
-def _l1_held(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1) -> Size:
+def _l1_held(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Reduction = 1) -> Size:
     """Differences, and with a reduction their absolute values."""
     return broadcast_numel(x, target) * y.itemsize * (2 if reducing(reduction) else 1)
 
 
 def binary_cross_entropy(
-    scope: Scope, x: TensorFact, target: TensorFact, weight: TensorFact | None = None, reduction: Any = 1
+    scope: Scope, x: TensorFact, target: TensorFact, weight: TensorFact | None = None, reduction: Reduction = 1
 ) -> TensorFact:
     """``-(t*max(log x, -100) + (1-t)*max(log(1-x), -100))``: 10 flops, 2 logs."""
     _same_shapes(scope, "binary_cross_entropy", x, target)
@@ -92,7 +93,7 @@ def _same_shapes(scope: Scope, name: str, x: TensorFact, target: TensorFact) -> 
         )
 
 
-def _bce_cost(y: TensorFact, x: TensorFact, target: Any, weight: Any = None, reduction: Any = 1) -> Work:
+def _bce_cost(y: TensorFact, x: TensorFact, target: Any, weight: Given = None, reduction: Reduction = 1) -> Work:
     scalars = _CROSS + Scalars(mul=0 if weight is None else 1)
     return combined(y, x.numel, scalars * x.numel, reduction)
 
@@ -102,7 +103,7 @@ def _bce_unshrunk(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Siz
 
 
 def bce_with_logits(
-    scope: Scope, x: TensorFact, target: TensorFact, weight: Any = None, pos_weight: Any = None, reduction: Any = 1
+    scope: Scope, x: TensorFact, target: TensorFact, weight: Given = None, pos_weight: Given = None, reduction: Reduction = 1
 ) -> TensorFact:
     """``(1-t)*x - log_sigmoid(x)``: 9 flops, 2 transcendentals; a positive weight p scales the second term by
     ``1 + (p-1)*t``: 4 more."""
@@ -112,7 +113,7 @@ def bce_with_logits(
 
 
 def _bce_logits_cost(
-    y: TensorFact, x: TensorFact, target: Any, weight: Any = None, pos_weight: Any = None, reduction: Any = 1
+    y: TensorFact, x: TensorFact, target: Any, weight: Given = None, pos_weight: Given = None, reduction: Reduction = 1
 ) -> Work:
     scalars = _SIGMOID + Scalars(add=2, mul=1) + Scalars(mul=0 if weight is None else 1)
     if pos_weight is not None:
@@ -121,13 +122,13 @@ def _bce_logits_cost(
 
 
 def kl_div(
-    scope: Scope, x: TensorFact, target: TensorFact, reduction: Any = 1, *, log_target: bool = False
+    scope: Scope, x: TensorFact, target: TensorFact, reduction: Reduction = 1, *, log_target: bool = False
 ) -> TensorFact:
     """``t*log(t) - t*x``: 4 flops, 1 log; of a log target ``exp(t)*(t - x)``: 3, 1 exp."""
     return reduced(elementwise(scope, "kl_div", None, x, target), reduction)
 
 
-def _kl_cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Any = 1, *, log_target: bool = False) -> Work:
+def _kl_cost(y: TensorFact, x: TensorFact, target: TensorFact, reduction: Reduction = 1, *, log_target: bool = False) -> Work:
     scalars = Scalars(add=1, mul=1, fn=1) if log_target else Scalars(add=1, mul=2, fn=1)
     n = broadcast_numel(x, target)
     return combined(y, n, scalars * n, reduction)
@@ -139,7 +140,7 @@ def _three_held(y: TensorFact, x: TensorFact, target: TensorFact, *_: object, **
 
 
 def poisson_nll_loss(
-    scope: Scope, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Any
+    scope: Scope, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Reduction
 ) -> TensorFact:
     """``exp(x) - t*x``: 3 flops; of a plain rate ``x - t*log(x + eps)``: 4. ``full`` adds, where t > 1, Stirling's
     ``t*log(t) - t + 0.5*log(2*pi*t)``: 9, 2 logs."""
@@ -147,7 +148,7 @@ def poisson_nll_loss(
 
 
 def _poisson_cost(
-    y: TensorFact, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Any
+    y: TensorFact, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Reduction
 ) -> Work:
     scalars = Scalars(add=1, mul=1, fn=1) if log_input else Scalars(add=2, mul=1, fn=1)
     if full:
@@ -157,7 +158,7 @@ def _poisson_cost(
 
 
 def _poisson_held(
-    y: TensorFact, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Any
+    y: TensorFact, x: TensorFact, target: TensorFact, log_input: bool, full: bool, eps: float, reduction: Reduction
 ) -> Size:
     live = 8 if full else 3 if log_input else 4
     return live * broadcast_numel(x, target) * y.itemsize - y.nbytes

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Index, Operand
 from fxcount.ops.core.common import broadcast, facts_in, same_shape, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -31,7 +32,7 @@ from fxcount.symbolic import Scope, Size, prod, sum_
 __all__ = ["OPS"]
 
 
-def _region(scope: Scope | None, x: TensorFact, key: Any) -> tuple[Size, ...] | None:
+def _region(scope: Scope | None, x: TensorFact, key: Index) -> tuple[Size, ...] | None:
     """Shape of what an assignment writes, ``None`` if a mask decides; without a scope sizes are taken to fit."""
     view, tensors = basic(scope, x, key)
     listed = [(d, t) for d, t in enumerate(tensors) if t is not None]
@@ -51,11 +52,11 @@ def _largest(shapes: Sequence[tuple[Size, ...]]) -> tuple[Size, ...]:
     return tuple(next((n for n in column if n != 1), 1) for column in zip(*aligned, strict=True))
 
 
-def _key(indices: Sequence[Any]) -> tuple[Any, ...]:
+def _key(indices: Sequence[Index]) -> tuple[Index, ...]:
     return tuple(slice(None) if i is None else i for i in indices)
 
 
-def _check_fits(scope: Scope, what: str, region: tuple[Size, ...], value: Any) -> None:
+def _check_fits(scope: Scope, what: str, region: tuple[Size, ...], value: Operand) -> None:
     if not isinstance(value, TensorFact) or any(map(scope.unbacked.concern, (*region, *value.shape))):
         return  # what data decide is taken to fit
     extra = max(value.ndim - len(region), 0)  # leading sizes of 1 are allowed
@@ -64,21 +65,21 @@ def _check_fits(scope: Scope, what: str, region: tuple[Size, ...], value: Any) -
         raise ShapeError(f"{what}: values {shape_text(value.shape)} do not fit {shape_text(region)}")
 
 
-def setitem(scope: Scope, x: TensorFact, key: Any, value: Any) -> Alias:
+def setitem(scope: Scope, x: TensorFact, key: Index, value: Operand) -> Alias:
     region = _region(scope, x, key)
     if region is not None:
         _check_fits(scope, "assignment", region, value)
     return Alias(x)
 
 
-def _assign_cost(y: TensorFact, x: TensorFact, key: Any, value: Any) -> Work:
+def _assign_cost(y: TensorFact, x: TensorFact, key: Index, value: Operand) -> Work:
     region = _region(None, x, key)
     written = x.nbytes if region is None else prod(region) * x.itemsize
     return Work(read_bytes=sum_(t.nbytes for t in facts_in([key, value])), write_bytes=written)
 
 
 def index_put(
-    scope: Scope, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: object
+    scope: Scope, x: TensorFact, indices: Sequence[Index], values: TensorFact, accumulate: bool = False, *_: object
 ) -> TensorFact:
     region = _region(scope, x, _key(indices))
     if region is not None:
@@ -87,19 +88,19 @@ def index_put(
 
 
 def masked_put(
-    scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequence[Any], values: TensorFact
+    scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequence[Index], values: TensorFact
 ) -> TensorFact:
     """``x.index_put(indices, values, accumulate=True)`` where the mask is on."""
     broadcast(scope, "_unsafe_masked_index_put_accumulate", mask.shape, values.shape)
     return index_put(scope, x, indices, values, True)
 
 
-def _masked_put_cost(y: TensorFact, x: TensorFact, mask: Any, indices: Sequence[Any], values: TensorFact) -> Work:
+def _masked_put_cost(y: TensorFact, x: TensorFact, mask: object, indices: Sequence[Index], values: TensorFact) -> Work:
     return _index_put_cost(y, x, indices, values, True)
 
 
 def _index_put_cost(
-    y: TensorFact, x: TensorFact, indices: Sequence[Any], values: TensorFact, accumulate: bool = False, *_: object
+    y: TensorFact, x: TensorFact, indices: Sequence[Index], values: TensorFact, accumulate: bool = False, *_: object
 ) -> Work:
     region = _region(None, x, _key(indices)) if accumulate else ()
     added = values.numel if region is None else prod(region) if accumulate else 0
@@ -118,7 +119,8 @@ def select_scatter(scope: Scope, x: TensorFact, src: TensorFact, dim: int, index
 
 
 def slice_scatter(
-    scope: Scope, x: TensorFact, src: TensorFact, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1
+    scope: Scope, x: TensorFact, src: TensorFact, dim: int = 0, start: Size | None = None, end: Size | None = None,
+    step: Size = 1,
 ) -> TensorFact:
     return _embedded(scope, "slice_scatter", x, sliced(scope, x, wrap_dim(dim, x.ndim), start, end, step), src)
 

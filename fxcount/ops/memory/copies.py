@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Dtype, Scalar
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import Alias, TensorFact
@@ -95,7 +96,7 @@ def type_as(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact | Alia
     return converted(scope, x, other.dtype, other.device)
 
 
-def tensor_type(scope: Scope, x: TensorFact, dtype: Any = None, non_blocking: bool = False) -> Any:
+def tensor_type(scope: Scope, x: TensorFact, dtype: Dtype = None, non_blocking: bool = False) -> Any:
     if dtype is None:
         return f"torch.{_TYPE_NAMES.get(x.dtype, 'Float')}Tensor"
     if isinstance(dtype, str):
@@ -154,7 +155,7 @@ def resize_as(scope: Scope, x: TensorFact, template: TensorFact, memory_format: 
     return Alias(formatted(TensorFact(template.shape, x.dtype, x.device, template.strides), memory_format))
 
 
-def fill(scope: Scope, x: TensorFact, value: Any = 0, *_: object) -> TensorFact:
+def fill(scope: Scope, x: TensorFact, value: Scalar = 0, *_: object) -> TensorFact:
     return x
 
 

@@ -14,9 +14,9 @@ Source:  ATen/native/TensorShape.cpp, TriangularOps.cpp, TensorFactories.cpp
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Tensors
 from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.registry import Op, Zero, op
@@ -29,18 +29,18 @@ from fxcount.torch_private import VERSION
 __all__ = ["OPS"]
 
 
-def _listed(tensors: Any, more: tuple[TensorFact, ...]) -> list[TensorFact]:
+def _listed(tensors: TensorFact | Tensors, more: tuple[TensorFact, ...]) -> list[TensorFact]:
     """Tensors given as a list or one by one."""
-    return [*tensors, *more] if isinstance(tensors, (list, tuple)) else [tensors, *more]
+    return [tensors, *more] if isinstance(tensors, TensorFact) else [*tensors, *more]
 
 
-def _triangle(scope: Scope, x: TensorFact, diagonal: Any = 0) -> TensorFact:
+def _triangle(scope: Scope, x: TensorFact, diagonal: int = 0) -> TensorFact:
     if x.ndim < 2:
         raise ShapeError(f"tril, triu: x has shape {shape_text(x.shape)}, expected a matrix")
     return x.new(x.shape)
 
 
-def meshgrid(scope: Scope, tensors: Any, *more: TensorFact, indexing: str = "ij") -> tuple[Alias, ...]:
+def meshgrid(scope: Scope, tensors: TensorFact | Tensors, *more: TensorFact, indexing: str = "ij") -> tuple[Alias, ...]:
     axes = _listed(tensors, more)
     if any(t.ndim > 1 for t in axes):
         raise ShapeError("meshgrid: expected tensors of at most one dimension")
@@ -77,7 +77,7 @@ def diagflat(scope: Scope, x: TensorFact, offset: int = 0) -> TensorFact:
     return x.new((n, n))
 
 
-def block_diag(scope: Scope, tensors: Any, *more: TensorFact) -> TensorFact:
+def block_diag(scope: Scope, tensors: TensorFact | Tensors, *more: TensorFact) -> TensorFact:
     blocks = _listed(tensors, more)
     if any(t.ndim > 2 for t in blocks):
         raise ShapeError("block_diag: expected tensors of at most two dimensions")
@@ -85,7 +85,7 @@ def block_diag(scope: Scope, tensors: Any, *more: TensorFact) -> TensorFact:
     return blocks[0].new((sum_(m for m, _ in matrices), sum_(n for _, n in matrices)), promote(*blocks))
 
 
-def vander(scope: Scope, x: TensorFact, N: Any = None, increasing: bool = False) -> TensorFact:
+def vander(scope: Scope, x: TensorFact, N: Size | None = None, increasing: bool = False) -> TensorFact:
     if x.ndim != 1:
         raise ShapeError(f"vander: x has shape {shape_text(x.shape)}, expected one dimension")
     return x.new((x.shape[0], x.shape[0] if N is None else N))
@@ -95,7 +95,7 @@ def _vander_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work
     return Scalars(mul=max_(y.shape[1] - 2, 0)).work(y.shape[0], x.dtype)
 
 
-def cartesian_prod(scope: Scope, tensors: Any, *more: TensorFact) -> TensorFact | Alias:
+def cartesian_prod(scope: Scope, tensors: TensorFact | Tensors, *more: TensorFact) -> TensorFact | Alias:
     axes = _listed(tensors, more)
     if any(t.ndim != 1 for t in axes):
         raise ShapeError("cartesian_prod: expected tensors of one dimension")
@@ -111,7 +111,7 @@ def combinations(scope: Scope, x: TensorFact, r: int = 2, with_replacement: bool
     return x.new((floordiv(prod(n - i for i in range(r)), math.factorial(r)), r))
 
 
-def _unflipped(y: TensorFact, x: TensorFact, N: Any = None, increasing: bool = False) -> Size:
+def _unflipped(y: TensorFact, x: TensorFact, N: Size | None = None, increasing: bool = False) -> Size:
     """The powers before they are reversed, or the running products before they are copied in place."""
     return x.shape[0] * (y.shape[1] - 1) * y.itemsize if increasing else y.nbytes
 

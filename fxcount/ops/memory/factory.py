@@ -26,8 +26,9 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.arguments import Device, Dtype, Format, Real, Scalar, Sizes
 from fxcount.ops.core.binding import Overloads
-from fxcount.ops.core.common import facts_in, promote, shape_text
+from fxcount.ops.core.common import promote, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
@@ -37,10 +38,13 @@ from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, prod
 
 __all__ = ["OPS", "made"]
 
+Bound = Real | TensorFact
+"""Of a range; a tensor is refused."""
+
 _CHANNELS_LAST = (torch.channels_last, torch.channels_last_3d)
 
 
-def made(scope: Scope, what: str, shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
+def made(scope: Scope, what: str, shape: Sequence[Size], dtype: Dtype, device: Device) -> TensorFact:
     """A row-major tensor of sizes that the model gives, with torch's default dtype and device."""
     for n in shape:
         if not scope.decide(">=", n, 0, f"{what} size"):
@@ -48,11 +52,11 @@ def made(scope: Scope, what: str, shape: Sequence[Size], dtype: Any, device: Any
     return _sized(shape, dtype, device)
 
 
-def _sized(shape: Sequence[Size], dtype: Any, device: Any) -> TensorFact:
+def _sized(shape: Sequence[Size], dtype: Dtype, device: Device) -> TensorFact:
     return TensorFact(tuple(shape), dtype or torch.get_default_dtype(), torch.device(device or "cpu"))
 
 
-def _in_format(y: TensorFact, memory_format: Any) -> TensorFact:
+def _in_format(y: TensorFact, memory_format: Format) -> TensorFact:
     if memory_format in _CHANNELS_LAST:
         return TensorFact(y.shape, y.dtype, y.device, channels_last_layout(y.shape))
     return y
@@ -63,7 +67,7 @@ def _in_format(y: TensorFact, memory_format: Any) -> TensorFact:
 
 def _filled(what: str) -> ShapeRule:
     def make(
-        scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **_: object
+        scope: Scope, size: Sizes, *, dtype: Dtype = None, device: Device = None, memory_format: Format = None, **_: object
     ) -> TensorFact:
         sizes = size if isinstance(size, (list, tuple)) else (size,)
         return _in_format(made(scope, what, sizes, dtype, device), memory_format)
@@ -71,17 +75,18 @@ def _filled(what: str) -> ShapeRule:
     return make
 
 
-def full(scope: Scope, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> TensorFact:
+def full(scope: Scope, size: Sizes, fill_value: Scalar, *, dtype: Dtype = None, device: Device = None) -> TensorFact:
     sizes = size if isinstance(size, (list, tuple)) else (size,)
     return made(scope, "full", sizes, dtype or promote(fill_value), device)
 
 
-def scalar_tensor(scope: Scope, s: Any, *, dtype: Any = None, device: Any = None) -> TensorFact:
+def scalar_tensor(scope: Scope, s: Any, *, dtype: Dtype = None, device: Device = None) -> TensorFact:
     return made(scope, "scalar_tensor", (), dtype, device)
 
 
 def _like(
-    scope: Scope, x: TensorFact, *_: object, dtype: Any = None, device: Any = None, memory_format: Any = None, **__: object
+    scope: Scope, x: TensorFact, *_: object, dtype: Dtype = None, device: Device = None, memory_format: Format = None,
+    **__: object,
 ) -> TensorFact:
     y = TensorFact(x.shape, dtype or x.dtype, torch.device(device) if device else x.device, x.strides)
     if memory_format in (None, torch.preserve_format):
@@ -90,13 +95,13 @@ def _like(
 
 
 def _new(
-    scope: Scope, x: TensorFact, size: Any, *_: object, dtype: Any = None, device: Any = None, **__: object
+    scope: Scope, x: TensorFact, size: Sizes, *_: object, dtype: Dtype = None, device: Device = None, **__: object
 ) -> TensorFact:
     sizes = size if isinstance(size, (list, tuple)) else (size,)
     return made(scope, "new", sizes, dtype or x.dtype, device or x.device)
 
 
-def new_tensor(scope: Scope, x: TensorFact, data: Any, *, dtype: Any = None, device: Any = None) -> TensorFact:
+def new_tensor(scope: Scope, x: TensorFact, data: Any, *, dtype: Dtype = None, device: Device = None) -> TensorFact:
     shape: list[Size] = []
     while isinstance(data, (list, tuple)):
         shape.append(len(data))
@@ -106,20 +111,20 @@ def new_tensor(scope: Scope, x: TensorFact, data: Any, *, dtype: Any = None, dev
 
 
 def empty_strided(
-    scope: Scope, size: Sequence[Size], stride: Sequence[Size], *, dtype: Any = None, device: Any = None
+    scope: Scope, size: Sequence[Size], stride: Sequence[Size], *, dtype: Dtype = None, device: Device = None
 ) -> TensorFact:
     y = made(scope, "empty_strided", size, dtype, device)
     return strided(y, y.shape, tuple(stride))
 
 
 def new_empty_strided(
-    scope: Scope, x: TensorFact, size: Sequence[Size], stride: Sequence[Size], *, dtype: Any = None, device: Any = None
+    scope: Scope, x: TensorFact, size: Sequence[Size], stride: Sequence[Size], *, dtype: Dtype = None, device: Device = None
 ) -> TensorFact:
     return empty_strided(scope, size, stride, dtype=dtype or x.dtype, device=device or x.device)
 
 
 def empty_permuted(
-    scope: Scope, size: Sequence[Size], physical_layout: Sequence[int], *, dtype: Any = None, device: Any = None
+    scope: Scope, size: Sequence[Size], physical_layout: Sequence[int], *, dtype: Dtype = None, device: Device = None
 ) -> TensorFact:
     y = made(scope, "empty_permuted", size, dtype, device)
     strides: list[Size] = [1] * y.ndim
@@ -131,21 +136,22 @@ def empty_permuted(
 # --- ranges and windows ----------------------------------------------------------------------------------------------
 
 
-def _count(scope: Scope, what: str, start: Any, end: Any, step: Any, *, closed: bool) -> Size:
+def _count(scope: Scope, what: str, start: Bound, end: Bound, step: Bound, *, closed: bool) -> Size:
     """Elements of a range; sizes exactly, floats as torch's double arithmetic has it."""
-    if facts_in([start, end, step]):
+    if isinstance(start, TensorFact) or isinstance(end, TensorFact) or isinstance(step, TensorFact):
         raise DataDependentError(
             f"{what}: a bound is a tensor, whose value no analysis knows", hint="use a size or a number"
         )
     if step == 0:
         raise ShapeError(f"{what}: the step is 0")
-    if all(isinstance(v, (int, float)) for v in (start, end, step)):
+    if isinstance(start, (int, float)) and isinstance(end, (int, float)) and isinstance(step, (int, float)):
         if (end - start) * step < 0:
             raise ShapeError(f"{what}: {start} to {end} is not the direction of the step {step}")
-        exact = all(isinstance(v, int) for v in (start, end, step))
         if closed:
             return math.floor(float(end - start) / float(step)) + 1
-        return -(int(start - end) // int(step)) if exact else math.ceil(float(end - start) / float(step))
+        if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
+            return -((start - end) // step)
+        return math.ceil(float(end - start) / float(step))
     step = step if isinstance(step, (int, float)) else scope.pin(step, f"{what} step")
     by = Fraction(step)
     sign = 1 if by > 0 else -1
@@ -157,14 +163,13 @@ def _count(scope: Scope, what: str, start: Any, end: Any, step: Any, *, closed: 
     return floordiv(span, length) + 1 if closed else ceildiv(span, length)
 
 
-def _size(bound: Any, scale: int) -> Size:
+def _size(bound: Real, scale: int) -> Size:
     """A bound in units of ``1/scale``, of which a float is a multiple."""
-    scaled: Size = int(bound * scale) if isinstance(bound, float) else bound * scale
-    return scaled
+    return int(bound * scale) if isinstance(bound, float) else bound * scale
 
 
 def arange(
-    scope: Scope, *, start: Any = 0, end: Any, step: Any = 1, dtype: torch.dtype | None = None, device: Any = None, **_: object
+    scope: Scope, *, start: Bound = 0, end: Bound, step: Bound = 1, dtype: Dtype = None, device: Device = None, **_: object
 ) -> TensorFact:
     if dtype is torch.int64:  # which torch counts with from the start
         start, end, step = (int(v) if isinstance(v, float) else v for v in (start, end, step))
@@ -174,14 +179,14 @@ def arange(
 
 
 def range_(
-    scope: Scope, start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+    scope: Scope, start: Bound = 0, end: Bound = 0, step: Bound = 1, *, dtype: Dtype = None, device: Device = None
 ) -> TensorFact:
     return _sized((_count(scope, "range", start, end, step, closed=True),), dtype, device)
 
 
 def _spaced(what: str) -> ShapeRule:
     def spaced(
-        scope: Scope, start: Any, end: Any, steps: Size, base: float = 10.0, *, dtype: Any = None, device: Any = None
+        scope: Scope, start: Scalar, end: Scalar, steps: Size, base: float = 10.0, *, dtype: Dtype = None, device: Device = None
     ) -> TensorFact:
         return made(scope, what, (steps,), dtype, device)
 
@@ -190,7 +195,7 @@ def _spaced(what: str) -> ShapeRule:
 
 def _window(what: str) -> ShapeRule:
     def window(
-        scope: Scope, window_length: Size, *_: object, dtype: Any = None, device: Any = None, **__: object
+        scope: Scope, window_length: Size, *_: object, dtype: Dtype = None, device: Device = None, **__: object
     ) -> TensorFact:
         return made(scope, what, (window_length,), dtype, device)
 
@@ -198,7 +203,7 @@ def _window(what: str) -> ShapeRule:
 
 
 def _frequencies(halved: bool) -> ShapeRule:
-    def frequencies(scope: Scope, n: Size, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> TensorFact:
+    def frequencies(scope: Scope, n: Size, d: float = 1.0, *, dtype: Dtype = None, device: Device = None) -> TensorFact:
         return made(scope, "fftfreq", (floordiv(n, 2) + 1 if halved else n,), dtype, device)
 
     return frequencies
@@ -207,7 +212,7 @@ def _frequencies(halved: bool) -> ShapeRule:
 # --- matrices --------------------------------------------------------------------------------------------------------
 
 
-def eye(scope: Scope, n: Size, m: Any = None, *, dtype: Any = None, device: Any = None) -> TensorFact:
+def eye(scope: Scope, n: Size, m: Any = None, *, dtype: Dtype = None, device: Device = None) -> TensorFact:
     return made(scope, "eye", (n, n if m is None else m), dtype, device)
 
 
@@ -224,7 +229,7 @@ def _lower_elements(scope: Scope, rows: Size, columns: Size, offset: Size) -> Si
 
 def _triangle_indices(lower: bool) -> ShapeRule:
     def indices(
-        scope: Scope, row: Size, col: Size, offset: Size = 0, *, dtype: Any = None, device: Any = None
+        scope: Scope, row: Size, col: Size, offset: Size = 0, *, dtype: Dtype = None, device: Device = None
     ) -> TensorFact:
         count = _lower_elements(scope, row, col, offset if lower else offset - 1)
         if not lower:

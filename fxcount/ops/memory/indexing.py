@@ -19,11 +19,12 @@ TensorFact(shape=(3, 8), dtype=torch.float32, device=device(type='cpu'), strides
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.arguments import Index, Scalar
 from fxcount.ops.core.common import FIXED_NUMBER, SIZE_IS_DATA, broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, iterator_strides
@@ -38,10 +39,13 @@ MASKS = (torch.bool, torch.uint8)
 _NESTED = (TensorFact, list, tuple, range, slice)
 
 
+Bound: TypeAlias = Size | TensorFact | None
+"""Of a slice; a tensor is refused."""
+
 # --- one dimension ---------------------------------------------------------------------------------------------------
 
 
-def _clipped(scope: Scope | None, i: Any, n: Size, default: Size) -> Size:
+def _clipped(scope: Scope | None, i: Bound, n: Size, default: Size) -> Size:
     """A slice bound within [0, n]; without a scope as a formula, a bound of unknown sign being taken for positive."""
     if i is None or (isinstance(i, int) and i >= _ENDLESS):
         return n if i is not None else default
@@ -57,7 +61,7 @@ def _clipped(scope: Scope | None, i: Any, n: Size, default: Size) -> Size:
     return i if scope.decide("<=", i, n, "slice within") else n
 
 
-def _length(scope: Scope | None, n: Size, start: Any, stop: Any, step: Any) -> tuple[Size, Size]:
+def _length(scope: Scope | None, n: Size, start: Bound, stop: Bound, step: Size | None) -> tuple[Size, Size]:
     """Number of elements and step of a slice of ``n``."""
     step = 1 if step is None else step
     if isinstance(step, int) and step < 1:
@@ -76,7 +80,7 @@ def _with(values: Sequence[Size], d: int, value: Size) -> tuple[Size, ...]:
     return (*values[:d], value, *values[d + 1 :])
 
 
-def selected(scope: Scope | None, x: TensorFact, d: int, index: Any) -> TensorFact:
+def selected(scope: Scope | None, x: TensorFact, d: int, index: Size | TensorFact) -> TensorFact:
     """``x`` without dimension ``d``; a symbolic or negative index must lie within, which is recorded."""
     n = x.shape[d]
     if scope is not None and not isinstance(index, TensorFact):
@@ -86,7 +90,7 @@ def selected(scope: Scope | None, x: TensorFact, d: int, index: Any) -> TensorFa
     return strided(x, _without(x.shape, d), _without(x.stride(), d))
 
 
-def sliced(scope: Scope | None, x: TensorFact, d: int, start: Any, stop: Any, step: Any = None) -> TensorFact:
+def sliced(scope: Scope | None, x: TensorFact, d: int, start: Bound, stop: Bound, step: Size | None = None) -> TensorFact:
     """``x`` with every ``step``-th element of dimension ``d`` from ``start`` to ``stop``."""
     if start is None and stop is None and step is None:
         return x
@@ -98,7 +102,7 @@ def sliced(scope: Scope | None, x: TensorFact, d: int, start: Any, stop: Any, st
 # --- brackets --------------------------------------------------------------------------------------------------------
 
 
-def _as_tensor(index: Any, x: TensorFact) -> TensorFact | None:
+def _as_tensor(index: Index, x: TensorFact) -> TensorFact | None:
     """A list, tuple or range of ints as the tensor torch makes of it, a tensor as itself, else ``None``."""
     if isinstance(index, TensorFact):
         return index
@@ -119,14 +123,14 @@ def _as_tensor(index: Any, x: TensorFact) -> TensorFact | None:
     return TensorFact(tuple(shape), torch.int64, x.device)
 
 
-def _entries(key: Any) -> tuple[Any, ...]:
+def _entries(key: Index) -> tuple[Index, ...]:
     """The entries of a key; torch still takes a list that holds more than numbers for a tuple."""
     if isinstance(key, list) and any(e is None or e is Ellipsis or isinstance(e, _NESTED) for e in key):
         return tuple(key)
     return key if isinstance(key, tuple) else (key,)
 
 
-def _consumed(index: Any) -> int:
+def _consumed(index: Index) -> int:
     """Dimensions of ``x`` an entry uses up."""
     if index is None or index is Ellipsis or isinstance(index, bool):
         return 0
@@ -138,7 +142,7 @@ def _check_mask(scope: Scope, covered: tuple[Size, ...], mask: tuple[Size, ...])
         raise ShapeError(f"index: a mask of shape {shape_text(mask)} does not match {shape_text(covered)}")
 
 
-def basic(scope: Scope | None, x: TensorFact, key: Any) -> tuple[TensorFact, list[TensorFact | None]]:
+def basic(scope: Scope | None, x: TensorFact, key: Index) -> tuple[TensorFact, list[TensorFact | None]]:
     """``x`` after ints, slices, ``None`` and ``...``; for each dimension left the tensor that indexes it, or ``None``."""
     entries = _entries(key)
     used = sum(map(_consumed, entries))
@@ -205,20 +209,20 @@ def _gathered(scope: Scope, x: TensorFact, tensors: Sequence[TensorFact | None])
     return TensorFact(shape, x.dtype, x.device, iterator_strides(shape, operands))
 
 
-def getitem(scope: Scope, x: TensorFact, key: Any) -> TensorFact | Alias:
+def getitem(scope: Scope, x: TensorFact, key: Index) -> TensorFact | Alias:
     view, tensors = basic(scope, x, key)
     if any(t is not None for t in tensors):
         return _gathered(scope, view, tensors)
     return Alias(view)
 
 
-def index(scope: Scope, x: TensorFact, indices: Sequence[Any]) -> TensorFact:
+def index(scope: Scope, x: TensorFact, indices: Sequence[Index]) -> TensorFact:
     result = getitem(scope, x, tuple(slice(None) if i is None else i for i in indices))
     # a 0-d tensor selects, but this op never gives a view
     return result if isinstance(result, TensorFact) else dense_like(result.fact)
 
 
-def _picked_cost(y: TensorFact, x: TensorFact, key: Any, *_: object, **__: object) -> Work:
+def _picked_cost(y: TensorFact, x: TensorFact, key: Index, *_: object, **__: object) -> Work:
     if not any(isinstance(e, (bool, list, range)) or (isinstance(e, TensorFact) and e.shape) for e in _entries(key)):
         return Work(read_bytes=0, write_bytes=0)  # a view
     return Work(read_bytes=sum_(i.nbytes for i in facts_in([key])) + y.nbytes)
@@ -227,17 +231,17 @@ def _picked_cost(y: TensorFact, x: TensorFact, key: Any, *_: object, **__: objec
 # --- the ops by name -------------------------------------------------------------------------------------------------
 
 
-def select(scope: Scope, x: TensorFact, dim: int, index: Any) -> Alias:
+def select(scope: Scope, x: TensorFact, dim: int, index: Size | TensorFact) -> Alias:
     if not x.shape:
         raise ShapeError("select: x has no dimensions")
     return Alias(selected(scope, x, wrap_dim(dim, x.ndim), index))
 
 
-def slice_(scope: Scope, x: TensorFact, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Alias:
+def slice_(scope: Scope, x: TensorFact, dim: int = 0, start: Bound = None, end: Bound = None, step: Size = 1) -> Alias:
     return Alias(sliced(scope, x, wrap_dim(dim, x.ndim), start, end, step))
 
 
-def narrow(scope: Scope, x: TensorFact, dim: int, start: Any, length: Size) -> Alias:
+def narrow(scope: Scope, x: TensorFact, dim: int, start: Size | TensorFact, length: Size) -> Alias:
     d = wrap_dim(dim, x.ndim)
     n = x.shape[d]
     first: Size = 0 if isinstance(start, TensorFact) else start
@@ -248,7 +252,7 @@ def narrow(scope: Scope, x: TensorFact, dim: int, start: Any, length: Size) -> A
     return Alias(strided(x, _with(x.shape, d, length), x.stride()))
 
 
-def masked_index(scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequence[Any], fill: Any) -> TensorFact:
+def masked_index(scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequence[Index], fill: Scalar) -> TensorFact:
     """``x[indices]`` with ``fill`` where the mask, which has the shape of an index, is off."""
     picked = index(scope, x, indices)
     assert isinstance(picked, TensorFact)
@@ -256,7 +260,7 @@ def masked_index(scope: Scope, x: TensorFact, mask: TensorFact, indices: Sequenc
     return picked
 
 
-def _masked_index_cost(y: TensorFact, x: TensorFact, mask: TensorFact, indices: Sequence[Any], fill: Any) -> Work:
+def _masked_index_cost(y: TensorFact, x: TensorFact, mask: TensorFact, indices: Sequence[Index], fill: Scalar) -> Work:
     return Work(read_bytes=y.nbytes + sum_(t.nbytes for t in facts_in([mask, indices])))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import DataDependentError, ShapeError
+from fxcount.ops.core.arguments import Tensors
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact
@@ -22,7 +23,7 @@ __all__ = ["OPS"]
 COPY = Zero("copy", moves=True)
 
 
-def cat(scope: Scope, tensors: Any, dim: int = 0) -> TensorFact:
+def cat(scope: Scope, tensors: Tensors, dim: int = 0) -> TensorFact:
     facts = list(tensors)
     if not facts:
         raise ShapeError("cat: expects at least one tensor")
@@ -48,7 +49,7 @@ def cat(scope: Scope, tensors: Any, dim: int = 0) -> TensorFact:
     return result
 
 
-def stack(scope: Scope, tensors: Any, dim: int = 0) -> TensorFact:
+def stack(scope: Scope, tensors: Tensors, dim: int = 0) -> TensorFact:
     facts = list(tensors)
     if not facts:
         raise ShapeError("stack: expects at least one tensor")
@@ -87,20 +88,20 @@ def _at_least(facts: list[TensorFact], ndim: int) -> list[TensorFact]:
     return lifted
 
 
-def hstack(scope: Scope, tensors: Any) -> TensorFact:
+def hstack(scope: Scope, tensors: Tensors) -> TensorFact:
     lifted = _at_least(list(tensors), 1)
     return cat(scope, lifted, 0 if lifted[0].ndim == 1 else 1)
 
 
-def vstack(scope: Scope, tensors: Any) -> TensorFact:
+def vstack(scope: Scope, tensors: Tensors) -> TensorFact:
     return cat(scope, _at_least(list(tensors), 2), 0)
 
 
-def dstack(scope: Scope, tensors: Any) -> TensorFact:
+def dstack(scope: Scope, tensors: Tensors) -> TensorFact:
     return cat(scope, _at_least(list(tensors), 3), 2)
 
 
-def column_stack(scope: Scope, tensors: Any) -> TensorFact:
+def column_stack(scope: Scope, tensors: Tensors) -> TensorFact:
     lifted = [t if t.ndim > 1 else TensorFact((t.numel, 1), t.dtype, t.device) for t in tensors]
     return cat(scope, lifted, 1)
 
@@ -204,7 +205,7 @@ def tile(scope: Scope, x: TensorFact, dims: Any) -> TensorFact:
 
 
 def repeat_interleave(
-    scope: Scope, x: TensorFact, repeats: Any = None, dim: int | None = None, *, output_size: Any = None
+    scope: Scope, x: TensorFact, repeats: Any = None, dim: int | None = None, *, output_size: Size | None = None
 ) -> TensorFact:
     if isinstance(x, torch.Tensor):
         x = TensorFact(tuple(x.shape), x.dtype, x.device)
@@ -234,7 +235,7 @@ def _check_repeats(scope: Scope, repeats: Any, length: Size) -> None:
 
 
 def repeat_interleave_counted(
-    scope: Scope, count: Count, x: TensorFact, repeats: Any = None, dim: int | None = None, *, output_size: Any = None
+    scope: Scope, count: Count, x: TensorFact, repeats: Any = None, dim: int | None = None, *, output_size: Size | None = None
 ) -> TensorFact:
     """As long as the repeats add up to; twice as long is the default, there being no better one."""
     if repeats is None:  # the one-argument form: x itself holds the repeats, the result indices
@@ -245,7 +246,7 @@ def repeat_interleave_counted(
     return x.new((*shape[:d], count("repeated", "the sum of the repeats", None, 2 * shape[d]), *shape[d + 1 :]))
 
 
-def chunk_cat(scope: Scope, tensors: Any, dim: int, num_chunks: int) -> TensorFact:
+def chunk_cat(scope: Scope, tensors: Tensors, dim: int, num_chunks: int) -> TensorFact:
     """Every tensor, padded along ``dim`` and cut into chunks, its chunks flat beside those of the others."""
     first: TensorFact = tensors[0]
     d = wrap_dim(dim, first.ndim)

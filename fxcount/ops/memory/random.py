@@ -10,12 +10,10 @@ torch.float16
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Device, Dtype, Sizes
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast
 from fxcount.ops.core.fact import TensorFact
@@ -28,35 +26,35 @@ __all__ = ["OPS", "rand", "randint", "randint_like"]
 _RANDOM = Zero("random number generation counted 0", moves=True)
 
 
-def _fresh(size: Sequence[Size] | Size, dtype: torch.dtype | None, device: Any, fallback: torch.dtype) -> TensorFact:
+def _fresh(size: Sizes, dtype: torch.dtype | None, device: Device, fallback: torch.dtype) -> TensorFact:
     shape = tuple(size) if isinstance(size, (list, tuple)) else (size,)
     return TensorFact(shape, dtype or fallback, torch.device(device) if device is not None else torch.device("cpu"))
 
 
-def rand(scope: Scope, size: Any, *, dtype: Any = None, device: Any = None, **_: object) -> TensorFact:
+def rand(scope: Scope, size: Sizes, *, dtype: Dtype = None, device: Device = None, **_: object) -> TensorFact:
     """A tensor of that size on the CPU unless told otherwise."""
     return _fresh(size, dtype, device, torch.get_default_dtype())
 
 
 def randint(
-    scope: Scope, *, size: Sequence[Size], dtype: torch.dtype | None = None, device: Any = None, **_: object
+    scope: Scope, *, size: Sizes, dtype: torch.dtype | None = None, device: Device = None, **_: object
 ) -> TensorFact:
     """``randint(high, size)`` or ``randint(low, high, size)``."""
     return _fresh(size, dtype, device, torch.int64)
 
 
-def randperm(scope: Scope, n: Size, *, dtype: Any = None, device: Any = None, **_: object) -> TensorFact:
+def randperm(scope: Scope, n: Size, *, dtype: Dtype = None, device: Device = None, **_: object) -> TensorFact:
     """The integers below n in random order."""
     return _fresh((n,), dtype, device, torch.int64)
 
 
-def _like(scope: Scope, x: TensorFact, *, dtype: Any = None, device: Any = None, **_: object) -> TensorFact:
+def _like(scope: Scope, x: TensorFact, *, dtype: Dtype = None, device: Device = None, **_: object) -> TensorFact:
     y = dense_like(x, dtype)
     return y if device is None else TensorFact(y.shape, y.dtype, torch.device(device), y.strides)
 
 
 def randint_like(
-    scope: Scope, x: TensorFact, *_: object, dtype: torch.dtype | None = None, device: Any = None, **__: object
+    scope: Scope, x: TensorFact, *_: object, dtype: torch.dtype | None = None, device: Device = None, **__: object
 ) -> TensorFact:
     """``randint_like(x, high)`` or ``randint_like(x, low, high)``."""
     return _like(scope, x, dtype=dtype, device=device)
@@ -73,8 +71,8 @@ def filled(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
 
 
 def normal(
-    scope: Scope, *, mean: TensorFact | float = 0.0, std: TensorFact | float = 1.0, size: Sequence[Size] | None = None,
-    dtype: torch.dtype | None = None, device: Any = None, written: TensorFact | None = None, **_: object,
+    scope: Scope, *, mean: TensorFact | float = 0.0, std: TensorFact | float = 1.0, size: Sizes | None = None,
+    dtype: torch.dtype | None = None, device: Device = None, written: TensorFact | None = None, **_: object,
 ) -> TensorFact:  # fmt: skip
     """``normal(mean, std)`` with a tensor among them, ``normal(mean, std, size)``, and ``x.normal_(mean, std)``."""
     if written is not None:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.common import broadcast, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -39,7 +40,7 @@ def _check_dtype(what: str, x: TensorFact, source: Any) -> None:
         raise ShapeError(f"{what}: x is {x.dtype}, the source {source.dtype}", hint="give both one dtype")
 
 
-def index_fill(scope: Scope, x: TensorFact, dim: int, index: TensorFact, value: Any) -> TensorFact:
+def index_fill(scope: Scope, x: TensorFact, dim: int, index: TensorFact, value: Scalar) -> TensorFact:
     wrap_dim(dim, x.ndim)
     if index.ndim > 1:
         raise ShapeError(f"index_fill: index has shape {shape_text(index.shape)}, expected one dimension")
@@ -67,7 +68,7 @@ def _along(what: str) -> Any:
 
 
 def _index_add_cost(
-    y: TensorFact, x: TensorFact, dim: int, index: TensorFact, source: TensorFact, alpha: Any = 1
+    y: TensorFact, x: TensorFact, dim: int, index: TensorFact, source: TensorFact, alpha: Scalar = 1
 ) -> Work:
     return Scalars(add=1, mul=int(alpha != 1)).work(source.numel, x.dtype)
 
@@ -106,7 +107,7 @@ def _scattered(scope: Scope, what: str, x: TensorFact, dim: int, index: TensorFa
 
 
 def scatter(
-    scope: Scope, x: TensorFact, dim: int, index: TensorFact, src: Any = None, value: Any = None, reduce: Any = None
+    scope: Scope, x: TensorFact, dim: int, index: TensorFact, src: Any = None, value: Scalar | None = None, reduce: Any = None
 ) -> TensorFact:
     return _scattered(scope, "scatter", x, dim, index, src)
 
@@ -117,7 +118,7 @@ def _scatter_cost(
     dim: int,
     index: TensorFact,
     src: Any = None,
-    value: Any = None,
+    value: Scalar | None = None,
     reduce: str | None = None,
 ) -> Work:
     return _reduced(reduce, index.numel, x) if reduce else Work()

@@ -6,6 +6,7 @@ Strides are followed as eager torch computes them (``at::detail::computeStride``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Dims, Dtype, Sizes
 from fxcount.ops.core.common import broadcast, shape_text, wrap_dim, wrap_dims
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Op, Zero, op
@@ -45,7 +47,7 @@ def resolve_shape(scope: Scope, x: TensorFact, shape: tuple[Size, ...], what: st
     return tuple(sizes)
 
 
-def view(scope: Scope, x: TensorFact, shape: Any = None, *, dtype: Any = None, size: Any = None) -> Alias:
+def view(scope: Scope, x: TensorFact, shape: Any = None, *, dtype: Dtype = None, size: Sizes | None = None) -> Alias:
     shape = next(s for s in (dtype, size, shape) if s is not None)
     if isinstance(shape, torch.dtype):
         return _view_dtype(scope, x, shape)
@@ -93,10 +95,10 @@ def flatten(scope: Scope, x: TensorFact, start_dim: int = 0, end_dim: int = -1) 
     return reshape(scope, x, (*x.shape[:start], prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
 
-def unflatten(scope: Scope, x: TensorFact, dim: int, sizes: Any) -> Alias:
+def unflatten(scope: Scope, x: TensorFact, dim: int, sizes: Sizes) -> Alias:
     d = wrap_dim(dim, x.ndim)
-    sizes = (sizes,) if not isinstance(sizes, (list, tuple)) else tuple(sizes)
-    part = resolve_shape(scope, TensorFact((x.shape[d],), x.dtype, x.device), sizes, "unflatten")
+    parts = tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
+    part = resolve_shape(scope, TensorFact((x.shape[d],), x.dtype, x.device), parts, "unflatten")
     return view(scope, x, (*x.shape[:d], *part, *x.shape[d + 1 :]))
 
 
@@ -115,7 +117,7 @@ def ravel(scope: Scope, x: TensorFact) -> TensorFact | Alias:
     return replace(dense, fact=flat) if isinstance(dense, Alias) else flat
 
 
-def permute(scope: Scope, x: TensorFact, dims: Any) -> Alias:
+def permute(scope: Scope, x: TensorFact, dims: Sequence[int]) -> Alias:
     order = [wrap_dim(d, x.ndim) for d in dims]
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"permute: dims={tuple(dims)} is no permutation of the {x.ndim} dimensions")
@@ -146,15 +148,15 @@ def matrix_transpose(scope: Scope, x: TensorFact) -> Alias:
     return transpose(scope, x, -2, -1)
 
 
-def movedim(scope: Scope, x: TensorFact, source: Any, destination: Any) -> Alias:
-    sources = [wrap_dim(d, x.ndim) for d in (source if isinstance(source, (list, tuple)) else (source,))]
-    targets = [wrap_dim(d, x.ndim) for d in (destination if isinstance(destination, (list, tuple)) else (destination,))]
+def movedim(scope: Scope, x: TensorFact, source: int | Sequence[int], destination: int | Sequence[int]) -> Alias:
+    sources = [wrap_dim(d, x.ndim) for d in ((source,) if isinstance(source, int) else source)]
+    targets = [wrap_dim(d, x.ndim) for d in ((destination,) if isinstance(destination, int) else destination)]
     rest = iter([d for d in range(x.ndim) if d not in sources])
     placed = dict(zip(targets, sources, strict=True))
     return permute(scope, x, [placed[d] if d in placed else next(rest) for d in range(x.ndim)])
 
 
-def squeeze(scope: Scope, x: TensorFact, dim: Any = None) -> Alias:
+def squeeze(scope: Scope, x: TensorFact, dim: Dims = None) -> Alias:
     chosen = () if isinstance(dim, (list, tuple)) and not dim else wrap_dims(dim, x.ndim)  # () is none of them, None all
     dims = chosen if x.ndim else ()
     gone = {d for d in dims if scope.decide("==", x.shape[d], 1, "squeeze")}
@@ -172,7 +174,7 @@ def unsqueeze(scope: Scope, x: TensorFact, dim: int) -> Alias:
     return Alias(strided(x, shape, (*x.strides[:d], inner, *x.strides[d:])))
 
 
-def expand(scope: Scope, x: TensorFact, size: Any, implicit: bool = False) -> Alias:
+def expand(scope: Scope, x: TensorFact, size: Sequence[Size], implicit: bool = False) -> Alias:
     size = tuple(size)
     lead = len(size) - x.ndim
     if lead < 0:
@@ -215,7 +217,9 @@ def broadcast_tensors(scope: Scope, *tensors: Any) -> tuple[Alias, ...]:
     return tuple(Alias(expand(scope, t, shape).fact, of=i) for i, t in enumerate(facts))
 
 
-def as_strided(scope: Scope, x: TensorFact, size: Any, stride: Any, storage_offset: Any = None) -> Alias:
+def as_strided(
+    scope: Scope, x: TensorFact, size: Sequence[Size], stride: Sequence[Size], storage_offset: object = None
+) -> Alias:
     return Alias(strided(x, tuple(size), tuple(stride)))
 
 

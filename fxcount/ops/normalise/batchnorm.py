@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Given, Results
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact, Work
@@ -111,12 +112,12 @@ def batch_norm(
 
 
 def batch_norm_cost(
-    y: Any,
+    y: Results,
     x: TensorFact,
-    weight: Any = None,
-    bias: Any = None,
-    running_mean: Any = None,
-    running_var: Any = None,
+    weight: Given = None,
+    bias: Given = None,
+    running_mean: Given = None,
+    running_var: Given = None,
     training: bool = False,
     *_: object,
     **__: object,
@@ -132,7 +133,7 @@ def batch_norm_cost(
 
 
 def _batch_norm_saved(
-    y: Any, x: TensorFact, weight: Any = None, bias: Any = None, rm: Any = None, rv: Any = None,
+    y: Results, x: TensorFact, weight: Given = None, bias: Given = None, rm: Given = None, rv: Given = None,
     training: bool = False, *_: object, **__: object,
 ) -> Size:  # fmt: skip
     return 2 * x.shape[1] * stat_dtype(x, weight, rm).itemsize if training else 0
@@ -177,7 +178,7 @@ def instance_norm(
 
 
 def _instance_norm_cost(
-    y: Any, x: TensorFact, weight: Any = None, bias: Any = None, running_mean: Any = None, running_var: Any = None,
+    y: Results, x: TensorFact, weight: Given = None, bias: Given = None, running_mean: Given = None, running_var: Given = None,
     use_input_stats: bool = True, *_: object, **__: object,
 ) -> Work:  # fmt: skip
     """As batch_norm of x seen as (1, N*C, *I); the updated running statistics are averaged over N: 2*N*C more."""
@@ -193,7 +194,7 @@ def _instance_norm_cost(
 
 
 def _instance_norm_held(
-    y: Any, x: TensorFact, weight: Any = None, bias: Any = None, running_mean: Any = None, running_var: Any = None,
+    y: Results, x: TensorFact, weight: Given = None, bias: Given = None, running_mean: Given = None, running_var: Given = None,
     use_input_stats: bool = True, *_: object, **__: object,
 ) -> Size:  # fmt: skip
     """Parameters repeated for every sample, saved statistics, and a row-major copy of a strided input."""
@@ -214,7 +215,7 @@ def _with_update(
 
 
 def _with_update_cost(
-    y: Any, x: TensorFact, weight: Any, bias: Any, running_mean: TensorFact, running_var: TensorFact, *_: object
+    y: Results, x: TensorFact, weight: Given, bias: Given, running_mean: TensorFact, running_var: TensorFact, *_: object
 ) -> Work:
     return batch_norm_cost(y, x, weight, bias, running_mean, running_var, True)
 

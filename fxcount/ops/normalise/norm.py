@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Given, Results
 from fxcount.ops.core.common import shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like, is_channels_last
@@ -73,17 +74,20 @@ def layer_norm(
     return x.new(x.shape)
 
 
-def _groups(x: TensorFact, normalized_shape: Any) -> Size:
+def _groups(x: TensorFact, normalized_shape: Sequence[Size]) -> Size:
     return prod(x.shape[: x.ndim - len(normalized_shape)])
 
 
 def _layer_norm_cost(
-    y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, bias: Any = None, *_: object, **__: object
+    y: object, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, bias: Given = None, *_: object,
+    **__: object,
 ) -> Work:
     return normalise(x.numel, _groups(x, normalized_shape), given(weight, bias)).work(1, x.dtype)
 
 
-def _layer_norm_saved(y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, *_: object, **__: object) -> Size:
+def _layer_norm_saved(
+    y: object, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, *_: object, **__: object
+) -> Size:
     """Mean and reciprocal deviation of every group."""
     return 2 * _groups(x, normalized_shape) * stat_dtype(x, weight).itemsize
 
@@ -118,12 +122,12 @@ def group_norm(
 
 
 def _group_norm_cost(
-    y: Any, x: TensorFact, num_groups: int, weight: Any = None, bias: Any = None, *_: object, **__: object
+    y: Results, x: TensorFact, num_groups: int, weight: Given = None, bias: Given = None, *_: object, **__: object
 ) -> Work:
     return normalise(x.numel, x.shape[0] * num_groups, given(weight, bias)).work(1, x.dtype)
 
 
-def _group_norm_saved(y: Any, x: TensorFact, num_groups: int, weight: Any = None, *_: object, **__: object) -> Size:
+def _group_norm_saved(y: Results, x: TensorFact, num_groups: int, weight: Given = None, *_: object, **__: object) -> Size:
     copied = 0 if x.strides is None or is_channels_last(x) else x.nbytes
     return 2 * x.shape[0] * num_groups * stat_dtype(x, weight).itemsize + copied
 
@@ -139,7 +143,7 @@ def native_group_norm(
     return group_norm(scope, x, group, weight, bias), saved, saved
 
 
-def _native_group_cost(y: Any, x: TensorFact, weight: Any, bias: Any, N: Any, C: Any, HxW: Any, g: int, e: Any) -> Work:
+def _native_group_cost(y: Results, x: TensorFact, weight: Given, bias: Given, N: Any, C: Any, HxW: Any, g: int, e: Any) -> Work:
     return _group_norm_cost(y, x, g, weight, bias)
 
 
@@ -152,14 +156,14 @@ def rms_norm(
     return channels_last_or_dense(x, x.shape)
 
 
-def _rms_norm_cost(y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Work:
+def _rms_norm_cost(y: Results, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, eps: Any = None) -> Work:
     """The mean of squares is numel multiplications, numel - r additions and r divisions."""
     groups = reciprocal_deviation(_groups(x, normalized_shape))
     scalars = Scalars(add=1, mul=2) * x.numel + scale_shift(x.numel, given(weight)) + groups
     return scalars.work(1, x.dtype)
 
 
-def _rms_norm_held(y: Any, x: TensorFact, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Size:
+def _rms_norm_held(y: Results, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, eps: Any = None) -> Size:
     """The composite kernel's intermediates; half precision is computed in float32."""
     groups = _groups(x, normalized_shape)
     if x.itemsize >= 4:
@@ -200,7 +204,7 @@ def weight_norm_interface(scope: Scope, v: TensorFact, g: TensorFact, dim: int =
     return weight_norm(scope, v, g, dim), g.new(g.shape, torch.float32 if g.dtype is torch.bfloat16 else g.dtype)
 
 
-def _weight_norm_cost(y: Any, v: TensorFact, g: TensorFact, dim: int = 0) -> Work:
+def _weight_norm_cost(y: Results, v: TensorFact, g: TensorFact, dim: int = 0) -> Work:
     return _row_norms(v, g.numel, 1)
 
 
@@ -218,7 +222,7 @@ def _norm_except_cost(y: TensorFact, v: TensorFact, pow: int = 2, dim: int = 0) 
     return _row_norms(v, y.numel, 0)
 
 
-def _norms_held(y: Any, v: TensorFact, g: TensorFact, dim: int = 0) -> Size:
+def _norms_held(y: Results, v: TensorFact, g: TensorFact, dim: int = 0) -> Size:
     """The norms; in the composite form, taken for an inner dimension, also g / norm."""
     at = wrap_dim(dim, v.ndim)
     return (1 if at in (0, v.ndim - 1) else 2) * g.numel * v.itemsize

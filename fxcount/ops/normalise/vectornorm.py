@@ -19,12 +19,12 @@ Source:  the definitions; Golub and Van Loan, Matrix Computations, for the singu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Dims, Dtype, Order
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import promote, wrap_dims
 from fxcount.ops.core.fact import TensorFact, Work
@@ -58,27 +58,27 @@ def _real(x: TensorFact, dtype: torch.dtype | None) -> torch.dtype:
 
 
 def vector_norm(
-    scope: Scope, x: TensorFact, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    scope: Scope, x: TensorFact, ord: Order = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None
 ) -> TensorFact:
     """``linalg.vector_norm``."""
     return x.new(reduced_shape(x, dim, keepdim), _real(x, dtype))
 
 
 def vector_norm_cost(
-    y: TensorFact, x: TensorFact, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    y: TensorFact, x: TensorFact, ord: Order = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None
 ) -> Work:
     return norm_scalars(x.numel, y.numel, ord, x.dtype.is_complex)
 
 
-def _matrix_dims(x: TensorFact, dim: Any) -> tuple[int, int]:
-    if x.ndim < 2 or len(dim) != 2:
+def _matrix_dims(x: TensorFact, dim: Dims) -> tuple[int, int]:
+    if x.ndim < 2 or dim is None or isinstance(dim, int) or len(dim) != 2:
         raise ShapeError(f"matrix_norm: expected matrices and two dimensions, got {x.ndim} dimensions and dim={dim}")
     row, column = (wrap_dims(d, x.ndim)[0] for d in dim)
     return row, column
 
 
 def matrix_norm(
-    scope: Scope, x: TensorFact, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    scope: Scope, x: TensorFact, ord: Order = "fro", dim: Dims = (-2, -1), keepdim: bool = False, *, dtype: Dtype = None
 ) -> TensorFact:
     """``linalg.matrix_norm``."""
     if ord not in ("fro", "nuc", 1, -1, 2, -2, float("inf"), -float("inf")):
@@ -87,7 +87,7 @@ def matrix_norm(
 
 
 def _matrix_norm_cost(
-    y: TensorFact, x: TensorFact, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    y: TensorFact, x: TensorFact, ord: Order = "fro", dim: Dims = (-2, -1), keepdim: bool = False, *, dtype: Dtype = None
 ) -> Work:
     if ord == "fro":
         return norm_scalars(x.numel, y.numel, 2, x.dtype.is_complex)
@@ -98,12 +98,12 @@ def _matrix_norm_cost(
     return Work(flops=y.numel * (factor * (4 * longer * k * k - floordiv(4 * k * k * k, 3)) + k - 1))
 
 
-def _sides(x: TensorFact, dim: Any) -> tuple[Size, Size]:
+def _sides(x: TensorFact, dim: Dims) -> tuple[Size, Size]:
     sides = [x.shape[d] for d in _matrix_dims(x, dim)]
     return min_(*sides), max_(*sides)
 
 
-def _matrix_norm_held(y: TensorFact, x: TensorFact, ord: Any = "fro", dim: Any = (-2, -1), *_: object, **__: object) -> Size:
+def _matrix_norm_held(y: TensorFact, x: TensorFact, ord: Order = "fro", dim: Dims = (-2, -1), *_: object, **__: object) -> Size:
     """The norms of the rows or columns; the singular value decomposition, while no result exists yet."""
     if ord == "fro":
         return 0
@@ -114,13 +114,13 @@ def _matrix_norm_held(y: TensorFact, x: TensorFact, ord: Any = "fro", dim: Any =
     return y.numel * ((k * k + k * longer) * x.itemsize + (k - 1) * y.itemsize)
 
 
-def _is_matrix_norm(x: TensorFact, ord: Any, dim: Any) -> bool:
+def _is_matrix_norm(x: TensorFact, ord: Order, dim: Dims) -> bool:
     pair = isinstance(dim, (list, tuple)) and len(dim) == 2
     return isinstance(ord, str) or (ord is not None and (pair or (dim is None and x.ndim == 2)))
 
 
 def linalg_norm(
-    scope: Scope, x: TensorFact, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    scope: Scope, x: TensorFact, ord: Order = None, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None
 ) -> TensorFact:
     """``linalg.norm``: of a vector, or of a matrix if two dimensions and an order are given."""
     if _is_matrix_norm(x, ord, dim):
@@ -129,21 +129,21 @@ def linalg_norm(
 
 
 def _linalg_norm_cost(
-    y: TensorFact, x: TensorFact, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    y: TensorFact, x: TensorFact, ord: Order = None, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None
 ) -> Work:
     if _is_matrix_norm(x, ord, dim):
         return _matrix_norm_cost(y, x, ord, (-2, -1) if dim is None else dim)
     return norm_scalars(x.numel, y.numel, ord, x.dtype.is_complex)
 
 
-def _linalg_norm_held(y: TensorFact, x: TensorFact, ord: Any = None, dim: Any = None, *_: object, **__: object) -> Size:
+def _linalg_norm_held(y: TensorFact, x: TensorFact, ord: Order = None, dim: Dims = None, *_: object, **__: object) -> Size:
     if _is_matrix_norm(x, ord, dim):
         return _matrix_norm_held(y, x, ord, (-2, -1) if dim is None else dim)
     return 0
 
 
 def norm(
-    scope: Scope, x: TensorFact, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+    scope: Scope, x: TensorFact, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Dtype = None
 ) -> TensorFact:
     """``torch.norm``: a vector norm over all of ``dim``, apart from the nuclear norm."""
     if p == "nuc":
@@ -152,27 +152,27 @@ def norm(
 
 
 def _norm_cost(
-    y: TensorFact, x: TensorFact, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+    y: TensorFact, x: TensorFact, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Dtype = None
 ) -> Work:
     if p == "nuc":
         return _matrix_norm_cost(y, x, p, (-2, -1) if dim is None else dim)
     return norm_scalars(x.numel, y.numel, p, x.dtype.is_complex)
 
 
-def frobenius_norm(scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False) -> TensorFact:
+def frobenius_norm(scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False) -> TensorFact:
     return vector_norm(scope, x, 2, dim, keepdim)
 
 
-def _frobenius_cost(y: TensorFact, x: TensorFact, dim: Any = None, keepdim: bool = False) -> Work:
+def _frobenius_cost(y: TensorFact, x: TensorFact, dim: Dims = None, keepdim: bool = False) -> Work:
     return norm_scalars(x.numel, y.numel, 2, x.dtype.is_complex)
 
 
-def nuclear_norm(scope: Scope, x: TensorFact, *, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> TensorFact:
+def nuclear_norm(scope: Scope, x: TensorFact, *, dim: Dims = (-2, -1), keepdim: bool = False) -> TensorFact:
     """``nuclear_norm(x, keepdim)`` and ``nuclear_norm(x, dim, keepdim)``."""
     return matrix_norm(scope, x, "nuc", dim, keepdim)
 
 
-def _nuclear_cost(y: TensorFact, x: TensorFact, *, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> Work:
+def _nuclear_cost(y: TensorFact, x: TensorFact, *, dim: Dims = (-2, -1), keepdim: bool = False) -> Work:
     return _matrix_norm_cost(y, x, "nuc", dim)
 
 

@@ -23,6 +23,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import contraction, require
+from fxcount.ops.core.arguments import Results
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
@@ -45,7 +46,7 @@ def per_tensor(scope: Scope, x: TensorFact, scale: Any, zero_point: Any, quant_m
 def _cost(per_element: Scalars) -> CostRule:
     """Each element, and the inverse of each scale: one number, a tensor of one, or one for each channel."""
 
-    def cost(y: Any, x: TensorFact, scale: Any, *_: object) -> Work:
+    def cost(y: Results, x: TensorFact, scale: Any, *_: object) -> Work:
         scales = scale.numel if isinstance(scale, TensorFact) else 1
         return (per_element * x.numel + Scalars(div=1) * scales).work(1, x.dtype)
 

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Results, Scalar
 from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, elementwise
@@ -43,7 +44,7 @@ def cumulative(scope: Scope, x: TensorFact, dim: int, dtype: torch.dtype | None 
 
 
 def _running(scalars: Scalars) -> CostRule:
-    def cost(y: Any, x: TensorFact, dim: int, *_: object, **__: object) -> Work:
+    def cost(y: Results, x: TensorFact, dim: int, *_: object, **__: object) -> Work:
         return scalars.work(x.numel - rows(x, dim), fact_of(y).dtype)
 
     return cost
@@ -99,7 +100,7 @@ def _check_edge(scope: Scope, x: TensorFact, edge: Any, dim: int) -> None:
 
 
 def _diff_cost(
-    y: Any, x: TensorFact, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
+    y: Results, x: TensorFact, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
 ) -> Work:
     size = _length(prepend, dim) + _length(x, dim) + _length(append, dim)
     steps = sum((max_(size - order, 0) for order in range(1, n + 1)), start=0 * size)
@@ -121,12 +122,12 @@ def _points_dtype(y: TensorFact, x: Any) -> torch.dtype:
     return dtype if is_arithmetic(dtype) else torch.get_default_dtype()
 
 
-def trapezoid(scope: Scope, y: TensorFact, x: Any = None, *, dx: Any = 1, dim: int = -1) -> TensorFact:
+def trapezoid(scope: Scope, y: TensorFact, x: Any = None, *, dx: Scalar = 1, dim: int = -1) -> TensorFact:
     """The integral along ``dim`` by the trapezoidal rule."""
     return y.new(_without(scope, y, x, dim, None), _points_dtype(y, x))
 
 
-def cumulative_trapezoid(scope: Scope, y: TensorFact, x: Any = None, *, dx: Any = 1, dim: int = -1) -> TensorFact:
+def cumulative_trapezoid(scope: Scope, y: TensorFact, x: Any = None, *, dx: Scalar = 1, dim: int = -1) -> TensorFact:
     """The running integral, one element shorter than ``y``."""
     return y.new(_without(scope, y, x, dim, max_(_length(y, dim) - 1, 0)), _points_dtype(y, x))
 
@@ -148,27 +149,27 @@ def _point_steps(x: Any, dim: int) -> Size:
     return x.numel - 1 if x.ndim == 1 else x.numel - rows(x, dim)
 
 
-def _trapezoid_cost(out: Any, y: TensorFact, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Work:
+def _trapezoid_cost(out: Any, y: TensorFact, x: Any = None, *, dx: Scalar = 1, dim: int = -1) -> Work:
     r = rows(y, dim)
     if x is None:
         return Scalars(add=y.numel + 3 * r).work(1, out.dtype)
     return Scalars(add=_point_steps(x, dim) + 3 * y.numel - 3 * r).work(1, out.dtype)
 
 
-def _cumulative_trapezoid_cost(out: Any, y: TensorFact, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Work:
+def _cumulative_trapezoid_cost(out: Any, y: TensorFact, x: Any = None, *, dx: Scalar = 1, dim: int = -1) -> Work:
     left = y.numel - rows(y, dim)
     per_step = 3 if x is None else 4
     return Scalars(add=_point_steps(x, dim) + per_step * left - rows(y, dim)).work(1, out.dtype)
 
 
-def _trapezoid_held(out: TensorFact, y: TensorFact, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Size:
+def _trapezoid_held(out: TensorFact, y: TensorFact, x: Any = None, *, dx: Scalar = 1, dim: int = -1) -> Size:
     """Sum, halved ends, their difference; between points the steps, the sums of neighbours and the areas."""
     if x is None:
         return 4 * out.nbytes
     return (_point_steps(x, dim) + 2 * (y.numel - rows(y, dim))) * out.itemsize + out.nbytes
 
 
-def _cumulative_held(out: TensorFact, y: TensorFact, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Size:
+def _cumulative_held(out: TensorFact, y: TensorFact, x: Any = None, *, dx: Scalar = 1, dim: int = -1) -> Size:
     return _point_steps(x, dim) * out.itemsize + (2 if x is None else 3) * out.nbytes
 
 

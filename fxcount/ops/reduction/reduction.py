@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Dims, Results
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work, contiguous_strides
@@ -57,13 +58,13 @@ def _summed_dtype(x: TensorFact, dtype: torch.dtype | None) -> torch.dtype:
 
 
 def sum_(
-    scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None
+    scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False, dtype: torch.dtype | None = None
 ) -> TensorFact:
     """Also ``nansum``."""
     return x.new(reduced_shape(x, dim, keepdim), _summed_dtype(x, dtype))
 
 
-def sum_to_size(scope: Scope, x: TensorFact, size: Any) -> TensorFact | Alias:
+def sum_to_size(scope: Scope, x: TensorFact, size: Sequence[Size]) -> TensorFact | Alias:
     """The opposite of ``expand``: sums over the dimensions that ``size`` lacks or has as 1."""
     wanted = tuple(size)
     broadcast(scope, "sum_to_size", x.shape, wanted)
@@ -73,13 +74,13 @@ def sum_to_size(scope: Scope, x: TensorFact, size: Any) -> TensorFact | Alias:
 
 
 def prod_(
-    scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None
+    scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False, dtype: torch.dtype | None = None
 ) -> TensorFact:
     return x.new(reduced_shape(x, dim, keepdim), _summed_dtype(x, dtype))
 
 
 def mean(
-    scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None
+    scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False, dtype: torch.dtype | None = None
 ) -> TensorFact:
     """Also ``nanmean``."""
     out = dtype or x.dtype
@@ -92,7 +93,7 @@ def _steps_cost(per_step: Scalars, per_element: Scalars = Scalars(), per_result:
     """n-1 steps for each result, other work for each element and each result; in the dtype of the result if that is
     where the arithmetic happens, else of the operand."""
 
-    def cost(y: Any, x: TensorFact, *_: object, **__: object) -> Work:
+    def cost(y: Results, x: TensorFact, *_: object, **__: object) -> Work:
         result = fact_of(y)
         dtype = result.dtype if is_arithmetic(result.dtype) else x.dtype
         parts = [(accumulated(x, result), per_step), (x.numel, per_element), (result.numel, per_result)]
@@ -109,7 +110,7 @@ def _prod_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Work:
     return Scalars(mul=1).work(accumulated(x, y), y.dtype)
 
 
-def _check_reducible(scope: Scope, name: str, x: TensorFact, dim: Any) -> None:
+def _check_reducible(scope: Scope, name: str, x: TensorFact, dim: Dims) -> None:
     gone = range(x.ndim) if dim is None or dim == () else dim if isinstance(dim, (list, tuple)) else (dim,)
     sizes = [x.shape[wrap_dim(d, x.ndim)] for d in gone if x.shape]
     if any(scope.decide("==", n, 0, f"{name} of nothing") for n in sizes):
@@ -121,7 +122,7 @@ def _check_reducible(scope: Scope, name: str, x: TensorFact, dim: Any) -> None:
 def _extreme(name: str) -> ShapeRule:
     """amax, amin."""
 
-    def extreme(scope: Scope, x: TensorFact, dim: Any = (), keepdim: bool = False) -> TensorFact:
+    def extreme(scope: Scope, x: TensorFact, dim: Dims = (), keepdim: bool = False) -> TensorFact:
         _check_reducible(scope, name, x, dim)
         return x.new(reduced_shape(x, dim, keepdim))
 
@@ -148,29 +149,29 @@ def _selected(name: str) -> ShapeRule:
     return selected
 
 
-def _selected_cost(y: Any, x: TensorFact, *, other: TensorFact | None = None, **_: object) -> Work:
+def _selected_cost(y: Results, x: TensorFact, *, other: TensorFact | None = None, **_: object) -> Work:
     result = fact_of(y)
     return Scalars(add=1).work(accumulated(x, result) if other is None else result.numel, result.dtype)
 
 
-def argextreme(scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False) -> TensorFact:
+def argextreme(scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False) -> TensorFact:
     """argmax, argmin: int64 indices."""
     _check_reducible(scope, "argmax", x, dim)
     return x.new(reduced_shape(x, dim, keepdim), torch.int64)
 
 
-def aminmax(scope: Scope, x: TensorFact, *, dim: Any = None, keepdim: bool = False) -> tuple[TensorFact, ...]:
+def aminmax(scope: Scope, x: TensorFact, *, dim: Dims = None, keepdim: bool = False) -> tuple[TensorFact, ...]:
     _check_reducible(scope, "aminmax", x, dim)
     y = x.new(reduced_shape(x, dim, keepdim))
     return named("aminmax", y, y)
 
 
-def any_(scope: Scope, x: TensorFact, dim: Any = None, keepdim: bool = False) -> TensorFact:
+def any_(scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False) -> TensorFact:
     """any, all: boolean, but uint8 of uint8."""
     return x.new(reduced_shape(x, dim, keepdim), torch.uint8 if x.dtype is torch.uint8 else torch.bool)
 
 
-def count_nonzero(scope: Scope, x: TensorFact, dim: Any = None) -> TensorFact:
+def count_nonzero(scope: Scope, x: TensorFact, dim: Dims = None) -> TensorFact:
     return x.new(reduced_shape(x, dim, False), torch.int64)
 
 
@@ -179,7 +180,7 @@ def _nonzero_cost(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Wor
 
 
 def var(
-    scope: Scope, x: TensorFact, *, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: object
+    scope: Scope, x: TensorFact, *, dim: Dims = None, keepdim: bool = False, **_: object
 ) -> TensorFact:
     """``var(x, dim, unbiased, keepdim)``, ``var(x, dim, correction=, keepdim=)`` and ``var(x, unbiased)``."""
     if not is_arithmetic(x.dtype):
@@ -192,12 +193,12 @@ def var_mean(scope: Scope, x: TensorFact, **named: Any) -> tuple[TensorFact, Ten
     return deviation, deviation.new(deviation.shape, x.dtype)
 
 
-def _var_cost(y: Any, x: TensorFact, *_: object, **__: object) -> Work:
+def _var_cost(y: Results, x: TensorFact, *_: object, **__: object) -> Work:
     """Of a complex tensor: the variances of the real and of the imaginary part."""
     return Scalars(add=4).work(x.numel, x.dtype)
 
 
-def _std_cost(y: Any, x: TensorFact, *_: object, **__: object) -> Work:
+def _std_cost(y: Results, x: TensorFact, *_: object, **__: object) -> Work:
     spread = _var_cost(y, x)
     return Work(flops=spread.flops + fact_of(y).numel)
 

@@ -19,11 +19,10 @@ Work(macs=0, flops=46, transcendentals=10, read_bytes=None, write_bytes=None)
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Dims
 from fxcount.ops.core.common import float_result, wrap_dim, wrap_dims
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -34,13 +33,13 @@ from fxcount.symbolic import Scope, Size, prod
 __all__ = ["OPS", "log_softmax", "logsumexp", "reduced_shape", "rows", "softmax"]
 
 
-def rows(x: TensorFact, dim: Any) -> Size:
+def rows(x: TensorFact, dim: Dims) -> Size:
     """Number of rows along ``dim`` (one or several dimensions): elements of the reduced tensor."""
     gone = wrap_dims(dim, x.ndim)
     return prod(n for d, n in enumerate(x.shape) if d not in gone)
 
 
-def reduced_shape(x: TensorFact, dim: Any, keepdim: bool) -> tuple[Size, ...]:
+def reduced_shape(x: TensorFact, dim: Dims, keepdim: bool) -> tuple[Size, ...]:
     """Shape after reducing ``dim`` (an int, several, or ``None`` for all).
 
     >>> reduced_shape(TensorFact((2, 3, 5), torch.float32), (0, -1), True)
@@ -81,11 +80,11 @@ def _log_softmax_cost(y: TensorFact, x: TensorFact, dim: int, *_: object, **__: 
     return total([(x.numel, Scalars(add=4, fn=1)), (r, Scalars(add=-2, fn=1))], y.dtype)
 
 
-def logsumexp(scope: Scope, x: TensorFact, dim: Any, keepdim: bool = False) -> TensorFact:
+def logsumexp(scope: Scope, x: TensorFact, dim: Dims, keepdim: bool = False) -> TensorFact:
     return x.new(reduced_shape(x, dim, keepdim), float_result(x.dtype))
 
 
-def _logsumexp_cost(y: TensorFact, x: TensorFact, dim: Any, keepdim: bool = False) -> Work:
+def _logsumexp_cost(y: TensorFact, x: TensorFact, dim: Dims, keepdim: bool = False) -> Work:
     return total([(x.numel, Scalars(add=3, fn=1)), (y.numel, Scalars(add=-1, fn=1))], y.dtype)
 
 

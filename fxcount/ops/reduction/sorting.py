@@ -15,11 +15,13 @@ Raises:  ShapeError: dim or k out of range; DataDependentError: as many results 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Scalar, Tensors
 from fxcount.ops.core.common import same_shape, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
@@ -98,18 +100,18 @@ def bucketize(scope: Scope, x: Any, boundaries: TensorFact, *, out_int32: bool =
     return boundaries.new(x.shape if isinstance(x, TensorFact) else (), _indices(out_int32))
 
 
-def histc(scope: Scope, x: TensorFact, bins: Size = 100, min: Any = 0, max: Any = 0) -> TensorFact:
+def histc(scope: Scope, x: TensorFact, bins: Size = 100, min: Scalar = 0, max: Scalar = 0) -> TensorFact:
     """Elements per bin, in the dtype of x."""
     return x.new((bins,))
 
 
-def _histc_cost(y: TensorFact, x: TensorFact, bins: Size = 100, min: Any = 0, max: Any = 0) -> Work:
+def _histc_cost(y: TensorFact, x: TensorFact, bins: Size = 100, min: Scalar = 0, max: Scalar = 0) -> Work:
     ranging = 2 * (x.numel - 1) if min == max else 0
     return Scalars(add=5 * x.numel + ranging).work(1, x.dtype)
 
 
 def histogram(
-    scope: Scope, x: TensorFact, bins: Any, *, weight: TensorFact | None = None, **_: object
+    scope: Scope, x: TensorFact, bins: Size | TensorFact, *, weight: TensorFact | None = None, **_: object
 ) -> tuple[TensorFact, TensorFact]:
     """Elements per bin, and the edges: one more than bins, which may be given as a tensor."""
     if weight is not None and not same_shape(scope, weight.shape, x.shape):
@@ -118,11 +120,12 @@ def histogram(
     return x.new((edges - 1,)), x.new((edges,))
 
 
-def _histogram_cost(y: Any, x: TensorFact, bins: Any, *, range: Any = None, **_: object) -> Work:
+def _histogram_cost(
+    y: Tensors, x: TensorFact, bins: Size | TensorFact, *, range: Sequence[float] | None = None, **_: object) -> Work:
     """Equal bins as histc; given edges are searched, which counts 0."""
     if isinstance(bins, TensorFact):
         return Work()
-    return _histc_cost(y, x, bins, *((0, 0) if range is None else range))
+    return _histc_cost(y[0], x, bins, *((0, 0) if range is None else range))
 
 
 _SORTING = Zero("sorting: the number of comparisons depends on the data", moves=True)

@@ -22,10 +22,11 @@ Source:  ATen/native/Correlation.cpp
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import contraction
+from fxcount.ops.core.arguments import Given
 from fxcount.ops.core.common import float_result, promote, same_shape, shape_text
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.registry import Op, Zero, op
@@ -96,7 +97,8 @@ def _pdist_cost(y: TensorFact, x: TensorFact, p: float = 2.0) -> Work:
 
 
 def histogramdd(
-    scope: Scope, x: TensorFact, bins: Any, range: Any = None, weight: TensorFact | None = None, density: bool = False
+    scope: Scope, x: TensorFact, bins: int | Sequence[int | TensorFact], range: object = None, weight: Given = None,
+    density: bool = False,
 ) -> tuple[TensorFact, tuple[TensorFact | Alias, ...]]:
     """x (*I, N): counts of N dimensions and the edges of each; bins are a number, a number or the edges for each."""
     if weight is not None and not same_shape(scope, weight.shape, x.shape[:-1]):

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Dims, Dtype, Operand, Results, Scalar
 from fxcount.ops.core.common import promote, refused, same_shape, wrap_dims
 from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import CostRule, Count, Op, absent, op
@@ -24,7 +25,7 @@ from fxcount.ops.elementwise.activation import OPS as ACTIVATIONS
 from fxcount.ops.reduction import reduction, softmax
 from fxcount.ops.sparse.layouts import fewer, with_values
 from fxcount.ops.sparse.products import sparse_like
-from fxcount.symbolic import Scope, min_, prod
+from fxcount.symbolic import Scope, Size, min_, prod
 
 __all__ = ["OPS", "SPARSE"]
 
@@ -53,7 +54,7 @@ def _dense_op(name: str) -> Op:
 def _values_cost(rule: CostRule) -> CostRule:
     """The rule for dense tensors, of the values."""
 
-    def cost(y: Any, *args: Any, **kwargs: Any) -> Work:
+    def cost(y: Results, *args: Any, **kwargs: Any) -> Work:
         return rule(values_of(y), *map(values_of, args), **{k: values_of(v) for k, v in kwargs.items()})
 
     return cost
@@ -82,7 +83,7 @@ def _mapped(entry: Op, name: str) -> Op:
 # --- two operands -----------------------------------------------------------------------------------
 
 
-def _sum(scope: Scope, x: Any, other: Any, alpha: Any = 1) -> TensorFact:
+def _sum(scope: Scope, x: Operand, other: Operand, alpha: Scalar = 1) -> TensorFact:
     """A dense operand makes a dense result."""
     if isinstance(x, SparseFact) and isinstance(other, SparseFact):
         _COMMON()
@@ -94,18 +95,19 @@ def _sum(scope: Scope, x: Any, other: Any, alpha: Any = 1) -> TensorFact:
     return TensorFact(whole.shape, promote(x, other), whole.device)
 
 
-def _sparse_sum(scope: Scope, count: Count, x: SparseFact, other: SparseFact, alpha: Any = 1) -> SparseFact:
+def _sparse_sum(scope: Scope, count: Count, x: SparseFact, other: SparseFact, alpha: Scalar = 1) -> SparseFact:
     most = x.form.values[0] + other.form.values[0]
     if x.layout is torch.sparse_coo and not (x.form.coalesced and other.form.coalesced):
-        n: Any = most  # side by side
+        n: Size = most  # side by side
     else:
         n = count("nnz", "the indices of a sum of sparse tensors", most, most)
     whole = TensorFact(x.shape, promote(x, other), x.device)
     return sparse_like(whole, n, x, x.form.coalesced and other.form.coalesced)
 
 
-def _sum_cost(y: TensorFact, x: Any, other: Any, alpha: Any = 1) -> Work:
+def _sum_cost(y: TensorFact, x: Operand, other: Operand, alpha: Scalar = 1) -> Work:
     parts = [t for t in (x, other) if isinstance(t, SparseFact)]
+    assert isinstance(other, TensorFact), "the shape rule refuses numbers"
     scale = Scalars() if alpha == 1 else Scalars(mul=other.form.stored if isinstance(other, SparseFact) else other.numel)
     if len(parts) == 2:
         assert isinstance(y, SparseFact)
@@ -114,11 +116,12 @@ def _sum_cost(y: TensorFact, x: Any, other: Any, alpha: Any = 1) -> Work:
     return (Scalars(add=parts[0].form.stored) + scale).work(1, y.dtype)
 
 
-def _product(scope: Scope, x: Any, other: Any) -> SparseFact:
+def _product(scope: Scope, x: Operand, other: Operand) -> SparseFact:
     """With a number or a dense tensor: the entries of the sparse one."""
     if isinstance(x, SparseFact) and isinstance(other, SparseFact):
         _COMMON()
     part, by = (x, other) if isinstance(x, SparseFact) else (other, x)
+    assert isinstance(part, SparseFact), "one of the two is, or this rule is not asked"
     made = pointwise.mul(scope, part.dense, by)
     if not same_shape(scope, made.shape, part.shape, "mul: a sparse factor"):
         raise ShapeError(f"mul: a sparse tensor {part.shape} is not broadcast to {made.shape}")
@@ -132,12 +135,12 @@ def _sparse_product(scope: Scope, count: Count, x: SparseFact, other: SparseFact
     return sparse_like(whole, n, x, x.form.coalesced and other.form.coalesced)
 
 
-def _product_cost(y: SparseFact, x: Any, other: Any) -> Work:
+def _product_cost(y: SparseFact, x: Operand, other: Operand) -> Work:
     """One multiplication for each stored element of the result."""
     return Scalars(mul=1).work(y.form.stored, y.dtype)
 
 
-def _quotient(scope: Scope, x: SparseFact, other: Any, rounding_mode: str | None = None) -> SparseFact:
+def _quotient(scope: Scope, x: SparseFact, other: Operand, rounding_mode: str | None = None) -> SparseFact:
     if (isinstance(other, TensorFact) and other.shape) or not isinstance(x, SparseFact):
         raise ShapeError("div: a sparse tensor is divided by numbers only", hint="multiply by the reciprocal")
     made = pointwise.div(scope, x.values, other, rounding_mode)
@@ -147,7 +150,7 @@ def _quotient(scope: Scope, x: SparseFact, other: Any, rounding_mode: str | None
 # --- reductions -------------------------------------------------------------------------------------
 
 
-def _reduced(scope: Scope, x: SparseFact, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> TensorFact:
+def _reduced(scope: Scope, x: SparseFact, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None) -> TensorFact:
     if dim is not None and dim != () and dim != []:
         refused("a sum over a dimension of a sparse tensor", "use x.to_dense().sum(dim), or x @ ones")()
     made = reduction.sum_(scope, x.values, dtype=dtype)
@@ -156,7 +159,7 @@ def _reduced(scope: Scope, x: SparseFact, dim: Any = None, keepdim: bool = False
 
 
 def _reduced_counted(
-    scope: Scope, count: Count, x: SparseFact, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    scope: Scope, count: Count, x: SparseFact, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None
 ) -> SparseFact:
     dims = wrap_dims(dim, len(x.shape))
     kept = tuple([1 if d in dims else n for d, n in enumerate(x.shape) if keepdim or d not in dims])
@@ -177,15 +180,15 @@ def _normalised(name: str) -> Op:
     cost: Callable[..., Work] = entry.cost
     public: Any = getattr(torch.sparse, name)
 
-    def shape(scope: Scope, x: SparseFact, dim: int, dtype: Any = None) -> SparseFact:
+    def shape(scope: Scope, x: SparseFact, dim: int, dtype: Dtype = None) -> SparseFact:
         if not x.form.coalesced:
             refused(name, _HINT, "how many indices are different depends on the data")()
         return with_values(x, dtype)
 
-    def counted(scope: Scope, count: Count, x: SparseFact, dim: int, dtype: Any = None) -> SparseFact:
+    def counted(scope: Scope, count: Count, x: SparseFact, dim: int, dtype: Dtype = None) -> SparseFact:
         return with_values(fewer(count, x), dtype)
 
-    def of_values(y: SparseFact, x: SparseFact, dim: int, dtype: Any = None) -> Work:
+    def of_values(y: SparseFact, x: SparseFact, dim: int, dtype: Dtype = None) -> Work:
         return cost(y.values, x.values, 0)
 
     return op(f"_sparse_{name}", shape=shape, counted=counted, cost=of_values, extra=(public,))

@@ -9,12 +9,14 @@ Source:  ATen/native/sparse; a COO tensor holds its indices and values, which ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Device, Dtype, Format
 from fxcount.ops.core.common import refused, shape_text
 from fxcount.ops.core.fact import Alias, Holding, SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import Count, Op, ShapeRule, Zero, absent, op
@@ -54,8 +56,8 @@ def _made_sparse(layout: torch.layout) -> Any:
 
 
 def _coo(
-    scope: Scope, indices: TensorFact, values: TensorFact, size: Any = None, *, dtype: Any = None, device: Any = None,
-    check_invariants: Any = None, is_coalesced: bool | None = None,
+    scope: Scope, indices: TensorFact, values: TensorFact, size: Sequence[Size] | None = None, *, dtype: Dtype = None,
+    device: Device = None, check_invariants: object = None, is_coalesced: bool | None = None,
 ) -> Holding:  # fmt: skip
     """``torch.sparse_coo_tensor(indices, values, size)``: as many entries as there are values."""
     if size is None:
@@ -74,7 +76,7 @@ def _coo(
 
 
 def _coo_counted(
-    scope: Scope, count: Count, indices: TensorFact, values: TensorFact, size: Any = None, **kwargs: Any
+    scope: Scope, count: Count, indices: TensorFact, values: TensorFact, size: Sequence[Size] | None = None, **kwargs: Any
 ) -> Holding:
     if size is None:
         sizes = [count("size", "the largest index and one more") for _ in range(int(scope.hint(indices.shape[0])))]
@@ -84,8 +86,8 @@ def _coo_counted(
 
 def _compressed(kind: torch.layout | None) -> ShapeRule:
     def rule(
-        scope: Scope, compressed: TensorFact, plain: TensorFact, values: TensorFact, size: Any = None, *, dtype: Any = None,
-        device: Any = None, layout: Any = None, check_invariants: Any = None,
+        scope: Scope, compressed: TensorFact, plain: TensorFact, values: TensorFact, size: Sequence[Size] | None = None, *,
+        dtype: Dtype = None, device: Device = None, layout: torch.layout | None = None, check_invariants: object = None,
     ) -> Holding:  # fmt: skip
         stored_as = kind or layout or _CSR
         if size is None:
@@ -99,7 +101,7 @@ def _compressed(kind: torch.layout | None) -> ShapeRule:
 # --- of sparse tensors ------------------------------------------------------------------------------
 
 
-def _to_dense(scope: Scope, x: SparseFact, dtype: Any = None, *, masked_grad: Any = None) -> TensorFact:
+def _to_dense(scope: Scope, x: SparseFact, dtype: Dtype = None, *, masked_grad: Any = None) -> TensorFact:
     return TensorFact(x.shape, dtype or x.dtype, x.device)
 
 
@@ -211,7 +213,7 @@ def _converted(dense_rule: ShapeRule) -> ShapeRule:
     return rule
 
 
-def _clone(scope: Scope, x: SparseFact, *, memory_format: Any = None) -> SparseFact:
+def _clone(scope: Scope, x: SparseFact, *, memory_format: Format = None) -> SparseFact:
     return x
 
 
@@ -224,7 +226,7 @@ def _masked(scope: Scope, x: TensorFact, mask: SparseFact, accumulate_matches: b
     return SparseFact(x.shape, x.dtype, x.device, form=mask.form)
 
 
-def _joined(scope: Scope, tensors: Any, dim: int = 0) -> SparseFact:
+def _joined(scope: Scope, tensors: Sequence[SparseFact], dim: int = 0) -> SparseFact:
     """``torch.cat`` of COO tensors: the entries of all."""
     first = tensors[0]
     d = dim % len(first.shape)

@@ -24,6 +24,7 @@ import torch
 
 from fxcount.errors import UncountedError
 from fxcount.ops.contraction.matmul import added, contraction, linear_shape, matmul_shape, require_rank, scaled_sum
+from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.common import facts_in, refused
 from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import CostRule, Count, Op, ShapeRule, absent, op
@@ -107,14 +108,14 @@ def _product_cost(y: TensorFact, a: TensorFact, *args: Any, **kwargs: Any) -> Wo
 
 
 def _added(ranks: tuple[int, int]) -> tuple[ShapeRule, CostRule]:
-    def shape(scope: Scope, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> TensorFact:
+    def shape(scope: Scope, x: TensorFact, *args: Any, beta: Scalar = 1, alpha: Scalar = 1, **factors: Any) -> TensorFact:
         a, b = (*args, *factors.values())[:2]
         require_rank("addmm", **{"the first factor": (a, ranks[0]), "the second factor": (b, ranks[1])})
         if isinstance(a, SparseFact) and isinstance(b, SparseFact):
             _REFUSED()
         return _laid_out(matmul_shape(scope, dense(a), dense(b)), a, b)
 
-    def cost(y: TensorFact, x: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, *args: Any, beta: Scalar = 1, alpha: Scalar = 1, **factors: Any) -> Work:
         a, b = (*args, *factors.values())[:2]
         return contraction(y.dtype, _met(a, b), scaled_sum(beta, alpha) * y.numel)
 
@@ -137,13 +138,13 @@ def _linear_cost(y: TensorFact, x: TensorFact, weight: TensorFact, bias: TensorF
 
 
 def _sampled(
-    scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1
+    scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Scalar = 1, alpha: Scalar = 1
 ) -> TensorFact:
     matmul_shape(scope, mat1, mat2)
     return x
 
 
-def _sampled_cost(y: Any, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1) -> Work:
+def _sampled_cost(y: object, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Scalar = 1, alpha: Scalar = 1) -> Work:
     """Only the stored elements of the product are computed: macs = nnz * K."""
     assert isinstance(x, SparseFact)
     stored = x.form.stored
@@ -161,12 +162,12 @@ def _dense_cost(y: TensorFact, a: TensorFact, b: TensorFact) -> Work:
 
 
 def _addmm_dense(
-    scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Any = 1, alpha: Any = 1
+    scope: Scope, x: TensorFact, mat1: TensorFact, mat2: TensorFact, *, beta: Scalar = 1, alpha: Scalar = 1
 ) -> TensorFact:
     return matmul_shape(scope, mat1, mat2)
 
 
-def _addmm_dense_cost(y: TensorFact, *args: Any, beta: Any = 1, alpha: Any = 1) -> Work:
+def _addmm_dense_cost(y: TensorFact, *args: Any, beta: Scalar = 1, alpha: Scalar = 1) -> Work:
     _, mat1, _ = facts_in(args)
     return contraction(y.dtype, y.numel * mat1.shape[-1], Scalars() + scaled_sum(beta, alpha) * y.numel)
 

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError, UnsupportedError
+from fxcount.ops.core.arguments import Dims
 from fxcount.ops.core.common import wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work, stride_order
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like
@@ -125,7 +126,7 @@ Sizes = list[Any] | None
 Transformed = tuple[TensorFact, list[Size]]
 
 
-def _call(name: str, x: TensorFact, n: Any, dim: Any) -> tuple[list[int], Sizes]:
+def _call(name: str, x: TensorFact, n: Any, dim: Dims) -> tuple[list[int], Sizes]:
     """Transformed dimensions, the halved one last, and the sizes asked for."""
     sizes = None if n is None else [None if m == -1 else m for m in (n if isinstance(n, (list, tuple)) else [n])]
     if dim is None:  # the last dimensions for which there are sizes, else all
@@ -168,7 +169,7 @@ def _transform(name: str, body: Callable[..., Transformed]) -> ShapeRule:
     default = _default_dim(name)
 
     def transform(
-        scope: Scope, x: TensorFact, n: Any = None, dim: Any = default, norm: str | None = None, s: Any = None
+        scope: Scope, x: TensorFact, n: Any = None, dim: Dims = default, norm: str | None = None, s: Any = None
     ) -> TensorFact:
         dims, sizes = _call(name, x, s if n is None else n, dim)
         y, transformed = body(scope, name, x, dims, sizes)
@@ -194,7 +195,7 @@ def _cost(name: str) -> CostRule:
     inverse = name.startswith("i")
     default = _default_dim(name)
 
-    def cost(y: TensorFact, x: TensorFact, n: Any = None, dim: Any = default, norm: Any = None, s: Any = None) -> Work:
+    def cost(y: TensorFact, x: TensorFact, n: Any = None, dim: Dims = default, norm: Any = None, s: Any = None) -> Work:
         dims, sizes = _call(name, x, s if n is None else n, dim)
         asked = sizes[-1] if sizes else None
         last: Size | None = y.shape[dims[-1]]
@@ -213,7 +214,7 @@ def _copies(name: str) -> Callable[..., Size]:
     default, multi = _default_dim(name), name[-1] in "2n"
 
     def temporaries(
-        y: TensorFact, x: TensorFact, n: Any = None, dim: Any = default, norm: str | None = None, s: Any = None
+        y: TensorFact, x: TensorFact, n: Any = None, dim: Dims = default, norm: str | None = None, s: Any = None
     ) -> Size:
         if name in ("ihfft2", "ihfftn"):
             return y.nbytes
@@ -264,7 +265,7 @@ def _aten_cost(kind: str) -> CostRule:
     return cost
 
 
-def _shift(scope: Scope, x: TensorFact, dim: Any = None) -> TensorFact:
+def _shift(scope: Scope, x: TensorFact, dim: Dims = None) -> TensorFact:
     return x.new(x.shape)
 
 

@@ -13,9 +13,9 @@ Source:  ATen/native/PadNd.cpp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like
@@ -27,7 +27,7 @@ __all__ = ["OPS"]
 _MODES = ("reflect", "replicate", "circular", "constant")  # in the order of at::padding_mode
 
 
-def pad(scope: Scope, x: TensorFact, pad: Sequence[Size], mode: str = "constant", value: Any = None) -> TensorFact:
+def pad(scope: Scope, x: TensorFact, pad: Sequence[Size], mode: str = "constant", value: Scalar | None = None) -> TensorFact:
     amounts = tuple(pad)
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim:
         raise ShapeError(
@@ -66,11 +66,11 @@ def _may_grow(amount: Size) -> bool:
     return not is_nonnegative(-amount)
 
 
-def constant_pad_nd(scope: Scope, x: TensorFact, pad: Sequence[Size], value: Any = 0) -> TensorFact:
+def constant_pad_nd(scope: Scope, x: TensorFact, pad: Sequence[Size], value: Scalar = 0) -> TensorFact:
     return _pad(scope, x, pad)
 
 
-def _pad_enum(scope: Scope, x: TensorFact, pad: Sequence[Size], mode: int, value: Any = None) -> TensorFact:
+def _pad_enum(scope: Scope, x: TensorFact, pad: Sequence[Size], mode: int, value: Scalar | None = None) -> TensorFact:
     return _pad(scope, x, pad, _MODES[mode])
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Results, Sizes
 from fxcount.ops.core.common import as_tuple, same_shape, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, is_channels_last
@@ -68,10 +69,10 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
     def pool(
         scope: Scope,
         x: TensorFact,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
         ceil_mode: bool = False,
     ) -> TensorFact:
         lead, spatial = _split(what, x, n)
@@ -86,9 +87,9 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
     def average_pool(
         scope: Scope,
         x: TensorFact,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -123,7 +124,7 @@ def _indexed(shape_rule: ShapeRule) -> ShapeRule:
 
 
 def _max_cost(n: int) -> CostRule:
-    def cost(y: Any, x: TensorFact, kernel_size: Any, *args: Any, **kwargs: Any) -> Work:
+    def cost(y: Results, x: TensorFact, kernel_size: Sizes, *_: object, **__: object) -> Work:
         compares = prod(as_tuple(kernel_size, n)) - 1
         return Scalars(add=compares).work(fact_of(y).numel, x.dtype)
 
@@ -131,15 +132,18 @@ def _max_cost(n: int) -> CostRule:
 
 
 def _avg_cost(n: int) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, kernel_size: Any, *args: Any, **kwargs: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, kernel_size: Sizes, *_: object, **__: object) -> Work:
         adds = prod(as_tuple(kernel_size, n)) - 1
         return Scalars(add=adds, div=1).work(y.numel, x.dtype)
 
     return cost
 
 
+_Adaptive = Size | list[Size | None] | tuple[Size | None, ...] | None  # None: the size of x
+
+
 def _adaptive_shape(what: str, n: int) -> ShapeRule:
-    def pool(scope: Scope, x: TensorFact, output_size: Any) -> TensorFact:
+    def pool(scope: Scope, x: TensorFact, output_size: _Adaptive) -> TensorFact:
         lead, spatial = _split(what, x, n)
         sizes = list(output_size) if isinstance(output_size, (list, tuple)) else [output_size] * n
         if len(sizes) != n:
@@ -191,14 +195,14 @@ def adaptive_elements(y: TensorFact, x: TensorFact, n: int) -> Size:
 
 
 def _adaptive_avg_cost(n: int) -> CostRule:
-    def cost(y: TensorFact, x: TensorFact, output_size: Any) -> Work:
+    def cost(y: TensorFact, x: TensorFact, output_size: object) -> Work:
         return Scalars(add=1).work(adaptive_elements(y, x, n), x.dtype)  # n - 1 additions and a division: n
 
     return cost
 
 
 def _adaptive_max_cost(n: int) -> CostRule:
-    def cost(y: Any, x: TensorFact, output_size: Any) -> Work:
+    def cost(y: Results, x: TensorFact, output_size: object) -> Work:
         y = fact_of(y)
         return Scalars(add=1).work(adaptive_elements(y, x, n) - y.numel, x.dtype)
 
@@ -207,7 +211,7 @@ def _adaptive_max_cost(n: int) -> CostRule:
 
 def _fractional_shape(what: str, n: int) -> ShapeRule:
     def pool(
-        scope: Scope, x: TensorFact, kernel_size: Any, output_size: Any, random_samples: TensorFact
+        scope: Scope, x: TensorFact, kernel_size: Sizes, output_size: Sizes, random_samples: TensorFact
     ) -> TensorFact:
         lead, spatial = _split(what, x, n)
         out = as_tuple(output_size, n)
@@ -223,7 +227,7 @@ def _fractional_shape(what: str, n: int) -> ShapeRule:
 
 def _unpool_shape(what: str, n: int) -> ShapeRule:
     def unpool(
-        scope: Scope, x: TensorFact, indices: TensorFact, output_size: Any, stride: Any = None, padding: Any = None
+        scope: Scope, x: TensorFact, indices: TensorFact, output_size: Sizes, *_: object
     ) -> TensorFact:
         lead, _ = _split(what, x, n)
         if not same_shape(scope, x.shape, indices.shape, what):
@@ -234,7 +238,7 @@ def _unpool_shape(what: str, n: int) -> ShapeRule:
     return unpool
 
 
-def _dropped_indices(y: TensorFact, *args: Any, **kwargs: Any) -> Size:
+def _dropped_indices(y: TensorFact, *_: object, **__: object) -> Size:
     """torch finds the positions of the maxima also where only the maxima were asked for."""
     return y.numel * torch.int64.itemsize
 

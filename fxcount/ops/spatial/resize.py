@@ -30,6 +30,7 @@ from functools import partial
 from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Sizes
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import as_tuple, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
@@ -80,7 +81,7 @@ def _never_rounded_down(factor: float) -> Fraction | None:
 
 
 def _interpolated(
-    scope: Scope, what: str, x: TensorFact, n: int, output_size: Size | Sequence[Size] | None, factors: Sequence[float] | None
+    scope: Scope, what: str, x: TensorFact, n: int, output_size: Sizes | None, factors: list[float] | tuple[float, ...] | None
 ) -> TensorFact:
     if x.ndim != n + 2:
         raise ShapeError(f"{what}: x has shape {shape_text(x.shape)}, expected {n + 2} dimensions (N, C, ...)")
@@ -100,8 +101,8 @@ def _interpolation(what: str, n: int) -> ShapeRule:
     """With ``scale_factors`` for the sizes, or an output size: what scales go with that are not asked."""
 
     def interpolation(
-        scope: Scope, x: TensorFact, *, output_size: Size | Sequence[Size] | None = None,
-        scale_factors: Sequence[float] | None = None, **_: object,
+        scope: Scope, x: TensorFact, *, output_size: Sizes | None = None,
+        scale_factors: list[float] | tuple[float, ...] | None = None, **_: object,
     ) -> TensorFact:  # fmt: skip
         return _interpolated(scope, what, x, n, output_size, scale_factors)
 

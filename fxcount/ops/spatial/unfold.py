@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.errors import ShapeError
+from fxcount.ops.core.arguments import Sizes
 from fxcount.ops.core.common import as_tuple, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, Zero, op
@@ -45,7 +46,7 @@ def _blocks(scope: Scope, what: str, image: tuple[Size, ...], *window: Any) -> S
 
 
 def im2col(
-    scope: Scope, x: TensorFact, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    scope: Scope, x: TensorFact, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> TensorFact:
     if x.ndim not in (3, 4):
         raise ShapeError(f"im2col: x has shape {shape_text(x.shape)}, expected (N, C, H, W) or (C, H, W)")
@@ -56,11 +57,11 @@ def im2col(
 def col2im(
     scope: Scope,
     x: TensorFact,
-    output_size: Any,
-    kernel_size: Any,
-    dilation: Any = 1,
-    padding: Any = 0,
-    stride: Any = 1,
+    output_size: Sizes,
+    kernel_size: Sizes,
+    dilation: Sizes = 1,
+    padding: Sizes = 0,
+    stride: Sizes = 1,
 ) -> TensorFact:
     if x.ndim not in (2, 3):
         raise ShapeError(f"col2im: x has shape {shape_text(x.shape)}, expected (N, C*K, L) or (C*K, L)")
@@ -78,12 +79,12 @@ def _fold_cost(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
     return Scalars(add=1).work(x.numel, x.dtype)
 
 
-def _hop(n_fft: int, hop_length: Any) -> Size:
+def _hop(n_fft: int, hop_length: Size | None) -> Size:
     hop: Size = floordiv(n_fft, 4) if hop_length is None else hop_length
     return hop
 
 
-def _check_window(scope: Scope, what: str, n_fft: Size, win_length: Any, window: TensorFact | None) -> None:
+def _check_window(scope: Scope, what: str, n_fft: Size, win_length: Size | None, window: TensorFact | None) -> None:
     wanted = n_fft if win_length is None else win_length
     if window is not None and not scope.same(window.numel, wanted, f"{what} window"):
         raise ShapeError(f"{what}: the window has {window.numel} elements, expected {wanted}")
@@ -93,8 +94,8 @@ def stft(
     scope: Scope,
     x: TensorFact,
     n_fft: int,
-    hop_length: Any = None,
-    win_length: Any = None,
+    hop_length: Size | None = None,
+    win_length: Size | None = None,
     window: TensorFact | None = None,
     normalized: bool = False,
     onesided: bool | None = None,
@@ -122,7 +123,7 @@ def _line_flops(n: Size, real: bool) -> Size:
 
 
 def _options(
-    hop_length: Any = None, win_length: Any = None, window: TensorFact | None = None, normalized: bool = False,
+    hop_length: Size | None = None, win_length: Size | None = None, window: TensorFact | None = None, normalized: bool = False,
     *_: object, **__: object,
 ) -> tuple[TensorFact | None, bool]:  # fmt: skip
     """What matters to the work among the arguments of ``stft`` after n_fft, however they were passed."""
@@ -146,13 +147,13 @@ def istft(
     scope: Scope,
     x: TensorFact,
     n_fft: int,
-    hop_length: Any = None,
-    win_length: Any = None,
+    hop_length: Size | None = None,
+    win_length: Size | None = None,
     window: TensorFact | None = None,
     center: bool = True,
     normalized: bool = False,
     onesided: bool | None = None,
-    length: Any = None,
+    length: Size | None = None,
     return_complex: bool = False,
 ) -> TensorFact:
     if not x.dtype.is_complex or x.ndim not in (2, 3):
@@ -187,7 +188,7 @@ def _windowed(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: An
     return 0 if window is None else _frames(y, x) * n_fft * x.itemsize
 
 
-def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Any = None, *_: object, **__: object) -> Size:
+def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Size | None = None, *_: object, **__: object) -> Size:
     """Frames before and after the window, their sum, the squared window, its sum, and the test of that for zeros."""
     batch, frames = prod(x.shape[:-2]), x.shape[-1]
     samples = n_fft + _hop(n_fft, hop_length) * (frames - 1)

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError, UncountedError
+from fxcount.ops.core.arguments import Results
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.registry import Op, op
@@ -62,7 +63,7 @@ def roi_align(
 
 
 def _align_cost(
-    y: Any, x: TensorFact, rois: TensorFact, scale: float, height: Size, width: Size, sampling_ratio: int = -1, *_: object
+    y: Results, x: TensorFact, rois: TensorFact, scale: float, height: Size, width: Size, sampling_ratio: int = -1, *_: object
 ) -> Work:
     out = fact_of(y)
     if sampling_ratio <= 0:
@@ -101,7 +102,7 @@ def ps_roi(
     return y, y.new(y.shape, torch.int32)
 
 
-def _bins_cost(y: Any, *_: object, **__: object) -> Work:
+def _bins_cost(y: Results, *_: object, **__: object) -> Work:
     raise UncountedError("roi_pool: the size of the bins depends on the boxes", hint="use roi_align, which samples")
 
 

@@ -130,5 +130,5 @@ def _kernels(calls: Sequence[Call]) -> Iterator[tuple[Size, ...]]:
             weight = args[1] if len(args) > 1 else call.signature.kwargs["weight"]
             yield tuple(weight.shape[2:])
         elif op.kind == "pooling":
-            kernel = args[1] if len(args) > 1 else call.signature.kwargs.get("kernel_size")
+            kernel = args[1] if len(args) > 1 else call.signature.kwargs["kernel_size"]
             yield as_tuple(kernel, op.window)
