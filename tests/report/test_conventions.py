@@ -234,6 +234,23 @@ def test_pycls_itself() -> None:
 # --- laws -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not hasattr(torch, "_grouped_mm"), reason="this torch has no grouped products")
+def test_products_of_groups_have_no_formula_in_torchs_counter() -> None:
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(3, 32, 16, dtype=torch.bfloat16, device="meta"))
+
+        def forward(self, x: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+            return torch._grouped_mm(x, self.weight, ends) @ self.weight[0].mT
+
+    model = Experts()
+    x, ends = (torch.empty(size, dtype=kind, device="meta") for size, kind in (((64, 32), torch.bfloat16), (3, torch.int32)))
+    report = fxcount.analyze(model, "bf16[N,32]", "i32[3]", hints={"N": 64})
+    assert report.at(N=64).count("torch") == counted_flops(model, x, ends) == 2 * 64 * 16 * 32  # of the second product alone
+    assert report.at(N=64).macs == 2 * 64 * 16 * 32
+
+
 @pytest.mark.parametrize("model", ["mobilenet_v3_small", "llama", "whisper"])
 def test_torch_counts_on_meta(model: str) -> None:
     case = CASES[model]

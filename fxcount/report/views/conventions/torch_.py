@@ -18,7 +18,7 @@ __all__ = ["CONVENTIONS"]
 # Contractions whose kernels have no formula in the counter's registry.
 _NO_FORMULA = frozenset({
     "mv", "addmv", "dot", "addbmm", "bilinear", "_trilinear", "linalg.vecdot", "conv_tbc", "_int_mm", "_sparse_mm",
-    "_sparse_addmm", "sparse_sampled_addmm",
+    "_sparse_addmm", "sparse_sampled_addmm", "_grouped_mm",
 })  # fmt: skip
 
 
@@ -71,6 +71,7 @@ CONVENTIONS = (
         _torch,
         (
             Mistake("matrix-vector products are 0", "mv, addmv, dot, vecdot, addbmm, bilinear and conv_tbc have no formula"),
+            Mistake("products of groups are 0", "_grouped_mm, by which experts are computed, has no formula"),
             Mistake("einsum over sizes of 1 is 0", "it multiplies where it need not sum, and a multiplication has no formula"),
             Mistake(
                 "attention is 0 on the CPU",
