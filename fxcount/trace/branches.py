@@ -2,8 +2,8 @@
 
 A model that asks for data it computed (``if mask.any(): warn(...)``) can go on only with an answer. If all answers give the
 same counts, outputs and parameters in use, it does not matter, and the trace says so in its notes; a way on which the model
-raises an error of its own is none. If only the bytes moved differ, a note says how. If more does, nobody but the user can
-say which is meant.
+raises an error of its own is none. If only the bytes moved differ, a note says how; but where sizes decide, and not data, the
+answer is worked out. If more differs, nobody but the user can say which is meant.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def both_ways(run: Callable[[Decisions], Trace]) -> Trace:
     tried: list[Decisions] = []
     try:
         ways = _ways(run, tried, compute=False)
-        trace = _whichever(ways)
-        if all([w.error is None for w in ways]):
+        trace, alike = _whichever(ways)
+        if alike and all([w.error is None for w in ways]):
             return trace
     except Exception:
         if not any([d.could_compute for d in tried]):
@@ -67,7 +67,7 @@ def both_ways(run: Callable[[Decisions], Trace]) -> Trace:
     else:
         if not any([d.could_compute for d in tried]):
             return trace
-    return _whichever(_ways(run, tried, compute=True))  # it matters, and sizes decide it: then at the sample values
+    return _whichever(_ways(run, tried, compute=True))[0]  # it matters, and sizes decide it: then at the sample values
 
 
 def _ways(run: Callable[[Decisions], Trace], tried: list[Decisions], compute: bool) -> list[_Way]:
@@ -83,14 +83,14 @@ def _ways(run: Callable[[Decisions], Trace], tried: list[Decisions], compute: bo
     return ways
 
 
-def _whichever(ways: list[_Way]) -> Trace:
-    """The first trace, if all count the same."""
+def _whichever(ways: list[_Way]) -> tuple[Trace, bool]:
+    """The first trace, if all do the same work; and whether they move the same bytes, too."""
     passed = [(w, w.trace) for w in ways if w.trace is not None]
     if not passed:
         raise next(w.error for w in ways if w.error is not None)
     (first, trace), *rest = passed
     if len(ways) == 1:
-        return trace
+        return trace, True
     counts, traffic = _counts(trace), list[str]()
     for way, other in rest:
         found = _difference(counts, _counts(other))
@@ -101,7 +101,7 @@ def _whichever(ways: list[_Way]) -> Trace:
         trace.scope.assumptions.extend([a for a in other.scope.assumptions if str(a) not in known])
     trace.notes.extend(_notes(ways, first))
     trace.notes.extend([f"of the ways that data may decide, {text}" for text in traffic])
-    return trace
+    return trace, not traffic
 
 
 def _go(run: Callable[[Decisions], Trace], decisions: Decisions) -> _Way:

@@ -7,6 +7,8 @@ shape must be the one of a real run there; ``FREE`` are those that hold at every
 from __future__ import annotations
 
 import inspect
+import itertools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import fxcount
+from fxcount.trace.known.ramps import recognised
+from fxcount.trace.known.tables import Unsupported
 
 ONE_PIECE = {"extend": False} if "extend" in inspect.signature(fxcount.Report.at).parameters else {}
 SIZES = [(2, 224, 31), (3, 47, 31), (1, 30, 53), (2, 101, 7)]  # the hint of H is 224
@@ -199,3 +203,50 @@ def test_a_mask_of_ones_stays_one_through_resizing_and_pooling() -> None:
     assert report.transcendentals == 0
     assert not [a for a in report.assumptions if a.kind == "pin"]
     assert not report.trace.notes
+
+
+def _packed(x: torch.Tensor, *_: Any) -> torch.Tensor:
+    """Whether the positions of each row go on by one, as transformers ask before they make a mask."""
+    positions = torch.arange(x.shape[1], device=x.device).unsqueeze(0).expand(x.shape[0], -1)
+    packed = (torch.diff(positions, prepend=positions[:, :1] - 1, dim=-1) != 1).cumsum(-1)
+    return x.exp() if (packed[:, -1] == 0).all() else (x + packed[..., None]).exp()
+
+
+def test_what_is_known_does_not_depend_on_how_large_a_table_is() -> None:
+    """A table of 10007 x 10007 positions is more than is computed, and known all the same."""
+    report = fxcount.analyze(Net(_packed), "B,S,3")
+    for b, s in ((2, 7), (1009, 1013), (10_007, 10_007)):
+        at, fresh = report.at(B=b, S=s, **ONE_PIECE), fxcount.analyze(Net(_packed), (b, s, 3))
+        assert fresh.flops == at.flops == 3 * b * s  # exp alone: integers are not counted
+        assert fresh.read_bytes == at.read_bytes
+        assert fresh.trace.notes == []
+
+
+def test_bytes_that_sizes_decide_are_no_matter_of_data() -> None:
+    """Both ways do the same work, and one reads more: the answer is that of the sizes, and holds for no others."""
+
+    def reads(x: Any, b: Any, h: Any, w: Any) -> Any:
+        every_seventh = (torch.arange(h) % 7 == 3).any()
+        return x.clone() if every_seventh else x
+
+    fresh = {h: fxcount.analyze(Net(reads), (2, h, 5)).read_bytes for h in (3, 4)}
+    assert fresh[4] - fresh[3] >= 4 * 2 * 4 * 5  # the copy is made from 4 on
+    for hint in (3, 4):
+        report = fxcount.analyze(Net(reads), "B,H,W", hints={"H": hint})
+        assert report.at(B=2, H=hint, W=5, **ONE_PIECE).read_bytes == fresh[hint]
+        with pytest.raises(fxcount.AssumptionError):
+            report.at(B=2, H=7 - hint, W=5, **ONE_PIECE)
+
+
+@pytest.mark.parametrize("data", [[[3, 5, 7], [2, 4, 6]], [[4]], [True, True], [1.5, 1.5], [[7], [7]], 3])
+def test_real_data_that_are_a_ramp(data: Any) -> None:
+    tensor = torch.tensor(data)
+    ramp = recognised(tensor)
+    for place in itertools.product(*map(range, tensor.shape)):
+        assert ramp.base + sum(map(operator.mul, ramp.steps, place)) == tensor[place]
+
+
+@pytest.mark.parametrize("data", [[1, 2, 4], [[1, 2], [3, 5]], [True, False], [0.5, 1.0], [], [1.0, float("nan")]])
+def test_real_data_that_are_none(data: Any) -> None:
+    with pytest.raises(Unsupported):
+        recognised(torch.tensor(data))

@@ -19,7 +19,7 @@ import torch
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.trace.known.tables import Rules, Unsupported
 
-__all__ = ["RULES", "Ramp", "fill", "made_of", "of_numbers"]
+__all__ = ["RULES", "Ramp", "fill", "made_of", "of_numbers", "recognised"]
 
 Shape = tuple[Any, ...]  # ints and symbolic sizes
 
@@ -53,6 +53,30 @@ class Ramp:
 def fill(shape: Shape, number: Any) -> Ramp:
     """The same number everywhere."""
     return Ramp(shape, number, (0,) * len(shape))
+
+
+def recognised(data: torch.Tensor) -> Ramp:
+    """The ramp that real data are; :class:`Unsupported` if they are none, or empty.
+
+    >>> recognised(torch.tensor([[3, 5, 7], [2, 4, 6]]))
+    Ramp(shape=(2, 3), base=3, steps=(-1, 2))
+    """
+    if data.layout is not torch.strided or not data.numel():
+        raise Unsupported
+    first = data[(0,) * data.dim()]
+    if data.numel() == 1:
+        return fill(tuple(data.shape), first.item())
+    if data.dtype is torch.bool or data.is_floating_point() or data.is_complex():
+        if not bool((data == first).all()):
+            raise Unsupported
+        return fill(tuple(data.shape), first.item())
+    steps = [0 if n == 1 else int(data.select(d, 1)[(0,) * (data.dim() - 1)] - first) for d, n in enumerate(data.shape)]
+    wanted = first
+    for d, n in enumerate(data.shape):
+        wanted = wanted + (torch.arange(n) * steps[d]).to(data.dtype).reshape(-1, *[1] * (data.dim() - d - 1))
+    if not torch.equal(wanted, data):
+        raise Unsupported
+    return Ramp(tuple(data.shape), int(first), tuple(steps))
 
 
 def _spread(x: Any, ndim: int) -> tuple[Any, tuple[Any, ...]]:
@@ -92,14 +116,13 @@ def _product(shape: Shape, a: Any, b: Any) -> Ramp:
 
 
 def _compared(relation: Callable[[Any, Any], bool]) -> Callable[..., Ramp]:
-    """Where the two differ by the same plain number whatever the sizes are."""
+    """Where the two differ by the same number everywhere. How it compares is assumed, as of any size that a model compares."""
 
     def apply(shape: Shape, a: Any, b: Any) -> Ramp:
         apart = _linear(-1)(shape, a, b)
-        distance = apart.base.expr if isinstance(apart.base, SymSize) else apart.base
-        if not apart.is_fill or not isinstance(distance, int):
+        if not apart.is_fill:
             raise Unsupported
-        return fill(shape, relation(distance, 0))
+        return fill(shape, relation(apart.base, 0))
 
     return apply
 

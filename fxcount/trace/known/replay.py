@@ -219,7 +219,7 @@ class Replay:
 
     def _run(self, call: Call, args: Any, kwargs: Any) -> list[Any]:
         """The call on real data."""
-        if self.scope.hint(sum_([v.fact.numel for v in call.outputs])) > MAX_COMPUTED:
+        if self._is_large(call):
             raise self._failed(call, "a tensor is too large to compute")
         try:
             args, kwargs = _on_cpu(args, kwargs)
@@ -227,6 +227,9 @@ class Replay:
             return [args[0]] if call.op.inplace else leaves(result)  # x[i] = y returns nothing
         except (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError) as error:
             raise self._failed(call, f"{call.op.name} does not run: {first_line(error)}") from error
+
+    def _is_large(self, call: Call) -> bool:
+        return self.scope.hint(sum_([v.fact.numel for v in call.outputs])) > MAX_COMPUTED
 
     def _failed(self, call: Call, why: str) -> DataDependentError:
         return DataDependentError(
@@ -254,12 +257,13 @@ class Replay:
         given = leaves((args, kwargs))
         facts = [v.fact for v in call.outputs]
         static = all(type(n) is int for f in facts for n in f.shape)
-        if static and not any(isinstance(a, (Ramp, np.ndarray, SymSize, SymRatio, TensorFact)) for a in given):
+        plain = static and not any(isinstance(a, (Ramp, np.ndarray, SymSize, SymRatio, TensorFact)) for a in given)
+        if plain and not self._is_large(call):
             return self._run(call, args, kwargs)
         kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
         if call.op is LITERAL:
             return [as_table(args[0])]
-        if static and not any(isinstance(a, Ramp) for a in given):
+        if static and not plain and not any(isinstance(a, Ramp) for a in given):
             made = (tables.RULES.of(call.func) or _unsupported())(*_cells(args), **_cells(kwargs))
             return [_fitting(t, f) for t, f in zip(made if isinstance(made, list) else [made], facts, strict=True)]
         return self._ramps(call, args, kwargs, facts)
@@ -436,18 +440,18 @@ def _fitting(table: Any, fact: TensorFact) -> Any:
 
 
 def _ramps_of(tree: Any) -> Any:
-    """Arguments with ramps for all tensors; those of one element have the same number everywhere."""
+    """Arguments with ramps for all tensors."""
     return mapped(_ramp, tree)
 
 
 def _ramp(leaf: Any) -> Any:
-    if not isinstance(leaf, (torch.Tensor, np.ndarray)):
+    if isinstance(leaf, torch.Tensor):
+        return ramps.recognised(leaf)
+    if not isinstance(leaf, np.ndarray):
         return leaf
-    many = leaf.numel() if isinstance(leaf, torch.Tensor) else leaf.size
-    if many != 1:
+    if leaf.size != 1:
         raise Unsupported
-    number = leaf.item() if isinstance(leaf, torch.Tensor) else leaf.reshape(())[()]
-    return ramps.fill(tuple(leaf.shape), number)
+    return ramps.fill(tuple(leaf.shape), leaf.reshape(())[()])
 
 
 def _number(leaf: Any, dtypes: Iterator[torch.dtype]) -> Any:
