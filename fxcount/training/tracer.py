@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fxcount import torch_private
+from fxcount.errors import UnsupportedError
 from fxcount.ops import Op, Registry, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown
@@ -78,6 +79,7 @@ class _Answers(Answers):
         """Sizes and strides for C++."""
         found = self._wrapped.get(fact)
         if found is None:
+            _check_device(fact.device.type)
             found = self._wrapped[fact] = (self.nodes.as_ints(fact.shape), self.nodes.as_ints(fact.stride()))
         return found
 
@@ -88,6 +90,18 @@ class _Answers(Answers):
         super().forget()
         self._wrapped.clear()
         self.nodes.forget()
+
+
+def _check_device(kind: str) -> None:
+    """The engine asks for the device's streams, and ends the whole process where this torch has none of that kind."""
+    if kind in ("cpu", "meta"):
+        return
+    backend = getattr(torch, kind, None)
+    if backend is None or not getattr(backend, "is_available", bool)():
+        raise UnsupportedError(
+            f"a tensor is on the device {kind}, which this torch cannot use, and its autograd engine needs it",
+            hint='analyse the step on the meta device: model.to("meta")',
+        )
 
 
 def _made(owner: _Answers, value: Value, storage: Storage, known: Any = None) -> StandIn:

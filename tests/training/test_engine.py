@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 import fxcount
@@ -188,3 +189,14 @@ def test_a_loss_of_ones_own_with_targets_and_one_the_model_has() -> None:
 
     own = fxcount.training_step(Own(), "B,11", kwargs={"labels": "i64[B]"}).at(B=7)
     assert (own.saved_bytes, own.backward_flops) == (step.saved_bytes, step.backward_flops)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_here_is_refused():
+    """The engine would end the process: "PyTorch is not linked with support for cuda devices"."""
+    with FakeTensorMode():
+        model = torch.nn.Linear(7, 5)
+        model.weight = torch.nn.Parameter(torch.empty(5, 7, device="cuda"))
+        model.bias = torch.nn.Parameter(torch.empty(5, device="cuda"))
+    with pytest.raises(fxcount.UnsupportedError, match=r"(?s)device cuda.*model\.to"):
+        fxcount.training_step(model, "B,7")

@@ -1,0 +1,215 @@
+"""Is what fxcount predicts what a GPU holds? Inference and a training step with AdamW, against CUDA's own allocator.
+
+    python -m benchmarks.gpu_memory [--models NAME ...] [--write]
+
+The model lies on the GPU, is analysed there once with symbols (nothing runs), and then runs at three batch sizes.
+``requested_bytes.all.peak`` is what tensors and libraries asked the allocator for, ``max_memory_allocated`` the same after
+rounding to 512 bytes. Beside tensors both hold the workspaces of cuBLAS and cuDNN, which are no tensors of the model: cuBLAS'
+are turned off here (``CUBLAS_WORKSPACE_CONFIG=:0:0``), cuDNN's cannot be. ``--write`` writes GPU_MEMORY.md with the date, the
+device and torch. Without a GPU it says so and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gc
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "0")
+
+import torch
+
+import fxcount
+from benchmarks.tables import table
+
+__all__ = ["CASES", "Case", "Cell", "main", "measured"]
+
+_PAGE = Path(__file__).resolve().parent / "GPU_MEMORY.md"
+_STEPS = 3  # the last of them is measured: the steady state
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its input with the batch named, the real input at a batch, and the batches."""
+
+    name: str
+    build: Callable[[], torch.nn.Module]
+    given: dict[str, Any]
+    real: Callable[[int], dict[str, torch.Tensor]]
+    batches: tuple[int, int, int]
+    loss: Callable[[Any], torch.Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Bytes predicted and measured of one model, in one mode, at one batch."""
+
+    model: str
+    mode: str
+    batch: int
+    predicted: int = 0
+    requested: int = 0
+    allocated: int = 0
+    error: str = ""
+
+    @property
+    def off(self) -> float:
+        """How much the prediction is above what was requested, as a part of it."""
+        return self.predicted / self.requested - 1 if self.requested else float("nan")
+
+
+def _resnet() -> torch.nn.Module:
+    import torchvision
+
+    model: torch.nn.Module = torchvision.models.resnet50()
+    return model
+
+
+def _vit() -> torch.nn.Module:
+    import torchvision
+
+    model: torch.nn.Module = torchvision.models.vit_b_16()
+    return model
+
+
+def _llama() -> torch.nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32, num_key_value_heads=8,
+        vocab_size=128256, tie_word_embeddings=True, use_cache=False,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).to(torch.bfloat16)
+
+
+def _image(batch: int) -> dict[str, torch.Tensor]:
+    return {"x": torch.randn(batch, 3, 224, 224, device="cuda")}
+
+
+def _tokens(batch: int) -> dict[str, torch.Tensor]:
+    return {"input_ids": torch.randint(0, 128256, (batch, 512), device="cuda")}
+
+
+def _first(result: Any) -> torch.Tensor:
+    out = getattr(result, "logits", result)
+    total: torch.Tensor = out.sum()
+    return total
+
+
+CASES = (
+    Case("resnet50", _resnet, {"x": "B,3,224,224"}, _image, (3, 17, 64), _first),
+    Case("vit_b_16", _vit, {"x": "B,3,224,224"}, _image, (3, 17, 64), _first),
+    Case("llama_1b_bf16", _llama, {"input_ids": "i64[B,512]"}, _tokens, (1, 3, 7), _first),
+)
+
+
+def _run(forward: Callable[[], object]) -> tuple[int, int]:
+    gc.collect()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    forward()
+    torch.cuda.synchronize()
+    stats = torch.cuda.memory_stats()
+    return stats["requested_bytes.all.peak"], stats["allocated_bytes.all.peak"]
+
+
+def _inference(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
+    model.eval()
+    with torch.no_grad():
+        report = fxcount.analyze(model, **case.given)
+        for batch in case.batches:
+            at = report.at(B=batch)
+            predicted = at.memory.peak + at.params.bytes + at.params.buffer_bytes
+            real = case.real(batch)
+            for _ in range(_STEPS):
+                requested, allocated = _run(lambda real=real: model(**real))  # type: ignore[misc]
+            yield Cell(case.name, "inference", batch, int(predicted), requested, allocated)
+
+
+def _training(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
+    model.train()
+    report = fxcount.training_step(model, loss=case.loss, optimizer="adamw", kwargs=case.given)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for batch in case.batches:
+        predicted = report.at(B=batch).total_peak
+        real = case.real(batch)
+
+        def step(real: dict[str, torch.Tensor] = real) -> None:
+            optimizer.zero_grad()
+            assert case.loss is not None
+            loss = case.loss(model(**real))
+            loss.backward()
+            optimizer.step()
+
+        for _ in range(_STEPS):
+            optimizer.zero_grad()
+            requested, allocated = _run(step)
+        yield Cell(case.name, "AdamW step", batch, int(predicted), requested, allocated)
+
+
+def measured(case: Case) -> Iterator[Cell]:
+    """The rows of one model; what fails is a row, too."""
+    for mode, cells in (("inference", _inference), ("AdamW step", _training)):
+        gc.collect()
+        torch.cuda.empty_cache()
+        try:
+            yield from cells(case, case.build().cuda())
+        except Exception as error:  # a row says what went wrong, and the others go on
+            traceback.print_exc()
+            yield Cell(case.name, mode, 0, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+
+def _page(cells: Sequence[Cell]) -> str:
+    head = ["model", "mode", "batch", "predicted", "requested", "off", "allocated", "predicted of allocated"]
+    rows = [
+        [c.model, c.mode, str(c.batch), f"{c.predicted:,}", f"{c.requested:,}", f"{100 * c.off:+.3f}%", f"{c.allocated:,}",
+         f"{100 * (c.predicted / c.allocated - 1):+.3f}%"] if not c.error else [c.model, c.mode, "-", c.error, "", "", "", ""]
+        for c in cells
+    ]  # fmt: skip
+    python = sys.version.split()[0]
+    about = f"{datetime.date.today()}, {torch.cuda.get_device_name()}, torch {torch.__version__}, Python {python}"
+    text = (
+        "# Bytes predicted and bytes on a GPU\n\nWritten by `python -m benchmarks.gpu_memory --write`: " + about + ".\n\n"
+        "`predicted`: parameters, buffers and the peak of the report (`total_peak` of a training step), before anything ran;\n"
+        "`requested` and `allocated`: peaks of CUDA's allocator in the third run, before and after rounding to 512 bytes.\n"
+        "cuBLAS' workspaces are turned off, cuDNN's are in the measured numbers.\n\n"
+    )
+    return text + table(head, rows) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and with ``--write`` keep the table; 0 also without a GPU, which is said."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="*", default=[c.name for c in CASES], choices=[c.name for c in CASES])
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--lines", type=Path, help="also put each row into this file, as a line of JSON")
+    options = parser.parse_args(argv)
+    if not torch.cuda.is_available():
+        print("not measured: there is no GPU here")
+        return 0
+    cells = []
+    for case in CASES:
+        if case.name in options.models:
+            for cell in measured(case):
+                print(cell, flush=True)
+                cells.append(cell)
+                if options.lines:
+                    with options.lines.open("a") as file:
+                        file.write(json.dumps(asdict(cell)) + "\n")
+    print(_page(cells))
+    if options.write:
+        _PAGE.write_text(_page(cells))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
