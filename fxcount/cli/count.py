@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
+from typing import TYPE_CHECKING
 
 from fxcount.cli.files import add_output, written
 from fxcount.cli.model import add_model_options, loaded, report_of
+
+if TYPE_CHECKING:
+    from fxcount.report import Report
 
 __all__ = ["add_options", "run"]
 
 
 def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     add_model_options(parser, model)
-    parser.add_argument("--depth", type=int, default=2, metavar="N", help="levels of modules shown (default 2)")
+    parser.add_argument("--depth", type=_depth, default=2, metavar="N", help="levels of modules shown, or all (default 2)")
+    parser.add_argument("--unfold", action="store_true", help="a row for each of equal modules, too")
+    columns = "shape,params,macs,flops,transcendentals,read_bytes,write_bytes,share"
+    parser.add_argument("--columns", metavar="NAMES", help=f"some of {columns}")
+    parser.add_argument("--sort", metavar="COUNT", help="sort the rows inside a module by macs, flops, params, ...")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
     parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
     add_output(parser, "report", "rows")
     parser.add_argument("--rows", choices=("ops", "modules", "kinds", "params"), help="what a table in FILE lists")
+
+
+def _depth(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of levels nor 'all'")
+    return int(text)
+
+
+def _table(report: Report, options: argparse.Namespace) -> str:
+    """As wide as the terminal and in its colours, if it is one."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return report.table(
+        options.depth, fold=not options.unfold, columns=options.columns, sort=options.sort, width=width, colour=colour
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         chosen = {"rows": options.rows} if options.rows and shown.format.shows == "rows" else {}
         shown.write(shown.format.function(report, **chosen), f"{report.trace.model_name} written to {options.output}")
     else:
-        print(report.table(options.depth))
+        print(_table(report, options))
     if options.verify or options.execute:
         found = report.verify(execute=options.execute)
         print(found, file=sys.stderr if options.json or shown is not None else sys.stdout)

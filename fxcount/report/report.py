@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import AssumptionError
@@ -28,11 +28,28 @@ class Report(Formats, ReportData):
     (35*B, 245)
     """
 
-    def table(self, depth: int | None = 2) -> str:
-        """The text table, down to ``depth`` module levels."""
+    def table(
+        self, depth: int | None = 2, *, fold: bool = True, columns: Sequence[str] | str | None = None, sort: str | None = None,
+        width: int | None = None, colour: bool = False,
+    ) -> str:  # fmt: skip
+        """The text table, down to ``depth`` module levels, or ``None`` for all.
+
+        Equal siblings are one row that adds them up, unless ``fold`` is false. ``columns`` are some of ``shape``, ``params``,
+        ``macs``, ``flops``, ``transcendentals``, ``read_bytes``, ``write_bytes``, ``share``; ``sort`` is a count or ``params``:
+        rows inside a module are sorted by it, largest first. Lines are no longer than ``width``; ``colour`` is for terminals.
+
+        Raises :class:`~fxcount.errors.InputError` for columns that there are not.
+
+        >>> import torch, fxcount
+        >>> net = torch.nn.Sequential(*[torch.nn.Linear(5, 5) for _ in range(7)])
+        >>> for line in fxcount.analyze(net, (3, 5)).table(columns="params,macs").splitlines()[3:6]: print(line.rstrip())
+        ────────────────────────────────────
+        Sequential               210  525
+        └─ 0 .. 6: Linear x7     210  525
+        """
         from fxcount.report.views.table import render
 
-        return render(self, depth)
+        return render(self, depth, fold=fold, columns=columns, sort=sort, width=width, colour=colour)
 
     def __str__(self) -> str:
         return fitting(self.table())

@@ -1,19 +1,18 @@
 """The text table: the module tree with shapes, parameters and work, then the totals and what they rest on.
 
-Rows show numbers (at the report's values, or at the hint); the totals below show the formulas. Work inside a module is a
-difference of two prefix sums over the calls, so a table of thousands of rows takes milliseconds.
+Rows show numbers (at the report's values, or at the hint); the totals below show the formulas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fxcount.report.data.rows import module_parameters
-from fxcount.report.views.units import bytes_text, count_text
+from fxcount.report.views.grid import columns_of, counts_in, grid
+from fxcount.report.views.tree import Shown, flattened, tree
+from fxcount.report.views.units import bytes_text
 from fxcount.symbolic import Size, evaluate, to_text
-from fxcount.trace.tape import ModuleCall, Trace
 from fxcount.wording import visible
 
 if TYPE_CHECKING:
@@ -21,23 +20,45 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_BAR = 10
-_HEADER = ("module", "output shape", "params", "macs", "flops", "share of macs")
+_DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_INDENT = 8  # of what belongs to a total's label
 
 
-def render(report: ReportData, depth: int | None = 2) -> str:
-    """The whole table as text."""
-    trace = report.trace
-    rows = [tuple(map(visible, row)) for row in _rows(report, depth)]
-    widths = [max([len(_HEADER[i]), *[len(r[i]) for r in rows]]) for i in range(len(_HEADER))]
-    lines = [_title(report), _line(widths), _format(_HEADER, widths), _line(widths)]
-    lines += [_format(row, widths) for row in rows]
-    lines.append(_line(widths))
-    lines += _totals(report)
-    lines += _footer(report)
-    if trace.notes:
-        lines += [f"note: {visible(n)}" for n in trace.notes]
-    return visible("\n".join(lines), lines=True)
+def render(
+    report: ReportData, depth: int | None = 2, *, fold: bool = True, columns: Sequence[str] | str | None = None,
+    sort: str | None = None, width: int | None = None, colour: bool = False,
+) -> str:  # fmt: skip
+    """The whole table as text, in lines no longer than ``width`` where that can be; see :meth:`fxcount.Report.table`."""
+    wanted = columns_of(columns)
+    shown = list(flattened(tree(report, depth, counts_in(wanted), fold=fold, sort=sort)))
+    drawn = grid(report, shown, wanted, width)
+    rule = _painted("─" * drawn.width, _DIM, colour)
+    lines = [*_wrapped([_title(report)], width), rule, _painted(drawn.head, _BOLD, colour), rule]
+    lines += [_painted(line[:stem], _DIM, colour) + line[stem:] for stem, line in drawn.rows]
+    lines.append(rule)
+    below = [*_folded(shown), *_totals(report), *_footer(report), *[f"note: {visible(n)}" for n in report.trace.notes]]
+    lines += [_labelled(line, colour) for line in _wrapped(below, width)]
+    return "\n".join(lines)
+
+
+def _painted(text: str, style: str, colour: bool) -> str:
+    return f"{style}{text}{_PLAIN}" if colour and text else text
+
+
+def _labelled(line: str, colour: bool) -> str:
+    label, space, rest = line.partition(" ")
+    return _painted(label, _BOLD, colour) + space + rest if label else line
+
+
+def _wrapped(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    """The lines, broken between words where they are too long."""
+    for line in visible("\n".join(lines), lines=True).split("\n"):
+        if width is None or len(line) <= width:
+            yield line
+        else:
+            yield from textwrap.wrap(
+                line, max(width, 2 * _INDENT), subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False
+            )
 
 
 def _title(report: ReportData) -> str:
@@ -46,139 +67,18 @@ def _title(report: ReportData) -> str:
         f"{visible(v.name)}: {str(v.fact.dtype).removeprefix('torch.')}[{', '.join(str(report.size(s)) for s in v.fact.shape)}]"
         for v in trace.inputs
     )
-    values = report.sizes
-    at = ", ".join(f"{n}={v}" for n, v in values.items())
-    place = f"   rows at {at}" if at else ""
-    return f"{visible(trace.model_name)}({given}){place}"
+    at = ", ".join(f"{n}={v}" for n, v in report.sizes.items())
+    mode = {None: "", True: "in training mode", False: "in eval mode"}[trace.training]
+    said = ", ".join([part for part in (mode, f"rows at {at}" if at else "") if part])
+    return f"{visible(trace.model_name)}({given})" + (f"   {said}" if said else "")
 
 
-def _rows(report: ReportData, depth: int | None) -> list[tuple[str, ...]]:
-    trace = report.trace
-    values = report.sizes
-    by_signature = {
-        key: (evaluate(c.macs, values), evaluate(c.flops, values), bool(report.guesses_in(c.macs, c.flops)))
-        for key, c in report.costs.by_signature.items()
-    }
-    each = [by_signature[id(call.signature)] for call in trace.calls]
-    macs, flops, unsure = ([0, *accumulate(numbers)] for numbers in zip(*each)) if each else ([0], [0], [0])
-    held = module_parameters(trace)
-    total = macs[-1]
-    seen: set[str] = set()
-    entries: list[tuple[int, tuple[str, ...]]] = []  # depth, and the cells without the branches
-
-    def add(level: int, name: str, shape: str, params: str, work: int, all_work: int, guessed: int) -> None:
-        mark = "?" if guessed else ""
-        cells = (count_text(work) + mark, count_text(all_work) + mark, _share(work, total))
-        entries.append((level, (name, shape, params, *cells)))
-
-    for m, own in _with_own_ops(trace.modules, depth):
-        if own is not None:
-            indices = [i for start, stop in own for i in range(start, stop)]
-            flops_own = sum(each[i][1] for i in indices)
-            if flops_own:
-                work = sum(each[i][0] for i in indices)
-                guessed = sum(each[i][2] for i in indices)
-                add(m.depth + 1, _own_name(trace, indices, each), "", "", work, flops_own, guessed)
-            continue
-        again = m.path in seen
-        seen.add(m.path)
-        name = f"{m.path.rpartition('.')[2]}: {m.class_name}" if m.path else m.class_name
-        if m.number > 1:
-            name += f" (call {m.number})"
-        params = "shared" if again and held.get(m.path) else _integer(held.get(m.path, 0))
-        inside = [sums[m.stop] - sums[m.start] for sums in (macs, flops, unsure)]
-        add(m.depth, name, _shapes(report, m), params, *inside)
-    stems = _stems([level for level, _ in entries])
-    return [(stem + cells[0], *cells[1:]) for stem, (_, cells) in zip(stems, entries, strict=True)]
-
-
-def _with_own_ops(
-    modules: Sequence[ModuleCall], depth: int | None
-) -> Iterator[tuple[ModuleCall, list[tuple[int, int]] | None]]:
-    """Each module call shown, and after the children of one the ranges of calls that none of them made."""
-    children: dict[int, list[ModuleCall]] = {}
-    for m in modules:
-        children.setdefault(m.parent, []).append(m)
-
-    def walk(m: ModuleCall) -> Iterator[tuple[ModuleCall, list[tuple[int, int]] | None]]:
-        yield m, None
-        inner = children.get(m.index, ())
-        if not inner or (depth is not None and m.depth >= depth):
-            return
-        gaps = []
-        at = m.start
-        for child in inner:
-            yield from walk(child)
-            gaps.append((at, child.start))
-            at = child.stop
-        yield m, [*gaps, (at, m.stop)]
-
-    for root in children.get(-1, ()):
-        yield from walk(root)
-
-
-def _own_name(trace: Trace, indices: Sequence[int], each: Sequence[tuple[int, int, bool]]) -> str:
-    """The ops a module's forward calls itself, the costliest by name."""
-    by_op: dict[str, int] = {}
-    for i in indices:
-        if each[i][1]:
-            name = trace.calls[i].op.name
-            by_op[name] = by_op.get(name, 0) + each[i][1]
-    ranked = sorted(by_op, key=lambda n: -by_op[n])
-    more = len(ranked) - 1
-    return ranked[0] + (f" + {more} op{'s' * (more > 1)}" if more else "")
-
-
-def _stems(levels: Sequence[int]) -> list[str]:
-    """The branches drawn before each row: one pass from the end, remembering which levels go on below."""
-    open_levels: set[int] = set()
-    stems: list[str] = []
-    for d in reversed(levels):
-        open_levels = {level for level in open_levels if level <= d}
-        if d == 0:
-            stems.append("")
-        else:
-            trunk = "".join("│  " if level in open_levels else "   " for level in range(1, d))
-            stems.append(trunk + ("├─ " if d in open_levels else "└─ "))
-            open_levels.add(d)
-    return stems[::-1]
-
-
-def _shapes(report: ReportData, m: ModuleCall) -> str:
-    texts = ["(" + ", ".join(_dimension(report, s) for s in f.shape) + ")" for f in m.outputs[:2]]
-    if len(m.outputs) > 2:
-        texts.append(f"+{len(m.outputs) - 2} more")
-    return " ".join(texts)
-
-
-_WIDEST = 60
-
-
-def _dimension(report: ReportData, size: Size) -> str:
-    """The formula, or where that would make the table too wide the number, as in the other columns."""
-    text = str(report.size(size))
-    return text if len(text) <= _WIDEST else str(evaluate(size, report.sizes))
+def _folded(shown: Sequence[Shown]) -> list[str]:
+    return ["folded  rows with xN add up N equal modules, and so do the rows inside"] if any(s.calls > 1 for s in shown) else []
 
 
 def _integer(n: int) -> str:
     return f"{n:,}" if n else "-"
-
-
-def _share(part: int, total: int) -> str:
-    if not total:
-        return ""
-    share = part / total
-    return f"{100 * share:5.1f}% " + "█" * round(_BAR * share)
-
-
-def _format(row: Sequence[str], widths: Sequence[int]) -> str:
-    left = "  ".join(row[i].ljust(widths[i]) for i in (0, 1))
-    right = "  ".join(row[i].rjust(widths[i]) for i in (2, 3, 4))
-    return f"{left}  {right}  {row[5]}".rstrip()
-
-
-def _line(widths: Sequence[int]) -> str:
-    return "─" * (sum(widths) + 2 * (len(widths) - 1))
 
 
 def _totals(report: ReportData) -> list[str]:

@@ -78,6 +78,7 @@ def decode(body: _Row) -> ReportData:
             name: (what, None if place is None else sources[place]) for name, (what, place) in body["queries"].items()
         },
         reassigned=tuple(body["reassigned"]),
+        training=body.get("training"),
     )
     at = body["at"]
     report = ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at), body["guessed"])

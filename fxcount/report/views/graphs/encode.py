@@ -33,6 +33,7 @@ def encode(report: ReportData) -> dict[str, Plain]:
     body = {
         "model": trace.model_name,
         "frontend": trace.frontend,
+        "training": trace.training,
         "notes": list(trace.notes),
         "at": report.values,
         "fixed": dict(report.fixed),
