@@ -50,7 +50,7 @@ VISION = {
     ),
     "timm": (
         "maxvit_tiny_tf_224 nfnet_l0 edgenext_small mobilevit_s mobilevitv2_050 pvt_v2_b0 focalnet_tiny_srf davit_tiny "
-        "hrnet_w18 twins_svt_small xcit_tiny_12_p16_224 coat_lite_tiny fastvit_t8 gcvit_tiny sequencer2d_s"
+        "hrnet_w18 twins_svt_small xcit_tiny_12_p16_224 coat_lite_tiny fastvit_t8 gcvit_tiny tiny_vit_5m_224"
     ),
 }  # fmt: skip
 """Models that take images of any size, or of several."""

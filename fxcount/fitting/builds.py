@@ -10,6 +10,7 @@ from typing import Any
 from fxcount.api import analyze
 from fxcount.errors import first_line
 from fxcount.report import Report
+from fxcount.report.data.piece import TOTALS
 from fxcount.symbolic import Assumption, Size, substitute, sum_, symbol
 from fxcount.trace.inputs.building import built, filled, names_in
 from fxcount.trace.tape import Trace, values_in
@@ -99,20 +100,8 @@ class Builds:
 
 
 def _found(report: Report) -> Found:
-    trace, total, params, memory = report.trace, report.costs.total, report.params, report.peaks
-    sizes: dict[str, tuple[Size, ...]] = {
-        "params": (params.total,),
-        "trainable": (params.trainable,),
-        "param_bytes": (params.bytes,),
-        "buffer_bytes": (params.buffer_bytes,),
-        "macs": (total.macs,),
-        "flops": (total.flops,),
-        "transcendentals": (total.transcendentals,),
-        "read_bytes": (total.read_bytes,),
-        "write_bytes": (total.write_bytes,),
-        "activation_bytes": (memory.activations,),
-        "peak_bytes": tuple([peak.nbytes for peak in memory.peaks]),
-    }
+    trace = report.trace
+    sizes = report.piece.totals(*[name for name in QUANTITIES if name in TOTALS])
     cache = _cache_bytes(trace)
     if cache is not None:
         sizes["kv_bytes"] = (cache,)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["QUANTITIES", "CurveData", "CurvePiece", "CurveRow", "curve_of", "grid"]
+__all__ = ["QUANTITIES", "CurveData", "CurvePiece", "CurveRow", "curve_of", "grid", "tied"]
 
 QUANTITIES = ("macs", "flops", "read_bytes", "write_bytes", "peak_bytes", "params")
 """What is counted at every point."""
@@ -155,12 +155,11 @@ def _check_guesses(piece: Piece, points: Mapping[str, Array], guess: bool) -> No
 
 def _totals(piece: Piece, points: Mapping[str, Array], first: Piece) -> dict[str, list[int]]:
     """The quantities at points at which the piece holds."""
-    total, memory = piece.costs.total, piece.memory
-    sizes = [total.macs, total.flops, total.read_bytes, total.write_bytes, *[p.nbytes for p in memory.peaks]]
+    totals = {**piece.totals(*[q for q in QUANTITIES if q != "params"]), **first.totals("params")}
     count = len(next(iter(points.values()))) if points else 1
-    found = [_column(values, count) for values in evaluate_many(sizes, piece.filled(points))]
-    peaks = list(map(max, zip(*found[4:]))) if memory.peaks else [0] * count
-    return dict(zip(QUANTITIES, (*found[:4], peaks, [first.parameters.total] * count)))
+    columns = iter(evaluate_many([size for sizes in totals.values() for size in sizes], piece.filled(points)))
+    found = {q: [_column(next(columns), count) for _ in sizes] for q, sizes in totals.items()}
+    return {q: parts[0] if len(parts) == 1 else list(map(max, zip(*parts))) for q, parts in found.items()}
 
 
 def _column(values: Array, count: int) -> list[int]:
@@ -198,6 +197,22 @@ def grid(given: Mapping[str, Any], names: Sequence[str], method: str) -> tuple[l
         values = evaluate_many([size], {n: meshes[n] for n in free_symbols(size)})[0]
         meshes[name] = np.broadcast_to(values, (count,)).copy()
     return [n for n, a in axes.items() if len(a) > 1], {n: meshes[n] for n in names}
+
+
+def tied(given: Mapping[str, Any], names: Sequence[str], method: str) -> dict[str, Size]:
+    """The symbols that do not run, in terms of those that do: numbers, ties, and ranges of one size.
+
+    >>> tied({"H": range(32, 97, 32), "W": "2*H", "B": 1}, ["B", "H", "W"], "curve")
+    {'W': 2*H, 'B': 1}
+    """
+    numbers: dict[str, Size] = {}
+    for name, value in given.items():
+        if not isinstance(value, str):
+            axis = _axis(name, value, method, "")
+            if len(axis) == 1:
+                numbers[name] = int(axis[0])
+    ties = _resolved({n: _tie(n, v, names, method) for n, v in given.items() if isinstance(v, str)}, method)
+    return {**{n: substitute(size, numbers) for n, size in ties.items()}, **numbers}
 
 
 def _tie(name: str, text: str, names: Sequence[str], method: str) -> Size:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from fxcount.passes import Costs, Memory, Parameters, memory, parameters
-from fxcount.symbolic import Assumption, Expr, Unbacked, free_symbols, substitute
+from fxcount.symbolic import Assumption, Expr, Size, Unbacked, free_symbols, substitute
 from fxcount.symbolic.assumption import primitive
 from fxcount.symbolic.domain import completed_at, holds_at
 from fxcount.trace.tape import Trace
 
-__all__ = ["Piece", "with_fixed"]
+__all__ = ["TOTALS", "Piece", "with_fixed"]
 
 
 class Piece:
@@ -33,6 +33,10 @@ class Piece:
     def hints(self) -> dict[str, int]:
         """The sizes at which the decisions were taken."""
         return dict(self.trace.scope.hints)
+
+    def totals(self, *names: str) -> dict[str, tuple[Size, ...]]:
+        """These of :data:`TOTALS`."""
+        return {name: TOTALS[name](self) for name in names}
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
@@ -109,6 +113,22 @@ class Piece:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.trace.model_name}, {self}>"
+
+
+TOTALS: Mapping[str, Callable[[Piece], tuple[Size, ...]]] = {
+    "params": lambda piece: (piece.parameters.total,),
+    "trainable": lambda piece: (piece.parameters.trainable,),
+    "param_bytes": lambda piece: (piece.parameters.bytes,),
+    "buffer_bytes": lambda piece: (piece.parameters.buffer_bytes,),
+    "macs": lambda piece: (piece.costs.total.macs,),
+    "flops": lambda piece: (piece.costs.total.flops,),
+    "transcendentals": lambda piece: (piece.costs.total.transcendentals,),
+    "read_bytes": lambda piece: (piece.costs.total.read_bytes,),
+    "write_bytes": lambda piece: (piece.costs.total.write_bytes,),
+    "activation_bytes": lambda piece: (piece.memory.activations,),
+    "peak_bytes": lambda piece: tuple([peak.nbytes for peak in piece.memory.peaks]) or (0,),
+}
+"""What an analysis says in total, by name; each is the largest of its sizes, of which the peak alone has several."""
 
 
 def with_fixed(assumption: Assumption, values: Mapping[str, int]) -> Assumption | None:

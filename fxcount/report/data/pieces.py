@@ -182,16 +182,10 @@ def _result(box: Box, entries: list[_Entry], guess: bool) -> tuple[list[Found], 
 
 def _formulas(box: Box, piece: Piece) -> dict[str, tuple[Size, ...]]:
     """The quantities in the symbols that run; of the peak, the moments of which it is the largest."""
-    total, memory = piece.costs.total, piece.memory
     values: dict[str, Size] = dict(box.ties)
     for name, unbacked in piece.trace.scope.unbacked.by_name.items():
         values[name] = substitute(unbacked.default, {**values, **piece.given()})
-    peaks = [p.nbytes for p in memory.peaks] or [0]
-    counts: dict[str, Sequence[Size]] = {
-        "macs": [total.macs], "flops": [total.flops], "read_bytes": [total.read_bytes], "write_bytes": [total.write_bytes],
-        "peak_bytes": peaks, "params": [piece.parameters.total],
-    }  # fmt: skip
-    return {q: tuple([substitute(s, values) for s in sizes]) for q, sizes in counts.items()}
+    return {q: tuple([substitute(s, values) for s in sizes]) for q, sizes in piece.totals(*QUANTITIES).items()}
 
 
 def _merged(box: Box, entries: list[_Entry], classes: Sequence[tuple[Array, Array]]) -> list[_Entry]:

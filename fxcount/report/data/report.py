@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import SizeError
 from fxcount.passes import Costs, Memory, Parameters, parameters
+from fxcount.passes.memory import Peak
 from fxcount.report.data.family import Family, listed
 from fxcount.report.data.piece import Piece, with_fixed
 from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
-from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, largest_to_sympy, substitute, to_sympy
+from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, largest_to_sympy, substitute, symbol, to_sympy
 from fxcount.trace.tape import Call, Trace
 from fxcount.wording import visible
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from fxcount.report.data.peaks import PeakRegions
     from fxcount.report.data.recipe import Recipe
 
 __all__ = ["MemoryView", "ReportData"]
@@ -28,7 +30,7 @@ __all__ = ["MemoryView", "ReportData"]
 class MemoryView:
     """Bytes: ``parameters`` and ``buffers`` (int), ``inputs``, ``outputs``, ``activations`` (all results added up) and
     ``peak`` (largest sum alive at one moment of inference, inputs included, parameters and buffers not); ``peak_op`` says
-    where the peak is. Of a report each is worked out when asked for."""
+    where the peak is. Of a report each is worked out when asked for; :meth:`regions` says which moment is the peak where."""
 
     parameters: int
     buffers: int
@@ -53,6 +55,33 @@ class MemoryView:
         object.__setattr__(self, name, value)
         return value
 
+    def regions(self, /, *, extend: int = True, **sizes: Any) -> PeakRegions:
+        """Which moment is the peak where: the formula, op and line of each that is the largest somewhere in a range of sizes.
+
+        For each symbol give bounds ``(32, 1024)``, a range, a number, or a tie as text, as for :meth:`fxcount.Report.pieces`;
+        symbols that the report has numbers for need none. Sizes outside of the piece are analysed there, unless
+        ``extend=False``.
+
+        Raises :class:`~fxcount.errors.SizeError` for symbols without a range and for what is no range.
+
+        >>> import torch, fxcount
+        >>> class Net(torch.nn.Module):
+        ...     def forward(self, x):  # S*S scores, or 64 numbers for each token
+        ...         return (x @ x.mT).sum(), x.repeat(1, 1, 8)
+        >>> model = Net()
+        >>> print(fxcount.analyze(model, "B,S,8").memory.regions(B=2, S=(1, 512)))
+        64 <= S <= 512: 8*S**2 + 64*S + 4, sum in Net
+        1 <= S <= 63: 576*S + 4, repeat in Net
+        """
+        from fxcount.report.data.peaks import regions_over
+
+        report = self.__dict__.get("_report")
+        if report is None:
+            raise SizeError("these numbers are a copy without their report", hint="ask report.memory.regions(...)")
+        return regions_over(
+            report.family, report.piece, sizes, peak_place, fixed=report._settled, extend=bool(extend)
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return MemoryView, dataclasses.astuple(self)
 
@@ -73,6 +102,24 @@ _FINDS: Mapping[str, Callable[[ReportData], Any]] = {
     "peak": _peak,
     "peak_op": lambda report: report.memory_place(report.peaks.peak_at(report.sizes)[1]),
 }
+
+
+def peak_place(piece: Piece, peak: Peak) -> tuple[str, str]:
+    """Where a moment of a run is: the op with its module, and the line of the model."""
+    trace = piece.trace
+    if not 0 <= peak.call < len(trace.calls):
+        return "the inputs", ""
+    call = trace.calls[peak.call]
+    return place_of(trace, peak.call), str(call.source or "")
+
+
+def place_of(trace: Trace, call: int) -> str:
+    """The op of a call and the module it is in."""
+    if not 0 <= call < len(trace.calls):
+        return ""
+    found = trace.calls[call]
+    path = trace.modules[found.module].path if found.module >= 0 else ""
+    return f"{found.op.name} in {path or trace.model_name}"
 
 
 class ReportData:
@@ -143,11 +190,7 @@ class ReportData:
         return MemoryView.of(self)
 
     def memory_place(self, call: int) -> str:
-        if not 0 <= call < len(self.trace.calls):
-            return ""
-        found = self.trace.calls[call]
-        path = self.trace.modules[found.module].path if found.module >= 0 else ""
-        return f"{found.op.name} in {path or self.trace.model_name}"
+        return place_of(self.trace, call)
 
     # -- rows -------------------------------------------------------------------------------------------------------
     @property
@@ -215,6 +258,24 @@ class ReportData:
     def symbols(self) -> dict[str, int]:
         """The symbols that remain, with the hints at which decisions were taken."""
         return {} if self.values is not None else {n: h for n, h in self.trace.scope.hints.items() if n not in self.fixed}
+
+    def symbol(self, name: str) -> Any:
+        """The sympy symbol of this name, as it stands in the formulas: a positive integer.
+
+        Raises :class:`~fxcount.errors.SizeError` for a name that is none.
+
+        >>> import torch, fxcount
+        >>> r = fxcount.analyze(torch.nn.Linear(3, 5), "B,S,3")
+        >>> r.macs.diff(r.symbol("B")), r.macs.subs({"B": 1}), r.macs.subs(r.symbol("B"), 1)
+        (15*S, 15*B*S, 15*S)
+        """
+        if name not in self.symbols:
+            raise SizeError(
+                f"there is no symbol {name!a}: " + (f"it is {self.sizes[name]} here" if name in self.sizes else
+                f"the symbols are {', '.join(self.symbols) or 'none: all is known'}"),
+                hint="ask the report of analyze(), whose sizes are symbols" if name in self.sizes else "",
+            )  # fmt: skip
+        return to_sympy(symbol(name))
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -101,11 +101,22 @@ def _totals(report: ReportData) -> list[str]:
         f"({report.memory_place(call)}); inputs {bytes_text(evaluate(m.inputs, values))}, "
         f"outputs {bytes_text(evaluate(m.outputs, values))}{_mark(report, m.outputs)}"
     )
+    lines += _peak_formula(report, call)
     dead = p.rows("dead")
     if dead:
         names = ", ".join(visible(r.name) for r in dead[:4]) + (f" and {len(dead) - 4} more" if len(dead) > 4 else "")
         lines.append(f"dead    {names}: {dead[0].reason}")
     return lines
+
+
+def _peak_formula(report: ReportData, call: int) -> list[str]:
+    """The bytes of the moment that is the peak here, while symbols remain."""
+    peaks = report.peaks.peaks
+    here = next((p.nbytes for p in peaks if p.call == call), 0)
+    if report.values is not None or isinstance(here, int):
+        return []
+    of = f" here; the largest of {len(peaks)} moments, see memory.regions(...)" if len(peaks) > 1 else ""
+    return [f"        = {to_text(report.size(here))}{of}"]
 
 
 def _formula(report: ReportData, label: str, size: Size) -> str:
