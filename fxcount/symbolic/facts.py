@@ -3,59 +3,77 @@
 Facts are kept as rewriting rules where possible: ``S == 128`` replaces ``S``, ``H % 7 == 0`` replaces ``H`` by
 ``7*_H_7`` with a new symbol of at least 1. What cannot be solved for a symbol is kept as it is and only recognised
 again. Sizes at which all facts are true are kept beside them, since what is false there need not be tried to prove.
+
+Facts do not change: to learn is to go on to others. Whoever learns the same things in the same order comes to the same
+object, which remembers what it was asked, so that layers alike, and an analysis like one before, prove nothing twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from math import gcd
 
+from fxcount.symbolic.assumption import Relation
 from fxcount.symbolic.bounds import Interval, is_nonnegative, lower_bound
 from fxcount.symbolic.calc import rewrite
-from fxcount.symbolic.expr import Atom, Expr, Size, atoms_of, make, monomial_order, symbol
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, atoms_of, make, monomial_order, symbol
 from fxcount.symbolic.values import free_symbols
-from fxcount.symbolic.witness import Statement, Witness
+from fxcount.symbolic.witness import Statement, Witness, witness_at
 from fxcount.symbolic.zero import is_zero
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "nothing_known"]
+
+STATES = 1 << 11  # of facts that are remembered: far more than one analysis goes through
 
 
 class Facts:
     """Rules, bounds and unsolved facts.
 
-    >>> facts = Facts({})
     >>> H = symbol("H")
-    >>> facts.learn_divisible(H, 7)
+    >>> facts = nothing_known().learned("%", H, 7)
     >>> facts.proves_zero(7 * (H // 7) - H), facts.proves_zero(H - 7)
     (True, False)
+    >>> nothing_known().learned("%", H, 7) is facts
+    True
     """
 
-    def __init__(self, bounds: dict[str, Interval]) -> None:
-        self.bounds = bounds
+    def __init__(self, known: Facts | None = None) -> None:
+        self.bounds: dict[str, Interval] = {}
         self.rules: dict[str, Size] = {}
         self.zero: list[Expr] = []
         self.nonzero: list[Expr] = []
         self.nonnegative: list[Expr] = []
         self._stated: list[Statement] = []  # all that was learned, as it was said
         self._witnesses: list[Witness] = []  # sizes at which all of it is true
+        self._reduced: dict[Size, Size] = {}
+        self._answers: dict[tuple[Callable[[Facts, Size], bool], Size], bool] = {}
+        if known is not None:
+            self.bounds, self.rules = dict(known.bounds), dict(known.rules)
+            self.zero, self.nonzero, self.nonnegative = list(known.zero), list(known.nonzero), list(known.nonnegative)
+            self._stated, self._witnesses = list(known._stated), list(known._witnesses)
 
-    def try_at(self, values: Mapping[str, int]) -> None:
-        """Sizes at which all facts may be true; those known before are forgotten."""
-        witness = Witness(values)
-        self._witnesses = [witness] if witness.agrees(self._stated) else []
+    def __reduce__(self) -> tuple[Callable[..., Facts], tuple[Mapping[str, int] | None, list[Statement]]]:
+        return _relearned, (self._witnesses[0].values if self._witnesses else None, self._stated)
 
-    def copy(self) -> Facts:
-        """A copy to try out what would follow from one more fact."""
-        other = Facts(dict(self.bounds))
-        other.rules = dict(self.rules)
-        other.zero, other.nonzero, other.nonnegative = list(self.zero), list(self.nonzero), list(self.nonnegative)
-        other._stated, other._witnesses = list(self._stated), list(self._witnesses)
-        return other
+    def at(self, values: Mapping[str, int]) -> Facts:
+        """The same with sizes at which all facts may be true; those known before are forgotten."""
+        return _at(self, tuple(values.items()))
+
+    def learned(self, relation: Relation, size: Size, modulus: int = 0) -> Facts:
+        """These facts and one more: ``size == 0``, ``size != 0``, ``size >= 0`` or, for "%", ``size % modulus == 0``."""
+        return _learned(self, Statement(relation, size, modulus))
 
     def reduce(self, size: Size) -> Size:
         """The size with all rules applied."""
         if not self.rules or isinstance(size, int):
             return size
+        found = self._reduced.get(size)
+        if found is None:
+            found = self._reduced[size] = self._rewritten(size)
+        return found
+
+    def _rewritten(self, size: Size) -> Size:
         for _ in range(4):  # a rule for an atom may apply only after one for a symbol
             new = rewrite(size, self.rules)
             if new == size:
@@ -67,14 +85,23 @@ class Facts:
         """Values that the size can have."""
         return [value for value in [witness.at(size) for witness in self._witnesses] if value is not None]
 
-    def _state(self, statement: Statement) -> None:
-        """Note what is learned; sizes at which it is false are no witnesses any more."""
+    def _learn(self, statement: Statement) -> None:
+        """Only while it is made. Sizes at which what is learned is false are no witnesses any more."""
         self._stated.append(statement)
         agreeing = [witness for witness in self._witnesses if witness.agrees([statement])]
         if self._witnesses and not agreeing:
             found = self._witnesses[0].near(statement, self._stated)
             agreeing = [] if found is None else [found]
         self._witnesses = agreeing
+        relation, size, modulus = statement
+        if relation == "==":
+            self._learn_zero(size)
+        elif relation == "!=":
+            self._learn_nonzero(size)
+        elif relation == ">=":
+            self._bound(size)
+        else:
+            self._learn_divisible(size, modulus)
 
     def _can_be_zero(self, size: Size) -> bool:
         """Whether there are sizes at which it is 0, as far as they are easily found."""
@@ -83,7 +110,50 @@ class Facts:
             self._witnesses = [found, *self._witnesses[:2]]
         return found is not None
 
+    def may_be_zero(self, size: Expr) -> bool:
+        """Whether nothing known says that the size is 0, nor that it is not."""
+        return not self.proves_zero(size) and not self.proves_nonzero(size)
+
+    def supposing(self, zero: Iterable[Expr] = (), positive: Iterable[Expr] = ()) -> Facts | None:
+        """What would be known if the first sizes were 0 and the others at least 1; ``None`` if they cannot be.
+
+        >>> H = symbol("H")
+        >>> facts = nothing_known().supposing(zero=[H - 1])
+        >>> facts is not None and facts.proves_zero(H * H - 1)
+        True
+        """
+        facts = self
+        for size in positive:
+            facts = facts.learned(">=", size - 1)
+        for size in zero:
+            if facts.proves_nonzero(size):
+                return None
+            facts = facts.learned("==", size)
+        return facts
+
     def proves_zero(self, size: Size) -> bool:
+        """Whether the size is 0 where all of this is known; ``False`` if there is no proof."""
+        return self._asked(Facts._proves_zero, size)
+
+    def proves_nonnegative(self, size: Size) -> bool:
+        """Whether the size is at least 0 where all of this is known; ``False`` if there is no proof."""
+        return self._asked(Facts._proves_nonnegative, size)
+
+    def proves_nonzero(self, size: Size) -> bool:
+        """Whether the size is not 0 where all of this is known; ``False`` if there is no proof."""
+        return self._asked(Facts._proves_nonzero, size)
+
+    def _asked(self, proof: Callable[[Facts, Size], bool], size: Size) -> bool:
+        key = (proof, size)
+        answer = self._answers.get(key)
+        if answer is None:
+            if len(self._answers) >= MEMO:
+                self._answers.clear()
+                self._reduced.clear()
+            answer = self._answers[key] = proof(self, size)
+        return answer
+
+    def _proves_zero(self, size: Size) -> bool:
         if any(self._examples(size)):
             return False
         e = self.reduce(size)
@@ -91,7 +161,7 @@ class Facts:
             return e == 0
         return any(self.reduce(z) in (e, -e) for z in self.zero) or is_zero(e)
 
-    def proves_nonnegative(self, size: Size) -> bool:
+    def _proves_nonnegative(self, size: Size) -> bool:
         if min(self._examples(size), default=0) < 0:
             return False
         e = self.reduce(size)
@@ -100,7 +170,7 @@ class Facts:
             return True
         return any(is_nonnegative(e - self.reduce(f), self.bounds) for f in self.nonnegative)
 
-    def proves_nonzero(self, size: Size) -> bool:
+    def _proves_nonzero(self, size: Size) -> bool:
         examples = self._examples(size)
         if 0 in examples:
             return False
@@ -119,8 +189,7 @@ class Facts:
             return True
         return any(is_nonnegative(s - 1 - self.reduce(f), self.bounds) for f in self.nonnegative for s in sides)
 
-    def learn_zero(self, size: Size) -> None:
-        self._state(Statement("==", size))
+    def _learn_zero(self, size: Size) -> None:
         e = self.reduce(size)
         if isinstance(e, int):
             return
@@ -140,8 +209,7 @@ class Facts:
         self.rules = {f: rewrite(v, {factor: value}) for f, v in self.rules.items()}
         self.rules[factor] = value
 
-    def learn_divisible(self, size: Size, modulus: int) -> None:
-        self._state(Statement("%", size, modulus))
+    def _learn_divisible(self, size: Size, modulus: int) -> None:
         e = self.reduce(size)
         if isinstance(e, int):
             return
@@ -169,10 +237,6 @@ class Facts:
         if isinstance(rounded, Expr):
             self.zero.append(rounded)
 
-    def learn_nonnegative(self, size: Size) -> None:
-        self._state(Statement(">=", size))
-        self._bound(size)
-
     def _bound(self, size: Size) -> None:
         e = self.reduce(size)
         if isinstance(e, int):
@@ -193,11 +257,38 @@ class Facts:
             return
         self.nonnegative.append(e)
 
-    def learn_nonzero(self, size: Size) -> None:
-        self._state(Statement("!=", size))
+    def _learn_nonzero(self, size: Size) -> None:
         e = self.reduce(size)
         if isinstance(e, Expr):
             self.nonzero.append(e)
+
+
+@lru_cache(1)
+def nothing_known() -> Facts:
+    """No more than that each symbol is at least 1."""
+    return Facts()
+
+
+@lru_cache(STATES)
+def _at(facts: Facts, values: tuple[tuple[str, int], ...]) -> Facts:
+    witness = witness_at(values)
+    made = Facts(facts)
+    made._witnesses = [witness] if witness.agrees(made._stated) else []
+    return made
+
+
+@lru_cache(STATES)
+def _learned(facts: Facts, statement: Statement) -> Facts:
+    made = Facts(facts)
+    made._learn(statement)
+    return made
+
+
+def _relearned(values: Mapping[str, int] | None, statements: list[Statement]) -> Facts:
+    facts = nothing_known() if values is None else nothing_known().at(values)
+    for statement in statements:
+        facts = _learned(facts, statement)
+    return facts
 
 
 def _solution(e: Expr) -> tuple[str, Size] | None:

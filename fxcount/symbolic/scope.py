@@ -13,7 +13,7 @@ decide, and the side they took is recorded as an `Assumption`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fxcount.errors import SizeError
@@ -21,11 +21,12 @@ from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form
 from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.expr import Atom, Expr, Size, symbol
-from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.facts import Facts, nothing_known
 from fxcount.symbolic.floats import LARGEST, Claim, Comparison
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.unbacked import UnbackedSizes
 from fxcount.symbolic.values import evaluate
+from fxcount.symbolic.witness import Witness, witness_at
 
 __all__ = ["Assumption", "Comparison", "Scope"]
 
@@ -41,17 +42,14 @@ class Scope:
         self.assumptions: list[Assumption] = []
         self.where = where
         self.unbacked = UnbackedSizes(self, {})
-        self._facts = Facts({})
-        self._values: dict[Size, int] = {}
-        self._factors: dict[str, int] = {}  # values of symbols and floors at the sample values
+        self.facts: Facts = nothing_known()  # what is declared and was decided
+        self._sample: Witness = witness_at(())  # the sample values
         self._decided: dict[tuple[str, Size], bool] = {}
         self.node: Callable[[Any], Any] | None = None  # of a symbolic number, for torch's C++
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
         self._not_negative: set[Expr] = set()  # what follows, in lowest terms, from decisions taken
-        self._unknown: set[Size] = set()  # differences `equal` could not prove to be 0 with the facts so far
-        self._may_be_zero: dict[Expr, bool] = {}  # with the facts so far
         for name, hint in hints.items():
             lower, upper = bounds.get(name, (1, None))
             self.declare(name, hint, 1 if lower is None else lower, upper)
@@ -74,7 +72,7 @@ class Scope:
         size = symbol(name)
         if name not in self.symbols:
             self.symbols[name], self.hints[name] = size, int(hint)
-            self._facts.try_at(self.hints)
+            self._sampled()
         if (lower, upper) != (1, None):
             for claim in (size - lower, *(() if upper is None else (upper - size,))):
                 self._declare(">=", claim, "declared with the inputs")
@@ -86,16 +84,18 @@ class Scope:
         self._declare("==", a - b, reason)
 
     def _declare(self, relation: Relation, claim: Size, reason: str) -> None:
-        proves = self._facts.proves_zero if relation == "==" else self._facts.proves_nonnegative
+        proves = self.facts.proves_zero if relation == "==" else self.facts.proves_nonnegative
         if isinstance(claim, Expr) and not proves(claim):
             self._record(relation, claim, 0, "declared", reason)
 
     def rehint(self, name: str, value: int) -> None:
         """Another sample value for a symbol on which nothing was decided yet."""
         self.hints[name] = value
-        self._facts.try_at(self.hints)
-        self._values.clear()
-        self._factors.clear()
+        self._sampled()
+
+    def _sampled(self) -> None:
+        self._sample = witness_at(tuple(self.hints.items()))
+        self.facts = self.facts.at(self.hints)
 
     def hint(self, size: Size) -> int:
         """The value of the size at the sample values.
@@ -104,10 +104,8 @@ class Scope:
         >>> scope.hint(symbol("H") // 7)
         32
         """
-        value = self._values.get(size)
-        if value is None:
-            value = self._values[size] = evaluate(size, self.hints, self._factors)
-        return value
+        value = self._sample.at(size) if type(size) is Expr else None
+        return evaluate(size, self.hints) if value is None else value
 
     def equal(self, a: Size, b: Size) -> bool:
         """Whether the two are provably equal; never assumes anything.
@@ -122,53 +120,7 @@ class Scope:
         d = a - b
         if isinstance(d, int):
             return d == 0
-        if d in self._unknown or self.hint(d):
-            return False
-        if self._facts.proves_zero(d):
-            return True
-        self._unknown.add(d)
-        return False
-
-    def may_be_zero(self, size: Expr) -> bool:
-        """Whether nothing known says that the size is 0, nor that it is not; never assumes anything.
-
-        >>> scope = Scope({"H": 7})
-        >>> H = symbol("H")
-        >>> scope.may_be_zero(H - 1), scope.may_be_zero(H - 7), scope.may_be_zero(H + 1)
-        (True, True, False)
-        """
-        known = self._may_be_zero.get(size)
-        if known is None:
-            known = self._may_be_zero[size] = not self._facts.proves_zero(size) and not self._facts.proves_nonzero(size)
-        return known
-
-    def reduced(self, size: Size) -> Size:
-        """The size in the terms that are left where something is known of it.
-
-        >>> scope = Scope({"H": 7})
-        >>> H = symbol("H")
-        >>> scope.decide("==", H // 7, 1), scope.reduced(3 * (H // 7))
-        (True, 3)
-        """
-        return self._facts.reduce(size)
-
-    def suppose(self, zero: Iterable[Expr] = (), positive: Iterable[Expr] = ()) -> Facts | None:
-        """What would be known if the first sizes were 0 and the others at least 1; ``None`` if they cannot be.
-
-        >>> scope = Scope({"H": 7})
-        >>> H = symbol("H")
-        >>> facts = scope.suppose(zero=[H - 1])
-        >>> facts is not None and facts.proves_zero(H * H - 1), scope.assumptions
-        (True, [])
-        """
-        facts = self._facts.copy()
-        for size in positive:
-            facts.learn_nonnegative(size - 1)
-        for size in zero:
-            if facts.proves_nonzero(size):
-                return None
-            facts.learn_zero(size)
-        return facts
+        return not self.hint(d) and self.facts.proves_zero(d)
 
     def same(self, a: Size, b: Size, reason: str = "") -> bool:
         """Whether two sizes are equal: by algebra, else by the sample values, which is then assumed.
@@ -297,7 +249,7 @@ class Scope:
         return known
 
     def _decide_zero(self, d: Expr, reason: str) -> bool:
-        facts = self._facts
+        facts = self.facts
         if self.hint(d) == 0:
             if not facts.proves_zero(d):
                 self._assume_zero(d, reason)
@@ -314,7 +266,7 @@ class Scope:
 
     def _assume_zero(self, d: Expr, reason: str) -> None:
         """Record why ``d == 0``: because floors in it are exact, if that is enough, else the equation itself."""
-        exact = [(p, q) for p, q in dict.fromkeys(_floors(d)) if not self._facts.proves_zero(p % q)]
+        exact = [(p, q) for p, q in dict.fromkeys(_floors(d)) if not self.facts.proves_zero(p % q)]
         exact = [(p, q) for p, q in exact if self.hint(p) % q == 0]
         if exact and self._implied(d, exact):
             for fact in list(exact):  # as few as will do
@@ -322,15 +274,15 @@ class Scope:
                 if self._implied(d, fewer):
                     exact = fewer
             for p, q in exact:
-                if isinstance(p, Expr) and not self._facts.proves_zero(p % q):
+                if isinstance(p, Expr) and not self.facts.proves_zero(p % q):
                     self._record("%", p, q, "guard", reason)
             return
         self._record("==", primitive("==", d), 0, "guard", reason)
 
     def _implied(self, d: Expr, exact: list[tuple[Size, int]]) -> bool:
-        facts = self._facts.copy()
+        facts = self.facts
         for p, q in exact:
-            facts.learn_divisible(p, q)
+            facts = facts.learned("%", p, q)
         return facts.proves_zero(d)
 
     def _is_nonnegative(self, d: Size, reason: str) -> bool:
@@ -344,7 +296,7 @@ class Scope:
             if isinstance(claim, Expr) and self.unbacked.concern(claim):  # can be hundreds; nothing follows
                 if not is_nonnegative(claim):
                     self._record(">=", claim, 0, "guard", reason)
-            elif isinstance(claim, Expr) and not self._follows(claim) and not self._facts.proves_nonnegative(claim):
+            elif isinstance(claim, Expr) and not self._follows(claim) and not self.facts.proves_nonnegative(claim):
                 self._assume_nonnegative(claim, reason)
         return known
 
@@ -353,7 +305,7 @@ class Scope:
 
     def _assume_nonnegative(self, claim: Expr, reason: str) -> None:
         for simple in simple_claims(claim):
-            if not self._facts.proves_nonnegative(simple):
+            if not self.facts.proves_nonnegative(simple):
                 self._record(">=", simple, 0, "guard", reason)
 
     def _record(self, relation: Relation, expr: Expr, modulus: int, kind: Kind, reason: str) -> None:
@@ -364,16 +316,7 @@ class Scope:
             return
         self.assumptions = [a for a in self.assumptions if a.kind != "guard" or not _implies(new, a)]
         self.assumptions.append(new)
-        if relation == "==":
-            self._facts.learn_zero(expr)
-        elif relation == "!=":
-            self._facts.learn_nonzero(expr)
-        elif relation == ">=":
-            self._facts.learn_nonnegative(expr)
-        else:
-            self._facts.learn_divisible(expr, modulus)
-        self._unknown.clear()
-        self._may_be_zero.clear()
+        self.facts = self.facts.learned(relation, expr, modulus)
 
 
 def _floors(size: Size, seen: set[str] | None = None) -> Iterator[tuple[Size, int]]:

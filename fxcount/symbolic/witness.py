@@ -7,12 +7,14 @@ far longer than to look at one example.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 
-from fxcount.symbolic.expr import Size
+from fxcount.symbolic.expr import MEMO, Expr, Size
 from fxcount.symbolic.values import evaluate, free_symbols
 
-__all__ = ["Statement", "Witness"]
+__all__ = ["Statement", "Witness", "witness_at"]
 
 _DIVISORS = (2520, 672, 224, 168, 120, 64, 28, 12)
 """What sizes are multiples of where floors are exact, or a slice is the whole."""
@@ -42,20 +44,31 @@ class Witness:
     (44, False)
     """
 
-    __slots__ = ("_memo", "values")
+    __slots__ = ("_memo", "_values", "values")
 
     def __init__(self, values: Mapping[str, int]) -> None:
         self.values = dict(values)
         self._memo: dict[str, int] = {}  # of floors at these numbers
+        self._values: dict[Expr, int | None] = {}
+
+    def __reduce__(self) -> tuple[type[Witness], tuple[dict[str, int]]]:
+        return Witness, (self.values,)
 
     def at(self, size: Size) -> int | None:
         """The value of the size, ``None`` where it has none."""
-        if isinstance(size, int):
-            return size
-        try:
-            return evaluate(size, self.values, self._memo)
-        except ZeroDivisionError:
-            return None
+        if type(size) is not Expr:
+            return size  # type: ignore[return-value]
+        known = self._values
+        if size in known:
+            return known[size]
+        if len(known) >= MEMO:
+            known.clear()
+            self._memo.clear()
+        value: int | None = None
+        with suppress(ZeroDivisionError):
+            value = evaluate(size, self.values, self._memo)
+        known[size] = value
+        return value
 
     def agrees(self, statements: Iterable[Statement]) -> bool:
         """Whether all of these are true."""
@@ -86,3 +99,13 @@ class Witness:
                 if found.agrees([wanted]) and found.agrees(known):
                     return found
         return None
+
+
+@lru_cache(64)
+def witness_at(values: tuple[tuple[str, int], ...]) -> Witness:
+    """The one for these symbols, which is used again by all who ask for the same.
+
+    >>> witness_at((("H", 224),)) is witness_at((("H", 224),))
+    True
+    """
+    return Witness(dict(values))

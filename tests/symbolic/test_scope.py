@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fxcount.errors import SizeError
 from fxcount.symbolic import Expr, Scope, evaluate, max_, prod, symbol
-from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.facts import Facts, nothing_known
 from tests.symbolic.trees import NAMES, as_size, formulas, values
 
 B, H, W, S, n, C = map(symbol, ["B", "H", "W", "S", "n", "C"])
@@ -238,22 +238,19 @@ def test_what_an_example_refutes_has_no_proof(texts, hints):
     """Facts that know sizes at which they hold answer as those that try every proof, also under a supposition."""
     sizes = [as_size(text) for text in texts]
     assume(None not in sizes)
-    tried, shown = Facts({}), Facts({})
-    shown.try_at(hints)
+    tried, shown = nothing_known(), nothing_known().at(hints)
     try:
         for first, second in pairwise(sizes[:-1]):
             d = first - second
             if isinstance(d, Expr):
                 value = evaluate(d, hints)
-                for facts in (tried, shown):
-                    facts.learn_nonnegative(d if value >= 0 else -d)
-                    facts.learn_divisible(d - value % 4, 4)
+                tried, shown = (
+                    facts.learned(">=", d if value >= 0 else -d).learned("%", d - value % 4, 4) for facts in (tried, shown)
+                )
         questions = [a - k for a in sizes for k in (0, 1, sizes[-1]) if isinstance(a - k, Expr)]
         pairs = [(tried, shown)]
         if not tried.proves_nonzero(sizes[0] - sizes[-1]):
-            pairs.append((tried.copy(), shown.copy()))
-            for facts in pairs[-1]:
-                facts.learn_zero(sizes[0] - sizes[-1])
+            pairs.append((tried.learned("==", sizes[0] - sizes[-1]), shown.learned("==", sizes[0] - sizes[-1])))
         for left, right in pairs:
             for question in questions:
                 for ask in (Facts.proves_zero, Facts.proves_nonzero, Facts.proves_nonnegative):

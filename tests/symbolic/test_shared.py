@@ -39,7 +39,7 @@ from fxcount.symbolic import (
     upper_bound,
 )
 from fxcount.symbolic.expr import Atom, atoms_of
-from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.facts import nothing_known
 from fxcount.symbolic.guard import check_product
 from tests.symbolic.trees import NAMES, SYMBOLS, values
 
@@ -87,9 +87,7 @@ def test_decisions_on_shared_formulas_are_cheap():
     scope = Scope({"H": 1021, "W": 640})
     assert scope.decide(">", size + W, 1)
     assert not scope.same(size, W)
-    facts = Facts({"H": (1, 5000)})
-    facts.learn_zero(size - _doubling(29) * W)
-    facts.learn_nonnegative(size - 3)
+    facts = nothing_known().learned(">=", 5000 - H).learned("==", size - _doubling(29) * W).learned(">=", size - 3)
     assert facts.proves_nonnegative(size - 3)
 
 

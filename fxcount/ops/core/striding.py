@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
+from typing import TypeAlias
 
 from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, contiguous_strides, probe
 from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, max_, min_, prod, sum_
@@ -28,6 +30,7 @@ __all__ = [
 Strides = tuple[Size, ...]
 
 _MANY_DIVISORS = 64 * 9 * 25 * 7 * 11
+_ANSWERS = 1 << 12  # to questions of layout that are remembered
 
 
 def strided(x: TensorFact, shape: tuple[Size, ...], strides: tuple[Size, ...]) -> TensorFact:
@@ -145,7 +148,7 @@ def view_strides(scope: Scope, old: tuple[Size, ...], strides: Strides, new: tup
     >>> view_strides(scope, (B, S, 4, 3), (12 * S, 3, 3 * S, 1), (B, S, 12)), [str(a) for a in scope.assumptions]
     (None, ['S >= 2'])
     """
-    found = _answer(scope, old, lambda sizes: _seen_as(sizes, old, strides, new), "whether it is a view or a copy").strides
+    found = _answer(scope, old, _Seen(old, strides, new), "whether it is a view or a copy").strides
     if found is not None:
         _settle_format(scope, old, strides, new, found)
     return found
@@ -169,7 +172,7 @@ def reshaped(scope: Scope, x: TensorFact, shape: tuple[Size, ...]) -> TensorFact
     def dense(sizes: _Sizes, seen: Strides) -> bool:
         return all([sizes.is_one(n) or sizes.same(a, b) for n, a, b in zip(shape, seen, new.stride(), strict=True)])
 
-    found = _answer(scope, old, lambda sizes: _seen_as(sizes, old, strides, shape), "whether it is a view or a copy", dense)
+    found = _answer(scope, old, _Seen(old, strides, shape), "whether it is a view or a copy", dense)
     if found.strides is not None:
         _settle_format(scope, old, strides, shape, found.strides)
         return Alias(strided(x, shape, found.strides))
@@ -185,12 +188,11 @@ def _settle_format(scope: Scope, old: Strides, strides: Strides, new: Strides, s
         return
     for n in dict.fromkeys(old):
         claim = n - 1
-        if not isinstance(claim, Expr) or not scope.hint(claim) or not scope.may_be_zero(claim):
+        if not isinstance(claim, Expr) or not scope.hint(claim) or not scope.facts.may_be_zero(claim):
             continue
-        sizes = _sizes_under(scope, [claim])
-        found = None if sizes is None else _seen_as(sizes, old, strides, new)
-        if sizes is not None and found is not None and sizes.facts is not None:
-            reduced = [tuple(map(sizes.facts.reduce, part)) for part in (new, found)]
+        facts, found = _under(scope.facts, (claim,), _Seen(old, strides, new))
+        if facts is not None and found is not None:
+            reduced = [tuple(map(facts.reduce, part)) for part in (new, found)]
             if not _is_channels_last(*reduced):
                 scope.decide("==", n, 1, "whether it is channels-last")
 
@@ -220,11 +222,7 @@ def is_dense(scope: Scope, shape: tuple[Size, ...], strides: Strides, wanted: St
 def _lies_as(
     scope: Scope, shape: tuple[Size, ...], strides: Strides, wanted: Strides, reason: str, may_be_both: Both | None = None
 ) -> _Answer:
-    def dense(sizes: _Sizes) -> Strides | None:
-        lies = [sizes.is_one(n) or sizes.same(have, want) for n, have, want in zip(shape, strides, wanted, strict=True)]
-        return wanted if all(lies) else None
-
-    return _answer(scope, shape, dense, reason, may_be_both)
+    return _answer(scope, shape, _Lies(shape, strides, wanted), reason, may_be_both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +233,12 @@ class _Answer:
     copied: Size = 1
 
 
-Both = Callable[["_Sizes", Strides], bool]
-"""Whether a view with these strides and a copy are the same to all that follows."""
-Question = Callable[["_Sizes"], Strides | None]
-
-
 @dataclass(slots=True)
 class _Sizes:
-    """What a question of layout may ask of sizes, under suppositions. ``open``: differences that it needed to be 0, which are
-    neither known to be so nor known not to be."""
+    """What a question of layout may ask of sizes of which some things are known. ``open``: differences that it needed to be
+    0, which are neither known to be so nor known not to be."""
 
-    scope: Scope
-    facts: Facts | None = None  # None: what the scope knows
+    facts: Facts
     ones: frozenset[Size] = frozenset()
     open: list[Expr] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -257,7 +249,7 @@ class _Sizes:
         difference = a - b
         if isinstance(difference, int):
             return difference == 0
-        known = self.scope.equal(a, b) if self.facts is None else self.facts.proves_zero(difference)
+        known = self.facts.proves_zero(difference)
         if not known:
             self.open.append(difference)
         return known
@@ -265,7 +257,7 @@ class _Sizes:
     def is_one(self, n: Size) -> bool:
         if isinstance(n, int):
             return n == 1
-        return n in self.ones or (self.scope.equal(n, 1) if self.facts is None else self.facts.proves_zero(n - 1))
+        return n in self.ones or self.facts.proves_zero(n - 1)
 
     def weight(self, n: Size) -> int:
         """A number that stands for the size where a walk over dimensions compares products of sizes.
@@ -274,55 +266,84 @@ class _Sizes:
         """
         if self.is_one(n):
             return 1
-        size = self.scope.reduced(n) if self.facts is None else self.facts.reduce(n)
+        size = self.facts.reduce(n)
         for name in free_symbols(size):
             self.numbers.setdefault(name, _MANY_DIVISORS * (len(self.numbers) + 1))
         return evaluate(size, self.numbers)
 
 
-_Supposed = tuple[_Sizes | None, Strides | None]
-"""What a question of layout may ask of sizes under a supposition, and its answer then."""
+Both = Callable[[_Sizes, Strides], bool]
+"""Whether a view with these strides and a copy are the same to all that follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Under which strides can the dimensions ``old``/``strides`` be seen as ``new``? ``None``: it takes a copy."""
+
+    old: tuple[Size, ...]
+    strides: Strides
+    new: tuple[Size, ...]
+
+    def answered(self, sizes: _Sizes) -> Strides | None:
+        return _seen_as(sizes, self.old, self.strides, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lies:
+    """Are the strides the ``wanted`` ones in every dimension that has not the size 1? ``None``: they are not."""
+
+    shape: tuple[Size, ...]
+    strides: Strides
+    wanted: Strides
+
+    def answered(self, sizes: _Sizes) -> Strides | None:
+        dims = zip(self.shape, self.strides, self.wanted, strict=True)
+        lies = [sizes.is_one(n) or sizes.same(have, want) for n, have, want in dims]
+        return self.wanted if all(lies) else None
+
+
+_Question: TypeAlias = "_Seen | _Lies"
+_Supposed: TypeAlias = "tuple[Facts | None, Strides | None]"
+"""What is known under a supposition, ``None`` if it cannot be, and the answer to a question of layout then."""
 
 
 def _answer(
-    scope: Scope, shape: Sequence[Size], question: Question, reason: str, may_be_both: Both | None = None
+    scope: Scope, shape: Sequence[Size], question: _Question, reason: str, may_be_both: Both | None = None
 ) -> _Answer:
     """The answer to a question of layout that more equalities can only turn from no to yes.
 
     If it is no whatever the sizes, or yes, nothing is assumed. Else it depends on the least sets of suppositions that make it
     a yes. Without ``may_be_both`` each is decided.
     """
-    plain = _Sizes(scope)
-    found = question(plain)
+    found, opened = _plainly(scope.facts, question)
     if found is not None:
         return _Answer(found)
     claims: list[Expr] = []
     for n in dict.fromkeys(shape):
         claim = n - 1
-        if isinstance(claim, Expr) and scope.may_be_zero(claim):
+        if isinstance(claim, Expr) and scope.facts.may_be_zero(claim):
             claims.append(claim)
     ones = set(claims)
-    claims += _open_differences(scope, shape, claims, [d for d in dict.fromkeys(plain.open) if d not in ones])
+    claims += _open_differences(scope, shape, claims, [d for d in opened if d not in ones])
     if not claims:
         return _Answer(None)
     distances: list[Size] = []  # from each special case: 0 where it is met
-    known: dict[frozenset[Expr], _Supposed] = {}
 
     def under(chosen: Sequence[Expr]) -> _Supposed:
-        """Asked several times of the same suppositions, and what follows from them takes most of the time."""
-        key = frozenset(chosen)
-        if key not in known:
-            known[key] = _under(scope, chosen, question)
-        return known[key]
+        return _under(scope.facts, tuple(chosen), question)
 
     for chosen in _least(claims, lambda chosen: under(chosen)[0] is not None, lambda chosen: under(chosen)[1] is not None):
         unmet = [c for c in chosen if scope.hint(c)]
         special = not unmet or not ones.issuperset(chosen)
-        sizes, seen = under(chosen)
-        if special and may_be_both is not None and sizes is not None and seen is not None and may_be_both(sizes, seen):
+        facts, seen = under(chosen)
+        if special and may_be_both is not None and facts is not None and seen is not None:
+            both = may_be_both(_Sizes(facts, frozenset([c + 1 for c in chosen])), seen)
+        else:
+            both = False
+        if both:
             distances.append(sum_([c if c in ones or is_nonnegative(c) else max_(c, -c) for c in chosen]))
         elif _all_hold(scope, chosen, unmet, ones, reason):
-            return _Answer(_under(scope, chosen, question)[1])  # asked anew: more is known now
+            return _Answer(under(chosen)[1])  # asked anew: more is known now
     return _Answer(None, min_(1, *distances) if distances else 1)
 
 
@@ -332,19 +353,26 @@ def _open_differences(scope: Scope, shape: Sequence[Size], ones: Sequence[Expr],
     if not found:
         return []
     not_empty = [n for n in dict.fromkeys(shape) if isinstance(n, Expr)]
-    larger = scope.suppose(positive=[*ones, *not_empty])
+    larger = scope.facts.supposing(positive=[*ones, *not_empty])
     return [] if larger is None else [d for d in found if not larger.proves_nonzero(d)]
 
 
-def _sizes_under(scope: Scope, claims: Sequence[Expr]) -> _Sizes | None:
-    facts = scope.suppose(zero=claims)
-    return None if facts is None else _Sizes(scope, facts, frozenset([claim + 1 for claim in claims]))
+@lru_cache(_ANSWERS)
+def _plainly(facts: Facts, question: _Question) -> tuple[Strides | None, tuple[Expr, ...]]:
+    """The answer without any supposition, and the differences of which it would take more to be known."""
+    sizes = _Sizes(facts)
+    found = question.answered(sizes)
+    return found, tuple(dict.fromkeys(sizes.open))
 
 
-def _under(scope: Scope, claims: Sequence[Expr], question: Question) -> _Supposed:
-    """The sizes if all these differences are 0, ``None`` if they cannot be, and the answer then."""
-    sizes = _sizes_under(scope, claims)
-    return sizes, None if sizes is None else question(sizes)
+@lru_cache(_ANSWERS)
+def _under(facts: Facts, claims: tuple[Expr, ...], question: _Question) -> _Supposed:
+    """What is known if all these differences are 0, and the answer then. Asked several times of the same suppositions, and
+    what follows from them takes most of the time."""
+    supposed = facts.supposing(zero=claims)
+    if supposed is None:
+        return None, None
+    return supposed, question.answered(_Sizes(supposed, frozenset([claim + 1 for claim in claims])))
 
 
 def _least(

@@ -20,7 +20,7 @@ from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.codec import Decoder, size_from
-from fxcount.symbolic import Assumption, Expr, Scope, Size, claim_from, symbol
+from fxcount.symbolic import Assumption, Expr, Scope, Size, claim_from
 from fxcount.symbolic.unbacked import Unbacked
 from fxcount.trace.tape import (
     Call,
@@ -94,7 +94,7 @@ def _optional(plain: int | str | None) -> Size | None:
 def _scope(body: _Row) -> Scope:
     scope = Scope({}, where=None)
     for name, hint in body["hints"].items():
-        scope.symbols[name], scope.hints[name] = symbol(name), hint
+        scope.declare(name, hint)
     scope.bounds.update({name: (low, high) for name, (low, high) in body["bounds"].items()})
     scope.assumptions = [_assumption(row) for row in body["assumptions"]]
     scope.limit(*map(size_from, body.get("float_limits", ())))
