@@ -33,7 +33,7 @@ class Costs:
         for call in calls:
             key = id(call.signature)
             counts[key] = counts.get(key, 0) + 1
-        return CallCost.total(self.by_signature[key].scaled(n) for key, n in counts.items())
+        return CallCost.weighted([(self.by_signature[key], n) for key, n in counts.items()])
 
 
 def cost(trace: Trace, *, strict: bool = False) -> Costs:

@@ -46,8 +46,11 @@ def elements_of(declared: Sequence[Declared]) -> Elements:
     Elements(fresh=(64, 64, 64, 0), nbytes=(256, 256, 256, 0), shared=(True, True, True, True))
     """
     if len({d.storage for d in declared}) == len(declared):  # nearly always
-        fresh = [occupied(d) for d in declared]
-        nbytes = [n * d.dtype.itemsize + _index_bytes(d) for n, d in zip(fresh, declared, strict=True)]
+        fresh = [prod(d.shape) if d.strides is None and d.stored is None else occupied(d) for d in declared]
+        nbytes = [
+            n * d.dtype.itemsize if d.stored is None else n * d.dtype.itemsize + _index_bytes(d)
+            for n, d in zip(fresh, declared, strict=True)
+        ]
         return Elements(tuple(fresh), tuple(nbytes), (False,) * len(declared))
     nbytes, shared = [0] * len(declared), [False] * len(declared)
     by_storage: dict[int, list[int]] = {}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from operator import lt, sub
 
 from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, sum_
+from fxcount.symbolic.witness import Witness, witness_at
 from fxcount.trace.tape import Trace
 
 __all__ = ["HELD", "Memory", "Peak", "memory", "undominated"]
@@ -119,7 +121,8 @@ def undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope
 
     A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
     """
-    columns = [column for sample in _samples(scope.hints) if (column := _values(sizes, sample)) is not None]
+    samples = [witness_at(tuple(sample.items())) for sample in _samples(scope.hints)]
+    columns = [column for sample in samples if (column := _values(sizes, sample)) is not None]
     ranked = [(_totals(live, columns), live, call) for live, call in candidates.items()]
     ranked.sort(key=lambda item: (-item[0][0], item[2]))
     kept: list[tuple[list[int], tuple[int, ...], int]] = []
@@ -133,7 +136,8 @@ def undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope
 
 
 def _sum_of(sizes: list[Size], times: Iterable[int]) -> Size:
-    return combination([(size, n) for size, n in zip(sizes, times, strict=True) if n])
+    counts = list(times)
+    return combination(compress(zip(sizes, counts, strict=True), counts))
 
 
 def _totals(live: tuple[int, ...], columns: list[list[int]]) -> list[int]:
@@ -142,13 +146,10 @@ def _totals(live: tuple[int, ...], columns: list[list[int]]) -> list[int]:
     return [sum([n * column[i] for i, n in some]) for column in columns]
 
 
-def _values(sizes: list[Size], sample: dict[str, int]) -> list[int] | None:
+def _values(sizes: list[Size], sample: Witness) -> list[int] | None:
     """The sizes at a sample, or ``None`` where a symbolic divisor is 0: outside of what the model was analysed for."""
-    memo: dict[str, int] = {}
-    try:
-        return [evaluate(size, sample, memo) for size in sizes]
-    except ZeroDivisionError:
-        return None
+    found = [value for value in map(sample.at, sizes) if value is not None]
+    return found if len(found) == len(sizes) else None
 
 
 def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:

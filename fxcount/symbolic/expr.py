@@ -391,7 +391,10 @@ def sum_(sizes: Iterable[Size]) -> Size:
     >>> sum_([symbol("B"), 3, symbol("B")])
     2*B + 3
     """
-    return combination([(size, 1) for size in sizes])
+    found = list(sizes)
+    if len(found) == 1 and type(found[0]) is Expr:
+        return found[0]
+    return combination([(size, 1) for size in found])
 
 
 def combination(parts: Iterable[tuple[Size, int]]) -> Size:

@@ -101,7 +101,7 @@ class Witness:
         return None
 
 
-@lru_cache(64)
+@lru_cache(256)
 def witness_at(values: tuple[tuple[str, int], ...]) -> Witness:
     """The one for these symbols, which is used again by all who ask for the same.
 

@@ -117,7 +117,7 @@ def _go(run: Callable[[Decisions], Trace], decisions: Decisions) -> _Way:
 def _counts(trace: Trace) -> _Counts:
     times = Counter(id(call.signature) for call in trace.calls)
     signatures = {id(call.signature): call.signature for call in trace.calls}
-    total = CallCost.total(_cost(s).scaled(times[key]) for key, s in signatures.items())
+    total = CallCost.weighted((_cost(s), times[key]) for key, s in signatures.items())
     states = {s.value.index: s.names[0] for s in trace.states if s.value.origin == "parameter"}
     used = frozenset(states[o.index] for c in trace.calls for o in c.operands if o.index in states)
     return _Counts(total, [v.fact for v in trace.values_out()], used)

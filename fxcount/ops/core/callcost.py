@@ -12,7 +12,7 @@ from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact, Work
 from fxcount.ops.core.registry import Op, Unknown, Zero
 from fxcount.ops.core.tree import leaves
-from fxcount.symbolic import Size, sum_
+from fxcount.symbolic import Size, combination, sum_
 
 __all__ = ["CallCost", "call_cost", "uncounted_cost"]
 
@@ -27,22 +27,19 @@ class CallCost:
     read_bytes: Size = 0
     write_bytes: Size = 0
 
-    def scaled(self, times: int) -> CallCost:
-        """The cost of ``times`` such calls."""
-        if times == 1:
-            return self
-        return CallCost(
-            self.macs * times, self.flops * times, self.transcendentals * times, self.read_bytes * times,
-            self.write_bytes * times,
-        )  # fmt: skip
-
     @staticmethod
     def total(parts: Iterable[CallCost]) -> CallCost:
         """The sum over several calls."""
+        return CallCost.weighted([(part, 1) for part in parts])
+
+    @staticmethod
+    def weighted(parts: Iterable[tuple[CallCost, int]]) -> CallCost:
+        """The sum over several calls, each made so many times."""
         found = list(parts)
         return CallCost(
-            sum_([p.macs for p in found]), sum_([p.flops for p in found]), sum_([p.transcendentals for p in found]),
-            sum_([p.read_bytes for p in found]), sum_([p.write_bytes for p in found]),
+            combination([(p.macs, n) for p, n in found]), combination([(p.flops, n) for p, n in found]),
+            combination([(p.transcendentals, n) for p, n in found]), combination([(p.read_bytes, n) for p, n in found]),
+            combination([(p.write_bytes, n) for p, n in found]),
         )  # fmt: skip
 
 
@@ -59,7 +56,7 @@ def call_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     elif isinstance(op.cost, Unknown):
         raise UncountedError(f"{op.name} has no cost rule", hint=op.cost.hint)
     else:
-        facts = facts_of_result(result)
+        facts = result if type(result) is TensorFact else facts_of_result(result)
         work = op.cost(facts, *args, **kwargs)
     return _traffic(op, args, kwargs, result, work)
 
@@ -75,13 +72,16 @@ def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any,
         copied = _traffic(op, args, kwargs, result.fact, work)
         times = result.copied
         return dataclasses.replace(copied, read_bytes=times * copied.read_bytes, write_bytes=times * copied.write_bytes)
-    results = list(_results(result))
     read, write = work.read_bytes, work.write_bytes
     if read is None:
         read = sum_([f.nbytes for f in facts_in((args, kwargs))])
     if write is None:
-        write = sum_([f.nbytes for f, alias in results if not alias or op.inplace])
+        write = result.nbytes if type(result) is TensorFact else _written(result, op.inplace)
     return CallCost(work.macs, work.flops, work.transcendentals, read, write)
+
+
+def _written(result: object, inplace: bool) -> Size:
+    return sum_([f.nbytes for f, alias in _results(result) if not alias or inplace])
 
 
 def _results(result: object) -> Iterator[tuple[TensorFact, bool]]:

@@ -13,6 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
+
+from fxcount.ops.core.fact import Alias, TensorFact
+from fxcount.symbolic import Expr
+
 __all__ = ["Node", "leaves", "mapped"]
 
 
@@ -35,6 +40,10 @@ class Node:
         return None
 
 
+_LEAVES = frozenset({TensorFact, Alias, Expr, int, float, bool, str, type(None), torch.dtype, torch.device})
+"""Kinds of nearly all leaves, told apart from containers without asking what they are instances of."""
+
+
 def leaves(tree: Any) -> list[Any]:
     """Everything in a tree that is no container, in order."""
     found: list[Any] = []
@@ -45,7 +54,12 @@ def leaves(tree: Any) -> list[Any]:
 def _gather(tree: Any, found: list[Any]) -> None:
     if isinstance(tree, (tuple, list)):
         for part in tree:
-            _gather(part, found)
+            if type(part) in _LEAVES:
+                found.append(part)
+            else:
+                _gather(part, found)
+    elif type(tree) in _LEAVES:
+        found.append(tree)
     elif isinstance(tree, slice):
         for part in (tree.start, tree.stop, tree.step):
             _gather(part, found)
@@ -70,6 +84,10 @@ def mapped(leaf: Callable[[Any], Any], tree: Any, keep: bool = False) -> Any:
     >>> mapped(abs, Pair(-1, [2])), mapped(abs, Pair(-1, [2]), keep=True)
     ((1, [2]), Pair(x=1, y=[2]))
     """
+    if type(tree) in _LEAVES:
+        return leaf(tree)
+    if type(tree) is tuple:
+        return tuple([leaf(part) if type(part) in _LEAVES else mapped(leaf, part, keep) for part in tree])
     if isinstance(tree, tuple):
         parts = [mapped(leaf, part, keep) for part in tree]
         return type(tree)(*parts) if keep and hasattr(tree, "_fields") else tuple(parts)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 
 from fxcount.ops import Op
 from fxcount.ops.core.tree import Node
@@ -17,6 +18,7 @@ __all__ = ["Keys"]
 
 _PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
 _NUMBERS = frozenset({bool, float, complex})
+_SEQUENCES = frozenset({tuple, list, torch.Size})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
 
@@ -46,13 +48,13 @@ class Keys:
             expr = a.expr
             key.append(expr)
             return expr
-        if kind is tuple or kind is torch.Size or kind is list:
+        if kind in _SEQUENCES:
             inner: list[Any] = [list if kind is list else tuple]
             convert = self.convert
             converted = [convert(x, inner, operands) for x in a]
             key.append(tuple(inner))
             return converted if kind is list else tuple(converted)
-        if kind is torch.nn.Parameter or isinstance(a, torch.Tensor):
+        if kind is Parameter or isinstance(a, torch.Tensor):
             state = self._state(a)
             key.append(state._value.fact)
             operands.append(state)
