@@ -20,6 +20,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -34,7 +35,7 @@ __all__ = [
     "script_module", "shown_name", "storage_key", "tree_children",
 ]  # fmt: skip
 
-OLDEST, NEWEST = "2.6", "2.14"  # the versions of docs/compatibility.md
+OLDEST, NEWEST = "2.6", "2.15"  # the versions of docs/compatibility.md
 VERSION: tuple[int, int] = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))  # type: ignore[assignment]
 """Of the torch that runs: rules ask it where eager torch itself does something else since some version."""
 
@@ -91,6 +92,9 @@ NAMES = MappingProxyType({
     ),
     # -- graphs, scripts and compiled modules
     "pytree": Name("torch.utils._pytree", "flatten nested inputs as torch does"),
+    "python_dispatcher": Name(
+        "torch._dispatch.python.enable_python_dispatcher", "find the shapes of an op without a rule", lambda: nullcontext
+    ),
     "FakeTensorMode": Name("torch._subclasses.fake_tensor.FakeTensorMode", "find the shapes of an op without a rule"),
     "ConstantSource": Name("torch._dynamo.source.ConstantSource", "find the shapes of an op without a rule"),
     "ParameterDict": Name("torch._C.ParameterDict", "list the parameters of a TorchScript module"),

@@ -33,10 +33,9 @@ class Case:
         tracker.assert_held(self.func, *self.args, **self.kwargs)
 
 
-def overload(name: str) -> Any:
-    """The default overload of an ATen op that not every torch has, or ``None``."""
-    packet = getattr(torch.ops.aten, name, None)
-    return packet.default if packet is not None else None
+def overload(name: str, which: str = "default") -> Any:
+    """An overload of an ATen op that not every torch has, or ``None``."""
+    return getattr(getattr(torch.ops.aten, name, None), which, None)
 
 
 def call(func: Callable[..., Any], *args: Any, on: str = "meta", assumes: int = 0, **kwargs: Any) -> Any:

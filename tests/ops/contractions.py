@@ -1,4 +1,4 @@
-"""Torch's own count of the floating-point operations of contractions, from meta tensors."""
+"""Torch's own count of the floating-point operations of contractions, from tensors of the case's device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.ops.harness import SIZES, _map, real
 
 def torch_flops(case: Case, values: Mapping[str, int] = SIZES[1]) -> int:
     """Two per multiply-accumulate, of the ATen products the call comes down to."""
-    args, kwargs = (_map(tree, lambda x: real(x, values)) for tree in (case.args, case.kwargs))
+    args, kwargs = (_map(tree, lambda x: real(x, values, case.on)) for tree in (case.args, case.kwargs))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         case.func(*args, **kwargs)
     return int(counter.get_total_flops())

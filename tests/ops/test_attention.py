@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.attention import OPS
-from tests.ops.cases import Case, call, uncovered
+from tests.ops.cases import Case, call, overload, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, T, check, counted, real, rule_result, work
 from tests.ops.tracker import assert_held
@@ -184,7 +184,7 @@ _CAUSAL, _DROPPED = {"is_causal": True}, {"dropout_p": 0.5}
     [
         (aten._scaled_dot_product_flash_attention_for_cpu.default, ()),
         (aten._scaled_dot_product_flash_attention.default, ()),
-        (aten._scaled_dot_product_flash_attention.quantized, (T("1"), T("1"), T("1"))),
+        (overload("_scaled_dot_product_flash_attention", "quantized"), (T("1"), T("1"), T("1"))),
         (aten._scaled_dot_product_efficient_attention.default, (None, True)),
         (aten._scaled_dot_product_cudnn_attention.default, (None, True)),
         (aten._scaled_dot_product_fused_attention_overrideable.default, (None,)),
@@ -192,6 +192,8 @@ _CAUSAL, _DROPPED = {"is_causal": True}, {"dropout_p": 0.5}
 )
 def test_flags_of_kernels_by_position_and_by_name(kernel: Any, before: tuple[Any, ...], given: dict[str, Any]) -> None:
     """Each flag on its own and both, in the order of the kernel's schema: the work of the call torch makes it from."""
+    if kernel is None:
+        pytest.skip("this torch has no such kernel")
     names = [a.name for a in kernel._schema.arguments]
     assert names[3 + len(before) :][:2] == ["dropout_p", "is_causal"]
     expected = work(sdpa, Q, K, V, **given)

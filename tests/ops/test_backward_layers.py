@@ -36,7 +36,7 @@ CUBE, CUBES = T("B,3,H,W,4"), T("B,3,2*H,2*W,8")
 
 LAYERS = [
     call(aten.convolution_backward.default, G, IMAGE, WEIGHT, [8], *PLAIN, ALL),
-    call(aten.convolution_backward.default, G, LAST, WEIGHT, [8], *PLAIN, [True, True, False]),
+    call(aten.convolution_backward.default, G, LAST, WEIGHT, [8], *PLAIN, [True, True, False], on="cpu"),
     call(aten.convolution_backward.default, T("B,8,H"), T("B,6,H"), T("8,3,1"), [8], [1], [0], [1], False, [0], 2, ALL),
     call(aten.native_layer_norm_backward.default, X := T("B,S,E"), X, [12], T("B,S,1"), T("B,S,1"), T("12"), T("12"), ALL),
     call(aten.native_group_norm_backward.default, IMAGE, IMAGE, T("B,2"), T("B,2"), C6, N("B"), 6, N("H*W"), 2, ALL),

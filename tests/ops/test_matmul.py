@@ -252,19 +252,27 @@ def test_cross_takes_the_first_dimension_of_size_3() -> None:
         rule_result(torch.cross, T("N,M"), T("N,M"))
 
 
+F8 = torch.float8_e4m3fn
+SCALED = (T("32,64", F8), T("16,64", F8, perm=(1, 0)), T(""), T(""), T("16", bf16), None, bf16)
+
+
 def test_scaled_product() -> None:
-    f8 = torch.float8_e4m3fn
-    args = (T("32,64", f8), T("16,64", f8, perm=(1, 0)), T(""), T(""), T("16", bf16), None, bf16)
-    check(aten._scaled_mm.default, *args)
+    check(aten._scaled_mm.default, *SCALED)
     # two scales and a bias for each of 32*16 numbers
-    assert work(aten._scaled_mm.default, *args) == {
+    assert work(aten._scaled_mm.default, *SCALED) == {
         "macs": 32 * 64 * 16, "flops": 2 * 32 * 64 * 16 + 3 * 32 * 16, "transcendentals": 0,
     }  # fmt: skip
-    later = (*args[:2], [T("")], [0], [0], [T("")], [0], [0], *args[4:5], bf16)
-    assert rule_result(aten._scaled_mm_v2.default, *later)[0] == rule_result(aten._scaled_mm.default, *args)[0]
-    assert work(aten._scaled_mm_v2.default, *later) == work(aten._scaled_mm.default, *args)
+
+
+@pytest.mark.skipif(overload("_scaled_mm_v2") is None, reason="this torch has no such op")
+def test_scaled_product_of_recipes() -> None:
+    """The later form, whose scales come in lists with what they scale: the same product, or uncounted blocks."""
+    args = (*SCALED[:2], [T("")], [0], [0], [T("")], [0], [0])
+    later = overload("_scaled_mm_v2")
+    assert rule_result(later, *args, SCALED[4], bf16)[0] == rule_result(aten._scaled_mm.default, *SCALED)[0]
+    assert work(later, *args, SCALED[4], bf16) == work(aten._scaled_mm.default, *SCALED)
     with pytest.raises(UncountedError, match="blocks"):
-        work(aten._scaled_mm_v2.default, *args[:2], [T("")], [3], [0], [T("")], [0], [0], None, bf16)
+        work(later, *SCALED[:2], [T("")], [3], [0], [T("")], [0], [0], None, bf16)
 
 
 def test_complex_and_integer_work() -> None:

@@ -26,7 +26,8 @@ def unary_names() -> list[str]:
 
 
 def binary_names() -> list[str]:
-    return [name for table in (pointwise.BINARY, pointwise.BINARY_FLOAT) for names in table for name in names.split()]
+    tables = (pointwise.BINARY, pointwise.BINARY_FLOAT)
+    return ["ldexp", *(name for table in tables for names in table for name in names.split())]
 
 
 @pytest.mark.parametrize("name", unary_names())
@@ -37,7 +38,8 @@ def test_unary_as_torch(name: str, x: T) -> None:
         func(x.real(SIZES[0]))
     except (RuntimeError, NotImplementedError):
         pytest.skip("torch has no such kernel")
-    check(func, x)
+    # on meta, torch 2.6 says that nan_to_num of a channels-last tensor is row-major, which it is not
+    check(func, x, device="cpu" if name == "nan_to_num" else "meta")
 
 
 @pytest.mark.parametrize("name", binary_names())
@@ -65,7 +67,7 @@ CASES = [
     call(torch.add, T("B", BF16), T("B", F16)),
     call(torch.add, T("B", F64), 1j),
     call(torch.Tensor.add, NHWC, T("1,C,1,1")),
-    call(torch.ops.aten.add.Scalar, X, 1, 2),
+    call(torch.ops.aten.add.Scalar, X, 1, 2, on="cpu"),  # on meta, torch 2.6 takes no alpha by position
     call(torch.sub, X, N("B*C")),
     call(torch.subtract, X, Y, alpha=3),
     call(torch.rsub, X, 1),

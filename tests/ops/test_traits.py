@@ -47,7 +47,7 @@ def test_random_is_what_torch_tags_as_seeded(entry: Op, name: str) -> None:
 # -- autocast ---------------------------------------------------------------------------------------------------------
 _INSIDE = [
     *(torch._VF.lstm, torch._VF.gru, torch._VF.rnn_tanh, torch._VF.rnn_relu, torch.linalg.matrix_power, torch.linalg.pinv),
-    *(torch.cov, torch.corrcoef, torch.ops.aten.convolution),
+    *(torch.cov, torch.corrcoef, torch.inner, torch.ops.aten.convolution),
 ]
 _COMPOSITES = {
     "cpu": [
@@ -89,7 +89,6 @@ def test_autocast_has_a_policy_for_the_ops_torch_has_a_kernel_for(device: str, k
 
 _BY_ARGUMENT = {
     "nn.functional.pad.reflect", "nn.functional.pad.replicate", "nn.functional.pad.replicate_negative",  # by the mode
-    "einsum", "tensordot", "linalg.matrix_power",  # without a product inside nothing is cast
 }  # fmt: skip
 _INFOS = [pytest.param(info, id=full_name(info)) for info in infos() if full_name(info) not in _BY_ARGUMENT]
 
@@ -101,6 +100,36 @@ def test_autocast_on_the_cpu_gives_torchs_dtypes(info: Any) -> None:
         for sample in samples(info, dtype, 1):
             if sample.variant != "inplace":
                 _compare_dtypes(sample)
+
+
+A, SQUARE, V = torch.ones(3, 5), torch.ones(3, 3), torch.ones(5)
+_PRODUCTS: dict[str, tuple[Callable[..., Any], tuple[torch.Tensor, ...]]] = {
+    "inner of matrices": (torch.inner, (A, A[:2])),
+    "inner of vectors": (torch.inner, (V, V)),
+    "inner of one row each": (torch.inner, (A[:1], A[1:2])),
+    "inner with a scalar": (torch.inner, (V, V[0])),
+    "tensordot of matrices": (lambda a, b: torch.tensordot(a, b, 1), (A, A.T)),
+    "tensordot of all": (lambda a, b: torch.tensordot(a, b, ([0, 1], [0, 1])), (A, A)),
+    "tensordot of nothing": (lambda a, b: torch.tensordot(a, b, 0), (V, V)),
+    "einsum of matrices": (lambda a, b: torch.einsum("ij,kj->ik", a, b), (A, A)),
+    "einsum of vectors": (lambda a, b: torch.einsum("i,i->", a, b), (V, V)),
+    "einsum without a sum": (lambda a, b: torch.einsum("ij,j->ij", a, b), (A, V)),
+    "einsum of one operand": (lambda a: torch.einsum("ij->i", a), (A,)),
+    **{f"power {n}": (lambda a, n=n: torch.linalg.matrix_power(a, n), (SQUARE,)) for n in (0, 1, 2, 5)},
+    "chain of one": (torch.chain_matmul, (A,)),
+    "chain of two": (lambda a, b: torch.linalg.multi_dot([a, b]), (A, A.T)),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:torch.chain_matmul:UserWarning")
+@pytest.mark.parametrize("name", _PRODUCTS)
+def test_autocast_casts_the_products_of_a_composite(name: str) -> None:
+    """What it comes down to without a product keeps its dtype."""
+    func, operands = _PRODUCTS[name]
+    leaves, tree = pytree.tree_flatten((operands, {}))
+    call = Called(_autocast(func), leaves, tree, list(range(len(leaves))))
+    (value,) = trace_model(call, leaves).values_out()
+    assert value.fact.dtype is call(*leaves).dtype
 
 
 def _compare_dtypes(sample: Any) -> None:

@@ -14,6 +14,9 @@ from torch import nn
 import fxcount
 from fxcount import DepthError
 
+# Python 3.12.0 and 3.12.1 allow some 500 calls that pass through C, whatever limit is set; a traced call passes more often.
+NEEDS_STACK = pytest.mark.skipif((3, 12) <= sys.version_info < (3, 12, 2), reason="this Python's limit cannot be raised")
+
 
 class Around(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
@@ -62,6 +65,7 @@ def outcome(model: nn.Module) -> Any:
         return None
 
 
+@NEEDS_STACK
 @pytest.mark.parametrize("around", [nn.Sequential, Around])
 def test_models_nest_as_deep_as_torch_takes_them(around: Callable[[nn.Module], nn.Module]) -> None:
     possible, refused = 1, 400
@@ -80,6 +84,7 @@ def test_models_nest_as_deep_as_torch_takes_them(around: Callable[[nn.Module], n
     assert sys.getrecursionlimit() == limit
 
 
+@NEEDS_STACK
 def test_a_higher_limit_is_used() -> None:
     model, limit = nested(nn.Linear(3, 5), 600, nn.Sequential), sys.getrecursionlimit()
     found: list[Any] = []
@@ -101,6 +106,7 @@ def test_a_higher_limit_is_used() -> None:
     assert [str(n) for n in found] == ["15*B"]
 
 
+@NEEDS_STACK
 def test_the_error_says_what_is_too_deep_and_what_to_do() -> None:
     with pytest.raises(DepthError, match=r"modules inside of each other") as caught:
         fxcount.analyze(nested(nn.Linear(3, 5), 3000, Around), "B,3")
@@ -109,6 +115,7 @@ def test_the_error_says_what_is_too_deep_and_what_to_do() -> None:
     assert len(str(caught.value)) < 1000
 
 
+@NEEDS_STACK
 def test_a_model_that_calls_itself_for_ever() -> None:
     class Endless(nn.Module):
         def forward(self, x: torch.Tensor) -> Any:

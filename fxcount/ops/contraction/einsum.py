@@ -32,6 +32,7 @@ from fxcount.ops.core.iterator import iterator_strides
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size, max_, prod
+from fxcount.torch_private import VERSION
 
 __all__ = [
     "OPS", "Subscripts", "as_fact", "check_sizes", "contract", "einsum_cost", "einsum_shape", "matrix_macs",
@@ -172,7 +173,7 @@ def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], of_one: bool, tally: 
     both = [d for d in free if a.shape[d] != 1 and b.shape[d] != 1]
     left = [d for d in free if d not in both and a.shape[d] != 1]
     right = [d for d in free if d not in both and d not in left]
-    if left and right and right[-1] < left[0]:  # then bmm can write the output in order
+    if VERSION >= (2, 9) and left and right and right[-1] < left[0]:  # then bmm can write the output in order
         a, b, left, right = b, a, right, left
     copies = sum(_copied(t, runs) for t, runs in ((a, (both, left, [*summed, *right])), (b, (both, summed, [*right, *left]))))
     shape = tuple(1 if d in summed else b.shape[d] if a.shape[d] == 1 else a.shape[d] for d in range(len(a.shape)))
@@ -300,6 +301,6 @@ def step_temporaries(y: TensorFact, tally: _Tally) -> Size:
 OPS: tuple[Op, ...] = (
     op(
         "einsum", shape=einsum_shape, cost=einsum_cost, temporaries=_einsum_temporaries, extra=(torch.functional.einsum,),
-        kind="product",
+        kind="product", multiplies=lambda *args, **kwargs: matrix_macs(*args, **kwargs) != 0,
     ),
 )

@@ -291,7 +291,10 @@ OPS: tuple[Op, ...] = (
     op("cross", shape=_cross_shape, cost=_cross_cost),
     op("linalg.cross", shape=_linalg_cross_shape, cost=_cross_cost),
     op("linalg.vecdot", shape=_vecdot_shape, cost=_vecdot_cost, temporaries=_vecdot_temporaries),
-    op("linalg.multi_dot", "chain_matmul", shape=_chain_shape, cost=_chain_cost),
+    op(
+        "linalg.multi_dot", "chain_matmul", shape=_chain_shape, cost=_chain_cost,
+        multiplies=lambda first, *others: len(_matrices(first, others)) > 1,
+    ),
     op("kron", shape=_kron_shape, cost=_outer_cost),
     op("bilinear", shape=_bilinear_shape, cost=_bilinear_cost, temporaries=_bilinear_temporaries),
     op("_trilinear", shape=_trilinear_shape, cost=_trilinear_cost),

@@ -25,6 +25,7 @@ from fxcount.ops.core.iterator import elementwise
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS"]
 
@@ -74,7 +75,24 @@ def _inner_temporaries(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
     return _tensordot_temporaries(y, x, other, [-1], [-1]) if x.shape and other.shape else 0
 
 
+def _by_matrix(x: TensorFact, other: TensorFact, dims_self: Any, dims_other: Any) -> bool:
+    """Whether torch multiplies matrices: since 2.8 not for a result of one element, which is a dot product."""
+    kept = _pairing(x, other, dims_self, dims_other).output
+    sizes = [n for t, label in ((x, "x"), (other, "y")) for d, n in enumerate(t.shape) if f"{label}{d}" in kept]
+    return VERSION < (2, 8) or any(n != 1 for n in sizes)
+
+
+def _inner_by_matrix(x: TensorFact, other: TensorFact) -> bool:
+    return bool(x.shape and other.shape) and _by_matrix(x, other, [-1], [-1])
+
+
 OPS: tuple[Op, ...] = (
-    op("tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries, kind="product"),
-    op("inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries, kind="product"),
-)
+    op(
+        "tensordot", shape=_tensordot_shape, cost=_tensordot_cost, temporaries=_tensordot_temporaries, kind="product",
+        multiplies=_by_matrix,
+    ),
+    op(
+        "inner", shape=_inner_shape, cost=_inner_cost, temporaries=_inner_temporaries, kind="product",
+        multiplies=_inner_by_matrix,
+    ),
+)  # fmt: skip

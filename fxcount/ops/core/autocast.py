@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from fxcount.torch_private import VERSION
+
 __all__ = ["Autocast", "Cast", "policy"]
 
 Cast = Literal["lower", "float32", "promote"]
@@ -32,7 +34,7 @@ _COMPOSITE = frozenset(
     "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell einsum chain_matmul linalg.multi_dot "
     "linalg.matrix_power linalg.pinv cov corrcoef".split()
 )
-_LOWER_CPU = _LOWER | _COMPOSITE | frozenset("_native_multi_head_attention _addmm_activation tensordot".split())
+_LOWER_CPU = _LOWER | _COMPOSITE | frozenset("_native_multi_head_attention _addmm_activation tensordot inner".split())
 _LOWER_CUDA = _LOWER | _COMPOSITE | frozenset("addmv addr mv _scaled_dot_product_flash_attention".split())
 _FLOAT32_CPU = frozenset(
     "avg_pool3d binary_cross_entropy grid_sampler grid_sampler_2d grid_sampler_3d polar prod quantile nanquantile stft cdist "
@@ -57,9 +59,11 @@ _FLOAT32_CUDA = frozenset(
     "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d "
     "_upsample_bilinear2d_aa upsample_trilinear3d upsample_bicubic2d _upsample_bicubic2d_aa".split()
 )
+if VERSION < (2, 12):
+    _FLOAT32_CUDA -= {"rms_norm"}
 _PROMOTE_CPU = frozenset({"stack", "cat", "index_copy"})
 _PROMOTE_CUDA = frozenset(
-    "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot scatter_add stack cat".split()
+    "addcdiv addcmul atan2 bilinear cross dot vdot grid_sampler index_put tensordot inner scatter_add stack cat".split()
 )
 
 

@@ -108,7 +108,8 @@ class Op:
     ``kind``: of contractions and poolings, for those who count layers; a convolution's weight, and a pooling's window, is
     argument 1, ``window`` the number of dimensions it slides over. ``activations``: the results are activations even where all
     operands are parameters (learned queries, tables of positions), not a weight made of weights.
-    ``autocast``: what ``torch.autocast`` does to its operands. ``returns``: the class of a named tuple of results.
+    ``autocast``: what ``torch.autocast`` does to its operands; ``multiplies``, of a composite in which only products are cast:
+    whether a call, of these operands and arguments, comes down to one. ``returns``: the class of a named tuple of results.
     ``schema``: the qualified name of its schema (``aten::conv2d``); empty for what has none, whatever it is called.
     ``flop_formula``: its cost is the formula that torch's own counter has for it.
     ``overrides``: the op of torch whose callables a user's rule took over.
@@ -141,6 +142,7 @@ class Op:
     window: int = 0
     activations: bool = False
     autocast: Autocast | None = None
+    multiplies: Callable[..., bool] | None = None
     returns: Any = None
     schema: str = ""
     flop_formula: bool = False
@@ -186,6 +188,7 @@ class Traits(TypedDict, total=False):
     kind: Kind | None
     window: int
     activations: bool
+    multiplies: Callable[..., bool] | None
     schema: str
 
 
@@ -225,6 +228,8 @@ def op(
         cost = Bound(cost, overloads) if callable(cost) else cost
         if (held := traits.get("temporaries")) is not None:
             traits["temporaries"] = Bound(held, overloads)
+        if (multiplies := traits.get("multiplies")) is not None:
+            traits["multiplies"] = Bound(multiplies, overloads, leading=0)
         if (counted := traits.get("counted")) is not None:
             traits["counted"] = Bound(counted, overloads, leading=2)
     return Op(

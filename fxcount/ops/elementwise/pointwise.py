@@ -30,6 +30,7 @@ from fxcount.ops.core.scalars import Scalars, is_arithmetic
 from fxcount.ops.elementwise import functions
 from fxcount.ops.elementwise.functions import FN, ONE, per_element, table
 from fxcount.symbolic import Scope, Size
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS", "add", "clamp", "div", "pow_scalars"]
 
@@ -50,7 +51,6 @@ BINARY_FLOAT = {
     "logaddexp2": Scalars(add=5, fn=2),
     "xlogy special.xlogy": Scalars(mul=1, fn=1),
     "special.xlog1py": Scalars(mul=1, fn=1),
-    "ldexp": Scalars(mul=1, fn=1),  # x * 2**other
     "igamma special.gammainc": FN,
     "igammac special.gammaincc": FN,
     "special.zeta": FN,
@@ -210,6 +210,11 @@ def _addcdiv_cost(y: TensorFact, x: Any, tensor1: Any, tensor2: Any, value: Scal
     return Scalars(add=1, div=1, mul=0 if value == 1 else 1).work(y.numel, y.dtype)
 
 
+def _ldexp_held(y: TensorFact, x: TensorFact, other: TensorFact) -> Size:
+    """Before 2.11 the power of two was a tensor of its own."""
+    return 0 if VERSION >= (2, 11) else other.numel * float_result(other.dtype).itemsize
+
+
 _T = torch.Tensor
 _FLOOR = per_element(Scalars(div=1, add=1))
 _REMAINDER = per_element(Scalars(add=2, mul=1, div=1))  # a - floor(a/b)*b
@@ -220,6 +225,10 @@ OPS: tuple[Op, ...] = (
     *functions.OPS,
     *table(BINARY, _binary, takes_values=True),
     *table(BINARY_FLOAT, lambda name: _binary(name, floating=True), takes_values=True),
+    op(
+        "ldexp", shape=_binary("ldexp", floating=True), cost=per_element(Scalars(mul=1, fn=1)),  # x * 2**other
+        temporaries=_ldexp_held, takes_values=True, follows="mapped",
+    ),
     _mapped("add", shape=add, cost=_add_cost, of_numbers=True),
     _mapped("sub", "subtract", shape=sub, cost=_add_cost, of_numbers=True),
     _mapped("rsub", shape=_swapped(sub), cost=_add_cost, extra=(_T.__rsub__,)),

@@ -28,6 +28,7 @@ from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.striding import strided
 from fxcount.ops.linalg.factorizations import LU, check_matrix, column_major, lu_factor, one_each, thirds_of
 from fxcount.symbolic import Scope, Size, max_, min_, prod
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS"]
 
@@ -225,8 +226,8 @@ OPS: tuple[Op, ...] = (
     op("cholesky_solve", shape=_factored_shape, cost=_factored_cost),
     op("linalg.lu_solve", "linalg.ldl_solve", shape=_of_factors, cost=_of_factors_cost),
     op("lu_solve", shape=_lu_solve_shape, cost=_factored_cost),
-    op("linalg.lstsq", shape=_lstsq_shape, cost=_lstsq_cost, differentiable=(True, True, False, False)),
+    op("linalg.lstsq", shape=_lstsq_shape, cost=_lstsq_cost, differentiable=(True, VERSION >= (2, 7), False, False)),
     op("ormqr", shape=_ormqr_shape, cost=_ormqr_cost),
-    op("linalg.matrix_power", "matrix_power", shape=_power_shape, cost=_power_cost),
+    op("linalg.matrix_power", "matrix_power", shape=_power_shape, cost=_power_cost, multiplies=lambda a, n: abs(n) > 1),
     op("linalg.matrix_exp", "matrix_exp", shape=_exp_shape, cost=_exp_cost),
 )

@@ -31,6 +31,7 @@ from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.normalise.vectornorm import norm_scalars
 from fxcount.symbolic import Scope, Size
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS", "cosine_similarity", "pairwise_distance"]
 
@@ -49,8 +50,9 @@ def _cosine_cost(y: TensorFact, x1: TensorFact, x2: TensorFact, dim: int = 1, ep
 
 
 def _cosine_held(y: TensorFact, x1: TensorFact, x2: TensorFact, dim: int = 1, eps: float = 1e-8) -> Size:
-    """Two normalised operands and their product, two norms, eps as a tensor."""
-    return (3 * broadcast_numel(x1, x2) + 2 * y.numel + 1) * y.itemsize
+    """Two normalised operands and their product, two norms; since 2.11 eps as a tensor."""
+    eps_held = 1 if VERSION >= (2, 11) else 0
+    return (3 * broadcast_numel(x1, x2) + 2 * y.numel + eps_held) * y.itemsize
 
 
 def _real(dtype: torch.dtype) -> torch.dtype:

@@ -29,6 +29,7 @@ from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.registry import Count, Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS"]
 
@@ -187,8 +188,8 @@ def take_along_dim(scope: Scope, x: TensorFact, index: TensorFact, dim: int | No
 
 
 def _wrapped_indices(y: TensorFact, x: TensorFact, index: TensorFact, dim: int | None = None) -> Size:
-    """torch makes the broadcast indices non-negative in a tensor of its own."""
-    return 0 if dim is None else y.numel * index.itemsize
+    """torch makes the broadcast indices non-negative in a tensor of its own; before 2.10 it took them as they are."""
+    return 0 if dim is None or VERSION < (2, 10) else y.numel * index.itemsize
 
 
 _LOOK_UP = Overloads(renamed=(("indices", "index"),))

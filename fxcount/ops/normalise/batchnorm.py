@@ -32,6 +32,7 @@ from fxcount.ops.core.iterator import channels_last_or_dense
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size
+from fxcount.torch_private import VERSION
 
 __all__ = [
     "OPS",
@@ -197,10 +198,14 @@ def _instance_norm_held(
     y: Results, x: TensorFact, weight: Given = None, bias: Given = None, running_mean: Given = None, running_var: Given = None,
     use_input_stats: bool = True, *_: object, **__: object,
 ) -> Size:  # fmt: skip
-    """Parameters repeated for every sample, saved statistics, and a row-major copy of a strided input."""
+    """Parameters repeated for every sample, saved statistics, and a row-major copy of a strided input.
+
+    Before 2.11 also running statistics that were only read were averaged over the samples and written back.
+    """
     repeated = [p for p in (weight, bias, running_mean, running_var) if p is not None]
     groups = x.shape[0] * x.shape[1]
-    saved = 2 * groups * stat_dtype(x, weight).itemsize if use_input_stats else 0
+    averaged = running_mean.nbytes if running_mean is not None and VERSION < (2, 11) else 0
+    saved = 2 * groups * stat_dtype(x, weight).itemsize if use_input_stats else averaged
     copied = 0 if x.strides is None else x.nbytes
     return sum((groups * p.itemsize for p in repeated), start=saved + copied)
 

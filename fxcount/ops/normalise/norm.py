@@ -24,7 +24,7 @@ import torch
 
 from fxcount.errors import ShapeError
 from fxcount.ops.core.arguments import Given, Results
-from fxcount.ops.core.common import shape_text, wrap_dim
+from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like, is_channels_last
 from fxcount.ops.core.registry import Op, op
@@ -41,6 +41,7 @@ from fxcount.ops.normalise.batchnorm import (
     stat_dtype,
 )
 from fxcount.symbolic import Scope, Size, prod
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS", "group_norm", "layer_norm", "rms_norm"]
 
@@ -150,10 +151,10 @@ def _native_group_cost(y: Results, x: TensorFact, weight: Given, bias: Given, N:
 def rms_norm(
     scope: Scope, x: TensorFact, normalized_shape: Sequence[Size], weight: Parameter = None, eps: Any = None
 ) -> TensorFact:
-    """``x / sqrt(mean(x*x) + eps) * weight`` over the last dimensions."""
+    """``x / sqrt(mean(x*x) + eps) * weight`` over the last dimensions, in the dtype of ``x``; before 2.7 in the product's."""
     check_float("rms_norm", x, allow_complex=True)
     _check_normalized(scope, "rms_norm", x, normalized_shape, weight=weight)
-    return channels_last_or_dense(x, x.shape)
+    return channels_last_or_dense(x, x.shape, x.dtype if weight is None or VERSION >= (2, 7) else promote(x, weight))
 
 
 def _rms_norm_cost(y: Results, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, eps: Any = None) -> Work:
@@ -163,12 +164,17 @@ def _rms_norm_cost(y: Results, x: TensorFact, normalized_shape: Sequence[Size], 
     return scalars.work(1, x.dtype)
 
 
-def _rms_norm_held(y: Results, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, eps: Any = None) -> Size:
-    """The composite kernel's intermediates; half precision is computed in float32."""
+def _rms_norm_held(
+    y: TensorFact, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, eps: Any = None
+) -> Size:
+    """The composite kernel's intermediates; half precision is computed in float32, before 2.7 all but the weight's product."""
     groups = _groups(x, normalized_shape)
     if x.itemsize >= 4:
         return x.nbytes + groups * x.itemsize if weight is not None else 2 * groups * x.itemsize
     wide = 4 * x.numel
+    if VERSION < (2, 7):
+        widest = max(4, y.itemsize) * x.numel  # the quotient before it is made x's dtype, or the result
+        return wide + 4 * groups + x.nbytes + widest - y.nbytes
     held = 3 * wide + 4 * groups if weight is not None else 2 * wide + 8 * groups
     return held - x.nbytes
 

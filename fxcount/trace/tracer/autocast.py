@@ -27,6 +27,10 @@ def cast_operands(
     kind = _device_kind(args) if entry.autocast is not None else None
     if kind is None or entry.autocast is None:
         return args, kwargs
+    if entry.multiplies is not None:
+        fact = partial(_fact, tracer)
+        if not entry.multiplies(*mapped(fact, args), **mapped(fact, kwargs)):
+            return args, kwargs
     policy = entry.autocast.cpu if kind == "cpu" else entry.autocast.cuda
     target: torch.dtype | None = None
     if policy == "lower":
@@ -52,6 +56,12 @@ def _device_kind(args: Any) -> str | None:
                 return candidate
         return None
     return None
+
+
+def _fact(tracer: Recorder, a: Any) -> Any:
+    if not isinstance(a, torch.Tensor):
+        return a
+    return (a if isinstance(a, StandIn) else tracer.state(a))._value.fact
 
 
 def _floating(tree: Any) -> Iterator[torch.Tensor]:
