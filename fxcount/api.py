@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -89,11 +90,12 @@ def analyze(
 
 
 def training_step(
-    model: torch.nn.Module,
+    model: Any,
     /,
     *inputs: Any,
     loss: Callable[..., Any] | None = None,
     optimizer: str | Callable[..., Any] | None = None,
+    step: Callable[..., Any] | None = None,
     targets: Any = (),
     tracker: bool = False,
     hints: Mapping[str, int] | None = None,
@@ -114,6 +116,11 @@ def training_step(
     gradient. ``optimizer`` is a name (``"sgd"``, ``"adamw"``, ...) or takes the parameters and makes one. ``tracker``: bytes
     as a dispatch-mode memory tracker sees them; it keeps the engine from adding gradients in place, as plain eager does.
 
+    ``step(model, *inputs, *targets)`` is a step of your own, with all that belongs to it: zeroed gradients, clipping, a
+    gradient scaler, micro-batches, an average of weights. ``model`` is then whatever it takes, also a list or dict of
+    models; further models and the optimizers are those that it names. It is done twice, as the first time makes states of
+    optimizers; the second time counts.
+
     Raises:
         InputError: the inputs do not describe a call of the model, or nothing has a gradient.
         ShapeError: an op does not fit its operands (with the line and module of the model).
@@ -127,20 +134,25 @@ def training_step(
     (236, 1024)
     """
     from fxcount.report.training import TrainingReport
-    from fxcount.training.frontend import trace_training
+    from fxcount.training.frontend import trace_own_step, trace_training
     from fxcount.training.step import step_of
 
+    if step is not None and (loss is not None or optimizer is not None):
+        raise InputError(
+            "a step of your own has its own loss and optimizer", hint="give step=, or loss= and optimizer=, not both"
+        )
     registry = _registry(rules)
     args, named = _parsed(inputs, named_inputs, kwargs)
     wanted = targets if isinstance(targets, (tuple, list)) and not _is_shape(targets) else (targets,)
     after = tuple([parse_inputs(t) for t in wanted])
     done = step_of(loss, optimizer)
+    traced = partial(trace_training, step=done) if step is None else partial(trace_own_step, step=step)
 
     def analysed(
         model: Any, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any], hints: Mapping[str, int] | None,
     ) -> TrainingReport:  # fmt: skip
-        step = trace_training(model, inputs, named_inputs, after, done, hints=hints, registry=registry, tracker=tracker)
-        report = TrainingReport(step, cost(step.trace, strict=strict))
+        found = traced(model, inputs, named_inputs, after, hints=hints, registry=registry, tracker=tracker)
+        report = TrainingReport(found, cost(found.trace, strict=strict))
         report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed)
         return report
 

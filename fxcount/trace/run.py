@@ -64,6 +64,7 @@ class Run:
         progress: Callable[[int], None] | None, pinned: str = "",
     ) -> None:  # fmt: skip
         self.model = model
+        self.called = model  # whose forward names the inputs
         self.pinned = pinned
         leaves, self.tree = pytree.tree_flatten(specs)
         self.leaves = [leaf.value if isinstance(leaf, Plain) else leaf for leaf in leaves]
@@ -197,8 +198,8 @@ class Run:
         """Positional and named arguments of the call, with stand-ins for tensors."""
         stand_ins = [
             tracer.input(
-                _fact(leaf, held, tracer, _label(label, self.model), bool(self.pinned)),
-                _label(label, self.model),
+                _fact(leaf, held, tracer, _label(label, self.called), bool(self.pinned)),
+                _label(label, self.called),
                 leaf.requires_grad,
                 leaf.data,
             )
@@ -256,7 +257,7 @@ def _fact(spec: InputSpec, held: Inventory, tracer: Tracer, name: str, pinned: b
     return SparseFact(shape, dtype, device, form=form)
 
 
-def _label(keystr: str, model: torch.nn.Module) -> str:
+def _label(keystr: str, model: Any) -> str:
     """``[0][1]`` -> the second positional parameter's name; ``[1]['mask']`` -> ``mask``."""
     text = keystr
     if text.startswith("[0]"):
@@ -267,7 +268,7 @@ def _label(keystr: str, model: torch.nn.Module) -> str:
     return text[3:].replace("['", ".").replace("']", "").lstrip(".")
 
 
-def _positional_names(model: torch.nn.Module) -> list[str]:
+def _positional_names(model: Any) -> list[str]:
     try:
         parameters = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):
@@ -275,7 +276,7 @@ def _positional_names(model: torch.nn.Module) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-def check_call(model: torch.nn.Module, specs: tuple[Any, Any]) -> None:
+def check_call(model: Any, specs: tuple[Any, Any]) -> None:
     """Complain about missing and unknown inputs in the user's terms before the model does in Python's."""
     args, kwargs = specs
     try:

@@ -6,9 +6,9 @@ The engine's own books: a tensor that autograd saves is held by a node of the gr
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from fxcount.passes.memory import HELD, Peak, undominated
 from fxcount.passes.parameters import state_bytes
@@ -18,12 +18,13 @@ from fxcount.training.run import Phase, StepTrace
 __all__ = ["Moment", "StepMemory"]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The largest number of bytes alive in a stretch of a step, at some sizes, and the call where it is reached."""
+class Moment(NamedTuple):
+    """The largest number of bytes alive in a stretch of a step, at some sizes, the call where it is reached, and the place in
+    the log."""
 
     nbytes: int
     call: int
+    position: int
 
 
 class StepMemory:
@@ -53,20 +54,28 @@ class StepMemory:
 
     @cached_property
     def saved(self) -> tuple[int, ...]:
-        """Storages that the forward made and only the graph holds when it ends: they are gone after the backward."""
-        forward = self.step.phase("forward")
-        born = self._born(forward)
-        alive = born & self._alive_at(forward.log.stop)
-        last = self.step.phase("backward").log.stop
-        return tuple(sorted((alive - self._alive_at(last)) - set(self.step.losses)))
+        """Storages that the forward made and only the graph holds when it ends: they are gone after the backward.
+
+        Of several forwards in one step those of the one after which most is held, at the sample values.
+        """
+        pairs = [self._saved_between(before, after) for before, after in self.step.turns()]
+        hints = self.step.trace.scope.hints
+        memo: dict[str, int] = {}
+
+        def total(found: tuple[int, ...]) -> int:
+            return sum([evaluate(self.storages[i].nbytes, hints, memo) for i in found])
+
+        return max(pairs, key=total) if len(pairs) > 1 else pairs[0] if pairs else ()
+
+    def _saved_between(self, forward: Phase, backward: Phase) -> tuple[int, ...]:
+        alive = self._born(forward) & self._alive_at(forward.log.stop)
+        return tuple(sorted((alive - self._alive_at(backward.log.stop)) - set(self.step.losses)))
 
     @cached_property
     def states(self) -> tuple[int, ...]:
         """Storages that the optimizer made and keeps."""
-        phases = self.step.steps
-        if not phases:
-            return ()
-        return tuple(sorted(self._made_by_optimizer() & self._alive_at(phases[-1].log.stop)))
+        last = [p.log.stop for p in self.step.phases if p.name == "optimizer"][-1:]
+        return tuple(sorted(self._made_by_optimizer() & self._alive_at(last[0]))) if last else ()
 
     def _made_by_optimizer(self) -> set[int]:
         """What it makes when it is built (Adagrad's sums), and in its steps."""
@@ -96,12 +105,12 @@ class StepMemory:
     # -- peaks --------------------------------------------------------------------------------------------------------
     def counted_in_steps(self) -> frozenset[int]:
         """What a peak of the optimizer's step counts: gradients, and what it makes itself."""
-        return frozenset(self._made_by_optimizer().union(self.step.gradients))
+        return frozenset(self._made_by_optimizer() | self.step.every_gradient)
 
     def peak_at(
-        self, values: Mapping[str, int], stretch: range, counted: frozenset[int] | None = None
+        self, values: Mapping[str, int], stretches: Sequence[range], counted: frozenset[int] | None = None
     ) -> Moment:
-        """The largest sum of bytes alive in a stretch of the log. Parameters, buffers and constants are not counted; of the
+        """The largest sum of bytes alive in stretches of the log. Parameters, buffers and constants are not counted; of the
         rest all, or those given."""
         memo: dict[Size, int] = {}
         found: dict[str, int] = {}
@@ -113,36 +122,78 @@ class StepMemory:
             if s.nbytes not in memo:
                 memo[s.nbytes] = evaluate(s.nbytes, values, found)
             sizes.append(memo[s.nbytes])
-        now = sum([sizes[e] if e >= 0 else -sizes[~e] for e in self.log[: stretch.start]])
-        most, at = now, stretch.start
-        for position in stretch:
-            e = self.log[position]
-            now += sizes[e] if e >= 0 else -sizes[~e]
+        most, at, now, done = -1, 0, 0, 0
+        for stretch in stretches:
+            now += sum([sizes[e] if e >= 0 else -sizes[~e] for e in self.log[done : stretch.start]])
             if now > most:
-                most, at = now, position
-        return Moment(most, bisect_right(self.marks, at) - 1)
+                most, at = now, stretch.start
+            for position in stretch:
+                e = self.log[position]
+                now += sizes[e] if e >= 0 else -sizes[~e]
+                if now > most:
+                    most, at = now, position
+            done = stretch.stop
+        return Moment(max(most, 0), bisect_right(self.marks, at) - 1, at)
 
-    def peaks(self, stretch: range, counted: frozenset[int] | None = None) -> tuple[Peak, ...]:
-        """The moments of a stretch of which one is the largest at every size."""
+    def peaks(self, stretches: Sequence[range], counted: frozenset[int] | None = None) -> tuple[Peak, ...]:
+        """The moments of these stretches of which one is the largest at every size."""
         left = [s.origin in HELD or (counted is not None and i not in counted) for i, s in enumerate(self.storages)]
         sizes = list(dict.fromkeys([s.nbytes for s, out in zip(self.storages, left, strict=True) if not out]))
         places = {size: i for i, size in enumerate(sizes)}
         at = [-1 if out else places[s.nbytes] for s, out in zip(self.storages, left, strict=True)]
         live = [0] * len(sizes)
         candidates: dict[tuple[int, ...], int] = {}
-        grew = True
-        for position, e in enumerate(self.log[: stretch.stop]):
-            size = at[e if e >= 0 else ~e]
-            if size < 0:
-                continue
-            if position >= stretch.start and grew and e < 0:
-                candidates.setdefault(tuple(live), bisect_right(self.marks, position - 1) - 1)
-            live[size] += 1 if e >= 0 else -1
-            grew = e >= 0
-        if grew or not candidates:
-            candidates.setdefault(tuple(live), bisect_right(self.marks, stretch.stop - 1) - 1)
+        done = 0
+        for stretch in stretches:
+            for e in self.log[done : stretch.start]:
+                size = at[e if e >= 0 else ~e]
+                if size >= 0:
+                    live[size] += 1 if e >= 0 else -1
+            grew = True
+            for position in stretch:
+                e = self.log[position]
+                size = at[e if e >= 0 else ~e]
+                if size < 0:
+                    continue
+                if grew and e < 0:
+                    candidates.setdefault(tuple(live), bisect_right(self.marks, max(position - 1, 0)) - 1)
+                live[size] += 1 if e >= 0 else -1
+                grew = e >= 0
+            if grew or not candidates:
+                candidates.setdefault(tuple(live), bisect_right(self.marks, max(stretch.stop - 1, 0)) - 1)
+            done = stretch.stop
         return undominated(sizes, candidates, self.step.trace.scope)
 
-    def peak(self, stretch: range, counted: frozenset[int] | None = None) -> Size:
-        """The peak of a stretch as a formula."""
-        return max_(*[p.nbytes for p in self.peaks(stretch, counted)], 0)
+    def peak(self, stretches: Sequence[range], counted: frozenset[int] | None = None) -> Size:
+        """The peak of these stretches as a formula."""
+        return max_(*[p.nbytes for p in self.peaks(stretches, counted)], 0)
+
+    # -- what is alive ------------------------------------------------------------------------------------------------
+    def held_at(self, values: Mapping[str, int], position: int) -> dict[str, int]:
+        """Bytes alive after an entry of the log, by what holds them: ``gradients``, ``inputs``, ``saved``, ``temporaries``.
+        States are not among them."""
+        memo: dict[str, int] = {}
+        kinds = {
+            **dict.fromkeys(self.saved, "saved"), **dict.fromkeys(self.step.gradients, "gradients"),
+            **{i: "inputs" for i, s in enumerate(self.storages) if s.origin == "input"},
+        }  # fmt: skip
+        found = {"gradients": 0, "inputs": 0, "saved": 0, "temporaries": 0}
+        states = set(self.states)
+        for i in self._alive_at(position + 1):
+            if i not in states and self.storages[i].origin not in HELD:
+                found[kinds.get(i, "temporaries")] += evaluate(self.storages[i].nbytes, values, memo)
+        return found
+
+    def alive_after(self, values: Mapping[str, int]) -> list[int]:
+        """For each call the most bytes alive from when it is made until the next one is."""
+        memo: dict[str, int] = {}
+        sizes = [0 if s.origin in HELD else evaluate(s.nbytes, values, memo) for s in self.storages]
+        found = []
+        now = 0
+        for start, stop in zip((0, *self.marks[1:]), (*self.marks[1:], len(self.log)), strict=True):
+            most = now
+            for e in self.log[start:stop]:
+                now += sizes[e] if e >= 0 else -sizes[~e]
+                most = max(most, now)
+            found.append(most)
+        return found

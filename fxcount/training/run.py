@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from threading import get_ident
 from typing import Any
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook as after_step
+from torch.optim.optimizer import register_optimizer_step_pre_hook as before_step
 
 from fxcount.errors import UnsupportedError
 from fxcount.ops import Registry
@@ -17,10 +22,12 @@ from fxcount.trace.inputs.specs import parse_inputs, whole_hints
 from fxcount.trace.run import Run, check_call
 from fxcount.trace.tape import Trace
 from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
+from fxcount.training.loop import Reached
 from fxcount.training.session import bound_functions, prepared
 from fxcount.training.tracer import TrainingTracer
 
@@ -29,12 +36,14 @@ __all__ = ["Phase", "StepTrace", "trace_step"]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of the step: ``"setup"`` of an optimizer, ``"forward"``, ``"backward"``, ``"optimizer"``; calls
-    ``calls`` and entries ``log`` of the events."""
+    """A part of a step: ``"setup"`` of an optimizer, ``"forward"``, ``"backward"``, ``"update"`` (what lies between a backward
+    and the next forward, but for the optimizer: clipping, scaling, averaging), ``"optimizer"``; calls ``calls`` and entries
+    ``log`` of the events. A step is done twice, since the first makes the optimizer's states: ``round`` 0 and 1."""
 
     name: str
     calls: range
     log: range
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +56,28 @@ class StepTrace:
     gradients: tuple[int, ...]
     losses: tuple[int, ...]
     backward_of: Mapping[int, int]
+    every_gradient: frozenset[int] = frozenset()  # also those of earlier rounds, and of parameters whose gradient was dropped
 
-    def phase(self, name: str) -> Phase:
-        """The first phase of this name, which every step has."""
-        return next(p for p in self.phases if p.name == name)
+    def of(self, *names: str) -> tuple[Phase, ...]:
+        """The phases of these names that count: those of the last round in which there is a forward."""
+        counted = self.counted
+        return tuple([p for p in self.phases if p.name in names and p.round == counted])
 
     @property
-    def steps(self) -> tuple[Phase, ...]:
-        """The steps of the optimizer, the first and a later one, if there is one."""
-        return tuple([p for p in self.phases if p.name == "optimizer"])
+    def counted(self) -> int:
+        """The round that counts."""
+        return max((p.round for p in self.phases if p.name == "forward"), default=0)
+
+    def turns(self) -> list[tuple[Phase, Phase]]:
+        """Each forward with the backward after it."""
+        found = self.of("forward", "backward")
+        return [(a, b) for a, b in pairwise(found) if (a.name, b.name) == ("forward", "backward")]
+
+    @property
+    def steps(self) -> tuple[tuple[Phase, ...], ...]:
+        """The steps of the optimizers, in the first round and in a later one; none without an optimizer."""
+        rounds = dict.fromkeys(p.round for p in self.phases if p.name == "optimizer")
+        return tuple([tuple([p for p in self.phases if p.name == "optimizer" and p.round == r]) for r in rounds])
 
 
 class Book:
@@ -64,15 +86,22 @@ class Book:
     def __init__(self, tracer: TrainingTracer) -> None:
         self.tracer = tracer
         self.phases: list[Phase] = []
-        self.gradients: tuple[int, ...] = ()
         self.losses: list[int] = []
+        self._gradients: dict[int, int] = {}
+        self.every_gradient: set[int] = set()
+        self.round = 0
 
-    def phase(self, name: str, body: Callable[[], Any]) -> Any:
+    @property
+    def gradients(self) -> tuple[int, ...]:
+        """Storages of the gradients."""
+        return tuple(dict.fromkeys(self._gradients.values()))
+
+    def phase(self, name: str, body: Callable[[], Any], round: int = 0) -> Any:
         """Run a part of the step under its name."""
         ledger = self.tracer.ledger
         call, entry = len(ledger.calls), len(ledger.log)
         result = body()
-        self.phases.append(Phase(name, range(call, len(ledger.calls)), range(entry, len(ledger.log))))
+        self.phases.append(Phase(name, range(call, len(ledger.calls)), range(entry, len(ledger.log)), round))
         return result
 
     def note_loss(self, loss: torch.Tensor) -> None:
@@ -92,8 +121,74 @@ class Book:
                 "a custom autograd function got the model's own parameter: its apply was bound before the analysis",
                 hint="call MyFunction.apply(...) in the forward instead of keeping the bound method in an object",
             )
-        grads = [x.grad for x in held if x._value.requires_grad]
-        self.gradients = tuple(dict.fromkeys([g._storage.index for g in grads if isinstance(g, StandIn)]))
+        for x in held:
+            grad = x.grad if x._value.requires_grad else None
+            if isinstance(grad, StandIn):
+                self._gradients[x._storage.index] = grad._storage.index
+                self.every_gradient.add(grad._storage.index)
+
+    # -- a step of the user's own: phases are told from what it calls ----------------------------------------------------
+    def loop(self, body: Callable[[], Any]) -> None:
+        """Run the user's step twice, and tell its phases apart."""
+        watch = _Watch(self)
+        self.tracer.watch = watch
+        ident = get_ident()
+        hooks = [
+            register(lambda *_, name=name: watch.cut(name) if get_ident() == ident else None)
+            for register, name in ((before_step, "optimizer"), (after_step, ""))
+        ]
+        try:
+            for self.round in range(2):
+                watch.cut("")
+                body()
+                watch.cut("")
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self.tracer.watch = None
+        self.phases = watch.phases()
+
+
+class _Watch:
+    """Where a step of the user's own goes over into another phase."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._ledger = book.tracer.ledger
+        self._cuts: list[tuple[str, int, int, int]] = []
+
+    def cut(self, name: str) -> None:
+        """From here on it is the phase of this name, or what the calls make of it."""
+        self._cuts.append((name, len(self._ledger.calls), len(self._ledger.log), self._book.round))
+
+    @contextmanager
+    def engine(self, accumulates: bool) -> Iterator[None]:
+        """The engine runs, and leaves gradients with the parameters if it ``accumulates``; else it is part of a forward."""
+        if not accumulates:
+            yield
+            return
+        self.cut("backward")
+        yield
+        self.cut("")
+        self._book.note_gradients()
+
+    def phases(self) -> list[Phase]:
+        """Stretches between the cuts; what has no name is the forward once something has a gradient again."""
+        found: list[Phase] = []
+        for (name, call, entry, number), (_, end, stop, _) in pairwise(self._cuts):
+            if name:
+                found.append(Phase(name, range(call, end), range(entry, stop), number))
+                continue
+            fresh = not any(p.round == number and p.calls for p in found)
+            first = call if fresh else next((i for i in range(call, end) if self._goes_forward(i)), end)
+            turn = self._ledger.marks[first] if first < end else stop  # gradients that go before it are not of the forward
+            found.append(Phase("update", range(call, first), range(entry, turn), number))
+            found.append(Phase("forward", range(first, end), range(turn, stop), number))
+        return [p for p in found if p.calls or p.log]
+
+    def _goes_forward(self, index: int) -> bool:
+        call = self._ledger.calls[index]
+        return call.module >= 0 or any([v.requires_grad for v in call.outputs])
 
 
 class _StepRun(Run):
@@ -102,16 +197,30 @@ class _StepRun(Run):
     def __init__(
         self, model: torch.nn.Module, specs: Any, hints: Mapping[str, int], registry: Registry,
         progress: Callable[[int], None] | None, pinned: str, step: Callable[..., Any], tracker: bool,
+        others: Reached | None = None, called: Any = None,
     ) -> None:  # fmt: skip
         super().__init__(model, specs, hints, registry, progress, pinned)
+        self.called = model if called is None else called
         self.labels = [_label(text) for text in self.labels]
         self.step = step
+        self.others = others
         self.tracker = tracker
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
 
     def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
         return {**super()._named_in(namespace), **bound_functions(namespace)}
+
+    def _prepared(
+        self, listed: tuple[tuple[str, torch.nn.Module], ...], modules: list[torch.nn.Module], undo: Undo, compiling: bool
+    ) -> Inventory:
+        held = super()._prepared(listed, modules, undo, compiling)
+        if self.others is not None:
+            torchs = [vars(o) for o in (*self.others.optimizers, *self.others.others) if hasattr(o, "__dict__")]
+            keep([], undo, [*self.others.others, *torchs])
+            for optimizer in self.others.optimizers:  # a step that has been done before is done as the first
+                optimizer.state.clear()
+        return held
 
     def _new_tracer(
         self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool
@@ -136,19 +245,22 @@ def trace_step(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], targets: tuple[Any, ...],
     step: Callable[..., Any], *,
     hints: Mapping[str, int] | None, registry: Registry, progress: Callable[[int], None] | None = None, pinned: str = "",
-    tracker: bool = False,
+    tracker: bool = False, others: Reached | None = None, called: Any = None,
 ) -> StepTrace:  # fmt: skip
-    """Trace ``step(book, model, (args, kwargs), targets)``.
+    """Trace ``step(book, model, (args, kwargs), targets)``. Of a step of the user's own ``others`` is what it reaches, and
+    ``called.forward`` has the names of its inputs.
 
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
     given: Any = (tuple([parse_inputs(a) for a in args]), parse_inputs(dict(kwargs)))
-    check_call(model, given)
+    if called is None:
+        check_call(model, given)
     specs: Any = ((given, tuple([parse_inputs(t) for t in targets])), {})
-    run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker)
+    run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called)
     trace = TraceSession.run(partial(_with_engine, run.trace))
     book, backward_of = run.found[id(trace)]
-    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of)
+    every = frozenset(book.every_gradient)
+    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every)
 
 
 def _label(text: str) -> str:

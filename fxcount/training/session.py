@@ -33,7 +33,7 @@ def prepared(undo: Undo) -> None:
 def _changes() -> tuple[Any, ...]:
     return (
         Replaced(vars(torch.autograd), ("has_torch_function",), lambda _, original: dispatching(lambda *_: False, original)),
-        Swapped(torch_private.run_backward, _standing),
+        Swapped(torch_private.run_backward, _engine),
         *_apply(),
     )
 
@@ -59,6 +59,21 @@ def _applying(found: Any) -> Callable[..., Any]:
         return tracer.calling(found)(*args, **kwargs) if mine and tracer is not None else found(*args, **kwargs)
 
     return apply
+
+
+def _engine(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The engine's entry: ``accumulate_grad`` says that it is for ``backward``, which leaves gradients with the leaves."""
+    inner = _standing(original)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tracer = ACTIVE.tracer
+        watch = tracer.watch if isinstance(tracer, TrainingTracer) else None
+        if watch is None:
+            return inner(*args, **kwargs)
+        with watch.engine(bool(kwargs.get("accumulate_grad"))):
+            return inner(*args, **kwargs)
+
+    return call
 
 
 def _standing(original: Callable[..., Any]) -> Callable[..., Any]:

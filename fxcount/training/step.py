@@ -11,7 +11,7 @@ import torch
 from fxcount.errors import InputError
 from fxcount.training.optimizers import maker_of
 
-__all__ = ["Loss", "Phases", "Step", "default_loss", "step_of", "tensors_in"]
+__all__ = ["Loss", "OwnStep", "Phases", "Step", "default_loss", "step_of", "tensors_in"]
 
 Loss = Callable[..., torch.Tensor]
 
@@ -60,8 +60,11 @@ def default_loss(result: Any) -> torch.Tensor:
 class Phases(Protocol):
     """Where a step says in which phase it is."""
 
-    def phase(self, name: str, body: Callable[[], Any]) -> Any:
+    def phase(self, name: str, body: Callable[[], Any], round: int = 0) -> Any:
         """Run a part of the step under its name."""
+
+    def loop(self, body: Callable[[], Any]) -> None:
+        """Run a step of the user's own."""
 
     def note_loss(self, loss: torch.Tensor) -> None:
         """What the user holds between the phases."""
@@ -89,8 +92,20 @@ class Step:
         phases.phase("backward", loss.backward)
         phases.note_gradients()
         if optimizer is not None:
-            for _ in range(2):
-                phases.phase("optimizer", optimizer.step)
+            for number in range(2):
+                phases.phase("optimizer", optimizer.step, number)
+
+
+@dataclass(frozen=True)
+class OwnStep:
+    """A step of the user's own: ``body(model, *inputs, *targets)`` does it all, from zeroed gradients to the optimizer."""
+
+    body: Callable[..., Any]
+    given: Any
+
+    def __call__(self, phases: Phases, model: torch.nn.Module, given: tuple[Any, ...], targets: tuple[Any, ...]) -> None:
+        args, kwargs = given
+        phases.loop(lambda: self.body(self.given, *args, *targets, **kwargs))
 
 
 def step_of(loss: Loss | None, optimizer: str | Callable[..., Any] | None) -> Step:

@@ -8,7 +8,7 @@ ops fall apart, autocast casts. What is left reaches ``dispatched``, where the r
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,7 @@ class _Answers(Answers):
         self.nodes = Nodes(scope)
         scope.node = self.nodes.of
         self._wrapped: dict[TensorFact, tuple[Any, Any]] = {}
+        self.aside: Callable[[], AbstractContextManager[None]] = nullcontext  # given by the tracer
 
     def maker(self) -> Callable[..., StandIn]:
         return partial(_made, self)
@@ -83,11 +84,25 @@ class _Answers(Answers):
             found = self._wrapped[fact] = (self.nodes.as_ints(fact.shape), self.nodes.as_ints(fact.stride()))
         return found
 
+    # What is worked out of known data is no op of the step.
+    def _made_of_sizes(self, x: StandIn, is_question: bool) -> Any:
+        with self.aside():
+            return super()._made_of_sizes(x, is_question)
+
+    def known_data(self, x: StandIn) -> torch.Tensor | None:
+        with self.aside():
+            return super().known_data(x)
+
+    def listed(self, x: StandIn) -> Any:
+        with self.aside():
+            return super().listed(x)
+
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         torch_private.TensorBase.requires_grad_(x, flag)
 
     def forget(self) -> None:
         super().forget()
+        self.aside = nullcontext
         self._wrapped.clear()
         self.nodes.forget()
 
@@ -157,11 +172,13 @@ class TrainingTracer(Tracer):
     ) -> None:  # fmt: skip
         super().__init__(scope, registry, held, progress, decisions, compiling)
         self._accumulation = Accumulation() if in_place else None
+        self.answers.aside = self.aside  # type: ignore[attr-defined]
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._ops: dict[Any, Op] = {}
         self._by_node: dict[int, int] = {}  # sequence number of an autograd node -> the first call of its forward
         self.backward_of: dict[int, int] = {}  # call of a backward -> the call it is the backward of
         self._number = 0
+        self.watch: Any = None  # told where a step of the user's own goes over into another phase
         self._adding = registry[torch.ops.aten.add_.Tensor]
 
     @contextmanager

@@ -99,7 +99,7 @@ class Family:
         scope = report.trace.scope
         for name in scope.unbacked.given.keys() - recipe.hints.keys():  # given for this answer alone
             del scope.unbacked.given[name]
-        return Piece(report.trace, report.costs, because)
+        return type(self.first).of(report, because)
 
 
 def refusal(failed: Assumption, values: Mapping[str, int]) -> AssumptionError:

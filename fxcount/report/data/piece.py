@@ -29,6 +29,11 @@ class Piece:
         self.because = because
         self.formulas: dict[Expr, Any] = {}  # as sympy's
 
+    @classmethod
+    def of(cls, report: Any, because: str) -> Piece:
+        """That of a report, made after the first ``because`` of something."""
+        return cls(report.trace, report.costs, because)
+
     @property
     def hints(self) -> dict[str, int]:
         """The sizes at which the decisions were taken."""

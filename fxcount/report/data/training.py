@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fxcount.errors import AssumptionError
 from fxcount.passes import Costs
+from fxcount.report.data.family import Family
+from fxcount.report.data.piece import Piece
 from fxcount.report.data.report import ReportData
 from fxcount.symbolic import Size, evaluate, max_
 from fxcount.training.memory import Moment, StepMemory
@@ -16,9 +17,7 @@ from fxcount.training.run import Phase, StepTrace
 if TYPE_CHECKING:
     from typing import Self
 
-    from fxcount.report.data.recipe import Recipe
-
-__all__ = ["Place", "StepPeak", "TrainingData", "TrainingRow"]
+__all__ = ["Instant", "Place", "StepPeak", "TrainingData", "TrainingRow"]
 
 
 class StepPeak(NamedTuple):
@@ -53,37 +52,64 @@ class TrainingRow:
     saved_bytes: Any
 
 
-class _Found:
-    """What is worked out of one step, at all sizes alike, when first asked for."""
+class Instant(NamedTuple):
+    """One call of a step on its timeline: the most bytes alive while it is the last one made, parameters and buffers not
+    among them."""
 
-    def __init__(self, step: StepTrace, costs: Costs) -> None:
-        self.memory = StepMemory(step)
-        self.data = ReportData(step.trace, costs)
-        self.counted_in_steps = self.memory.counted_in_steps()
-        self.peaks: dict[tuple[int, int, str], Size] = {}
-        self.pieces: list[Any] = []  # reports of the same step at sizes where the model decides otherwise
+    phase: str
+    op: str
+    module: str
+    source: str
+    nbytes: int
 
 
-class TrainingData:
+class StepPiece(Piece):
+    """One analysis of a step, with what is worked out of it, at all sizes alike, when first asked for."""
+
+    def __init__(self, step: StepTrace, costs: Costs, because: str = "") -> None:
+        super().__init__(step.trace, costs, because)
+        self.step = step
+        self.of_step = StepMemory(step)
+        self.counted_in_steps = self.of_step.counted_in_steps()
+        self.peaks: dict[tuple[tuple[range, ...], str], Size] = {}
+
+    @classmethod
+    def of(cls, report: Any, because: str) -> StepPiece:
+        """That of a report."""
+        return cls(report.step, report.costs, because)
+
+
+class TrainingData(ReportData):
     """FLOPs and bytes of one training step. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
 
     FLOPs are those of contractions (convolutions, products, attention), 2 for each multiply-accumulate. A peak counts what is
     alive at one moment: inputs, activations, what autograd saved, gradients; parameters, buffers and optimizer states only in
-    ``total_peak``.
+    ``total_peak``. Of a step of the user's own, which is done twice, the second time counts.
     """
 
-    def __init__(self, step: StepTrace, costs: Costs, values: Mapping[str, int] | None = None) -> None:
+    _found: StepPiece
+
+    def __init__(
+        self, step: StepTrace, costs: Costs, values: Mapping[str, int] | None = None, guessed: Iterable[str] | None = None
+    ) -> None:
+        super().__init__(step.trace, costs, values, guessed)
         self.step = step
-        self.trace = step.trace
-        self.costs = costs
-        self.values = dict(values) if values is not None else None
-        self._found = _Found(step, costs)
-        self.recipe: Recipe | None = None
+        self._found = StepPiece(step, costs)
+        self.family = Family(self._found)
+
+    def _of(
+        self, piece: Piece, values: Mapping[str, int] | None = None, guessed: Iterable[str] | None = None,
+        fixed: Mapping[str, int] | None = None,
+    ) -> Self:  # fmt: skip
+        assert isinstance(piece, StepPiece)
+        found = type(self)(piece.step, piece.costs, values, guessed)
+        found._found, found.family, found.fixed = piece, self.family, dict(fixed or {})
+        return found
 
     # -- work ---------------------------------------------------------------------------------------------------------
     def _macs(self, *names: str) -> Size:
-        calls = [c for p in self.step.phases if p.name in names for c in self.trace.calls[p.calls.start : p.calls.stop]]
-        return self.costs.sum(calls).macs
+        phases = self.step.of(*names)
+        return self.costs.sum([c for p in phases for c in self.trace.calls[p.calls.start : p.calls.stop]]).macs
 
     @property
     def forward_flops(self) -> Any:
@@ -107,9 +133,9 @@ class TrainingData:
 
     # -- bytes --------------------------------------------------------------------------------------------------------
     @property
-    def memory(self) -> StepMemory:
+    def memory(self) -> StepMemory:  # type: ignore[override]
         """The memory pass' own result."""
-        return self._found.memory
+        return self._found.of_step
 
     @property
     def parameter_bytes(self) -> int:
@@ -142,9 +168,13 @@ class TrainingData:
         return self.public(self.memory.nbytes(self.memory.states))
 
     # -- peaks --------------------------------------------------------------------------------------------------------
-    def _stretch(self, *names: str) -> range:
-        phases = [p for p in self.step.phases if p.name in names]
-        return range(phases[0].log.start, phases[-1].log.stop)
+    def _stretch(self, *names: str) -> tuple[range, ...]:
+        """The stretches of the log in which phases of these names are, those that touch as one."""
+        return joined([p.log for p in self.step.of(*names)])
+
+    @property
+    def _running(self) -> tuple[range, ...]:
+        return self._stretch("forward", "backward", "update")
 
     def _counted(self, what: str) -> frozenset[int] | None:
         """The storages that a peak counts: ``"running"`` of forward and backward, ``"step"`` of the optimizer, or all."""
@@ -152,14 +182,14 @@ class TrainingData:
             return None
         return self.memory.running if what == "running" else self._found.counted_in_steps
 
-    def _peak(self, stretch: range, what: str = "running") -> Size:
-        """The peak of a stretch: a number at the report's values, else a formula."""
+    def _peak(self, stretches: tuple[range, ...], what: str = "running") -> Size:
+        """The peak of some stretches: a number at the report's values, else a formula."""
         counted = self._counted(what)
         if self.values is not None:
-            return self.memory.peak_at(self.values, stretch, counted).nbytes
-        key = (stretch.start, stretch.stop, what)
+            return self.memory.peak_at(self.values, stretches, counted).nbytes
+        key = (stretches, what)
         if key not in self._found.peaks:
-            self._found.peaks[key] = self.memory.peak(stretch, counted)
+            self._found.peaks[key] = self.memory.peak(stretches, counted)
         return self._found.peaks[key]
 
     @property
@@ -170,66 +200,106 @@ class TrainingData:
     @property
     def peak(self) -> Any:
         """The same of forward and backward, gradients included."""
-        return self.public(self._peak(self._stretch("forward", "backward")))
+        return self.public(self._peak(self._running))
 
     @property
     def step_peak(self) -> StepPeak:
         """Largest number of bytes of gradients, states and temporaries at one moment of ``optimizer.step()``, of the first
         step and of a later one; the gradients alone without an optimizer."""
-        steps = self.step.steps
+        steps = self._optimizer_stretches()
         if not steps:
             return StepPeak(self.gradient_bytes, self.gradient_bytes)
-        first, later = (self.public(self._peak(p.log, "step")) for p in steps)
+        first, later = (self.public(self._peak(found, "step")) for found in (steps[0], steps[-1]))
         return StepPeak(first, later)
+
+    def _optimizer_stretches(self) -> list[tuple[range, ...]]:
+        return [joined([p.log for p in phases]) for phases in self.step.steps]
 
     @property
     def total_peak(self) -> Any:
         """Largest number of bytes alive at one moment of a step in the steady state: everything, parameters, buffers and the
         optimizer's states included."""
-        memory, steps = self.memory, self.step.steps
-        running = self._peak(self._stretch("forward", "backward")) + self.size(memory.nbytes(memory.states))
-        most = max_(running, *[self._peak(p.log, "all") for p in steps[1:]])
+        memory = self.memory
+        if self.step.counted:  # the states are there since the first round
+            most = self._peak(self._stretch(*NAMES), "all")
+        else:
+            running = self._peak(self._running) + self.size(memory.nbytes(memory.states))
+            most = max_(running, *[self._peak(found, "all") for found in self._optimizer_stretches()[1:]])
         return self.public(most + memory.parameters + memory.buffers)
 
     @property
     def peak_place(self) -> Place:
         """Where :attr:`peak` is reached: at the report's values, or at the sample values."""
-        return self._place(self._moment(self._stretch("forward", "backward"), self.memory.running))
+        return self._place(self._moment(self._running, "running"))
 
     @property
     def forward_peak_place(self) -> Place:
         """Where :attr:`forward_peak` is reached."""
-        return self._place(self._moment(self._stretch("forward"), self.memory.running))
+        return self._place(self._moment(self._stretch("forward"), "running"))
 
     @property
     def step_peak_place(self) -> Place | None:
-        """Where the later of :attr:`step_peak` is reached."""
-        steps = self.step.steps
-        return self._place(self._moment(steps[-1].log, self._found.counted_in_steps)) if steps else None
+        """Where the later of :attr:`step_peak` is reached; ``None`` without an optimizer."""
+        steps = self._optimizer_stretches()
+        return self._place(self._moment(steps[-1], "step")) if steps else None
 
-    def _moment(self, stretch: range, counted: frozenset[int] | None = None) -> Moment:
-        return self.memory.peak_at(self.values or self.trace.scope.hints, stretch, counted)
+    @property
+    def total_peak_place(self) -> Place:
+        """Where :attr:`total_peak` is reached."""
+        return self._place(self._total_moment())
+
+    def _total_moment(self) -> Moment:
+        if self.step.counted:
+            return self._moment(self._stretch(*NAMES), "all")
+        running = self._moment(self._running, "running")
+        states = int(evaluate(self.memory.nbytes(self.memory.states), self.sizes))
+        later = [self._moment(found, "all") for found in self._optimizer_stretches()[1:]]
+        return max([running, *[m._replace(nbytes=m.nbytes - states) for m in later]], key=lambda m: m.nbytes)
+
+    def held(self) -> dict[str, int]:
+        """What :attr:`total_peak` is made of, in bytes, at the report's values or at the sample values: ``parameters``,
+        ``buffers``, ``states``, ``gradients``, ``inputs``, ``saved``, ``temporaries``."""
+        memory, moment = self.memory, self._total_moment()
+        found = memory.held_at(self.sizes, moment.position)
+        states = int(evaluate(memory.nbytes(memory.states), self.sizes))
+        return {"parameters": memory.parameters, "buffers": memory.buffers, "states": states, **found}
+
+    @property
+    def timeline(self) -> list[Instant]:
+        """One row for each call of the step, in order, at the report's values or at the sample values."""
+        found = self.memory.alive_after(self.sizes)
+        return [Instant(*self._place_of(index), nbytes) for index, nbytes in enumerate(found)]
+
+    def _moment(self, stretches: tuple[range, ...], what: str) -> Moment:
+        return self.memory.peak_at(self.sizes, stretches, self._counted(what))
 
     def _place(self, moment: Moment) -> Place:
-        call = self.trace.calls[max(moment.call, 0)]
-        phase = next((p.name for p in self.step.phases if moment.call in p.calls), "forward")
+        return self._place_of(max(moment.call, 0))
+
+    def _place_of(self, index: int) -> Place:
+        call = self.trace.calls[index]
         path = self.trace.modules[call.module].path if call.module >= 0 else ""
-        return Place(phase, call.op.name, path, str(call.source or ""))
+        return Place(self._phase_of(index), call.op.name, path, str(call.source or ""))
+
+    def _phase_of(self, index: int) -> str:
+        return next((p.name for p in self.step.phases if index in p.calls), "forward")
 
     # -- rows ---------------------------------------------------------------------------------------------------------
-    def by_module(self) -> list[TrainingRow]:
+    def by_module(self, depth: int | None = None) -> list[TrainingRow]:  # type: ignore[override]
         """One row for each module that does something itself, in the order of the forward: what its submodules do is in theirs.
 
-        The rows add up to the totals.
+        With ``depth`` what is deeper is added to the module at that depth. The rows add up to the totals.
         """
         trace = self.trace
         calls: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {}
         kept: dict[tuple[str, str], list[int]] = {}
-        for phase in (self.step.phase("forward"), self.step.phase("backward")):
+        for phase in self.step.of("forward", "backward"):
             for call in trace.calls[phase.calls.start : phase.calls.stop]:
-                calls.setdefault(self._module(call.module), ([], []))[phase.name == "backward"].append(call)
+                calls.setdefault(self._module(call.module, depth), ([], []))[phase.name == "backward"].append(call)
         for i in self.memory.saved:
-            kept.setdefault(self._module(trace.calls[trace.storages[i].born].module), []).append(i)
+            module = self._module(trace.calls[trace.storages[i].born].module, depth)
+            kept.setdefault(module, []).append(i)
+            calls.setdefault(module, ([], []))
         return [
             TrainingRow(
                 path, name, self.public(2 * self.costs.sum(forward).macs), self.public(2 * self.costs.sum(backward).macs),
@@ -238,70 +308,36 @@ class TrainingData:
             for (path, name), (forward, backward) in calls.items()
         ]  # fmt: skip
 
-    def _module(self, index: int) -> tuple[str, str]:
-        if index < 0:
-            return "", self.trace.model_name
-        module = self.trace.modules[index]
-        return module.path, module.class_name
+    def _module(self, index: int, depth: int | None) -> tuple[str, str]:
+        modules = self.trace.modules
+        while index >= 0 and depth is not None and modules[index].path.count(".") >= depth > 0:
+            index = modules[index].parent
+        return (modules[index].path, modules[index].class_name) if index >= 0 else ("", self.trace.model_name)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The parts of the step, in order."""
         return self.step.phases
 
-    # -- what it rests on ---------------------------------------------------------------------------------------------
-    @property
-    def assumptions(self) -> list[Any]:
-        """Decisions on sizes the formulas rest on, each with its place in the model."""
-        return list(self.trace.scope.assumptions)
-
     @property
     def notes(self) -> list[str]:
         """What else there is to know, in words."""
         return list(self.trace.notes)
 
-    @property
-    def uncounted(self) -> tuple[Any, ...]:
-        """Calls of ops without a cost rule: if there are any, FLOPs are lower bounds."""
-        return self.costs.uncounted
 
-    @property
-    def symbols(self) -> dict[str, int]:
-        """The symbols that remain, with the hints at which decisions were taken."""
-        return {} if self.values is not None else dict(self.trace.scope.hints)
+NAMES = ("forward", "backward", "update", "optimizer")
 
-    def at(self, /, *, extend: int = True, guess: int = False, **values: int) -> Self:
-        """The same report with numbers. Every symbol needs a value.
 
-        Sizes at which the model decides otherwise are analysed there, unless ``extend=False``.
+def joined(ranges: Iterable[range]) -> tuple[range, ...]:
+    """Ranges in order, those that touch as one.
 
-        Raises :class:`~fxcount.errors.SizeError` for missing, unknown or impossible values and
-        :class:`~fxcount.errors.AssumptionError` when the formulas do not hold at these sizes.
-        """
-        for known in (self, *(self._found.pieces if extend else ())):
-            try:
-                return cast("Self", known._with(known._found.data.at(extend=False, guess=guess, **values).values))
-            except AssumptionError as error:
-                failed = error
-        if not extend or self.recipe is None:
-            raise failed
-        piece = self.recipe.again({**self.recipe.hints, **{name: int(value) for name, value in values.items()}})
-        self._found.pieces.append(piece)
-        return cast("Self", piece.at(extend=False, guess=guess, **values))
-
-    def _with(self, values: Mapping[str, int] | None) -> Self:
-        found = type(self)(self.step, self.costs, values)
-        found._found, found.recipe = self._found, self.recipe
-        return found
-
-    def __repr__(self) -> str:
-        return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {len(self.trace.calls)} ops>"
-
-    # -- internal -----------------------------------------------------------------------------------------------------
-    def size(self, size: Size) -> Size:
-        """``size`` at the report's values, or as it is."""
-        return size if self.values is None or isinstance(size, int) else evaluate(size, self.values)
-
-    def public(self, size: Size) -> Any:
-        """``size`` as users get it: an ``int``, or a ``sympy.Expr``."""
-        return self._found.data.public(self.size(size))
+    >>> joined([range(0, 3), range(3, 5), range(7, 9)])
+    (range(0, 5), range(7, 9))
+    """
+    found: list[range] = []
+    for one in ranges:
+        if found and found[-1].stop == one.start:
+            found[-1] = range(found[-1].start, one.stop)
+        else:
+            found.append(one)
+    return tuple(found)

@@ -32,7 +32,7 @@ def counted(report: TrainingData, convention: str, *names: str) -> Size:
     if convention != "torch":
         raise InputError(f"a training step cannot be counted as {convention!r} does", hint='the one convention is "torch"')
     wanted = names or ("forward", "backward")
-    calls = [c for p in report.phases if p.name in wanted for c in report.trace.calls[p.calls.start : p.calls.stop]]
+    calls = [c for p in report.step.of(*wanted) for c in report.trace.calls[p.calls.start : p.calls.stop]]
     return sum_([_of(c, report) for c in calls])
 
 
