@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +26,8 @@ class Case:
     def check(self, strides: bool = True) -> None:
         harness.check(self.func, *self.args, device=self.on, strides=strides, assumes=self.assumes, **self.kwargs)
 
-    def work(self) -> dict[str, int]:
-        return harness.work(self.func, *self.args, **self.kwargs)
+    def work(self, values: Mapping[str, int] = harness.SIZES[2]) -> dict[str, int]:
+        return harness.work(self.func, *self.args, values=values, **self.kwargs)
 
     def assert_held(self) -> None:
         tracker.assert_held(self.func, *self.args, **self.kwargs)

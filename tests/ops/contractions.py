@@ -11,7 +11,7 @@ from tests.ops.cases import Case
 from tests.ops.harness import SIZES, _map, real
 
 
-def torch_flops(case: Case, values: Mapping[str, int] = SIZES[1]) -> int:
+def torch_flops(case: Case, values: Mapping[str, int] = SIZES[2]) -> int:
     """Two per multiply-accumulate, of the ATen products the call comes down to."""
     args, kwargs = (_map(tree, lambda x: real(x, values, case.on)) for tree in (case.args, case.kwargs))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -19,12 +19,12 @@ from fxcount.ops import REGISTRY
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.symbolic import Scope, Size, evaluate, free_symbols, parse
 
-# Distinct, so that no two sizes agree by chance; primes, but for C and E, which groups and heads divide. The first assignment
-# is the hint, at which no size of an operand is another's (see T).
+# Distinct primes in each assignment, so that no two sizes agree by chance: what an op divides into groups or heads says so,
+# "6*C". The first assignment is the hint. The second has small sizes, for loops that count.
 SIZES: tuple[dict[str, int], ...] = (
-    {"B": 13, "C": 6, "H": 29, "W": 37, "S": 17, "T": 23, "E": 12, "N": 5, "M": 7, "K": 11, "L": 19},
-    {"B": 3, "C": 6, "H": 41, "W": 31, "S": 13, "T": 43, "E": 12, "N": 11, "M": 17, "K": 13, "L": 29},
-    {"B": 5, "C": 6, "H": 53, "W": 67, "S": 7, "T": 11, "E": 12, "N": 3, "M": 19, "K": 5, "L": 31},
+    {"B": 13, "C": 31, "H": 29, "W": 37, "S": 17, "T": 23, "E": 41, "N": 5, "M": 7, "K": 11, "L": 19},
+    {"B": 3, "C": 7, "H": 41, "W": 31, "S": 13, "T": 43, "E": 37, "N": 11, "M": 17, "K": 19, "L": 29},
+    {"B": 37, "C": 29, "H": 53, "W": 67, "S": 23, "T": 11, "E": 43, "N": 13, "M": 19, "K": 17, "L": 31},
 )
 
 
@@ -32,8 +32,9 @@ SIZES: tuple[dict[str, int], ...] = (
 class T:
     """A tensor argument: shape text such as ``"B,3,2*H"``; ``perm`` permutes it afterwards (a strided operand).
 
-    A size that two dimensions share hides a rule that takes one for the other, so it is refused: sizes tied by the op are one
-    symbol (``"N,N"``), or ``tied`` says why two numbers must agree.
+    A size that two dimensions share hides a rule that takes one for the other, so it is refused at the hint and at the last
+    assignment (``work`` refuses it at the one it counts at): sizes tied by the op are one symbol (``"N,N"``), or ``tied`` says
+    why two numbers must agree.
     """
 
     shape: str
@@ -42,8 +43,12 @@ class T:
     tied: str = ""
 
     def __post_init__(self) -> None:
-        found = None if self.tied else repeated(self.shape)
-        assert found is None, f"T({self.shape!r}): {found} are one size; take others, or say why not with tied="
+        self.assert_distinct(SIZES[0])
+        self.assert_distinct(SIZES[-1])
+
+    def assert_distinct(self, values: Mapping[str, int]) -> None:
+        found = None if self.tied else repeated(self.shape, values)
+        assert found is None, f"T({self.shape!r}): {found} are one size at {values}; take others, or say why not with tied="
 
     def sizes(self) -> tuple[Size, ...]:
         return tuple(parse(part) for part in self.shape.split(",") if part.strip())
@@ -63,16 +68,16 @@ class T:
         )
 
 
-def repeated(shape: str) -> str | None:
-    """Two dimensions of a shape that agree by chance: by number, or at the hint.
+def repeated(shape: str, values: Mapping[str, int] = SIZES[0]) -> str | None:
+    """Two dimensions of a shape that agree by chance: by number, or at these sizes.
 
-    >>> repeated("B,3,5,5"), repeated("B,N,N"), repeated("1,1,S")
-    ('5 and 5', None, None)
+    >>> repeated("B,3,5,5"), repeated("B,N,N"), repeated("1,1,S"), repeated("B,3", SIZES[1])
+    ('5 and 5', None, None, 'B and 3')
     """
     seen: dict[int, str] = {}
     for part in (p.strip() for p in shape.split(",") if p.strip()):
         size = parse(part)
-        value = evaluate(size, SIZES[0]) if free_symbols(size) <= set(SIZES[0]) else -1
+        value = evaluate(size, values) if free_symbols(size) <= set(values) else -1
         other = seen.get(value)
         if value > 1 and other is not None and (other != part or part.isdigit()):
             return f"{other} and {part}"
@@ -171,6 +176,7 @@ def check(
 
 def work(func: Callable[..., Any], *args: Any, values: Mapping[str, int] = SIZES[1], **kwargs: Any) -> dict[str, int]:
     """macs, flops and transcendentals of the cost rule, computed with symbols and evaluated at ``values``."""
+    _map([args, kwargs], lambda x: x.assert_distinct(values) if isinstance(x, T) else None)
     result, _ = rule_result(func, *args, **kwargs)
     entry = REGISTRY[func]
     assert callable(entry.cost), entry.cost

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.attention import OPS
+from tests.ops import harness
 from tests.ops.cases import Case, call, overload, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, T, check, counted, real, rule_result, work
@@ -163,6 +165,7 @@ def test_work_by_definition(kwargs: dict[str, Any], changes: dict[str, bool]) ->
 
 
 def test_kernels_do_the_same_work() -> None:
+    work = partial(harness.work, values=SIZES[2])
     expected = work(sdpa, Q, K, V, is_causal=True)
     assert work(aten._scaled_dot_product_flash_attention_for_cpu.default, Q, K, V, 0.0, True) == expected
     assert work(aten._scaled_dot_product_flash_attention.default, Q, K, V, 0.0, True) == expected
@@ -196,6 +199,7 @@ def test_flags_of_kernels_by_position_and_by_name(kernel: Any, before: tuple[Any
         pytest.skip("this torch has no such kernel")
     names = [a.name for a in kernel._schema.arguments]
     assert names[3 + len(before) :][:2] == ["dropout_p", "is_causal"]
+    work = partial(harness.work, values=SIZES[2])
     expected = work(sdpa, Q, K, V, **given)
     in_order = (given.get("dropout_p", 0.0), given.get("is_causal", False))
     assert work(kernel, Q, K, V, *before, *in_order) == expected
@@ -217,7 +221,8 @@ def test_flex_attention_is_dense() -> None:
     flex = torch.ops.higher_order.flex_attention
     (y, logsumexp, largest), _ = rule_result(flex, Q, K, V, None, None, 1.0, {})
     assert (y.shape, logsumexp.shape) == (Q.sizes(), largest.shape)
-    assert work(flex, Q, K, V, None, None, 1.0, {}) == work(sdpa, Q, K, V)
+    at = {"values": SIZES[2]}
+    assert work(flex, Q, K, V, None, None, 1.0, {}, **at) == work(sdpa, Q, K, V, **at)
 
 
 E, SEQUENCE = {"embed_dim": 8, "num_head": 2}, T("B,S,8")
@@ -226,7 +231,7 @@ MULTI_HEAD = ([SEQUENCE] * 3, (8, 2, T("24,8"), T("24"), SQUARE, T("8")))
 
 def test_multi_head_attention_is_the_sum_of_its_parts() -> None:
     """Packed projection, attention, output projection: against the rules for the calls it fuses."""
-    func, values = aten._native_multi_head_attention.default, {"B": 2, "S": 5}
+    func, values = aten._native_multi_head_attention.default, {"B": 3, "S": 5}
     got = work(func, *MULTI_HEAD[0], *MULTI_HEAD[1], None, False, values=values)
     parts = [
         work(F.linear, SEQUENCE, T("24,8"), T("24"), values=values),
@@ -235,7 +240,7 @@ def test_multi_head_attention_is_the_sum_of_its_parts() -> None:
     ]
     assert got == {key: sum(part[key] for part in parts) for key in got}
     with_mean = work(func, *MULTI_HEAD[0], *MULTI_HEAD[1], values=values)
-    assert with_mean["flops"] - got["flops"] == 2 * 5 * 5 * 2  # an addition and a division for each of B*S*S
+    assert with_mean["flops"] - got["flops"] == 3 * 5 * 5 * 2  # an addition and a division for each of B*S*S
 
 
 def test_encoder_layer_is_the_sum_of_its_parts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.contraction.conv import OPS
 from fxcount.ops.core.striding import channels_last_strides
 from fxcount.symbolic import Scope
+from tests.ops import harness
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.contractions import torch_flops
 from tests.ops.harness import SIZES, Counted, N, T, check, counted, real, rule_result, work
@@ -155,6 +157,7 @@ def test_transposed_work_by_definition() -> None:
 
 def test_complex_and_integer_work() -> None:
     """A complex product that is added is 4 real ones; integers do no floating-point work."""
+    work = partial(harness.work, values=SIZES[2])
     real_work = work(torch.conv2d, T("B,3,H,W"), T("8,3,2,1"), T("8"), padding=1)
     complex_work = work(torch.conv2d, T("B,3,H,W", c64), T("8,3,2,1", c64), T("8", c64), padding=1)
     integer = work(torch.conv2d, T("B,3,H,W", i64), T("8,3,2,1", i64), padding=1)

@@ -60,7 +60,7 @@ def _noise(name: str, mask: Counted, x: list[Counted]) -> None:
 def test_work_by_definition(name: str) -> None:
     tally: Counter[str] = Counter()
     shared = 11 if name.startswith("feature") else 1  # elements of a channel share a mask value
-    for _ in range(3 * 6 * 11 // shared):
+    for _ in range(3 * 7 * 11 // shared):
         _noise(name, Counted(1.0, tally), [Counted(0.3, tally)] * shared)
     assert work(named(name), T("B,C,N"), 0.5, True)["flops"] == tally["flops"]
 

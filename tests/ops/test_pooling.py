@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from math import gcd, prod
 from typing import Any
@@ -184,19 +185,20 @@ def test_divisible_adaptive_pooling_is_a_short_formula() -> None:
     assert cost(y, T("B,C,7*H,7*W").fact(), (7, 7)).flops == 49 * B * C * H * W
 
 
-@pytest.mark.parametrize("n", [2, 3])
-def test_fractional_and_unpool(n: int) -> None:
+@pytest.mark.parametrize(
+    ("fractional", "unpool", "n"),
+    [(nn.fractional_max_pool2d, nn.max_unpool2d, 2), (nn.fractional_max_pool3d, nn.max_unpool3d, 3)],
+)
+def test_fractional_and_unpool(fractional: Callable[..., Any], unpool: Callable[..., Any], n: int) -> None:
     size = (3, 4, 5)[:n]
     x = T("B,C,N+7,M+7,K+5" if n == 3 else "B,C,H,W")
-    fractional, unpool = getattr(nn, f"fractional_max_pool{n}d"), getattr(nn, f"max_unpool{n}d")
     check(fractional, x, [2] * n, size, T(f"B,C,{n}"), device="cpu", assumes=None)
     indices = T(x.shape, torch.int64)
     extra = ((2,) * n, (0,) * n) if n == 3 else ()
     big = tuple(N(f"2*({s})") for s in x.shape.split(",")[2:])
     check(unpool, x, indices, big, *extra, device="cpu")
-    lead = AT["B"] * AT["C"]
-    tally = _pool(lead * prod(size), [[range(2)]] * n, average=False)
-    big_enough = dict(AT, H=20, W=20)
+    big_enough = {"B": 5, "C": 7, "H": 20, "W": 22, "N": 4, "M": 6, "K": 9}
+    tally = _pool(5 * 7 * prod(size), [[range(2)]] * n, average=False)
     assert work(fractional, x, [2] * n, size, T(f"B,C,{n}"), values=big_enough)["flops"] == tally["flops"]
 
 

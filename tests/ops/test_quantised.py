@@ -24,10 +24,10 @@ BF16 = torch.bfloat16
 _SCALES = T("2,32,2", BF16, tied="two groups, a scale and a zero")
 CASES = [
     call(torch.fake_quantize_per_tensor_affine, TURNED, 0.1, 0, 0, 255, on="cpu"),
-    call(torch.fake_quantize_per_channel_affine, X, T("6"), T("6", I32), 1, 0, 255, on="cpu", assumes=1),
+    call(torch.fake_quantize_per_channel_affine, X, T("C"), T("C", I32), 1, 0, 255, on="cpu"),
     call(aten.fake_quantize_per_tensor_affine_cachemask.default, X, 0.1, 0, 0, 255, on="cpu"),
     call(aten._fake_quantize_per_tensor_affine_cachemask_tensor_qparams.default, X, *TENSOR, 0, 255, on="cpu"),
-    call(aten.fake_quantize_per_channel_affine_cachemask.default, X, T("6"), T("6", I32), 1, 0, 255, on="cpu", assumes=1),
+    call(aten.fake_quantize_per_channel_affine_cachemask.default, X, T("31"), T("31", I32), 1, 0, 255, on="cpu", assumes=1),
     call(torch.fused_moving_avg_obs_fake_quant, *OBSERVED, on="cpu"),
     call(aten._fused_moving_avg_obs_fq_helper.default, *OBSERVED, on="cpu"),
     call(aten._weight_int8pack_mm.default, T("B,64", BF16), T("32,64", torch.int8), T("32", BF16), on="cpu"),

@@ -73,14 +73,15 @@ def test_bytes_held(kind: str, settings: dict[str, Any]) -> None:
     assert_held(getattr(VF, kind), *arguments(kind, **settings))
 
 
-@pytest.mark.parametrize("kind", GATES)
-def test_cells(kind: str) -> None:
+@pytest.mark.parametrize("name", [f"{kind}_cell" for kind in GATES])
+def test_cells(name: str) -> None:
+    kind = name.removesuffix("_cell")
     state = T(f"B,{HIDDEN}")
     hx = [state, state] if kind == "lstm" else state
     for biases in (True, False):
         args = (T(f"B,{INPUT}"), hx, *weights(kind, biases=biases))
-        check(getattr(VF, f"{kind}_cell"), *args, device="cpu")
-        assert_held(getattr(VF, f"{kind}_cell"), *args)
+        check(getattr(VF, name), *args, device="cpu")
+        assert_held(getattr(VF, name), *args)
 
 
 def test_every_op_has_a_case() -> None:

@@ -158,6 +158,8 @@ MADE: list[tuple[str, Callable[..., Any]]] = [
     ("to csr", lambda a: a.to_sparse_csr()),
     ("to csc", lambda a: a.to_sparse(layout=torch.sparse_csc)),
     ("to coo", lambda a: a.to_sparse()),
+    ("to coo by name", lambda a: a.to_sparse_coo()),
+    ("mask", lambda a: torch.ones(ROWS, COLUMNS).sparse_mask(a)),
     ("added to dense", lambda a: torch.ones(ROWS, COLUMNS) + a),
     ("clone", lambda a: a.clone()),
     ("detach", lambda a: a.detach()),
@@ -173,6 +175,85 @@ def test_what_is_made_of_a_tensor_of_the_model_is_known(name: str, function: Cal
     assert (tuple(out.fact.shape), out.fact.dtype, out.fact.layout) == (tuple(real.shape), real.dtype, real.layout)
     if real.layout is not torch.strided:
         assert out.fact.nbytes == _bytes(real)
+
+
+PARTS: list[tuple[str, Callable[..., Any]]] = [
+    ("coo", torch.Tensor.values), ("coo", torch.Tensor.indices), ("csr", torch.Tensor.values),
+    ("csr", torch.Tensor.crow_indices), ("csr", torch.Tensor.col_indices), ("csc", torch.Tensor.ccol_indices),
+    ("csc", torch.Tensor.row_indices), ("coo", torch.sparse.sum), ("coo", lambda a: torch.sparse.sum(a, 1)),
+    ("coo", lambda a: torch.sparse.softmax(a, 1)), ("twice", lambda a: torch.sparse.log_softmax(a, 0)),
+    ("csr", lambda a: torch.sparse.sampled_addmm(a, torch.ones(ROWS, 3), torch.ones(3, COLUMNS))),
+]  # fmt: skip
+"""What torch has for one layout alone."""
+
+
+@pytest.mark.parametrize(("layout", "function"), PARTS)
+def test_what_one_layout_has(layout: str, function: Callable[[Any], Any]) -> None:
+    report = fxcount.analyze(Net(lambda a, x: function(a), matrix(layout)), "3,")
+    real = function(matrix(layout))
+    (out,) = report.trace.values_out()
+    there = report.at(**{u.name: 10 for u in report.unbacked}) if report.unbacked else report
+    assert tuple([there.size(n) for n in out.fact.shape]) == tuple(real.shape)
+    assert (out.fact.dtype, out.fact.layout) == (real.dtype, real.layout)
+    assert there.size(out.fact.nbytes) == (_bytes(real) if real.layout is not torch.strided else real.nbytes)
+
+
+def test_a_sampled_product_has_a_value_for_each_entry() -> None:
+    tally: Counter[str] = Counter()
+    for _ in entries(matrix("csr")):
+        value = Counted(0.0, tally)
+        for _ in range(3):
+            value = value.fma(0.5, 0.5)
+        value = value * 0.5 + Counted(1.0, tally) * 0.25  # alpha, beta
+    report = fxcount.analyze(
+        Net(lambda a, x, y: torch.sparse.sampled_addmm(a, x, y, alpha=0.5, beta=0.25), matrix("csr")), "7,3", "3,11"
+    )
+    assert (report.macs, report.flops) == (tally["macs"], tally["flops"])
+
+
+def test_softmax_of_the_entries() -> None:
+    """torch's kernel: maxima from -inf, sums from 0, over the entries of each row."""
+    tally: Counter[str] = Counter()
+    for row in range(ROWS):
+        values = [Counted(1.0, tally) for r, _ in PLACES if r == row]
+        largest, total = Counted(-9.0, tally), Counted(0.0, tally)
+        for value in values:
+            largest = value if value > largest else largest
+        powers = [(value - largest).call("exp") for value in values]
+        for power in powers:
+            total = total + power
+        for power in powers:
+            power / total
+    report = fxcount.analyze(Net(lambda a, x: torch.sparse.softmax(a, 1), matrix("coo")), "3,")
+    assert (report.flops, report.transcendentals) == (tally["flops"], tally["transcendentals"])
+    logs = fxcount.analyze(Net(lambda a, x: torch.sparse.log_softmax(a, 1), matrix("coo")), "3,")
+    assert [c.op.name for c in logs.uncounted] == ["_sparse_log_softmax"]  # a logarithm for each row that has an entry
+
+
+COMPRESSED: list[tuple[Callable[..., Any], tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
+    (torch.sparse_csr_tensor, (7,), (4,), (4,)), (torch.sparse_csc_tensor, (11,), (4,), (4,)),
+    (torch.sparse_bsr_tensor, (3,), (4,), (4, 3, 5)), (torch.sparse_bsc_tensor, (3,), (4,), (4, 3, 5)),
+    (lambda *parts: torch.sparse_compressed_tensor(*parts, layout=torch.sparse_bsr), (3,), (4,), (4, 3, 5)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "lines", "plain", "values"), COMPRESSED)
+def test_compressed_tensors_are_what_they_are_made_of(
+    make: Callable[..., Any], lines: tuple[int, ...], plain: tuple[int, ...], values: tuple[int, ...]
+) -> None:
+    """6 x 10, four entries or blocks: one in the last line, the others in the line before it."""
+    compressed = torch.tensor([0] * (lines[0] - 2) + [3, 4])
+    others = torch.tensor([0, 1, 2, 0]) if len(values) == 1 else torch.tensor([0, 1, 0, 1])
+    if len(values) > 1:
+        compressed = torch.tensor([0, 2, 4])
+    real = make(compressed, others, torch.ones(values), (6, 10))
+    text = ",".join(map(str, values)) + ("," if len(values) == 1 else "")
+    report = fxcount.analyze(Net(lambda c, p, v: make(c, p, v, (6, 10))), f"i64[{lines[0]},]", f"i64[{plain[0]},]", text)
+    (out,) = report.trace.values_out()
+    assert (tuple(out.fact.shape), out.fact.layout, out.fact.dtype) == (tuple(real.shape), real.layout, real.dtype)
+    parts = (compressed, others, real.values())
+    assert out.fact.nbytes == sum([p.nbytes for p in parts])
+    assert (report.flops, report.write_bytes) == (0, 0)
 
 
 def test_elementwise_work_is_that_of_the_stored_values() -> None:

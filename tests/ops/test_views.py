@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from fxcount.ops import FAMILIES, REGISTRY
-from fxcount.ops.core.fact import Alias
+from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Zero
 from fxcount.ops.memory import copies, flips, joining, views
+from fxcount.symbolic import Scope, symbol
 from tests.ops.cases import Case, call, uncovered
-from tests.ops.harness import SIZES, N, T, _map, real, rule_result
+from tests.ops.harness import SIZES, N, T, _map, check, real, rule_result
 
 aten, M = torch.ops.aten, torch.Tensor
 X = T("B,5,H")
@@ -125,6 +128,24 @@ def test_every_op_has_a_case() -> None:
     assert not uncovered(flips.OPS, FLIPS)
     # chalf warns that it is experimental; where the others go is told by a call on a GPU alone
     assert not uncovered(copies.OPS, COPIES, ["chalf", "cpu", "cuda"])
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_where_a_tensor_goes() -> None:
+    """``cpu`` and ``cuda`` change the device, ``chalf`` the dtype; what is there already stays itself."""
+    x = TensorFact((symbol("B"), 5), torch.float32)
+    scope = Scope({"B": 13})
+
+    def made(method: Callable[..., Any], operand: TensorFact, *args: Any) -> Any:
+        return REGISTRY[method].shape(scope, operand, *args)
+
+    there = made(M.cuda, x)
+    assert (there.device, there.dtype, there.shape) == (torch.device("cuda"), torch.float32, x.shape)
+    assert made(M.cuda, x, 1).device == torch.device("cuda", 1)
+    assert made(M.cpu, there) == x
+    assert made(M.cpu, x) == Alias(x)
+    assert made(M.cuda, there) == Alias(there)
+    check(M.chalf, TURNED)
 
 
 def test_they_compute_nothing() -> None:

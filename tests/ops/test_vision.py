@@ -113,8 +113,8 @@ def test_work_that_depends_on_the_boxes() -> None:
 
 
 def test_symbolic_work_has_the_symbols() -> None:
-    _, done = flops("roi_align", X, ROIS, 0.25, 7, 7, 2, False)
-    assert evaluate(done, SIZES[1]) == _aligned(13, 6, 7, 7, 2, False)
+    _, done = flops("roi_align", X, ROIS, 0.25, 3, 5, 2, False)
+    assert evaluate(done, SIZES[1]) == _aligned(19, 7, 3, 5, 2, False)
 
 
 @pytest.mark.parametrize(

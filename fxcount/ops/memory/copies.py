@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.core.arguments import Dtype, Scalar
+from fxcount.ops.core.arguments import Device, Dtype, Format, Scalar
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import Alias, TensorFact
@@ -49,10 +49,6 @@ def contiguous(
 
 def clone(scope: Scope, x: TensorFact, *, memory_format: torch.memory_format | None = None) -> TensorFact:
     return formatted(x, memory_format)
-
-
-Device = torch.device | str | int | None
-Format = torch.memory_format | None
 
 
 def to(
@@ -96,7 +92,7 @@ def type_as(scope: Scope, x: TensorFact, other: TensorFact) -> TensorFact | Alia
     return converted(scope, x, other.dtype, other.device)
 
 
-def tensor_type(scope: Scope, x: TensorFact, dtype: Dtype = None, non_blocking: bool = False) -> Any:
+def tensor_type(scope: Scope, x: TensorFact, dtype: Dtype | str | type[torch.Tensor] = None, non_blocking: bool = False) -> Any:
     if dtype is None:
         return f"torch.{_TYPE_NAMES.get(x.dtype, 'Float')}Tensor"
     if isinstance(dtype, str):

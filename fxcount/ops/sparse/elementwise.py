@@ -3,8 +3,11 @@
 Shapes:  x (*I) sparse -> the same indices; x + dense -> dense; x + y, x * y of sparse tensors -> as many entries as data say
 Counts:  as for a dense tensor of the stored values. x + dense: one addition for each stored element; x + y: one for each
          index that both have, nnz(x) + nnz(y) - nnz(result); x * y: one for each entry of the result
+         softmax: for each entry a comparison, a subtraction, an exp, an addition and a division: maxima start from -inf
+         and sums from 0, as in torch's kernel, so that how many lines hold an entry does not matter
 Raises:  DataDependentError: how many indices two tensors have in common, data say; the *counted* rules get a symbol for it
-Source:  ATen/native/sparse/SparseTensorMath.cpp, SparseUnaryOps.cpp (which coalesce first)
+         log_softmax is uncounted: it takes a logarithm for each line that holds an entry, and data say how many
+Source:  ATen/native/sparse/SparseTensorMath.cpp, SparseUnaryOps.cpp (which coalesce first), SoftMax.cpp
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ from fxcount.errors import ShapeError
 from fxcount.ops.core.arguments import Dims, Dtype, Operand, Results, Scalar
 from fxcount.ops.core.common import promote, refused, same_shape, wrap_dims
 from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
-from fxcount.ops.core.registry import CostRule, Count, Op, absent, op
+from fxcount.ops.core.registry import CostRule, Count, Op, Unknown, absent, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.elementwise import pointwise
 from fxcount.ops.elementwise.activation import OPS as ACTIVATIONS
-from fxcount.ops.reduction import reduction, softmax
+from fxcount.ops.reduction import reduction
 from fxcount.ops.sparse.layouts import fewer, with_values
 from fxcount.ops.sparse.products import sparse_like
 from fxcount.symbolic import Scope, Size, min_, prod
@@ -174,11 +177,8 @@ def _reduced_cost(y: TensorFact, x: SparseFact, *_: object, **__: object) -> Wor
     return Scalars(add=x.form.stored - results).work(1, y.dtype)
 
 
-def _normalised(name: str) -> Op:
-    entry = next(found for found in softmax.OPS if name in found.names)
-    assert callable(entry.cost)
-    cost: Callable[..., Work] = entry.cost
-    public: Any = getattr(torch.sparse, name)
+def _normalised(name: str, cost: CostRule | Unknown) -> Op:
+    public: Callable[..., torch.Tensor] = getattr(torch.sparse, name)
 
     def shape(scope: Scope, x: SparseFact, dim: int, dtype: Dtype = None) -> SparseFact:
         if not x.form.coalesced:
@@ -188,10 +188,11 @@ def _normalised(name: str) -> Op:
     def counted(scope: Scope, count: Count, x: SparseFact, dim: int, dtype: Dtype = None) -> SparseFact:
         return with_values(fewer(count, x), dtype)
 
-    def of_values(y: SparseFact, x: SparseFact, dim: int, dtype: Dtype = None) -> Work:
-        return cost(y.values, x.values, 0)
+    return op(f"_sparse_{name}", shape=shape, counted=counted, cost=cost, extra=(public,))
 
-    return op(f"_sparse_{name}", shape=shape, counted=counted, cost=of_values, extra=(public,))
+
+def _softmax_cost(y: SparseFact, *_: object, **__: object) -> Work:
+    return Scalars(add=3, fn=1, div=1).work(y.form.stored, y.dtype)
 
 
 _T = torch.Tensor
@@ -204,8 +205,8 @@ SPARSE: tuple[Op, ...] = (
     op("div", "divide", "true_divide", shape=_quotient, cost=_values_cost(_dense_op("div").cost)),  # type: ignore[arg-type]
     op("sum", shape=_reduced, counted=_reduced_counted, cost=_reduced_cost),
     op("_sparse_sum", shape=_reduced, counted=_reduced_counted, cost=_reduced_cost),
-    _normalised("softmax"),
-    _normalised("log_softmax"),
+    _normalised("softmax", _softmax_cost),
+    _normalised("log_softmax", Unknown("how many lines hold an entry, which takes a logarithm, depends on the data")),
 )
 """What these are where an operand is sparse."""
 
