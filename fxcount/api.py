@@ -20,6 +20,7 @@ from fxcount.report import Report
 from fxcount.report.data.recipe import Recipe
 from fxcount.trace.frontends import Frontend, trace_any
 from fxcount.trace.inputs.specs import parse_inputs
+from fxcount.trace.tape import Trace
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,7 +77,8 @@ def analyze(
         progress: Callable[[int], None] | None = None,
     ) -> Report:  # fmt: skip
         trace = trace_any(
-            model, inputs, named_inputs, hints=hints, registry=registry, progress=progress, frontend=frontend, trust=trust
+            model, inputs, named_inputs, hints=hints, registry=registry, progress=progress, frontend=frontend, trust=trust,
+            engine=_engine,
         )
         report = Report(trace, cost(trace, strict=strict))
         report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed)
@@ -212,7 +214,7 @@ def find_unused_parameters(
     """
     switched = in_mode(model, True) if isinstance(model, torch.nn.Module) and not model.training else nullcontext()
     with torch.enable_grad(), switched:  # the question is about training, whatever the caller's mode
-        trace = trace_any(model, inputs, named_inputs)
+        trace = trace_any(model, inputs, named_inputs, engine=_engine)
     reached = reach(trace, chosen_outputs(trace, outputs)).gradient
     return [
         d.names[0] for d in trace.declared if d.kind == "parameter" and d.requires_grad and d.names[0] not in reached
@@ -245,8 +247,15 @@ def compare_modes(
     with torch.enable_grad():
         for training in (True, False):
             with in_mode(model, training):
-                found.append(parameters(trace_any(model, inputs, named_inputs, hints=hints), outputs))
+                found.append(parameters(trace_any(model, inputs, named_inputs, hints=hints, engine=_engine), outputs))
     return compared(*found)
+
+
+def _engine(*args: Any, **options: Any) -> Trace:
+    """Traces a forward that differentiates; imported when there is one."""
+    from fxcount.training.forward import trace_forward
+
+    return trace_forward(*args, **options)
 
 
 def _progress(wanted: bool | Callable[[int], None] | None) -> Callable[[int], None] | None:

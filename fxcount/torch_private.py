@@ -70,6 +70,11 @@ NAMES = MappingProxyType({
     "run_backward": Name("torch.autograd.graph._engine_run_backward", "give the engine stand-ins for parameters"),
     "TorchDispatchMode": Name("torch.utils._python_dispatch.TorchDispatchMode", "see the ops that reach the dispatcher"),
     "use_count": Name("torch.Tensor._use_count", "tell who holds a gradient"),
+    "transforms": Name("torch._functorch.eager_transforms", "know when torch.func begins to differentiate"),
+    "no_dispatch": Name("torch.utils._mode_utils.no_dispatch", "change the sizes of a stand-in in place"),
+    "meta_in_dispatch": Name("torch._C._meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
+    "set_meta_in_dispatch": Name("torch._C._set_meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
+    "is_wrapped": Name("torch._C._functorch.is_functorch_wrapped_tensor", "know a tensor that torch.func has wrapped"),
     # -- settings of the thread, which an analysis leaves as they were
     "mode_stack": Name("torch.overrides._get_current_function_mode_stack", "put function modes back"),
     "pop_mode": Name("torch.overrides._pop_mode", "put function modes back"),

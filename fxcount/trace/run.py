@@ -29,6 +29,7 @@ from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
 from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
 from fxcount.trace.tracer.decisions import Decisions
+from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.outputs import collect
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
@@ -78,7 +79,7 @@ class Run:
         is being compiled: libraries then ask less. The model is left as found."""
         try:
             trace = self._whatever_data_say(undo, compiling=False)
-        except (InputError, DepthError):
+        except (InputError, DepthError, NeedsEngine):
             raise
         except Exception as error:
             try:

@@ -28,7 +28,7 @@ from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.loop import Reached
-from fxcount.training.session import bound_functions, prepared
+from fxcount.training.session import bound_functions, with_engine
 from fxcount.training.tracer import TrainingTracer
 
 __all__ = ["Phase", "StepTrace", "trace_step"]
@@ -257,7 +257,7 @@ def trace_step(
         check_call(model, given)
     specs: Any = ((given, tuple([parse_inputs(t) for t in targets])), {})
     run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called)
-    trace = TraceSession.run(partial(_with_engine, run.trace))
+    trace = TraceSession.run(partial(with_engine, run.trace))
     book, backward_of = run.found[id(trace)]
     every = frozenset(book.every_gradient)
     return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every)
@@ -268,8 +268,3 @@ def _label(text: str) -> str:
     if text.startswith("[0][0]"):
         return text[len("[0][0]") :]
     return f"[1]['target{text[len('[0][1]') :]}']"
-
-
-def _with_engine(body: Callable[[Undo], Trace], undo: Undo) -> Trace:
-    prepared(undo)
-    return body(undo)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.autograd.function import FunctionMeta
@@ -20,13 +20,17 @@ from fxcount.trace.torch_patch.active import ACTIVE, Undo
 from fxcount.trace.torch_patch.redirect import Replaced, Swapped, dispatching
 from fxcount.training.tracer import TrainingTracer
 
-__all__ = ["bound_functions", "prepared"]
+__all__ = ["bound_functions", "with_engine"]
 
 
-def prepared(undo: Undo) -> None:
-    """Make the changes; ``undo`` puts everything back."""
+T = TypeVar("T")
+
+
+def with_engine(body: Callable[[Undo], T], undo: Undo) -> T:
+    """``body(undo)`` with torch prepared for its engine to run on stand-ins; ``undo`` puts everything back."""
     for change in _changes():
         change.install(undo)
+    return body(undo)
 
 
 @functools.lru_cache(1)
@@ -34,8 +38,17 @@ def _changes() -> tuple[Any, ...]:
     return (
         Replaced(vars(torch.autograd), ("has_torch_function",), lambda _, original: dispatching(lambda *_: False, original)),
         Swapped(torch_private.run_backward, _engine),
+        *[
+            Replaced(vars(module), [n for n in _WRAPPING if n in vars(module)], lambda _, f: dispatching(_standing(f), f))
+            for module in map(torch_private.loaded, _FUNCTORCH) if module is not None
+        ],
         *_apply(),
     )
+
+
+_FUNCTORCH = ("_functorch.predispatch", "_functorch.vmap", "_functorch.eager_transforms", "_VF")
+_WRAPPING = ("_add_batch_dim_impl", "_add_batch_dim", "_wrap_for_grad", "_make_dual_impl")
+"""Functions of C++ that wrap a tensor for ``torch.func``, in the modules that call them."""
 
 
 def _apply() -> list[Swapped]:

@@ -20,8 +20,9 @@ from fxcount.errors import UnsupportedError
 from fxcount.ops import Op, Registry, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown
-from fxcount.symbolic import Scope, SymSize
+from fxcount.symbolic import Scope, SymRatio, SymSize
 from fxcount.trace.inputs.inventory import Inventory
+from fxcount.trace.known.literals import make_literal
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.answers import Answers
 from fxcount.trace.tracer.decisions import Decisions
@@ -45,6 +46,7 @@ _node_number = torch_private.node_number
 _node_that_runs = torch_private.node_that_runs
 _backward_that_runs = torch_private.backward_that_runs
 _is_grad_enabled = torch.is_grad_enabled
+_is_wrapped = torch_private.is_wrapped
 
 _THE_ENGINES = frozenset({
     torch.Tensor.register_hook, torch.Tensor.retain_grad,
@@ -59,6 +61,11 @@ _THE_ENGINES = frozenset({
 
 _ANSWERED = {func: answer for func, answer in SPECIAL.items() if func not in _THE_ENGINES}
 _METADATA = {func: answer for func, answer in METADATA.items() if func not in _THE_ENGINES}
+
+
+_TO_COPY = torch.ops.aten._to_copy.default
+_LITERALS = frozenset({torch.Tensor.new_tensor, torch.tensor, torch.as_tensor})
+"""What makes tensors of Python numbers."""
 
 
 class _Answers(Answers):
@@ -194,6 +201,8 @@ class TrainingTracer(Tracer):
         kwargs = kwargs or {}
         if self._aside:
             return func(*args, **kwargs)
+        if _wraps(args) or (kwargs and _wraps(tuple(kwargs.values()))):
+            return self._of_wrapped(func, args, kwargs)
         if func not in self._resolved:
             done, result = self._answered(func, args, kwargs)
             if done:
@@ -211,6 +220,38 @@ class TrainingTracer(Tracer):
             facts = [a._value.fact if type(a) is StandIn else _size_of(a) for a in args]
             fact = facts_of_result(self.registry[func].shape(self.scope, *facts))
             return tuple(self.answers.layout(fact)[0])
+
+    def _of_wrapped(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call with tensors that ``torch.func`` has wrapped: torch applies its own rules, and sizes are shown as formulas."""
+        special = SPECIAL.get(func) if func in _LITERALS else None
+        if special is not None:
+            with self.aside():
+                return special(self, *args, **kwargs)
+        if isinstance(func, FunctionType):
+            done, found = self.run_through(func, args, kwargs)
+            if done:
+                return found
+        entry = self.registry.get(func)
+        if entry is not None and entry.follows == "mapped":
+            args = tuple([self._in_tensor(a) for a in args])
+        args = tuple([self._standing(a) for a in args])
+        found = func(*args, **{name: self._standing(a) for name, a in kwargs.items()})
+        return found if isinstance(found, torch.Tensor) else self._shown(found)
+
+    def _in_tensor(self, a: Any) -> Any:
+        """A size that an elementwise op computes with, as a tensor: torch's rules for mapped functions want its value."""
+        if type(a) is not SymSize and type(a) is not SymRatio:
+            return a
+        with self.aside():
+            return make_literal(self, a, None if type(a) is SymSize else torch.get_default_dtype(), None)
+
+    def _shown(self, found: Any) -> Any:
+        """Sizes that C++ answers with, as a model sees them."""
+        if type(found) is torch.SymInt and type(found.node) is SizeNode:
+            return self.answers.as_int(found.node.expr)
+        if type(found) is torch.Size:
+            return torch.Size([self._shown(n) for n in found])
+        return found
 
     def _answered(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
         """Whether the call is no op of the dispatcher's, and its result."""
@@ -237,7 +278,7 @@ class TrainingTracer(Tracer):
         if kind is StandIn or kind is int or kind is SymSize:
             return a
         if isinstance(a, torch.Tensor):
-            return self.state(a)
+            return a if _is_wrapped(a) else self.state(a)
         if kind is tuple or kind is list:
             return kind([self._standing(x) for x in a])
         if kind is dict:
@@ -282,7 +323,9 @@ class TrainingTracer(Tracer):
             entry = self._ops.get(func) or self._entry(func)
             if entry is None:
                 query = _QUERIES.get(func)
-                return func(*args, **(kwargs or {})) if query is None else query(self, *args)
+                return func(*args, **(kwargs or {})) if query is None else query(self, *args, **(kwargs or {}))
+            if func is _TO_COPY and not isinstance(args[0], torch.Tensor):  # a number beside a mapped one
+                args = (make_literal(self, self._shown(args[0]), None, None), *args[1:])
             of = -1
             grad = _is_grad_enabled()
             in_backward = _backward_that_runs() != -1
@@ -299,6 +342,8 @@ class TrainingTracer(Tracer):
                     self._number = number
                     self._by_node.setdefault(number - 1, len(self._calls))
             result = self._recorded(entry, func, args, kwargs)
+            if entry.reshapes_in_place:
+                _reshape(func, args, kwargs)
             if of >= 0:
                 self._of(of)
             return result
@@ -339,18 +384,59 @@ def _sizes(tracer: TrainingTracer, x: StandIn, *_: Any) -> Any:
     return list(tracer.answers.layout(tracer.state(x)._value.fact)[0])
 
 
+def _alike(tracer: TrainingTracer, a: StandIn, b: StandIn) -> bool:
+    """Whether a gradient fits what it is the gradient of: here both are dense."""
+    one, two = (tracer.state(x)._value.fact.shape for x in (a, b))
+    return len(one) == len(two) and all([tracer.scope.same(m, n, "is_same_size") for m, n in zip(one, two)])
+
+
+def _zeros(tracer: TrainingTracer, size: Any, **options: Any) -> Any:
+    """The tangent of what does not depend on the input."""
+    zeros = torch.ops.aten.zeros.default
+    return tracer.record(tracer.registry[zeros], zeros, (size,), options)
+
+
 _QUERIES: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.size.default: _sizes,
     torch.ops.aten.sym_size.default: _sizes,
+    torch.ops.aten.is_same_size.default: lambda tracer, a, b: _alike(tracer, a, b),
+    torch.ops.aten._has_same_storage_numel.default: lambda tracer, a, b: _alike(tracer, a, b),
+    torch.ops.aten._new_zeros_with_same_feature_meta.default: lambda tracer, x, like, *, self_num_batch_dims=0: _zeros(
+        tracer, (*_sizes(tracer, x)[:self_num_batch_dims], *_sizes(tracer, like)), dtype=like.dtype, device=like.device
+    ),
+    torch.ops.aten._efficientzerotensor.default: lambda tracer, *size, **options: _zeros(tracer, *size, **options),
     torch.ops.aten._local_scalar_dense.default: lambda tracer, x: tracer.answers.scalar(tracer.state(x), "item()"),
 }
 """Overloads that make no tensor: what C++ asks."""
+
+
+def _wraps(items: Any) -> bool:
+    """Whether a tensor of ``torch.func``'s is among the arguments."""
+    for a in items:
+        kind = type(a)
+        if kind is torch.Tensor or kind is torch.nn.Parameter:
+            if _is_wrapped(a):
+                return True
+        elif (kind is tuple or kind is list) and _wraps(a):
+            return True
+    return False
 
 
 def _size_of(a: Any) -> Any:
     if type(a) is SymSize:
         return a.expr
     return tuple(map(_size_of, a)) if isinstance(a, (tuple, list)) else a
+
+
+def _reshape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+    """Have C++ know the sizes that the stand-in has from now on: the op is run on the wrapper itself."""
+    before = torch_private.meta_in_dispatch()
+    with torch_private.no_dispatch():
+        torch_private.set_meta_in_dispatch(True)
+        try:
+            func(*args, **(kwargs or {}))
+        finally:
+            torch_private.set_meta_in_dispatch(before)
 
 
 _UNKNOWN = Op("unknown", lambda scope, *args: (), Unknown())

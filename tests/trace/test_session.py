@@ -128,6 +128,11 @@ def recurse() -> None:
     recurse()
 
 
+def differentiate() -> None:
+    with torch.enable_grad():
+        torch.zeros(3, requires_grad=True, device="cpu").sum().backward()
+
+
 def refuse() -> None:
     raise fxcount.UnsupportedError("no")
 
@@ -144,7 +149,7 @@ ENDINGS: dict[str, tuple[Callable[[], Any], type[BaseException] | None]] = {
     "interrupt": (raiser(KeyboardInterrupt), KeyboardInterrupt),
     "exit": (sys.exit, SystemExit), "recursion": (recurse, fxcount.DepthError),
     "generator": (raiser(GeneratorExit), GeneratorExit),
-    "unsupported": (lambda: torch.zeros(3, requires_grad=True).sum().backward(), None),
+    "differentiates": (differentiate, None),
     "refused": (refuse, fxcount.UnsupportedError),
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from fxcount.trace.inputs.specs import symbols_of
 from fxcount.trace.nesting import refusing_depth
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
+from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.sources import raised_by_us
 
 __all__ = ["Frontend", "trace_any"]
@@ -31,23 +32,28 @@ Frontend = Literal["auto", "trace", "export"]
 def trace_any(
     model: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
     hints: Mapping[str, int] | None = None, registry: Registry = REGISTRY, progress: Callable[[int], None] | None = None,
-    frontend: Frontend = "auto", trust: bool = False,
+    frontend: Frontend = "auto", trust: bool = False, engine: Callable[..., Trace] | None = None,
 ) -> Trace:  # fmt: skip
     """Trace a module, an exported program or the path of one, a graph module or a script module.
 
     ``frontend`` is about modules: ``"trace"`` follows their Python code, ``"export"`` has ``torch.export`` do it, and
     ``"auto"`` does the second where the first fails for a reason that is not the model's own.
 
+    ``engine`` traces a module whose forward differentiates or maps functions, as ``trace_forward`` of the training room does;
+    without it such a model is left to ``torch.export``.
+
     ``trust`` lets a file run code of its own, if it cannot be read as data.
 
     Raises :class:`~fxcount.errors.InputError` for what is none of these, and what tracing raises.
     """
     with refusing_depth("the model, or what is given to it,"):
-        return _traced(model, args, kwargs, frontend, trust, {"hints": hints, "registry": registry, "progress": progress})
+        options = {"hints": hints, "registry": registry, "progress": progress}
+        return _traced(model, args, kwargs, frontend, trust, options, engine)
 
 
 def _traced(
-    model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: str, trust: bool, options: dict[str, Any]
+    model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: str, trust: bool, options: dict[str, Any],
+    engine: Callable[..., Trace] | None,
 ) -> Trace:  # fmt: skip
     if frontend not in ("auto", "trace", "export"):
         raise InputError(f"unknown front end {frontend!r}", hint='use "auto", "trace" or "export"')
@@ -69,15 +75,16 @@ def _traced(
         from fxcount.trace.frontends.graph import trace_graph
 
         return trace_graph(model, args, kwargs, **options)
-    return _trace_module(model, args, kwargs, frontend, options)
+    return _trace_module(model, args, kwargs, frontend, options, engine)
 
 
 def _trace_module(
-    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: str, options: dict[str, Any]
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, frontend: str, options: dict[str, Any],
+    engine: Callable[..., Trace] | None,
 ) -> Trace:  # fmt: skip
     if frontend != "export":
         try:
-            return _trace_python(model, args, kwargs, options)
+            return _trace_python(model, args, kwargs, options, engine)
         except Exception as error:
             if not isinstance(error, FxcountError) and not raised_by_us(error):
                 return _with_numbers(model, args, kwargs, options, error)
@@ -117,10 +124,16 @@ def _with_numbers(
 
 
 def _trace_python(
-    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any]
+    model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any],
+    engine: Callable[..., Trace] | None = None,
 ) -> Trace:  # fmt: skip
     if not any([isinstance(m, torch.jit.ScriptModule) for _, m in every_module(model)]):
-        return trace_model(model, args, kwargs, **options)
+        try:
+            return trace_model(model, args, kwargs, **options)
+        except NeedsEngine:
+            if engine is None:
+                raise
+        return engine(model, args, kwargs, **options)
     from fxcount.trace.frontends.script import readable
 
     with readable(model) as plain:

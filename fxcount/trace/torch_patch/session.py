@@ -35,6 +35,7 @@ from fxcount.trace.torch_patch.functions import CustomFunctions
 from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
+from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.sources import raising_source
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.wording import shortened
@@ -91,6 +92,11 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
         Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
         *[Swapped(f, lambda _: lambda *args, **kwargs: loop(_tracer())) for f in _named(torch, "while_loop")],
+        Replaced(
+            vars(torch_private.transforms), ("grad_increment_nesting", "jvp_increment_nesting"),
+            lambda _, original: dispatching(_entering(original), original),
+        ),
+        Swapped(torch.autograd.forward_ad.enter_dual_level, _entering),
         Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
         CustomFunctions(),
         chance,
@@ -164,10 +170,28 @@ def _broadcast_shapes(*shapes: Any) -> torch.Size:
 
 
 def _vmap(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    if _tracer().differentiates:  # torch's own, on wrapped stand-ins
+        made: Callable[..., Any] = original(*args, **kwargs)
+        return made
     mapping = ACTIVE.vmap
     if mapping is None:
         mapping = ACTIVE.vmap = Mapping(_tracer(), original)
     return mapping.vmap(*args, **kwargs)
+
+
+def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A level of gradients or of dual numbers begins, which only the engine can follow."""
+
+    def enter(*args: Any, **kwargs: Any) -> Any:
+        tracer = _tracer()
+        if not tracer.differentiates:
+            raise NeedsEngine(
+                "the model uses torch.func or dual numbers in its forward", where=tracer.where(),
+                hint="analyse the function that is differentiated",
+            )  # fmt: skip
+        return original(*args, **kwargs)
+
+    return enter
 
 
 def _undoing(read: Callable[[], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

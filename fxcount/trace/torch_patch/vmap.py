@@ -15,7 +15,9 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.ops import REGISTRY, Op
+from fxcount.ops.core.tree import leaves
 from fxcount.trace.known.literals import LITERAL
+from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.standin import StandIn
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Mapping:
         """What stands in for ``torch.vmap``."""
 
         def plain_or_mapped(*inputs: Any, **named: Any) -> Any:
-            if not self.running and not any(type(x) is StandIn for x in inputs):
+            if not self.running and not any(type(x) is StandIn for x in leaves((inputs, named))):
                 plain = self.original(func, in_dims, out_dims, *options, **named_options)
                 try:
                     with torch_private.DisableTorchFunction():
@@ -89,7 +91,7 @@ class Mapping:
         spread, marked = [], []
         for x, dim in zip(inputs, dims, strict=True):
             if dim is not None:
-                if x.dim() != 1 or id(x) in self.mapped_now:
+                if not isinstance(x, torch.Tensor) or x.dim() != 1 or id(x) in self.mapped_now:
                     raise _unsupported(self.tracer, "tensors of more than one dimension")
                 n = x.shape[0]
                 self.sizes[depth:] = [n]
@@ -103,7 +105,7 @@ class Mapping:
 
 
 def _unsupported(tracer: Tracer, what: str) -> UnsupportedError:
-    return UnsupportedError(
+    return NeedsEngine(
         f"the model uses torch.vmap over more than elementwise functions of numbers ({what})", where=tracer.where(),
         hint="write the batch dimension out, e.g. by broadcasting",
     )  # fmt: skip

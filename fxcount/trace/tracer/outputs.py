@@ -11,6 +11,7 @@ import torch
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.tree import Node, leaves, mapped
 from fxcount.symbolic import SymRatio, SymSize
+from fxcount.symbolic.symint import to_size
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.standin import StandIn
 
@@ -101,4 +102,4 @@ def output_facts(result: Any) -> Iterator[TensorFact]:
                 yield found._value.fact
         elif id(part) not in seen:
             seen.add(id(part))
-            yield TensorFact(tuple([int(n) for n in part.shape]), part.dtype, part.device)
+            yield TensorFact(tuple([to_size(n) for n in part.shape]), part.dtype, part.device)

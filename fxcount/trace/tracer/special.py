@@ -17,6 +17,7 @@ from fxcount.ops.core.fact import SparseFact
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import SymSize
 from fxcount.trace.known.literals import make_literal
+from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
@@ -150,7 +151,7 @@ for _name, _answer in {
 
 
 def _no_backward(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
-    raise UnsupportedError(
+    raise NeedsEngine(
         "the model calls backward() or autograd.grad() in its forward", where=tracer.where(),
         hint="analyse the forward alone; gradients are derived from it",
     )  # fmt: skip
@@ -160,7 +161,8 @@ def _no_backward(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
 def _tensor(tracer: Recorder, data: Any = None, *args: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
     if args:
         dtype = args[0]
-    return make_literal(tracer, data, dtype, device)
+    made = make_literal(tracer, data, dtype, device)
+    return made.requires_grad_() if kw.get("requires_grad") else made
 
 
 def _as_tensor(tracer: Recorder, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
