@@ -135,9 +135,9 @@ def _asked_of_builds(name: str, record: Record) -> Iterator[Asked]:
         build = partial(entry.build, img_size=side)  # type: ignore[call-arg]
         built = Entry("fixed", name, entry.file, build, entry.inputs)
         inputs = Inputs((f"f32[B,{channels},{side},{side}]",), hints={"B": 2})
-        started = time.perf_counter()
         try:
             model = on_meta(built)
+            started = time.perf_counter()
             report = fxcount.analyze(model, *inputs.args, hints={"B": 2})
         except Exception as error:  # it cannot be built, or not be run
             said = _words(error)

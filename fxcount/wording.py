@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import linecache
+import re
 import sys
 from typing import Any
 
-__all__ = ["TERMINAL", "fitting", "shortened", "visible"]
+__all__ = ["TERMINAL", "fitting", "quoted", "shortened", "visible"]
 
 TERMINAL = "fxcount.terminal"
 """Name of the error handler (of Python's codecs) that writes what an encoding does not have in characters it has."""
@@ -39,6 +41,27 @@ def shortened(text: str, most: int = 200) -> str:
     ('0.1.2', '0.0.0...0.0.')
     """
     return text if len(text) <= most else f"{text[: most // 2]}...{text[len(text) - most // 2 + 1 :]}"
+
+
+_PLACE = re.compile(r"(.+):(\d+)(?: \(.*\))?", re.DOTALL)
+_MOST_OF_A_COMMENT = 160
+
+
+def quoted(where: str) -> tuple[str, str]:
+    """What is written at ``net.py:7 (path.of.module)``: the line, and the comment right above it; empty where nothing is found.
+
+    >>> quoted("no such file.py:7 (features.0)")
+    ('', '')
+    """
+    place = _PLACE.fullmatch(where)
+    if place is None:
+        return "", ""
+    file, number = place[1], int(place[2])
+    above: list[str] = []
+    while (text := linecache.getline(file, number - 1 - len(above)).strip()).startswith("#"):
+        above.insert(0, text.lstrip("# ").rstrip())
+    comment = re.split(r"(?<=[.!?])\s", " ".join(above), maxsplit=1)[0]
+    return visible(linecache.getline(file, number).strip()), visible(shortened(comment, _MOST_OF_A_COMMENT))
 
 
 def fitting(text: str, stream: Any = None) -> str:

@@ -151,7 +151,8 @@ def _distinct(trace: Trace) -> dict[tuple[Hashable, ...], Assumption]:
     for assumption in trace.scope.assumptions:
         if trace.scope.unbacked.concern(assumption.expr):
             continue  # about the data, which no hyper-parameter decides
-        a, reason = assumption, re.sub(r"\d+", "#", assumption.reason)  # "150 rows" are 160 in another build
+        # "150 rows" are 160 in another build, and sizes that are compared other formulas
+        a, reason = assumption, re.sub(r"asks whether.*|\d+", "#", assumption.reason, flags=re.DOTALL)
         alike = sum(key[:-1] == (a.relation, a.modulus, reason, a.where, a.claim) for key in found)
         found[a.relation, a.modulus, reason, a.where, a.claim, alike] = a
     return found

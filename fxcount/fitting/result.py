@@ -162,7 +162,7 @@ class Scaling:
             if free_symbols(condition.expr) <= known.keys() and not condition.holds(known):
                 raise AssumptionError(
                     f"the formulas assume {condition}, which does not hold at {_listed(known)}"
-                    + (f" ({condition.reason})" if condition.reason else ""),
+                    + (f": {condition.why}" if condition.why else ""),
                     where=condition.where, hint=_way_out(condition),
                 )  # fmt: skip
         ranges = {axis.name: axis.values for axis in self.axes}

@@ -13,6 +13,7 @@ from fxcount.symbolic.extrema import common_part
 from fxcount.symbolic.floats import Claim
 from fxcount.symbolic.text import to_text
 from fxcount.symbolic.values import evaluate
+from fxcount.wording import quoted
 
 __all__ = ["Assumption", "Kind", "Relation", "modular_form", "primitive", "simple_claims"]
 
@@ -45,6 +46,20 @@ class Assumption:
     reason: str
     where: str
     claim: Claim | None = None
+    quote: tuple[str, str] | None = None  # the line of the model and its comment, of one that was read from a file
+
+    @property
+    def line(self) -> str:
+        """The line of the model that decides, as it is written; empty where it is not at hand."""
+        return (quoted(self.where) if self.quote is None else self.quote)[0]
+
+    @property
+    def why(self) -> str:
+        """Why it is assumed, in words: the line of the model that decides, with the comment above it, and what it comes to."""
+        line, comment = quoted(self.where) if self.quote is None else self.quote
+        said = f"`{line}` decides" if line and self.kind == "guard" else f"`{line}` needs the number" if line else ""
+        said += f' ("{comment}")' if comment else ""
+        return ": ".join([part for part in (said, self.reason) if part])
 
     @property
     def sizes(self) -> tuple[Expr, ...]:

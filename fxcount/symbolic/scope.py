@@ -24,13 +24,17 @@ from fxcount.symbolic.expr import Atom, Expr, Size, symbol
 from fxcount.symbolic.facts import Facts, nothing_known
 from fxcount.symbolic.floats import LARGEST, Claim, Comparison
 from fxcount.symbolic.floor import floordiv
+from fxcount.symbolic.text import to_text
 from fxcount.symbolic.unbacked import UnbackedSizes
 from fxcount.symbolic.values import evaluate
 from fxcount.symbolic.witness import Witness, witness_at
 
-__all__ = ["Assumption", "Comparison", "Scope"]
+__all__ = ["ASKED", "Assumption", "Comparison", "Scope"]
 
+ASKED = "the model compares sizes"
+"""The reason of a decision that answers a comparison of the model's own: with its sizes in words, if it has to be assumed."""
 
+_LONGEST_QUESTION = 120
 
 class Scope:
     """One per analysis. ``where`` says which line of the model runs; it is asked only when something is recorded."""
@@ -46,6 +50,7 @@ class Scope:
         self._sample: Witness = witness_at(())  # the sample values
         self._decided: dict[tuple[str, Size], bool] = {}
         self.node: Callable[[Any], Any] | None = None  # of a symbolic number, for torch's C++
+        self.question: tuple[str, Size, Size] | None = None  # of the model's own, the last one that it asked
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
@@ -310,6 +315,8 @@ class Scope:
 
     def _record(self, relation: Relation, expr: Expr, modulus: int, kind: Kind, reason: str) -> None:
         where = self.where() if self.where is not None else ""
+        if reason is ASKED and self.question is not None:
+            reason = _in_words(*self.question)
         new = Assumption(relation, expr, modulus, kind, reason, where)
         if relation == ">=" and self.unbacked.concern(expr):
             self.assumptions.append(new)
@@ -317,6 +324,12 @@ class Scope:
         self.assumptions = [a for a in self.assumptions if a.kind != "guard" or not _implies(new, a)]
         self.assumptions.append(new)
         self.facts = self.facts.learned(relation, expr, modulus)
+
+
+def _in_words(relation: str, a: Size, b: Size) -> str:
+    """A comparison that the model makes, with its sizes where they are short."""
+    sizes = f"{to_text(a)} {relation} {to_text(b)}"
+    return f"the model asks whether {sizes}" if len(sizes) <= _LONGEST_QUESTION else f"the model compares sizes by {relation}"
 
 
 def _floors(size: Size, seen: set[str] | None = None) -> Iterator[tuple[Size, int]]:

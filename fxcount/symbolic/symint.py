@@ -40,7 +40,7 @@ from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.fraction import holds, reduced, simplest
 from fxcount.symbolic.messages import asserted, calls_cache, formats_number, in_message, tells
 from fxcount.symbolic.root import exact_root
-from fxcount.symbolic.scope import Comparison, Scope
+from fxcount.symbolic.scope import ASKED, Comparison, Scope
 from fxcount.symbolic.symbits import Bits
 from fxcount.symbolic.symnumpy import NumpyProtocol
 from fxcount.symbolic.whole import FloatProtocol, IntProtocol
@@ -250,7 +250,8 @@ class SymSize(Bits, IntProtocol, NumpyProtocol, torch.SymInt):
             unbacked = self.scope.unbacked
             if unbacked.by_name and unbacked.is_guess(self.expr - size) and asserted(_frame(2)):
                 return True  # what the model states of data that nobody knows: else it raises an error of its own
-            return self.scope.decide(relation, self.expr, size, f"the model compares {relation}")
+            self.scope.question = (relation, self.expr, size)
+            return self.scope.decide(relation, self.expr, size, ASKED)
         if isinstance(other, float):
             return op(self.__sym_float__(), other)
         if isinstance(other, (complex, Fraction)):
@@ -634,7 +635,8 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
             if relation in ("==", "!=") and right % math.gcd(*left.terms.values()):
                 return  # never equal
             left, right = simplest(left, right, relation)
-        self.scope.decide(relation, left, right, f"the model compares {relation}")
+        self.scope.question = (relation, left, right)
+        self.scope.decide(relation, left, right, ASKED)
 
     def __eq__(self, other: object) -> Any:
         return self._compare("==", operator.eq, other)

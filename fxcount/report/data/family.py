@@ -106,7 +106,7 @@ def refusal(failed: Assumption, values: Mapping[str, int]) -> AssumptionError:
     """The complaint that formulas do not hold at these values."""
     return AssumptionError(
         f"the formulas assume {failed}, which does not hold at {listed(values)}"
-        + (f" ({failed.reason})" if failed.reason else ""),
+        + (f": {failed.why}" if failed.why else ""),
         where=failed.where,
         hint=f"analyse again with hints=dict({listed(values)}), so that the model decides for these sizes",
     )

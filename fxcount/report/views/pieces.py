@@ -30,5 +30,8 @@ def _cut(formula: str) -> str:
 
 
 def _decided(assumptions: Sequence[Assumption]) -> str:
-    shown = [f"{str(a).partition(' (pinned')[0]}{f' at {a.where}' if a.where else ''}" for a in assumptions[:3]]
+    shown = [
+        f"{str(a).partition(' (pinned')[0]}{f': `{a.line}`' if a.line else ''}{f' at {a.where}' if a.where else ''}"
+        for a in assumptions[:3]
+    ]
     return "; ".join(shown) + (f"; and {len(assumptions) - 3} more" if len(assumptions) > 3 else "")

@@ -64,7 +64,9 @@ def to_dict(report: ReportData) -> dict[str, Any]:
             {"name": u.name, "what": u.what, "where": u.where, "taken_as": report.sizes[u.name]}
             for u in report.guesses
         ],
-        "assumptions": [{"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where} for a in report.assumptions],
+        "assumptions": [
+            {"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where, "line": a.line} for a in report.assumptions
+        ],
         "uncounted": [{"op": c.op.name, "call": c.index, "where": str(c.source or "")} for c in report.uncounted],
         "modules": [
             {

@@ -13,14 +13,16 @@ from fxcount.report.views.grid import columns_of, counts_in, grid
 from fxcount.report.views.tree import Shown, flattened, tree
 from fxcount.report.views.units import bytes_text
 from fxcount.symbolic import Size, evaluate, to_text
-from fxcount.wording import visible
+from fxcount.wording import shortened, visible
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
+    from fxcount.symbolic import Assumption
 
 __all__ = ["render"]
 
 _DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+_LONGEST_LINE = 100
 _INDENT = 8  # of what belongs to a total's label
 
 
@@ -127,6 +129,12 @@ def _formula(report: ReportData, label: str, size: Size) -> str:
     return f"{label:7} {to_text(report.size(size))}\n        = {number}"
 
 
+def _with_line(assumption: Assumption) -> str:
+    """An assumption with the line of the model that decides it."""
+    line = assumption.line
+    return f"{assumption}: `{shortened(line, _LONGEST_LINE)}`" if line else str(assumption)
+
+
 def _mark(report: ReportData, *sizes: Size) -> str:
     """What stands behind a number that rests on a guess."""
     return "?" if report.guesses_in(*sizes) else ""
@@ -138,7 +146,7 @@ def _footer(report: ReportData) -> list[str]:
         lines.append(f"piece   {report.piece}")
     assumptions = report.assumptions
     if assumptions:
-        lines.append("assumes " + "\n        ".join(visible(str(a)) for a in assumptions))
+        lines.append("assumes " + "\n        ".join(visible(_with_line(a)) for a in assumptions))
     values = report.sizes
     guesses = [f"{u.name} = {values[u.name]}: {u.what}" + (f" at {u.where}" if u.where else "") for u in report.guesses]
     if guesses:

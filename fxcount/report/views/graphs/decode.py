@@ -114,7 +114,10 @@ def _assumption(row: _Row) -> Assumption:
     claim = None if row.get("claim") is None else claim_from(row["claim"], size_from)
     if (row["relation"] == "float") != (claim is not None):
         raise ValueError(f"the assumption {row['text']!r} says not what floats come to")
-    return Assumption(row["relation"], expr, row["modulus"], row["kind"], row["reason"], row["where"], claim)
+    line, comment = row.get("quote", ("", ""))  # of this file alone: it may name any other, which nobody opens
+    return Assumption(
+        row["relation"], expr, row["modulus"], row["kind"], row["reason"], row["where"], claim, (str(line), str(comment))
+    )
 
 
 # -- tensors ----------------------------------------------------------------------------------------------------------

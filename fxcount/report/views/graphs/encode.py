@@ -20,6 +20,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.codec import Encoder, Plain, size_text
 from fxcount.symbolic import Scope, Size, plain_claim
 from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
+from fxcount.wording import quoted
 
 __all__ = ["encode", "is_registered", "parameter_names"]
 
@@ -90,7 +91,8 @@ def _scope(scope: Scope) -> Plain:
         "assumptions": [
             {
                 "relation": a.relation, "expr": size_text(a.expr), "modulus": a.modulus, "kind": a.kind, "reason": a.reason,
-                "where": a.where, "text": str(a), "claim": None if a.claim is None else plain_claim(a.claim, size_text),
+                "where": a.where, "quote": list(quoted(a.where) if a.quote is None else a.quote), "text": str(a),
+                "claim": None if a.claim is None else plain_claim(a.claim, size_text),
             }
             for a in scope.assumptions
         ],
