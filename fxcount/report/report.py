@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fxcount.report.curves import Curve
     from fxcount.report.data.verification import Verification
     from fxcount.report.family import Pieces
+    from fxcount.report.largest import Largest
     from fxcount.report.views.conventions import ConventionRow
 
 __all__ = ["Report"]
@@ -156,6 +157,30 @@ class Report(Formats, ReportData):
         )
         over = ", ".join(f"{n}={v}" for n, v in {**self._settled, **sizes}.items())
         return Pieces(self.trace.model_name, over, found, refused)
+
+    def largest(self, symbol: str, /, memory: int | str, **sizes: int) -> Largest:
+        """The largest value of a symbol, a batch or a length, at which inference fits into a memory (``"24GB"``, ``"80GiB"``).
+
+        What counts is what is alive at the worst moment: parameters, buffers, inputs and activations. Where the model decides
+        otherwise it is analysed again, as by :meth:`at`; sizes that it refuses are passed over. ``sizes`` are the other
+        symbols. An allocator rounds and libraries take workspaces: neither is in it.
+
+        Raises:
+            InputError: ``memory`` is no amount of memory.
+            SizeError: symbols without a value, or a memory in which even 2**40 fits.
+
+        >>> import torch, fxcount
+        >>> found = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").largest("B", 1000)
+        >>> found.value, found.need.nbytes, found.beyond[1].nbytes
+        (28, 976, 1008)
+        """
+        from fxcount.report.largest import Need, budget, largest, unless_refused
+
+        def need(values: dict[str, int]) -> Need:
+            at = self.at(**values)
+            return Need(at.params.bytes + at.params.buffer_bytes, at.memory.peak, at.memory.peak_op)
+
+        return largest(symbol, budget(memory), unless_refused(need, symbol, sizes))
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
     def __eq__(self, other: object) -> bool:

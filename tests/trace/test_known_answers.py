@@ -102,3 +102,45 @@ def test_known_tensors_without_dimensions_are_ints() -> None:
     report = fxcount.analyze(Slices(), "7,5")
     shapes = [tuple(t.shape) for t in Slices()(torch.zeros(7, 5))]
     assert [tuple(v.fact.shape) for v in report.trace.values_out()] == shapes
+
+
+DRAWS: dict[str, tuple[Callable[[torch.Tensor], Any], bool | None]] = {
+    "nothing is below 0": (lambda _: torch.rand([]) < 0.0, False),
+    "as an item": (lambda _: (torch.rand([]) < 0).item(), False),
+    "may be 0": (lambda _: torch.rand([]) <= 0, None),
+    "may not be above 0": (lambda _: torch.rand([]) > 0, None),
+    "is at least 0": (lambda _: torch.rand([]) >= 0, True),
+    "is never 1": (lambda _: torch.rand([]) >= 1.0, False),
+    "the number first": (lambda _: 0.0 > torch.rand([]), False),  # noqa: SIM300
+    "the number first, 1": (lambda _: 1 <= torch.rand(1), False),  # noqa: SIM300
+    "a chance": (lambda _: torch.rand([]) < 0.5, None),
+    "not uniform": (lambda _: torch.randn([]) < 0, None),
+    "one of many": (lambda x: (torch.rand(x.shape) < 0).any(), False),
+    "all of some": (lambda x: (torch.rand_like(x)[0] >= 0).all(), True),
+    "overwritten": (lambda _: torch.rand([]).mul_(-1) < 0, None),
+    "moved": (lambda x: torch.rand([1]).to(x.device) < 0, False),
+    "rounded up to 1": (lambda _: torch.rand([1]).to(torch.float16) < 1, None),
+    "the mask written to": (lambda _: (torch.rand([3]) < 0).logical_not_().all(), True),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_what_holds_of_all_draws_is_known(name: str) -> None:
+    """A layer that is dropped with a chance of 0, as models of transformers write it, is never dropped."""
+    asked, answer = DRAWS[name]
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.yes, self.no = nn.Linear(5, 7), nn.Linear(5, 11)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.yes(x) if asked(x) else self.no(x)
+            return out
+
+    if answer is None:
+        with pytest.raises(fxcount.DataDependentError):
+            fxcount.analyze(Net(), "B,5")
+        return
+    assert fxcount.analyze(Net(), "B,5").at(B=3).macs == 3 * 5 * (7 if answer else 11)
+    assert Net()(torch.ones(3, 5)).shape == (3, 7 if answer else 11)

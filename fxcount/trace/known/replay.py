@@ -126,6 +126,9 @@ class Replay:
                 known[v.index] = self._leaf(v) is not None
                 continue
             call = self._calls[v.call]
+            if self._settled(call) is not None:
+                known[v.index] = True
+                continue
             if call.op.random or self._asks_data(call):
                 known[v.index] = False
                 continue
@@ -157,12 +160,43 @@ class Replay:
 
     def _needed(self, call: Call) -> list[Value]:
         """The operands whose data matter."""
+        if self._settled(call) is not None:
+            return []
         needed = list(call.operands)
         if call.op.shape_only:
             needed = [o for i, o in enumerate(needed) if i not in call.op.shape_only]
         elif needed and call.op.torchs in _OVERWRITING and self._is_uninitialised(needed[0]):
             needed = needed[1:]
         return [*needed, call.kwargs["out"]] if "out" in call.kwargs else needed
+
+    def _settled(self, call: Call) -> bool | None:
+        """What a comparison of uniform draws with a number comes to whatever is drawn: nothing is below 0, nor 1 or above it.
+        ``None`` for all else."""
+        if call.op.torchs not in _BELOW or len(call.args) != 2:
+            return None
+        below, also_zero = _BELOW[call.op.torchs]
+        drawn, number = call.args
+        if isinstance(number, Value):
+            drawn, number, below, also_zero = number, drawn, not below, not also_zero
+        if type(number) not in (int, float) or not isinstance(drawn, Value) or not self._is_uniform(drawn):
+            return None
+        if number >= 1:  # all draws are below it
+            return below
+        if number < 0 or (number == 0 and also_zero):  # none is
+            return not below
+        return None
+
+    def _is_uniform(self, value: Value) -> bool:
+        """Whether its elements are draws of at least 0 and less than 1."""
+        while value.origin == "op" and not self.writers.get(value.storage):
+            call = self._calls[value.call]
+            if call.op.torchs in _UNIFORM:
+                return True
+            moved = call.op.torchs in _CARRYING and call.outputs[0].fact.dtype == call.operands[0].fact.dtype
+            if not moved and (call.op.follows != "moved" or not call.operands):
+                return False
+            value = call.operands[0]
+        return False
 
     def _is_uninitialised(self, value: Value) -> bool:
         """Whether the value is fresh memory, or random: the same once all of it is overwritten."""
@@ -253,6 +287,9 @@ class Replay:
 
     def _symbolic(self, call: Call, env: dict[int, Any]) -> list[Any]:
         """The results of a call without assuming anything."""
+        settled = self._settled(call)
+        if settled is not None:
+            return [ramps.fill(tuple(self._size(n) for n in v.fact.shape), settled) for v in call.outputs]
         args, kwargs = self._arguments(call, env)
         given = leaves((args, kwargs))
         facts = [v.fact for v in call.outputs]
@@ -291,6 +328,9 @@ class Replay:
 
     def _computed(self, call: Call, env: dict[int, Any]) -> list[Any]:
         """The results of a call at the sample values; the sizes that take part are pinned."""
+        settled = self._settled(call)
+        if settled is not None:
+            return [torch.full([self.scope.hint(n) for n in v.fact.shape], settled) for v in call.outputs]
         facts = iter([o.fact for o in call.operands])
         args, kwargs = self._arguments(call, env)
         pinned = partial(self._pinned, facts=facts)
@@ -305,13 +345,16 @@ class Replay:
                 raise Unsupported
             env[leaf.index] = _cells(data).copy()
         for call in calls:
-            args, kwargs = map(_cells, self._arguments(call, env))
+            settled = self._settled(call)
+            args, kwargs = map(_cells, ((), {}) if settled is not None else self._arguments(call, env))
             kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
             facts = [v.fact for v in call.outputs]
             if any(type(n) is not int for f in facts for n in f.shape) or sum(f.numel for f in facts) > MAX_ELEMENTS:
                 raise Unsupported
-            if call.op is LITERAL:
-                made: Any = as_table(args[0])
+            if settled is not None:
+                made: Any = np.full(facts[0].shape, settled, dtype=object)
+            elif call.op is LITERAL:
+                made = as_table(args[0])
             else:
                 made = (tables.RULES.of(call.func) or _unsupported())(*args, **kwargs)
             if call.op.inplace:
@@ -394,6 +437,13 @@ _INTEGERS = frozenset({torch.int64, torch.int32})
 _PINNED = "the model looks at data that are made of sizes"
 
 _T = torch.Tensor
+_CARRYING = frozenset([REGISTRY[f] for f in (_T.to, _T.cuda, _T.cpu)])
+_UNIFORM = frozenset([REGISTRY[f] for f in (torch.rand, torch.rand_like)])
+_BELOW = {
+    REGISTRY[torch.lt]: (True, True), REGISTRY[torch.le]: (True, False),
+    REGISTRY[torch.gt]: (False, False), REGISTRY[torch.ge]: (False, True),
+}  # fmt: skip
+"""Comparisons of a draw with a number: whether they are true of draws below it, and whether 0 settles them, too."""
 _OVERWRITING = frozenset([REGISTRY[f] for f in (torch.fill, _T.fill_, _T.zero_, _T.copy_)])
 """Ops that write all elements of their first operand, whatever they were."""
 

@@ -1,0 +1,145 @@
+"""Will it fit? The largest size at which what is alive at the worst moment fits into a memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fxcount.errors import InputError, RefusedError, SizeError
+from fxcount.report.views.units import bytes_text
+from fxcount.symbolic import free_symbols
+
+__all__ = ["Largest", "Need", "budget", "largest", "unless_refused"]
+
+_UNITS = {"": 1, **{f"{p}B": 1000**i for i, p in enumerate(("", "K", "M", "G", "T"))}}
+_UNITS |= {f"{p}iB": 1024**i for i, p in enumerate(("", "K", "M", "G", "T")) if p}
+_MOST = 2**40  # nobody has a batch of that many
+_TRIED = 64  # neighbours that are asked where the model refuses a size
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes that a run takes at one size: parameters and buffers, and the rest at its worst moment, which is ``place``."""
+
+    held: int
+    running: int
+    place: str
+
+    @property
+    def nbytes(self) -> int:
+        return self.held + self.running
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """``value`` is the largest size of ``symbol`` that fits into ``memory`` bytes, 0 if none does; ``need`` what it takes
+    there, ``beyond`` the next size the model accepts and what that would take (``None`` if it accepts none)."""
+
+    symbol: str
+    value: int
+    memory: int
+    need: Need | None
+    beyond: tuple[int, Need] | None
+
+    def __bool__(self) -> bool:
+        return self.value > 0
+
+    def __str__(self) -> str:
+        name, memory = self.symbol, bytes_text(self.memory)
+        if self.need is None:
+            answer = f"no {name} fits into {memory}" if self.beyond else f"the model accepts no {name}"
+        else:
+            answer = f"{name} = {self.value:,} is the largest that fits into {memory}: it takes {self._of(self.need)}"
+        if self.beyond is not None:
+            return f"{answer}\n{name} = {self.beyond[0]:,} would take {self._of(self.beyond[1])}"
+        return f"{answer}\nthe model accepts no larger one" if self.need else answer
+
+    @staticmethod
+    def _of(need: Need) -> str:
+        held, running = bytes_text(need.held), bytes_text(need.running)
+        return f"{bytes_text(need.nbytes)}, {held} all the time and {running} at its worst moment, {need.place}"
+
+
+def budget(memory: int | str) -> int:
+    """Bytes: a number, or text with a unit, powers of 1000 (``"80GB"``) or of 1024 (``"24GiB"``).
+
+    Raises :class:`~fxcount.errors.InputError` for anything else.
+
+    >>> budget("24GB"), budget("1.5 GiB"), budget(4096)
+    (24000000000, 1610612736, 4096)
+    """
+    match = re.fullmatch(r"\s*([\d_]*\.?\d+)\s*([KMGT]?i?B?)\s*", str(memory), re.IGNORECASE)
+    unit = next((u for u in _UNITS if match and u.lower() == match[2].lower()), None)
+    if match is None or unit is None or len(match[1]) > 30:
+        raise InputError(f"{memory!r} is no amount of memory", hint='write bytes, or a unit: "80GB", "24GiB"')
+    whole, _, part = match[1].replace("_", "").partition(".")
+    found: int = int(whole + part) * _UNITS[unit] // 10 ** len(part)
+    return found
+
+
+def unless_refused(
+    answer: Callable[[dict[str, int]], Need], symbol: str, sizes: Mapping[str, int]
+) -> Callable[[int], Need | None]:
+    """What ``answer`` says of one size, or ``None`` where the model refuses it: wherever its decisions come out as they did at
+    a size it refused, it is not asked again."""
+    refused: list[tuple[Any, ...]] = []
+
+    def need(value: int) -> Need | None:
+        values = {**sizes, symbol: value}
+        if any(_hold(claims, values) for claims in refused):
+            return None
+        try:
+            return answer(values)
+        except RefusedError as error:
+            refused.append(error.assumed)
+            return None
+
+    return need
+
+
+def _hold(claims: tuple[Any, ...], values: Mapping[str, int]) -> bool:
+    known = {s for claim in claims for size in claim.sizes for s in free_symbols(size)}
+    return bool(claims) and known <= values.keys() and all(claim.holds(values) for claim in claims)
+
+
+def largest(symbol: str, memory: int, need: Callable[[int], Need | None]) -> Largest:
+    """Search for the largest size; ``need`` says what a size takes, or ``None`` where the model refuses it.
+
+    What is alive grows with a batch or a length, so that it is found by halving; what is needed at it and at the next one is
+    in the result. Raises :class:`~fxcount.errors.SizeError` if even 2**40 fits.
+
+    >>> found = largest("B", 1000, lambda n: Need(200, 50 * n, "conv2d"))
+    >>> found.value, found.beyond[0], found.beyond[1].nbytes
+    (16, 17, 1050)
+    """
+    low, best, high, beyond = 0, None, 1, None
+    while True:  # double while it fits
+        found = _accepted(need, high, high + _TRIED)
+        if found is None or found[1].nbytes > memory:
+            beyond = found
+            break
+        low, best = found
+        high = 2 * low
+        if low > _MOST:
+            raise SizeError(
+                f"there is no limit: {symbol} = {low:,} takes {best.nbytes:,} bytes of {memory:,}", hint="say a smaller memory"
+            )
+    while high - low > 1:  # low fits, and nothing from high on does
+        middle = (low + high) // 2
+        found = _accepted(need, middle, min(high, middle + _TRIED))
+        if found is not None and found[1].nbytes <= memory:
+            low, best = found
+        else:
+            high, beyond = middle, found or beyond
+    return Largest(symbol, low, memory, best, beyond)
+
+
+def _accepted(need: Callable[[int], Need | None], first: int, stop: int) -> tuple[int, Need] | None:
+    """The first size of a range that the model accepts, and what it takes."""
+    for size in range(first, max(stop, first + 1)):
+        found = need(size)
+        if found is not None:
+            return size, found
+    return None
