@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.attention import OPS
+from fxcount.symbolic import evaluate
 from tests.ops import harness
 from tests.ops.cases import Case, call, overload, uncovered
 from tests.ops.contractions import torch_flops
@@ -282,3 +283,19 @@ def test_errors_are_torchs(args: Any, kwargs: Any, message: str) -> None:
         rule_result(sdpa, *args, **kwargs)
     with pytest.raises(RuntimeError):
         sdpa(*[real(a, SIZES[0], "cpu") for a in args], **kwargs)
+
+
+STORED = [T("B,3,S,8"), T("B,S,3,8", perm=BSHD), T("S,B,3,8", perm=(1, 2, 0, 3)), T("3,B,S,8", perm=(1, 0, 2, 3))]
+
+
+@pytest.mark.parametrize("q", STORED)
+def test_kernels_of_devices_lay_out_their_output_as_torch_does(q: T) -> None:
+    """A wrong layout makes a later ``contiguous()`` a copy, or none: a GPU was seen to hold 12 more of a ViT's activations."""
+    for func, args in (
+        (aten._scaled_dot_product_efficient_attention.default, (q, K, V, None, True)),
+        (aten._scaled_dot_product_flash_attention.default, typed(f16, q, K, V)),
+    ):
+        attention, *_ = rule_result(func, *args)[0]
+        values = SIZES[1]
+        torchs = func(*[real(a, values) for a in args])[0]
+        assert tuple(evaluate(s, values) for s in attention.stride()) == torchs.stride()

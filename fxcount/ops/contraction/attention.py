@@ -150,16 +150,21 @@ def _math_shape(
 def _efficient_shape(
     scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, compute_log_sumexp: bool, **_: object
 ) -> tuple[TensorFact, ...]:
-    """A kernel for CUDA: output, logsumexp in blocks of 32 queries, and two numbers of random state."""
+    """A kernel for CUDA: output, stored (B, S, H, width), logsumexp in blocks of 32 queries, two numbers of random state."""
     y = _dense_attention(scope, query, key, value)
+    heads, length, width = y.shape[1:]
+    y = TensorFact(y.shape, y.dtype, y.device, (length * heads * width, width, heads * width, 1))
     queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
     state = query.new((), torch.int64)
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state
 
 
 def _device_shape(scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, **_: object) -> tuple[Any, ...]:
-    """Other kernels for CUDA: output, logsumexp, bookkeeping of nested sequences, random state, debug mask."""
+    """Other kernels for CUDA: output, stored as the query is, logsumexp, bookkeeping of nested sequences, random state, debug
+    mask."""
     y = _dense_attention(scope, query, key, value)
+    if query.shape[-1] == value.shape[-1]:
+        y = TensorFact(y.shape, y.dtype, y.device, dense_like(query).strides)
     state = query.new((), torch.int64)
     logsumexp = query.new(query.shape[:3], torch.float32)
     return y, logsumexp, None, None, query.shape[2], key.shape[2], state, state, query.new((0,))
