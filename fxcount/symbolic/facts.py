@@ -208,6 +208,8 @@ class Facts:
     def _add_rule(self, factor: str, value: Size) -> None:
         self.rules = {f: rewrite(v, {factor: value}) for f, v in self.rules.items()}
         self.rules[factor] = value
+        self._reduced.clear()  # what was reduced without it
+        self._answers.clear()
 
     def _learn_divisible(self, size: Size, modulus: int) -> None:
         e = self.reduce(size)

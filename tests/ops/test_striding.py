@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 import fxcount
+from fxcount.ops.core.fact import contiguous_strides
+from fxcount.ops.core.striding import is_dense, view_strides
+from fxcount.symbolic import Scope, ceildiv, evaluate
 from tests.oracles import tracked_peak
 
 Recipe = Callable[[torch.Tensor], torch.Tensor]
@@ -150,3 +153,27 @@ def test_a_view_keeps_memory_alive_and_a_copy_does_not(hint: int) -> None:
     for S in (4, 7, 8, 11, 402):
         at = report.at(B=3, S=S)
         assert at.memory.peak == tracked_peak(Calls(_kept), (torch.zeros(3, S),)), S
+
+
+def test_a_view_of_a_number_of_rows_that_two_sizes_make_up() -> None:
+    """3136 rows as 56 x 56: what a position embedding of a fixed number of patches makes known of the patches."""
+    scope = Scope({"B": 2, "H": 224, "W": 224})
+    b, h, w = (scope.symbols[n] for n in "BHW")
+    assert scope.same((h // 4) * (w // 4), 3136, "positions")
+    strides = view_strides(scope, (b, 3136, 96), (301056, 1, 3136), (b, h // 4, w // 4, 96))
+    assert strides is not None
+    at = {"B": 2, "H": 224, "W": 224}
+    x = torch.empty(2, 96, 3136).mT.view(2, 56, 56, 96)
+    assert [evaluate(s, at) for s in strides] == list(x.stride())
+
+
+def test_a_difference_that_is_none_only_where_a_size_is_1() -> None:
+    """Every second of one row is all of it, and contiguous; of two rows it is not, though one row is left, too."""
+    scope = Scope({"B": 2, "H": 5, "W": 7})
+    b, h, w = (scope.symbols[n] for n in "BHW")
+    rows = (b, 4, ceildiv(h, 2), w)
+    assert not is_dense(scope, rows, (4 * h * w, h * w, 2 * w, 1), contiguous_strides(rows))
+    for height in (1, 2, 3):
+        plain = torch.empty(2, 4, height, 7)[:, :, ::2].is_contiguous()
+        assert plain == (height == 1)
+        assert all(a.holds({"B": 2, "H": height, "W": 7}) for a in scope.assumptions) == (not plain)

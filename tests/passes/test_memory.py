@@ -257,3 +257,21 @@ def test_the_view_works_out_one_field_at_a_time():
     assert dataclasses.replace(view, buffers=7).buffers == 7
     with pytest.raises(AttributeError, match="nothing"):
         _ = view.nothing
+
+
+@pytest.mark.parametrize("hint", [1, 3])
+def test_operands_that_are_copied_unless_a_size_is_1(hint: int) -> None:
+    """bmm takes one batch dimension: heads beside tokens are two that do not lie as one, but where either has one element."""
+
+    class Heads(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            heads = x.unflatten(2, (5, 7)).transpose(1, 2)
+            return torch.einsum("bhsd,bhtd->bhst", heads, heads) + heads @ heads.mT
+
+    report = fxcount.analyze(Heads(), "B,S,35", hints={"B": hint, "S": 11})
+    for b, s in ((1, 11), (2, 11), (3, 1), (1, 1), (2, 13)):
+        try:
+            at = report.at(B=b, S=s, extend=False)
+        except fxcount.AssumptionError:
+            continue
+        assert at.memory.peak == tracked_peak(Heads(), (torch.ones(b, s, 35),))

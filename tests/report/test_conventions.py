@@ -15,6 +15,7 @@ import sympy
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 from fxcount.cli.main import main
@@ -418,3 +419,31 @@ def test_a_linear_of_a_vector() -> None:
 def test_layers_without_a_batch(layer: nn.Module, spec: str) -> None:
     report = fxcount.analyze(layer.eval(), spec)
     assert {row.convention.name for row in report.conventions()} == set(CONVENTIONS)
+
+
+BY_VECTOR: dict[str, Callable[[Any, Any], Any]] = {
+    "rows": lambda x, w: x @ w, "a matrix": lambda x, w: x[0] @ w, "permuted rows": lambda x, w: x.permute(1, 0, 2) @ w,
+    "some of the rows": lambda x, w: x[:, 1:] @ w, "linear": lambda x, w: F.linear(x.transpose(0, 1), w),
+    "from the left": lambda x, w: w @ x.mT, "from the left, permuted": lambda x, w: w @ x.transpose(0, 1).mT,
+    "a row from the left": lambda x, w: w @ x[0].T, "expanded": lambda x, w: x[0, 0].expand(3, 4, 5) @ w,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("name", BY_VECTOR)
+def test_products_with_a_vector_are_what_torchs_counter_sees(name: str, trained: bool) -> None:
+    """``torch.matmul`` makes an ``mv`` of some, which its counter does not know, and a ``bmm`` of others, which it does."""
+
+    class ByVector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(5), requires_grad=trained)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return BY_VECTOR[name](x, self.w)
+
+    report = fxcount.analyze(ByVector(), "B,S,5", hints={"B": 3, "S": 7})
+    for b, s in ((3, 7), (2, 11)):
+        with FlopCounterMode(display=False) as counter:
+            ByVector()(torch.ones(b, s, 5))
+        assert report.at(B=b, S=s).count("torch") == counter.get_total_flops()

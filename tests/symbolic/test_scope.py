@@ -257,3 +257,13 @@ def test_what_an_example_refutes_has_no_proof(texts, hints):
                     assert ask(left, question) == ask(right, question), (ask, question)
     except ZeroDivisionError:
         assume(False)
+
+
+def test_what_is_learned_is_known_of_the_very_size_it_was_learned_of() -> None:
+    """Also as the second rule: what the size was reduced to before does not stand in the way."""
+    b, w = symbol("B"), symbol("W")
+    facts = nothing_known().supposing(zero=[b - 1, w - 1])
+    assert facts is not None
+    assert facts.proves_zero(w - 1)
+    assert facts.proves_zero(b * w - 1)
+    assert facts.reduce(w - 1) == 0

@@ -13,6 +13,7 @@ from torch.export import Dim, export
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import fxcount
+from fxcount.errors import InputError
 from fxcount.torch_private import VERSION
 from tests.oracles import counted_flops
 from tests.trace.frontend_zoo import MODELS, exported, tensors, unlifted
@@ -450,3 +451,43 @@ def test_what_is_no_model() -> None:
         fxcount.analyze(lambda x: x, "B,5")
     with pytest.raises(fxcount.InputError, match="unknown front end"):
         fxcount.analyze(nn.Linear(5, 7), "B,5", frontend="magic")  # type: ignore[arg-type]
+
+
+class Decides(nn.Module):
+    """The sine of every element, or its cosine, and a cosine of the whole: which, a remainder of sizes says."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left = (x.shape[0] * x.shape[2]) % 5
+        y = x.sin() if left == 3 else x
+        return y.cos() if left > 1 else y
+
+
+def test_decisions_that_export_recorded_are_assumed() -> None:
+    """torch keeps them beside the graph, and not among the ranges of its symbols."""
+    auto = torch.export.Dim.AUTO
+    program = torch.export.export(Decides(), (torch.empty(2, 4, 49),), dynamic_shapes=({0: auto, 2: auto},))
+    for report in (
+        fxcount.analyze(program, "B,4,H", hints={"B": 2, "H": 49}),
+        fxcount.analyze(Decides(), "B,4,H", hints={"B": 2, "H": 49}, frontend="export"),
+    ):
+        for b, h in ((2, 49), (2, 44), (3, 11), (2, 50), (3, 7), (9, 2), (4, 4)):
+            plain = 4 * b * h * (((b * h) % 5 == 3) + ((b * h) % 5 > 1))
+            try:
+                at = report.at(B=b, H=h, extend=False)
+            except fxcount.AssumptionError:
+                assert b * h % 5 != 3
+                continue
+            assert at.transcendentals == plain == 8 * b * h
+    with pytest.raises(InputError, match="== 3, which these are not"):
+        fxcount.analyze(program, "2,4,50")
+
+
+@pytest.mark.parametrize("function", [lambda *n: torch.sym_sum(n), lambda *n: torch.sym_ite(n[0] > 3, n[0] + n[1], 2 * n[1])])
+def test_functions_of_torch_for_sizes_are_followed(function: Any) -> None:
+    class Sums(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.new_ones(function(*x.shape))
+
+    report = fxcount.analyze(Sums(), "B,H", hints={"B": 7, "H": 5})
+    assert report.frontend == "trace"
+    assert str(report.trace.values_out()[0].fact.shape[0]) == "B + H"

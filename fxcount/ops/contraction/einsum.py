@@ -25,13 +25,14 @@ from typing import Any
 import torch
 
 from fxcount.errors import ShapeError
-from fxcount.ops.contraction.matmul import contraction, merges, require, require_dtype
+from fxcount.ops.contraction.matmul import contraction, require, require_dtype
 from fxcount.ops.core.common import promote
 from fxcount.ops.core.fact import Alias, TensorFact, Work, contiguous_strides
 from fxcount.ops.core.iterator import iterator_strides
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.symbolic import Scope, Size, max_, prod
+from fxcount.ops.core.striding import parted
+from fxcount.symbolic import Scope, Size, max_, min_, prod, sum_
 from fxcount.torch_private import VERSION
 
 __all__ = [
@@ -189,8 +190,8 @@ def _pair(a: _Aligned, b: _Aligned, summed: Sequence[int], of_one: bool, tally: 
 
 def _copied(t: _Aligned, runs: Sequence[Sequence[int]]) -> Size:
     """Bytes of the clone that bringing each run of dimensions into one takes."""
-    views = all(merges([t.shape[d] for d in run], [t.strides[d] for d in run]) for run in runs)
-    return 0 if views else t.nbytes
+    apart = sum_([parted([t.shape[d] for d in run], [t.strides[d] for d in run]) for run in runs])
+    return min_(1, apart) * t.nbytes
 
 
 def contract(

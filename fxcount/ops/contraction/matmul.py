@@ -16,9 +16,6 @@ Source:  definition of the matrix product; the copies are those of ``at::native:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 import torch
 
 from fxcount.errors import ShapeError
@@ -39,7 +36,6 @@ __all__ = [
     "linear_shape",
     "matmul_copies",
     "matmul_shape",
-    "merges",
     "product_cost",
     "require",
     "require_dtype",
@@ -89,16 +85,6 @@ def require_rank(what: str, **tensors: tuple[TensorFact, int]) -> None:
             raise ShapeError(f"{what}: {name} must have {ndim} dimensions, not shape {shape_text(tensor.shape)}")
 
 
-def merges(shape: Sequence[Size], strides: Sequence[Size]) -> bool:
-    """Whether the dimensions can be viewed as one; asked structurally, so that it assumes nothing.
-
-    >>> merges((2, 3), (12, 4)), merges((2, 3), (4, 8))
-    (True, False)
-    """
-    kept = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
-    return all(outer == inner * n for (_, outer), (n, inner) in pairwise(kept))
-
-
 # --- matmul and linear ----------------------------------------------------------------------------
 
 
@@ -129,7 +115,7 @@ def _bmm_copy(t: TensorFact, batch: tuple[Size, ...]) -> Size:
     own = max(t.ndim - 2, 0)
     missing = len(batch) - own
     expanded = [0] * missing + [0 if n == 1 else s for n, s in zip(t.shape[:own], t.stride()[:own], strict=True)]
-    return 0 if merges(batch, expanded) else prod(batch) * prod(t.shape[-2:]) * t.itemsize
+    return parted(batch, expanded) * prod(batch) * prod(t.shape[-2:]) * t.itemsize
 
 
 def linear_shape(scope: Scope, x: TensorFact, weight: TensorFact, bias: TensorFact | None = None) -> TensorFact:

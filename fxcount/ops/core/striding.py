@@ -190,7 +190,7 @@ def _settle_format(scope: Scope, old: Strides, strides: Strides, new: Strides, s
         claim = n - 1
         if not isinstance(claim, Expr) or not scope.hint(claim) or not scope.facts.may_be_zero(claim):
             continue
-        facts, found = _under(scope.facts, (claim,), _Seen(old, strides, new))
+        facts, found, _ = _under(scope.facts, (claim,), _Seen(old, strides, new))
         if facts is not None and found is not None:
             reduced = [tuple(map(facts.reduce, part)) for part in (new, found)]
             if not _is_channels_last(*reduced):
@@ -201,9 +201,16 @@ def dense_copy(scope: Scope, x: TensorFact, wanted: TensorFact) -> TensorFact | 
     """``x`` in the layout of ``wanted``, a tensor of its shape: itself where it lies so already, else a copy."""
     if x.strides == wanted.strides:
         return Alias(wanted)
-    found = _lies_as(scope, x.shape, x.stride(), wanted.stride(), "whether it is a view or a copy", lambda *_: True)
+    have, want = x.stride(), wanted.stride()
+
+    def suggest_the_same(sizes: _Sizes, seen: Strides) -> bool:
+        """Itself or a copy: both suggest one memory format, which torch guesses from strides, also from those of sizes of 1."""
+        shape, mine, dense = (tuple(map(sizes.facts.reduce, part)) for part in (x.shape, have, want))
+        return _is_channels_last(shape, mine) == _is_channels_last(shape, dense)
+
+    found = _lies_as(scope, x.shape, have, want, "whether it is a view or a copy", suggest_the_same)
     if found.strides is not None:
-        return Alias(wanted)
+        return Alias(x if _is_channels_last(x.shape, have) != _is_channels_last(x.shape, want) else wanted)
     return wanted if found.copied == 1 else CopyOrView(wanted, 0, found.copied)
 
 
@@ -303,8 +310,8 @@ class _Lies:
 
 
 _Question: TypeAlias = "_Seen | _Lies"
-_Supposed: TypeAlias = "tuple[Facts | None, Strides | None]"
-"""What is known under a supposition, ``None`` if it cannot be, and the answer to a question of layout then."""
+_Supposed: TypeAlias = "tuple[Facts | None, Strides | None, tuple[Expr, ...]]"
+"""What is known under a supposition, ``None`` if it cannot be; the answer to a question of layout then; what it left open."""
 
 
 def _answer(
@@ -316,6 +323,8 @@ def _answer(
     a yes. Without ``may_be_both`` each is decided.
     """
     found, opened = _plainly(scope.facts, question)
+    if found is None and type(question) is _Seen:  # where sizes are known to make up a number, their sample values steer better
+        found = question.answered(_Sizes(scope.facts, numbers=dict(scope.hints)))
     if found is not None:
         return _Answer(found)
     claims: list[Expr] = []
@@ -332,10 +341,11 @@ def _answer(
     def under(chosen: Sequence[Expr]) -> _Supposed:
         return _under(scope.facts, tuple(chosen), question)
 
+    claims += _open_where_one(scope.facts, claims[: len(ones)], under, claims)
     for chosen in _least(claims, lambda chosen: under(chosen)[0] is not None, lambda chosen: under(chosen)[1] is not None):
         unmet = [c for c in chosen if scope.hint(c)]
         special = not unmet or not ones.issuperset(chosen)
-        facts, seen = under(chosen)
+        facts, seen, _ = under(chosen)
         if special and may_be_both is not None and facts is not None and seen is not None:
             both = may_be_both(_Sizes(facts, frozenset([c + 1 for c in chosen])), seen)
         else:
@@ -365,14 +375,34 @@ def _plainly(facts: Facts, question: _Question) -> tuple[Strides | None, tuple[E
     return found, tuple(dict.fromkeys(sizes.open))
 
 
+def _open_where_one(
+    facts: Facts, ones: Sequence[Expr], under: Callable[[Sequence[Expr]], _Supposed], known: Sequence[Expr]
+) -> list[Expr]:
+    """Differences that may be 0 only where a size is 1: every second of one row is the whole, of two rows it is not."""
+    found: list[Expr] = []
+    for claim in ones:
+        supposed, seen, opened = under([claim])
+        if supposed is None or seen is not None:
+            continue
+        for d in opened:
+            left = supposed.reduce(d)
+            if isinstance(left, Expr) and not supposed.proves_nonzero(left):
+                left = primitive("==", left)
+                if left not in known and left not in found and facts.may_be_zero(left):
+                    found.append(left)
+    return found
+
+
 @lru_cache(_ANSWERS)
 def _under(facts: Facts, claims: tuple[Expr, ...], question: _Question) -> _Supposed:
     """What is known if all these differences are 0, and the answer then. Asked several times of the same suppositions, and
     what follows from them takes most of the time."""
     supposed = facts.supposing(zero=claims)
     if supposed is None:
-        return None, None
-    return supposed, question.answered(_Sizes(supposed, frozenset([claim + 1 for claim in claims])))
+        return None, None, ()
+    sizes = _Sizes(supposed, frozenset([claim + 1 for claim in claims]))
+    found = question.answered(sizes)
+    return supposed, found, tuple(dict.fromkeys(sizes.open))
 
 
 def _least(

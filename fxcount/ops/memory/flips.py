@@ -8,8 +8,8 @@ from fxcount.ops.core.common import wrap_dim
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, Zero, op
-from fxcount.ops.core.striding import strided
-from fxcount.symbolic import Scope
+from fxcount.ops.core.striding import channels_last_strides, is_channels_last, strided
+from fxcount.symbolic import Scope, mod
 
 __all__ = ["OPS"]
 
@@ -31,7 +31,14 @@ def flipud(scope: Scope, x: TensorFact) -> TensorFact:
 
 
 def roll(scope: Scope, x: TensorFact, shifts: Any, dims: Any = ()) -> TensorFact:
-    return x.new(x.shape)
+    """Not by a CUDA kernel, a roll along one dimension joins two slices, which keeps channels-last as ``cat`` does."""
+    ways, over = (part if isinstance(part, (list, tuple)) else (part,) for part in (shifts, dims))
+    if not over or x.device.type == "cuda" or not is_channels_last(x):
+        return x.new(x.shape)
+    for shift, d in zip(ways, over, strict=True):
+        if scope.decide("==", mod(shift, x.shape[wrap_dim(d, x.ndim)]), 0, "roll by the whole"):  # one of the slices is empty
+            return x.new(x.shape)
+    return TensorFact(x.shape, x.dtype, x.device, channels_last_strides(x.shape))
 
 
 def rot90(scope: Scope, x: TensorFact, k: int = 1, dims: Any = (0, 1)) -> TensorFact:

@@ -15,6 +15,7 @@ from fxcount.ops.core.common import promote, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Count, Op, Zero, op
 from fxcount.ops.core.striding import channels_last_strides, is_channels_last, strided
+from fxcount.ops.memory.indexing import sliced
 from fxcount.ops.memory.views import VIEW
 from fxcount.symbolic import Scope, Size, ceildiv, max_, prod, sum_
 
@@ -162,11 +163,9 @@ def tensor_split(
     size = x.shape[d]
     if sections is not None:
         n = scope.pin(sections, "tensor_split")
-        small = size // n
-        extra = scope.pin(size % n, "tensor_split")
-        return _pieces(x, [small + 1] * extra + [small] * (n - extra), d)
-    bounds: list[Size] = [0, *(indices or ()), size]
-    return _pieces(x, [b - a for a, b in pairwise(bounds)], d)
+        return _pieces(x, [ceildiv(size - i, n) for i in range(n)], d)  # the first ones have one more
+    bounds: list[Size | None] = [None, *(indices or ()), None]
+    return tuple([Alias(sliced(scope, x, d, a, b)) for a, b in pairwise(bounds)])
 
 
 def hsplit(scope: Scope, x: TensorFact, **places: Any) -> tuple[Alias, ...]:

@@ -81,7 +81,8 @@ def program_of(program: Any) -> Program:
         else:
             bound[name] = _scalar(name, placeholders[name].meta.get("val"), sizes)
     return Program(
-        graph, root, inputs, bound, sizes.hints, sizes.bounds(program.range_constraints), _finisher(program, states)
+        graph, root, inputs, bound, sizes.hints, sizes.bounds(program.range_constraints), _finisher(program, states),
+        guards=sizes.assumed(),
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def _replace(program: Program, given: Sequence[Any], specialised: bool = False) 
     program.hints = {n: program.hints[ours] for ours, n in names.items() if n and ours in program.hints}
     program.bounds = {n: program.bounds[ours] for ours, n in names.items() if n and ours in program.bounds}
     program.bound = {k: became.get(name_of(v) or "", v) if isinstance(v, Expr) else v for k, v in program.bound.items()}
+    program.guards = [guard.on(became) for guard in program.guards]
     program.inputs = {
         name: dataclasses.replace(spec, dtype=spec.dtype or mine.dtype, device=spec.device or mine.device)
         for (name, mine), spec in zip(own.items(), specs, strict=True)

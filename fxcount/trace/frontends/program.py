@@ -17,6 +17,7 @@ from fxcount.trace.frontends.modules import Root
 from fxcount.trace.inputs.specs import InputSpec
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
+from fxcount.trace.torch_guards import Guard, adopt
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Program", "registry_for"]
@@ -30,7 +31,7 @@ class Program:
 
     ``inputs``: specification of each tensor input by placeholder name; ``bound``: what the other placeholders stand for
     (parameters, buffers, constants, sizes as :data:`~fxcount.symbolic.Size`); ``finish`` turns the graph's output into the
-    model's; ``pinned``: sizes for which the graph was specialised.
+    model's; ``pinned``: sizes for which the graph was specialised; ``guards``: what else it assumes of sizes.
     """
 
     graph: GraphModule
@@ -41,6 +42,7 @@ class Program:
     bounds: Bounds = field(default_factory=dict)
     finish: Finish = lambda output: output
     pinned: Sequence[Expr] = ()
+    guards: Sequence[Guard] = ()
 
     def trace(
         self, frontend: str, *, hints: Mapping[str, int] | None = None, registry: Registry = REGISTRY,
@@ -91,6 +93,7 @@ class Program:
                 scope.declare(name, scope.hints[name], lower or 1, upper)
         for size in self.pinned:
             scope.pin(size, "torch.export specialised it")
+        adopt(self.guards, scope, "a decision of the model that torch.export recorded")
         scope.where = where
 
 

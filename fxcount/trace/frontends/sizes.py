@@ -15,28 +15,43 @@ import torch
 from fxcount.errors import SizeError
 from fxcount.symbolic import Bounds, Expr, Size, evaluate, free_symbols, from_sympy, parse, substitute, symbol
 from fxcount.trace.inputs.specs import InputSpec
+from fxcount.trace.torch_guards import Guard, guards_of, renamed
 
 __all__ = ["TorchSizes", "source_name"]
 
 
 @dataclass(slots=True)
 class TorchSizes:
-    """``names``: torch's symbol -> ours; ``hints``: our symbol -> the size in the example it was made with."""
+    """``names``: torch's symbol -> ours; ``hints``: our symbol -> the size in the example it was made with; ``guards``: what
+    torch has assumed of its symbols, as sympy's relations."""
 
     names: dict[str, str] = field(default_factory=dict)
     hints: dict[str, int] = field(default_factory=dict)
+    guards: list[Any] = field(default_factory=list)
 
     @classmethod
     def of(cls, fakes: Iterable[Any]) -> TorchSizes:
         """Read names and hints from the shape environment(s) of these tensors and symbolic integers."""
         found = cls()
+        environments: dict[int, Any] = {}
         for node in _nodes(fakes):
+            environments[id(node.shape_env)] = node.shape_env
             found._read_environment(node.shape_env)
             for s in node.expr.free_symbols:
                 value = _values(node.shape_env).get(s)
                 if value is not None:
                     found.hints.setdefault(found.names.get(str(s), str(s)), int(value))
+        found.guards = [g.expr for env in environments.values() for g in getattr(env, "guards", ())]
         return found
+
+    def assumed(self) -> list[Guard]:
+        """The guards in our names, those alone that are about sizes of inputs."""
+        found: list[Any] = []
+        for guard in self.guards:
+            names = {s: self.names.get(str(s), str(s)) for s in guard.free_symbols}
+            if all([n in self.hints for n in names.values()]):
+                found.append(renamed(guard, names))
+        return guards_of(found)
 
     def _read_environment(self, env: Any) -> None:
         if env is None:

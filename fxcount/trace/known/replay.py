@@ -140,6 +140,11 @@ class Replay:
                 known[v.index] = all([known.get(o.index, False) for o in operands])
         return known[value.index]
 
+    def begin(self, value: Value) -> int:
+        """Where in its storage an input, parameter, buffer or constant begins."""
+        found = next((s.tensor for s in self._states if s.value.index == value.index), None)
+        return int(found.storage_offset()) if isinstance(found, torch.Tensor) and found.layout is torch.strided else 0
+
     # -- where data come from -----------------------------------------------------------------------------------------
     def _leaf(self, value: Value) -> torch.Tensor | None:
         """The data of what no call made."""

@@ -26,7 +26,7 @@ import torch.nn.functional
 
 from fxcount import torch_private
 from fxcount.ops.core.common import broadcast
-from fxcount.symbolic import SymSize
+from fxcount.symbolic import SYM_FUNCTIONS, SymSize
 from fxcount.trace.nesting import Room
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
 from fxcount.trace.torch_patch.chance import Chance
@@ -89,6 +89,7 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.nn.Module.__call__, lambda original: original, within=_module_call),
         *[Swapped(flag, _told_to_compile) for flag in _named(torch.compiler, "is_compiling", "is_exporting")],
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
+        *[Swapped(f, functools.partial(_instead, instead)) for f, instead in SYM_FUNCTIONS.items()],
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
         Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
         *[Swapped(f, lambda _: lambda *args, **kwargs: loop(_tracer())) for f in _named(torch, "while_loop")],
@@ -138,6 +139,10 @@ def _tracer() -> Tracer:
 
 def _told_to_compile(original: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: _tracer().compiling or original()
+
+
+def _instead(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    return ours
 
 
 def _no_torch_function(name: str, original: Callable[..., bool]) -> Callable[..., bool]:

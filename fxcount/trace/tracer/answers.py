@@ -21,6 +21,7 @@ from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, Value
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.notes import Notes
+from fxcount.trace.tracer.offsets import address_of, offset_of
 from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.standin import StandIn, data_error
 
@@ -77,6 +78,12 @@ class Answers:
             return False
         wanted = contiguous_strides(fact.shape) if row_major else channels_last_strides(fact.shape)
         return is_dense(self.scope, fact.shape, fact.stride(), wanted, "is_contiguous()")
+
+    def offset(self, x: StandIn) -> int:
+        return offset_of(x._value, self.calls, self.scope, self.replay.begin)
+
+    def address(self, x: StandIn) -> int:
+        return address_of(x._value, self.calls, self.scope, self.replay.begin)
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         value = x._value

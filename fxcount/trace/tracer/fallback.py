@@ -15,13 +15,14 @@ from typing import Any
 import torch
 
 from fxcount import torch_private
-from fxcount.errors import DataDependentError, FxcountError, UncountedError, UnsupportedError, first_line
+from fxcount.errors import DataDependentError, UncountedError, UnsupportedError, first_line
 from fxcount.ops import Alias, Op, TensorFact, Work
 from fxcount.ops.core.common import facts_in
 from fxcount.ops.core.registry import Count, Unknown
 from fxcount.symbolic import Expr, Scope, Size, free_symbols, from_sympy, to_rows
 from fxcount.torch_private import pytree
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
+from fxcount.trace.torch_guards import adopt, guards_of, renamed
 from fxcount.trace.tracer.recorder import Recorder
 
 __all__ = ["fake_call", "record_unknown"]
@@ -112,7 +113,8 @@ def fake_call(
         flops = _formula_value(formula, a, k, result, back) if formula is not None else None
         facts = pytree.tree_map(lambda leaf: _fact(leaf, back, storages), result)
     if scope is not None:
-        _adopt_guards(env, back, scope, getattr(func, "__name__", str(func)))
+        name = getattr(func, "__name__", str(func))
+        adopt(guards_of([renamed(g.expr, back) for g in env.guards]), scope, f"torch's own shape function of {name}")
     return facts, flops
 
 
@@ -169,34 +171,11 @@ def _translated(size: Any, back: dict[Any, str]) -> Size:
     import sympy
 
     if isinstance(size, torch.SymInt):
-        return from_sympy(_renamed(size.node.expr, back))
+        return from_sympy(renamed(size.node.expr, back))
     if isinstance(size, torch.SymFloat):
-        return from_sympy(sympy.floor(sympy.nsimplify(_renamed(size.node.expr, back), rational=True)))
+        return from_sympy(sympy.floor(sympy.nsimplify(renamed(size.node.expr, back), rational=True)))
     whole: int = math.floor(size)
     return whole
-
-
-def _renamed(expr: Any, back: dict[Any, str]) -> Any:
-    """torch's expression in the names of the model's sizes."""
-    import sympy
-
-    named = expr.subs({s: sympy.Symbol(n, positive=True, integer=True) for s, n in back.items()})
-    return named.replace(
-        lambda e: type(e).__name__ in ("ToFloat", "FloatTrueDiv", "IntTrueDiv", "FloorToInt", "CeilToInt", "TruncToInt"),
-        lambda e: _plain(e),
-    )
-
-
-def _plain(e: Any) -> Any:
-    """sympy's own for torch's functions of floats."""
-    import sympy
-
-    name = type(e).__name__
-    if name == "ToFloat":
-        return e.args[0]
-    if name in ("FloatTrueDiv", "IntTrueDiv"):
-        return e.args[0] / e.args[1]
-    return (sympy.ceiling if name == "CeilToInt" else sympy.floor)(e.args[0])
 
 
 def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
@@ -209,22 +188,3 @@ def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
     fact = strided(TensorFact(shape, leaf.dtype, leaf.device), shape, strides)
     of = storages.get(torch_private.storage_key(leaf.untyped_storage()))
     return fact if of is None else Alias(fact, of)
-
-
-def _adopt_guards(env: Any, back: dict[Any, str], scope: Scope, name: str) -> None:
-    import sympy
-
-    reason = f"torch's own shape function of {name}"
-    relations = {sympy.Eq: "==", sympy.Ne: "!=", sympy.Ge: ">=", sympy.Gt: ">", sympy.Le: "<=", sympy.Lt: "<"}
-    for guard in env.guards:
-        expr = _renamed(guard.expr, back)
-        relation = relations.get(type(expr))
-        try:
-            left, right = (from_sympy(side) for side in (expr.lhs, expr.rhs)) if relation else (0, 0)
-        except (FxcountError, TypeError, ValueError):
-            relation = None
-        if relation is not None:
-            scope.decide(relation, left, right, reason)  # type: ignore[arg-type]
-        else:  # a decision the algebra has no words for holds at the sample sizes
-            for symbol in sorted(expr.free_symbols, key=str):
-                scope.pin(from_sympy(symbol), reason)

@@ -99,6 +99,12 @@ class Owner(Protocol):
     def note_length(self, frame: FrameType) -> None:
         """Code of this frame asks for the ``len`` of a stand-in of symbolic length, and gets a plain int."""
 
+    def offset(self, x: StandIn) -> int:
+        """Where in its storage the tensor begins."""
+
+    def address(self, x: StandIn) -> int:
+        """Where in memory."""
+
     def scalar(self, x: StandIn, what: str) -> Any:
         """The one element of a tensor, which the model wants as ``what``."""
 
@@ -223,7 +229,7 @@ class StandIn(torch.Tensor):
         return strides if dim is None else strides[dim]
 
     def storage_offset(self) -> Any:
-        return 0
+        return self._owner.offset(self)
 
     def is_contiguous(self, memory_format: torch.memory_format = torch.contiguous_format) -> bool:
         return self._owner.is_contiguous(self._value.fact, memory_format)
@@ -253,7 +259,7 @@ class StandIn(torch.Tensor):
         return self._value.fact.layout
 
     def data_ptr(self) -> int:
-        return 0
+        return self._owner.address(self)
 
     def untyped_storage(self) -> Any:
         return Memory(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +11,7 @@ from fxcount.report.views.conventions.convention import Convention, Evaluate, It
 from fxcount.report.views.conventions.einsum import dispatched_macs
 from fxcount.report.views.conventions.sites import Counted, Site, site_of
 from fxcount.symbolic import Size, floordiv
-from fxcount.trace.tape import Trace
+from fxcount.trace.tape import Trace, Value
 
 __all__ = ["CONVENTIONS"]
 
@@ -25,11 +25,29 @@ _NO_FORMULA = frozenset({
 _MAY_BE_VECTORS = {"matmul": "other", "linear": "weight"}
 
 
-def _products(site: Site) -> Size:
+def _is_by_vector(site: Site, operands: Sequence[Value]) -> bool:
+    """Whether a product becomes ``mv`` or ``dot``: ``torch.matmul`` takes all leading dimensions of the other operand for rows
+    where that is a view, or the vector wants a gradient."""
+    if site.name not in _MAY_BE_VECTORS:
+        return False
+    x, other = site.x, site.tensor(1, _MAY_BE_VECTORS[site.name])
+    if other.ndim == 1:
+        shape, strides, vector = x.shape, x.stride(), operands[1]
+    elif x.ndim == 1 and other.ndim > 2:  # from the left: by the transpose
+        swapped = [*range(other.ndim - 2), -1, -2]
+        shape, strides = (tuple([values[d] for d in swapped]) for values in (other.shape, other.stride()))
+        vector = operands[0]
+    else:
+        return False
+    dense = all([s == t * n for s, t, n in zip(strides[:-2], strides[1:-1], shape[1:-1], strict=False)])
+    return len(shape) < 3 or vector.requires_grad or dense
+
+
+def _products(site: Site, operands: Sequence[Value]) -> Size:
     """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one."""
     if site.name.rstrip("_") in _NO_FORMULA:
         return 0
-    if site.name in _MAY_BE_VECTORS and site.tensor(1, _MAY_BE_VECTORS[site.name]).ndim == 1:  # becomes mv or dot
+    if _is_by_vector(site, operands):
         return 0
     return floordiv(site.macs, 4) if site.out.dtype.is_complex else site.macs
 
@@ -42,7 +60,7 @@ def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = 
         if cost.macs == 0 or call.op.flop_formula:
             continue
         site = site_of(call, costs)
-        found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
+        found = Counted(_products(site, call.operands) * per_mac, "products of mm, bmm, addmm, convolution, attention")
         if site.name == "einsum":  # over subscripts of size 1 it is a multiplication
             found = replace(found, numeric=partial(_einsum, site, per_mac))
         if found.count == 0 or site.name in excluded:
