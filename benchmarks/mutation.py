@@ -1,12 +1,14 @@
 """Mutants of a file of rules that the tests of its family let live.
 
 Each mutant is the file with one change (a number one larger, ``+`` for ``-``, ``<`` for ``<=``, ``and`` for ``or``, a branch
-always or never taken, a default turned round), written to a copy of the package; the tests run against the copy, and never
-touch this one. What survives is either a gap in the tests or a change without an effect: read it and decide.
+always or never taken, a default turned round), written to a copy of the package; the tests run against the copy, in a process
+forked from this one, which has torch loaded already and the package not. What survives is either a gap in the tests or a
+change without an effect: read it and decide. docs: benchmarks/MUTATION.md.
 
     python -m benchmarks.mutation fxcount/ops/contraction/attention.py tests/ops/test_attention.py --most 40
 
-A mutant costs one run of the tests. Without ``--most`` all are tried; with it, that many, evenly spread over the file.
+A mutant costs one run of the tests up to the first that fails. Without ``--most`` all are tried; with it, that many, evenly
+spread over the file.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ import argparse
 import ast
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+import torch
 
 __all__ = ["Mutant", "mutants", "survivors"]
 
@@ -120,12 +126,33 @@ def survivors(file: Path, tests: Sequence[str], most: int = 0, seconds: int = 30
 
 
 def _passes(folder: str, tests: Sequence[str], seconds: int) -> bool:
-    environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
+    child = os.fork()
+    if child == 0:
+        os._exit(_run(folder, tests))
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False  # it hangs, and that is seen
+
+
+def _run(folder: str, tests: Sequence[str]) -> int:
+    """The tests in ``folder``, whose packages no module of this process may stand for."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    assert not {"fxcount", "tests"} & sys.modules.keys()
+    sys.dont_write_bytecode = True
     try:
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=seconds).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False  # it hangs, and that is seen
+        return int(pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]))
+    except BaseException:  # a mutant may do anything
+        return 1
 
 
 def main() -> None:
@@ -134,6 +161,7 @@ def main() -> None:
     parser.add_argument("tests", nargs="+")
     parser.add_argument("--most", type=int, default=0, help="so many mutants, spread over the file (default: all)")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # a forked process has none of its threads
     for mutant in survivors(given.file, given.tests, given.most):
         print(f"{given.file}:{mutant.line}: {mutant.change}", flush=True)
 

@@ -37,7 +37,7 @@ from fxcount.ops.memory import (
 )
 from fxcount.ops.normalise import functional, norm
 from fxcount.ops.quantise import quantised
-from fxcount.ops.reduction import cumulative, reduction, softmax, sorting, statistics
+from fxcount.ops.reduction import cumulative, distances, reduction, softmax, sorting, statistics
 from fxcount.ops.sparse import elementwise as sparse_elementwise
 from fxcount.ops.sparse import layouts as sparse_layouts
 from fxcount.ops.sparse import products as sparse_products
@@ -49,7 +49,7 @@ FAMILIES = (
     views, viewcopy, joining, flips, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
     reduction, softmax, norm, functional, cumulative, sorting, losses,
-    conv, matmul, products, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics,
+    conv, matmul, products, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
     backward_functions, backward_layers, backward_spatial, quantised, foreach,

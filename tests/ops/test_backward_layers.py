@@ -226,6 +226,14 @@ def test_norms_of_groups_work_as_layer_norm(func: Any, args: tuple[Any, ...]) ->
     assert work(func, *args, values={})["flops"] == wanted
 
 
+def test_group_norm_of_two_groups() -> None:
+    """6 groups of 10: 3 samples of 2 groups of 2 channels."""
+    args = (T("3,4,5"), T("3,4,5"), T("3,2"), T("3,2"), T("4"), 3, 4, 5, 2, ALL)
+    tally, _, _ = _layer_norm(6, 10)
+    wanted = tally["flops"] + 2 * (10 - 4)  # sums for 4 channels, not for 10 parameters
+    assert work(aten.native_group_norm_backward.default, *args, values={})["flops"] == wanted
+
+
 def test_batch_norm_on_running_statistics() -> None:
     args = (T("2,3,5"), T("2,3,5"), *[T("3")] * 3, None, None, False, 1e-5)
     for_input = work(aten.native_batch_norm_backward.default, *args, [True, False, False], values={})["flops"]

@@ -52,10 +52,6 @@ CASES = [
     call(nn.multi_margin_loss, BN, CLASS, 2, 1.0, T("N"), NONE, on="cpu"),
     call(nn.multilabel_margin_loss, BN, T("B,N", I64), MEAN, on="cpu"),
     call(aten.multilabel_margin_loss_forward.default, BN, T("B,N", I64), NONE, on="cpu"),
-    call(torch.cosine_similarity, T("B,C,H"), T("B,C,1")),
-    call(torch.cosine_similarity, BN, BN, dim=-1),
-    call(torch.pairwise_distance, BN, T("N")),
-    call(torch.pairwise_distance, BN, BN, 1.0, 1e-6, True),
     call(torch.triplet_margin_loss, BN, BN, BN, 1.0, 2.0, 1e-6, False, MEAN),
     call(torch.triplet_margin_loss, BN, BN, BN, 1.0, 2.0, 1e-6, True, NONE),
     call(torch.cosine_embedding_loss, BN, BN, T("B"), 0.0, MEAN),
@@ -273,22 +269,6 @@ def _pairs(tally: Counter[str], operands: int):
     return zip(*(counted(tally, 3, 11) for _ in range(operands)), strict=True)
 
 
-def test_cosine_similarity_work() -> None:
-    tally: Counter[str] = Counter()
-    for a, b in _pairs(tally, 2):
-        norms = [_dot(v, v).call("sqrt") for v in (a, b)]
-        _ = [n > 1e-8 for n in norms]
-        _ = _dot(a, b) / (norms[0] * norms[1])
-    assert work(torch.cosine_similarity, BN, BN) == _numbers(tally)
-
-
-def test_pairwise_distance_work() -> None:
-    tally: Counter[str] = Counter()
-    for a, b in _pairs(tally, 2):
-        _distance(a, b)
-    assert work(torch.pairwise_distance, BN, T("N")) == _numbers(tally)
-
-
 @pytest.mark.parametrize("swap", [False, True])
 def test_triplet_work(swap: bool) -> None:
     tally: Counter[str] = Counter()
@@ -356,8 +336,6 @@ HELD = [
     call(nn.nll_loss_nd, X, Y, None, MEAN, -100),
     call(nn.multi_margin_loss, BN, CLASS, 1, 1.0, None, MEAN),
     call(nn.multilabel_margin_loss, BN, T("B,N", I64), MEAN),
-    call(torch.cosine_similarity, BN, BN),
-    call(torch.pairwise_distance, BN, BN),
     *(call(torch.triplet_margin_loss, BN, BN, BN, 1.0, 2.0, 1e-6, s, r) for s in (False, True) for r in (NONE, MEAN)),
     *(call(torch.cosine_embedding_loss, BN, BN, T("B"), 0.0, r) for r in (NONE, MEAN)),
     *(call(torch.margin_ranking_loss, BN, BN, BN, 0.0, r) for r in (NONE, MEAN)),

@@ -87,14 +87,11 @@ VECTORS = [  # torch's counter knows matrices only
     call(torch.linalg.multi_dot, [T("K"), T("K,M"), T("M,3"), T("3")]),
     call(F.bilinear, T("B,S,K"), T("B,S,M"), T("N,K,M"), T("N")),
     call(aten._trilinear.default, T("B,K"), T("N,K,M"), T("B,M"), [1, 3], [0], [1, 2], [2, 3]),
-    call(torch.cdist, T("B,N,K"), T("B,M,K")),
-    call(torch.cdist, T("N,K"), T("B,M,K"), p=1.0),
-    call(torch.cdist, T("N,K", f64), T("M,K", f64), 3.0),
     call(torch._addmm_activation, T("M"), T("N,K"), T("K,M"), use_gelu=True),
     call(torch.mm, T("N,K", i64), T("K,M", i64)),
     call(torch._int_mm, T("32,32", i8, tied="of 16"), T("32,64", i8)),
 ]
-NAMES = ["chain_matmul", "_cdist_forward", "_euclidean_dist", "_scaled_mm", "_scaled_mm_v2", "transformers.grouped_mm_fallback"]
+NAMES = ["chain_matmul", "_scaled_mm", "_scaled_mm_v2", "transformers.grouped_mm_fallback"]
 
 
 @pytest.mark.parametrize("case", PRODUCTS + VECTORS)
@@ -201,32 +198,6 @@ def test_work_of_bilinear() -> None:
     assert got["macs"] == tally["macs"]
 
 
-@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.0, float("inf")])
-def test_work_of_distances(p: float) -> None:
-    tally: Counter[str] = Counter()
-    a, b = counted(tally, 3, 5), counted(tally, 4, 5)
-    for u, v in itertools.product(a, b):
-        terms = []
-        for s, t in zip(u, v, strict=True):
-            d = s - t
-            if p == 0:
-                d.call("differs")
-            elif p == 2:
-                d = d * d
-            else:
-                d = abs(d)
-                if p == 3:
-                    d = d._do("pow", d.value**p)
-            terms.append(d)
-        total = terms[0]
-        for d in terms[1:]:
-            total = (d if d > total else total) if p == float("inf") else total + d
-        if p in (2, 3):
-            total._do("sqrt" if p == 2 else "pow", total.value ** (1 / p))
-    for func in (torch.cdist, aten._cdist_forward.default):
-        _expect(work(func, T("N,K"), T("M,K"), p, None, values=SMALL), tally)
-
-
 def test_chain_takes_the_cheapest_order() -> None:
     """(2x3)(3x5)(5x7): from the left 2*3*5 + 2*5*7 = 100, from the right 3*5*7 + 2*3*7 = 147."""
     chain = [T("B,3"), T("3,5"), T("5,M")]
@@ -284,12 +255,6 @@ def test_complex_and_integer_work() -> None:
     assert work(torch.linalg.vecdot, T("N,K"), T("N,K"), values=SMALL) == work(torch.mv, T("N,K"), T("K"), values=SMALL)
 
 
-def test_euclidean_distance_of_the_aten_form() -> None:
-    args = (T("B,N,K"), T("B,M,K"))
-    check(aten._euclidean_dist.default, *args)
-    assert work(aten._euclidean_dist.default, *args) == work(torch.cdist, *args)
-
-
 @pytest.mark.parametrize(
     ("func", "args", "kwargs", "message"),
     [
@@ -307,8 +272,6 @@ def test_euclidean_distance_of_the_aten_form() -> None:
         (torch.linalg.cross, (T("N,K"), T("N,K")), {}, "size 3"),
         (torch.linalg.cross, (T("N,3"), T("3")), {}, "rank"),
         (F.bilinear, (T("B,K"), T("B,M"), T("N,M,K")), {}, "bilinear"),
-        (torch.cdist, (T("N,K"), T("M,N")), {}, "widths"),
-        (torch.cdist, (T("N,K", i64), T("M,K", i64)), {}, "floating"),
         (torch.linalg.vecdot, (T("N,K"), T("N,M")), {}, "broadcast"),
         pytest.param(GROUPED, (T("64,32", bf16), T("3,32,16", bf16)), {}, "offs", marks=NEEDS_GROUPED),
         (torch._int_mm, (T("32,32", i64, tied="of 16"), T("32,32", i64, tied="of 16")), {}, "int8"),

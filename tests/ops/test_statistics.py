@@ -22,8 +22,6 @@ CASES = [
     call(torch.cov, T("1,H"), on="cpu"),
     call(torch.cov, T("C,H", torch.int64), on="cpu", assumes=None),
     call(torch.corrcoef, X, on="cpu", assumes=None),
-    call(torch.pdist, X),
-    call(torch.pdist, X, 3.0),
     call(torch.histogramdd, T("B,2"), (3, 5), on="cpu"),
     call(torch.histogramdd, T("B,H,3"), 5, on="cpu"),
 ]
@@ -35,7 +33,7 @@ def test_shape(case: Case) -> None:
 
 
 def test_every_op_has_a_case() -> None:
-    assert not uncovered(statistics.OPS, CASES, ["_pdist_forward"])
+    assert not uncovered(statistics.OPS, CASES)
 
 
 def _sum(items: list[Counted]) -> Counted:
@@ -96,20 +94,11 @@ def test_correlation() -> None:
     assert work(torch.corrcoef, T("5"), values={})["flops"] == tally["flops"] + 1
 
 
-@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.0, float("inf")])
-def test_distances_are_those_of_cdist(p: float) -> None:
-    """4*3/2 pairs of the 4*4 that cdist computes, for which test_matmul has the scalar reference."""
-    pairs = work(torch.pdist, T("4,5"), p, values={})
-    square = work(torch.cdist, T("4,5"), T("4,5"), p, values={})
-    assert pairs["flops"] * 16 == square["flops"] * 6
-
-
 @pytest.mark.parametrize(
     ("func", "args", "kwargs"),
     [
         (torch.cov, (T("B,C,H"),), {}),
         (torch.cov, (X,), {"aweights": T("C")}),
-        (torch.pdist, (T("B,C,H"),), {}),
         (torch.histogramdd, (T("B,2"), (3, 5)), {"weight": T("H")}),
     ],
 )

@@ -1,12 +1,10 @@
-"""Further products: outer and cross, chains, Kronecker, bilinear forms, distances; grouped, scaled and integer matmul.
+"""Further products: outer and cross, chains, Kronecker, bilinear forms; grouped, scaled and integer matmul.
 
 Counts:  outer, kron  numel(y) products; addr a product and a sum, + one for each factor that is not 1
          cross        two products and a difference for each element
          multi_dot    macs of the cheapest order of its products
          bilinear     x (*B, I) with weight (O, I, J), then with input2 (*B, J): macs = prod(B) * O * (I*J + J)
          vecdot       macs = numel(x)
-         cdist        per pair of vectors of length K: 3*K for p = 2 (difference, square, sum, root), 3*K - 1 for p = 0,
-                      1 and infinity, else 4*K, of which K + 1 powers
          grouped_mm   every row meets one group only; scaled_mm two products more per element
 Raises:  ShapeError: sizes, ranks or dtypes do not match
 Source:  the definitions
@@ -21,7 +19,6 @@ Source:  the definitions
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any
 
 import torch
@@ -170,23 +167,6 @@ def _bilinear_temporaries(y: TensorFact, x: TensorFact, input2: TensorFact, weig
     return 0 if bias is None else y.nbytes
 
 
-def _cdist_shape(scope: Scope, x: TensorFact, x2: TensorFact, p: float = 2.0, compute_mode: Any = None) -> TensorFact:
-    """x (*B, P, K), x2 (*B, R, K) -> (*B, P, R)."""
-    if min(x.ndim, x2.ndim) < 2 or not (x.dtype.is_floating_point and x2.dtype.is_floating_point):
-        raise ShapeError(f"cdist: needs floating matrices, not {shape_text(x.shape)} and {shape_text(x2.shape)}")
-    require(scope, x.shape[-1], x2.shape[-1], "cdist: widths must match", x.shape, x2.shape)
-    batch = broadcast(scope, "cdist", x.shape[:-2], x2.shape[:-2])
-    return x.new((*batch, x.shape[-2], x2.shape[-2]), promote(x, x2))
-
-
-def _cdist_cost(y: TensorFact, x: TensorFact, x2: TensorFact, p: float = 2.0, compute_mode: Any = None) -> Work:
-    k = x.shape[-1]
-    per_pair = Scalars(add=2 * k - 1, mul=k, root=1) if p == 2 else Scalars(add=3 * k - 1)
-    if p not in (0, 1, 2, inf):
-        per_pair = Scalars(add=3 * k - 1, fn=k + 1)
-    return per_pair.work(y.numel, y.dtype)
-
-
 def _trilinear_shape(
     scope: Scope, x: TensorFact, i2: TensorFact, i3: TensorFact, expand1: Any, expand2: Any, expand3: Any, sumdim: Any,
     unroll_dim: int = 1,
@@ -298,7 +278,6 @@ OPS: tuple[Op, ...] = (
     op("kron", shape=_kron_shape, cost=_outer_cost),
     op("bilinear", shape=_bilinear_shape, cost=_bilinear_cost, temporaries=_bilinear_temporaries),
     op("_trilinear", shape=_trilinear_shape, cost=_trilinear_cost),
-    op("cdist", "_cdist_forward", "_euclidean_dist", shape=_cdist_shape, cost=_cdist_cost),
     op("_grouped_mm", "transformers.grouped_mm_fallback", shape=grouped_shape, cost=grouped_cost),
     op("_scaled_mm", shape=_scaled_shape, cost=_scaled_cost, overloads=Overloads()),
     op("_scaled_mm_v2", shape=_scaled_v2_shape, cost=_scaled_v2_cost, overloads=Overloads()),

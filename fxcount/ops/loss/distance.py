@@ -1,10 +1,7 @@
-"""Similarities and losses on distances.
+"""Losses on distances and similarities.
 
 Letters: n = length of the vectors compared, r = number of pairs.
-Counts:  cosine_similarity      per pair: dot product 2n-1, two norms 4n, two comparisons with eps, product, division
-                                = 6n + 3
-         pairwise_distance      per pair: n subtractions, n additions of eps, a p-norm (p=2: 2n) = 4n
-         triplet_margin_loss    per triplet: two distances (three and a comparison with swap), + margin, a subtraction,
+Counts:  triplet_margin_loss    per triplet: two distances (three and a comparison with swap), + margin, a subtraction,
                                 a comparison
          cosine_embedding_loss  per pair: three dot products 6n-3, two additions of eps, product, sqrt, division, the
                                 choice by the target, and max(0, cos - margin) = 6n + 5
@@ -14,73 +11,23 @@ Source:  the definitions in the torch.nn documentation
 
 >>> import torch
 >>> x = TensorFact((2, 5), torch.float32)
->>> _cosine_cost(cosine_similarity(Scope({}), x, x), x, x).flops
-66
+>>> margin_ranking_loss(Scope({}), x, x, x).shape, _margin_ranking_cost(x, x, x, x, reduction="none").flops
+((), 50)
 """
 
 from __future__ import annotations
 
-import torch
-
 from fxcount.ops.core.arguments import Reduction
-from fxcount.ops.core.common import broadcast, float_result, promote, wrap_dim
+from fxcount.ops.core.common import broadcast, float_result, promote
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import broadcast_numel, elementwise
 from fxcount.ops.core.reducing import combined, reduced, reducing
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.ops.normalise.vectornorm import norm_scalars
+from fxcount.ops.reduction.distances import distance_work, real_dtype
 from fxcount.symbolic import Scope, Size
-from fxcount.torch_private import VERSION
 
-__all__ = ["OPS", "cosine_similarity", "pairwise_distance"]
-
-
-def cosine_similarity(
-    scope: Scope, x1: TensorFact, x2: TensorFact, dim: int = 1, eps: float = 1e-8
-) -> TensorFact:
-    """The cosine of the angle between vectors along ``dim``."""
-    shape = broadcast(scope, "cosine_similarity", x1.shape, x2.shape)
-    at = wrap_dim(dim, len(shape))
-    return x1.new((*shape[:at], *shape[at + 1 :]), float_result(promote(x1, x2)))
-
-
-def _cosine_cost(y: TensorFact, x1: TensorFact, x2: TensorFact, dim: int = 1, eps: float = 1e-8) -> Work:
-    return Scalars(add=6 * broadcast_numel(x1, x2) + 3 * y.numel).work(1, y.dtype)
-
-
-def _cosine_held(y: TensorFact, x1: TensorFact, x2: TensorFact, dim: int = 1, eps: float = 1e-8) -> Size:
-    """Two normalised operands and their product, two norms; since 2.11 eps as a tensor."""
-    eps_held = 1 if VERSION >= (2, 11) else 0
-    return (3 * broadcast_numel(x1, x2) + 2 * y.numel + eps_held) * y.itemsize
-
-
-def _real(dtype: torch.dtype) -> torch.dtype:
-    """That of a distance between vectors of ``dtype``."""
-    return dtype.to_real() if dtype.is_complex else float_result(dtype)
-
-
-def pairwise_distance(
-    scope: Scope, x1: TensorFact, x2: TensorFact, p: float = 2, eps: float = 1e-6, keepdim: bool = False
-) -> TensorFact:
-    """The p-norm of the difference along the last dimension."""
-    shape = broadcast(scope, "pairwise_distance", x1.shape, x2.shape)
-    return x1.new((*shape[:-1], 1) if keepdim else shape[:-1], _real(promote(x1, x2)))
-
-
-def _distance_work(n: Size, pairs: Size, p: float) -> Scalars:
-    norms = norm_scalars(n, pairs, p)
-    return Scalars(add=2 * n + norms.flops - norms.transcendentals, fn=norms.transcendentals)
-
-
-def _pairwise_cost(
-    y: TensorFact, x1: TensorFact, x2: TensorFact, p: float = 2, eps: float = 1e-6, keepdim: bool = False
-) -> Work:
-    return _distance_work(broadcast_numel(x1, x2), y.numel, p).work(1, y.dtype)
-
-
-def _pairwise_held(y: TensorFact, x1: TensorFact, x2: TensorFact, *_: object, **__: object) -> Size:
-    return 2 * broadcast_numel(x1, x2) * y.itemsize
+__all__ = ["OPS"]
 
 
 def triplet_margin_loss(
@@ -89,7 +36,7 @@ def triplet_margin_loss(
 ) -> TensorFact:  # fmt: skip
     """``max(0, d(a, p) - d(a, n) + margin)`` along the last dimension."""
     shape = broadcast(scope, "triplet_margin_loss", anchor.shape, positive.shape, negative.shape)
-    return reduced(anchor.new(shape[:-1], _real(promote(anchor, positive, negative))), reduction)
+    return reduced(anchor.new(shape[:-1], real_dtype(promote(anchor, positive, negative))), reduction)
 
 
 def _triplets(*operands: TensorFact) -> tuple[Size, Size]:
@@ -103,7 +50,7 @@ def _triplet_cost(
     eps: float = 1e-6, swap: bool = False, reduction: Reduction = 1,
 ) -> Work:  # fmt: skip
     n, triplets = _triplets(anchor, positive, negative)
-    before = _distance_work(n, triplets, p) * (3 if swap else 2) + Scalars(add=4 if swap else 3) * triplets
+    before = distance_work(n, triplets, p) * (3 if swap else 2) + Scalars(add=4 if swap else 3) * triplets
     return combined(y, triplets, before, reduction)
 
 
@@ -172,8 +119,6 @@ def _hinge_held(y: TensorFact, x: TensorFact, target: TensorFact, margin: float 
 
 
 OPS: tuple[Op, ...] = (
-    op("cosine_similarity", shape=cosine_similarity, cost=_cosine_cost, temporaries=_cosine_held),
-    op("pairwise_distance", shape=pairwise_distance, cost=_pairwise_cost, temporaries=_pairwise_held),
     op("triplet_margin_loss", shape=triplet_margin_loss, cost=_triplet_cost, temporaries=_triplet_held),
     op(
         "cosine_embedding_loss",

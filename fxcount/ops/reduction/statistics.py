@@ -1,13 +1,11 @@
-"""Covariance, correlation, distances within a set of vectors, histograms of several dimensions.
+"""Covariance, correlation, histograms of several dimensions.
 
-Letters: V variables of O observations each; n vectors of length K
+Letters: V variables of O observations each
 Counts:  cov       the means, V*(O-1) additions and V divisions; V*O subtractions; macs = V*V*O; V*V divisions by the norm.
                    Weights: O products where both kinds are given, V*O products for the means and V*O for the sums.
                    The norm is one number and is not counted.
          corrcoef  cov, then V square roots and per element of the result two divisions and two comparisons; of one
                    variable: a division
-         pdist     the n*(n-1)/2 pairs of cdist: 3*K per pair for p = 2 (difference, square, sum, root); 3*K - 1 for p = 0,
-                   1 and infinity; else 4*K and K + 1 of them powers
          histogramdd counts with integers: 0
 Raises:  ShapeError: not a matrix; weights that do not fit
 Source:  ATen/native/Correlation.cpp
@@ -21,7 +19,6 @@ Source:  ATen/native/Correlation.cpp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from fxcount.errors import ShapeError
@@ -31,7 +28,7 @@ from fxcount.ops.core.common import float_result, promote, same_shape, shape_tex
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.scalars import Scalars, fact_of
-from fxcount.symbolic import Scope, Size, floordiv
+from fxcount.symbolic import Scope, Size
 
 __all__ = ["OPS", "corrcoef", "cov"]
 
@@ -77,25 +74,6 @@ def _corrcoef_cost(y: TensorFact, x: TensorFact) -> Work:
     return Work(base.macs, base.flops + scaled.work(1, y.dtype).flops)
 
 
-def pdist(scope: Scope, x: TensorFact, p: float = 2.0) -> TensorFact:
-    """x (n, K) -> the distances of its n*(n-1)/2 pairs of rows."""
-    if x.ndim != 2:
-        raise ShapeError(f"pdist: needs a matrix, not shape {shape_text(x.shape)}")
-    n = x.shape[0]
-    return x.new((floordiv(n * (n - 1), 2),))
-
-
-def _pdist_cost(y: TensorFact, x: TensorFact, p: float = 2.0) -> Work:
-    k = x.shape[1]
-    if p == 2.0:
-        scalars = Scalars(add=2 * k - 1, mul=k, root=1)
-    elif p in (0.0, 1.0, math.inf):
-        scalars = Scalars(add=3 * k - 1)
-    else:
-        scalars = Scalars(add=3 * k - 1, fn=k + 1)
-    return scalars.work(y.numel, y.dtype)
-
-
 def histogramdd(
     scope: Scope, x: TensorFact, bins: int | Sequence[int | TensorFact], range: object = None, weight: Given = None,
     density: bool = False,
@@ -112,6 +90,5 @@ def histogramdd(
 OPS: tuple[Op, ...] = (
     op("cov", shape=cov, cost=_cov_cost),
     op("corrcoef", shape=corrcoef, cost=_corrcoef_cost),
-    op("pdist", "_pdist_forward", shape=pdist, cost=_pdist_cost),
     op("histogramdd", shape=histogramdd, cost=Zero("integer work", moves=True), differentiable=False),
 )
