@@ -15,6 +15,7 @@ import torch
 
 from fxcount.errors import FxcountError, InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
+from fxcount.torch_private import VERSION
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
 from fxcount.trace.inputs.specs import symbols_of
@@ -27,6 +28,9 @@ from fxcount.trace.tracer.sources import raised_by_us
 __all__ = ["Frontend", "trace_any"]
 
 Frontend = Literal["auto", "trace", "export"]
+
+_WITH_ENGINE = (2, 13)
+"""Before, a Hessian on stand-ins ends the process (2.11), and maps ask for plain sizes: such models go through export."""
 
 
 def trace_any(
@@ -131,7 +135,7 @@ def _trace_python(
         try:
             return trace_model(model, args, kwargs, **options)
         except NeedsEngine:
-            if engine is None:
+            if engine is None or VERSION < _WITH_ENGINE:
                 raise
         return engine(model, args, kwargs, **options)
     from fxcount.trace.frontends.script import readable
