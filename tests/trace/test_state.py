@@ -62,7 +62,8 @@ class Busy(nn.Module):
         if self.ending == "interrupt":
             raise KeyboardInterrupt
         if self.ending == "unsupported":
-            y.sum().backward()
+            y.clone().set_()  # what follows is for torch.export, which is asked next
+            return y if y.sum() > 0 else x
         return y
 
 
