@@ -46,7 +46,8 @@ class Case:
     given: dict[str, Any]
     real: Callable[[int], dict[str, torch.Tensor]]
     batches: tuple[int, int, int]
-    loss: Callable[[Any], torch.Tensor] | None = None
+    classes: int
+    labels: str = "i64[B]"
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,15 @@ def _tokens(batch: int) -> dict[str, torch.Tensor]:
     return {"input_ids": torch.randint(0, 128256, (batch, 512), device="cuda")}
 
 
-def _first(result: Any) -> torch.Tensor:
-    out = getattr(result, "logits", result)
-    total: torch.Tensor = out.sum()
-    return total
+def _loss(result: Any, labels: torch.Tensor) -> torch.Tensor:
+    logits = getattr(result, "logits", result)
+    return torch.nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
 
 CASES = (
-    Case("resnet50", _resnet, {"x": "B,3,224,224"}, _image, (3, 17, 64), _first),
-    Case("vit_b_16", _vit, {"x": "B,3,224,224"}, _image, (3, 17, 64), _first),
-    Case("llama_1b_bf16", _llama, {"input_ids": "i64[B,512]"}, _tokens, (1, 3, 7), _first),
+    Case("resnet50", _resnet, {"x": "B,3,224,224"}, _image, (3, 17, 64), 1000),
+    Case("vit_b_16", _vit, {"x": "B,3,224,224"}, _image, (3, 17, 64), 1000),
+    Case("llama_1b_bf16", _llama, {"input_ids": "i64[B,512]"}, _tokens, (1, 3, 7), 128256, "i64[B,512]"),
 )
 
 
@@ -137,16 +137,17 @@ def _inference(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
 
 def _training(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
     model.train()
-    report = fxcount.training_step(model, loss=case.loss, optimizer="adamw", kwargs=case.given)
+    report = fxcount.training_step(model, loss=_loss, targets=case.labels, optimizer="adamw", kwargs=case.given)
     optimizer = torch.optim.AdamW(model.parameters())
     for batch in case.batches:
         predicted = report.at(B=batch).total_peak
         real = case.real(batch)
 
-        def step(real: dict[str, torch.Tensor] = real) -> None:
+        labels = torch.randint(0, case.classes, _shape(case.labels, batch), device="cuda")
+
+        def step(real: dict[str, torch.Tensor] = real, labels: torch.Tensor = labels) -> None:
             optimizer.zero_grad()
-            assert case.loss is not None
-            loss = case.loss(model(**real))
+            loss = _loss(model(**real), labels)
             loss.backward()
             optimizer.step()
 
@@ -154,6 +155,11 @@ def _training(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
             optimizer.zero_grad()
             requested, allocated = _run(step)
         yield Cell(case.name, "AdamW step", batch, int(predicted), requested, allocated)
+
+
+def _shape(spec: str, batch: int) -> list[int]:
+    """``i64[B,512]`` at a batch."""
+    return [batch if n == "B" else int(n) for n in spec.partition("[")[2].rstrip("]").split(",")]
 
 
 def measured(case: Case) -> Iterator[Cell]:
