@@ -187,7 +187,8 @@ def _page(cells: Sequence[Cell]) -> str:
         "# Bytes predicted and bytes on a GPU\n\nWritten by `python -m benchmarks.gpu_memory --write`: " + about + ".\n\n"
         "`predicted`: parameters, buffers and the peak of the report (`total_peak` of a training step), before anything ran;\n"
         "`requested` and `allocated`: peaks of CUDA's allocator in the third run, before and after rounding to 512 bytes.\n"
-        "cuBLAS' workspaces are turned off, cuDNN's are in the measured numbers.\n\n"
+        "cuBLAS' workspaces are turned off. cuDNN's, of a convolution's weight gradient above all, and the scratch memory of\n"
+        "reductions (gradients of a bias over many rows) are in the measured numbers, and are no tensors of the model.\n\n"
     )
     return text + table(head, rows) + "\n"
 
