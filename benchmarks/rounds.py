@@ -5,17 +5,23 @@
 One round is a new process for each revision in which fxcount, fxcount with emptied memos and FlopCounterMode take turns
 on every model (``speed.py``'s cases). The two revisions alternate, so that a busy machine slows both alike, and what is
 compared is the multiple of FlopCounterMode's time in the same process. ``--write`` puts the table into ROUNDS.md.
+
+Five rounds take about five minutes. Each process's times are kept in a file of the system's temporary folder until the table
+is made: started again after an interruption, with the same options and commits, it goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,18 +49,29 @@ Round = dict[str, list[float]]  # model -> seconds of fxcount, of fxcount with e
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure both trees in turns and print the table."""
     options = _parser().parse_args(argv)
+    kept = _kept(options)
     with tempfile.TemporaryDirectory() as folder:
-        before = Path(folder) / "before"
-        _git("worktree", "add", "--detach", str(before), options.against)
-        try:
-            rounds = [tuple(_round(tree, options) for tree in (before, ROOT)) for _ in range(options.rounds)]
-        finally:
-            _git("worktree", "remove", "--force", str(before))
-    text = _text(rounds, options)
+        before = Path(folder)
+        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", options.against))) as tree:
+            tree.extractall(before, filter="data")
+        done: list[Round] = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+        while len(done) < 2 * options.rounds:
+            done.append(_round(ROOT if len(done) % 2 else before, options))
+            with kept.open("a") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+    text = _text(list(zip(done[::2], done[1::2], strict=True)), options)
     print(text)
     if options.write:
         (ROOT / "benchmarks" / "ROUNDS.md").write_text(text + "\n")
+    kept.unlink()
     return 0
+
+
+def _kept(options: argparse.Namespace) -> Path:
+    """Where the times are kept: a file of its own for each pair of trees and each way to measure."""
+    trees = [_git("rev-parse", options.against), _git("rev-parse", "HEAD"), _git("diff", "HEAD", "--", "fxcount", "benchmarks")]
+    about = b"".join([*trees, f"{options.rounds} {options.repeat} {options.models} {sys.executable}".encode()])
+    return Path(tempfile.gettempdir()) / f"fxcount-rounds-{hashlib.sha256(about).hexdigest()[:16]}.jsonl"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _git(*arguments: str) -> None:
-    subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True)
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True).stdout
 
 
 def _round(tree: Path, options: argparse.Namespace) -> Round:
