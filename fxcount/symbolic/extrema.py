@@ -19,7 +19,8 @@ from fxcount.errors import SizeError
 from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, make, monomial_order, terms_of
 from fxcount.symbolic.poly import common_factors, is_positive, size_key, without
-from fxcount.symbolic.values import evaluate, free_symbols
+from fxcount.symbolic.values import free_symbols
+from fxcount.symbolic.witness import witness_at
 
 __all__ = ["max_", "min_"]
 
@@ -121,10 +122,9 @@ def _samples(sizes: list[Size]) -> list[list[int]]:
     samples: list[list[int]] = [[] for _ in sizes]
     for start, step in ((1, 0), (2, 97), (1000, -(900 // max(len(names), 1))), (131, 0)):
         values = {name: start + step * i for i, name in enumerate(names)}
-        memo: dict[str, int] = {}
-        try:
-            at = [evaluate(size, values, memo) for size in sizes]
-        except ZeroDivisionError:
+        witness = witness_at(tuple(values.items()))
+        at = [value for value in map(witness.at, sizes) if value is not None]
+        if len(at) < len(sizes):
             continue
         for sample, value in zip(samples, at, strict=True):
             sample.append(value)

@@ -159,7 +159,7 @@ def _linear_temporaries(y: TensorFact, x: TensorFact, weight: TensorFact, bias: 
     viewed = x.ndim == 2 or x.is_contiguous
     if bias is not None and viewed:
         return 0
-    copy = 0 if x.ndim < 3 else parted(x.shape[:-1], x.stride()[:-1]) * x.nbytes
+    copy = 0 if x.ndim < 3 or x.is_contiguous else parted(x.shape[:-1], x.stride()[:-1]) * x.nbytes
     return copy if bias is None else strayed(x.shape, x.stride()) * max_(copy, y.nbytes)
 
 

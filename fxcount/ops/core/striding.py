@@ -20,7 +20,7 @@ from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, contiguous_stri
 from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, max_, min_, prod, sum_
 from fxcount.symbolic.assumption import primitive
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
-from fxcount.symbolic.facts import Facts
+from fxcount.symbolic.facts import Facts, nothing_known
 
 __all__ = [
     "channels_last_strides", "dense_copy", "is_channels_last", "is_dense", "parted", "reshaped", "strayed",
@@ -92,18 +92,21 @@ def parted(shape: Sequence[Size], strides: Sequence[Size]) -> Size:
     >>> B, S = symbol("B"), symbol("S")
     >>> parted((2, 3), (12, 4)), parted((2, 3), (4, 8)), parted((B, 6), (5, 1)), parted((B, S), (24 * S, 6))
     (0, 1, Min(B - 1, 1), Min(B*S - B - S + 1, 1))
+    >>> parted((B, S, 7), (7 * S, 7, 1))
+    0
     """
     dims = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
     apart: list[Size] = []
     for i, (n, s) in enumerate(dims):
-        between: Size = 1  # 1 where all sizes between are 1
+        between: Size = 1  # 1 where all sizes between are 1, else 0
+        facts: Facts | None = nothing_known()  # what is known there
         for m, t in dims[i + 1 :]:
-            gap = _distance(s, t * m)
-            if gap != 0:
-                apart.append(between * _beyond_one(n) * _beyond_one(m) * gap)
+            if facts is not None and not facts.proves_zero(s - t * m):
+                apart.append(between * _beyond_one(n) * _beyond_one(m) * _distance(s, t * m))
             if isinstance(m, int):
                 break
             between = between * (1 - min_(1, m - 1))
+            facts = facts and facts.supposing(zero=[m - 1])  # type: ignore[list-item]
     return min_(1, sum_(apart))
 
 

@@ -241,10 +241,14 @@ def _described(mark: tuple[Any, ...]) -> str:
     return f"{tuple(mark[1])} {mark[2]}" + ("" if mark[3] else " without gradient")
 
 
+_OF_SIZES = ("fxcount.symbolic.", "fxcount.ops.core.striding", "fxcount.report.")
+"""Modules whose memos are about sizes; others remember what torch and Python are like, which stays as it is."""
+
+
 def empty_memos() -> None:
     """Forget every size fxcount has ever computed: its algebra's memo tables are emptied. What follows is computed afresh."""
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "fxcount":
+        if name.startswith(_OF_SIZES):
             for value in list(vars(module).values()):
                 clear = None if isinstance(value, type) else getattr(value, "cache_clear", None)
                 if callable(clear):
