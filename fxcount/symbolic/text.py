@@ -38,8 +38,11 @@ def to_text(size: Size) -> str:
     >>> to_text(symbol("H") // 7 - 1), to_text(12)
     ('floor(H/7) - 1', '12')
     """
-    if isinstance(size, int):
-        return str(int(size))
+    return str(int(size)) if isinstance(size, int) else _text(size)
+
+
+@lru_cache(MEMO // 4)
+def _text(size: Expr) -> str:
     if not any([type(f) is Atom for m in size.terms for f in m]):
         return _body(size, {})
     body, named = _written(size, _body, _atom, _name)
