@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from fxcount.passes.modes import ModeRow, compared, in_mode
 from fxcount.report import Report
 from fxcount.report.data.recipe import Recipe
 from fxcount.trace.frontends import Frontend, trace_any
+from fxcount.trace.inputs.options import check_flag, check_misspelt, check_option
 from fxcount.trace.inputs.specs import parse_inputs
 from fxcount.trace.tape import Trace
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from fxcount.report.training import TrainingReport
 
 __all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule", "training_step"]
+
+_OPTIONS = ("hints", "strict", "rules", "progress", "frontend", "trust", "kwargs")
+_OPTIONS_OF_A_STEP = ("loss", "optimizer", "targets", "step", "tracker", "hints", "strict", "rules", "kwargs")
 
 
 def analyze(
@@ -69,6 +73,9 @@ def analyze(
     >>> report.macs, report.params.total
     (35*B, 42)
     """
+    check_misspelt(model, named_inputs, _OPTIONS)
+    _check_options(model, hints, rules, kwargs, strict=strict, trust=trust)
+    check_option("progress", progress, _is_progress, "True, False or a function", model)
     registry = _registry(rules)
     args, named = _parsed(inputs, named_inputs, kwargs)
 
@@ -143,6 +150,8 @@ def training_step(
         raise InputError(
             "a step of your own has its own loss and optimizer", hint="give step=, or loss= and optimizer=, not both"
         )
+    check_misspelt(model, named_inputs, _OPTIONS_OF_A_STEP)
+    _check_options(model, hints, rules, kwargs, strict=strict, tracker=tracker)
     registry = _registry(rules)
     args, named = _parsed(inputs, named_inputs, kwargs)
     wanted = targets if isinstance(targets, (tuple, list)) and not _is_shape(targets) else (targets,)
@@ -164,6 +173,26 @@ def training_step(
 def _is_shape(given: Any) -> bool:
     """Whether a tuple is one shape, as ``("B", 10)``, and not several targets."""
     return bool(given) and all(isinstance(n, int) or (isinstance(n, str) and n.isidentifier()) for n in given)
+
+
+def _check_options(
+    model: Any, hints: Any = None, rules: Any = (), kwargs: Any = None, **flags: Any
+) -> None:
+    """Complain about options that are none of their kind, which may be meant for the model."""
+    for name, value in flags.items():
+        check_flag(name, value, model)
+    check_option("hints", hints, lambda v: v is None or isinstance(v, Mapping), "a dict from names to sizes", model)
+    check_option("kwargs", kwargs, lambda v: v is None or isinstance(v, Mapping), "a dict of inputs by name", model)
+    check_option("rules", rules, _is_rules, "a list of what fxcount.rule() gives", model)
+
+
+def _is_rules(given: Any) -> bool:
+    once = isinstance(given, Iterator)  # what is in it is seen only once, by the registry
+    return once or (isinstance(given, (list, tuple, set, frozenset)) and all(isinstance(r, Op) for r in given))
+
+
+def _is_progress(given: Any) -> bool:
+    return given is None or isinstance(given, bool) or (callable(given) and not isinstance(given, torch.nn.Module))
 
 
 def _registry(rules: Iterable[Op]) -> Registry:
@@ -190,13 +219,15 @@ def _together(named: dict[str, Any], further: Mapping[str, Any] | None) -> dict[
 
 
 def find_unused_parameters(
-    model: torch.nn.Module, /, *inputs: Any, outputs: str | Iterable[str] | None = None, **named_inputs: Any
-) -> list[str]:
+    model: torch.nn.Module, /, *inputs: Any, outputs: str | Iterable[str] | None = None,
+    hints: Mapping[str, int] | None = None, kwargs: Mapping[str, Any] | None = None, **named_inputs: Any,
+) -> list[str]:  # fmt: skip
     """Names of the parameters that ask for a gradient and get none, without running the model.
 
     These are what ``DistributedDataParallel`` complains about ("Expected to have finished reduction"). ``outputs`` are
     the outputs the loss is made of, by key or position, ``"aux.0"`` for what is inside (default: all). A model in eval mode
-    is looked at as in training, and left as it was. The reasons are in ``analyze(...).params_for(outputs).rows("dead")``.
+    is looked at as in training, and left as it was. ``hints`` and ``kwargs`` are those of
+    :func:`analyze`. The reasons are in ``analyze(...).params_for(outputs).rows("dead")``.
 
     Raises:
         InputError: the inputs do not describe a call of the model, or it has no such output.
@@ -212,9 +243,12 @@ def find_unused_parameters(
     >>> find_unused_parameters(Net(), "B,3", outputs="1")
     ['used.weight', 'used.bias', 'idle.weight', 'idle.bias']
     """
+    check_misspelt(model, named_inputs, ("outputs", "hints", "kwargs"))
+    _check_options(model, hints, kwargs=kwargs)
+    named = _together(named_inputs, kwargs)
     switched = in_mode(model, True) if isinstance(model, torch.nn.Module) and not model.training else nullcontext()
     with torch.enable_grad(), switched:  # the question is about training, whatever the caller's mode
-        trace = trace_any(model, inputs, named_inputs, engine=_engine)
+        trace = trace_any(model, inputs, named, hints=hints, engine=_engine)
     reached = reach(trace, chosen_outputs(trace, outputs)).gradient
     return [
         d.names[0] for d in trace.declared if d.kind == "parameter" and d.requires_grad and d.names[0] not in reached
@@ -227,12 +261,13 @@ def compare_modes(
     *inputs: Any,
     outputs: str | Iterable[str] | None = None,
     hints: Mapping[str, int] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     **named_inputs: Any,
 ) -> list[ModeRow]:
     """Every parameter in training and in eval mode: alive in both, in one of them, in none, and why.
 
     The model is traced once in each mode and left in the one it was in; arguments are those of
-    :func:`find_unused_parameters`, and the ``hints`` of :func:`analyze`.
+    :func:`find_unused_parameters`.
 
     >>> class Net(torch.nn.Module):
     ...     def __init__(self):
@@ -243,11 +278,14 @@ def compare_modes(
     >>> [(row.name, row.state) for row in compare_modes(Net(), "B,3")][1:3]
     [('head.bias', 'in both modes'), ('aux.weight', 'only in training')]
     """
+    check_misspelt(model, named_inputs, ("outputs", "hints", "kwargs"))
+    _check_options(model, hints, kwargs=kwargs)
+    named = _together(named_inputs, kwargs)
     found = []
     with torch.enable_grad():
         for training in (True, False):
             with in_mode(model, training):
-                found.append(parameters(trace_any(model, inputs, named_inputs, hints=hints, engine=_engine), outputs))
+                found.append(parameters(trace_any(model, inputs, named, hints=hints, engine=_engine), outputs))
     return compared(*found)
 
 

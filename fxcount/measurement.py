@@ -208,7 +208,7 @@ def _tensors(
     specs = [leaf for leaf in raw if isinstance(leaf, InputSpec)]
     values = default_hints(specs, hints)
     made = [
-        _tensor(leaf, values, device, dtype) if isinstance(leaf, InputSpec) else leaf.value if isinstance(leaf, Plain) else leaf
+        _given(leaf, values, device, dtype) if isinstance(leaf, InputSpec) else leaf.value if isinstance(leaf, Plain) else leaf
         for leaf in raw
     ]
     return pytree.tree_unflatten(made, tree)
@@ -223,6 +223,11 @@ def _keep_tensors(given: Any) -> Any:
     if type(given) in (list, tuple) and not isinstance(parse_inputs(given), InputSpec):
         return type(given)(_keep_tensors(g) for g in given)
     return parse_inputs(given)
+
+
+def _given(spec: InputSpec, values: Mapping[str, int], device: torch.device, dtype: torch.dtype) -> Any:
+    made = _tensor(spec, values, device, dtype)
+    return made.cpu().numpy() if spec.array else made
 
 
 def _tensor(spec: InputSpec, values: Mapping[str, int], device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -75,6 +75,7 @@ NAMES = MappingProxyType({
     "meta_in_dispatch": Name("torch._C._meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
     "set_meta_in_dispatch": Name("torch._C._set_meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
     "is_wrapped": Name("torch._C._functorch.is_functorch_wrapped_tensor", "know a tensor that torch.func has wrapped"),
+    "numpy": Name("torch._numpy", "follow what numpy computes with a tensor's data"),
     # -- settings of the thread, which an analysis leaves as they were
     "mode_stack": Name("torch.overrides._get_current_function_mode_stack", "put function modes back"),
     "pop_mode": Name("torch.overrides._pop_mode", "put function modes back"),

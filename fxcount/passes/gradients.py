@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxcount.errors import InputError
+from fxcount.symbolic import Expr
 from fxcount.trace.tape import Call, Trace, Value, values_in
 from fxcount.trace.tracer.outputs import named_parts
 
@@ -228,9 +229,10 @@ def _floating(call: Call) -> bool:
 
 def chosen_outputs(trace: Trace, names: str | Iterable[str] | None) -> list[Value]:
     """The values of some of the model's outputs: keys of a dict it returns, or positions in a tuple ("0", "1"), and
-    with dots what is inside ("aux.0"). Raises :class:`~fxcount.errors.InputError` for one it has not."""
+    with dots what is inside ("aux.0"); of a model that returns no tensor, those whose numbers it reads. Raises
+    :class:`~fxcount.errors.InputError` for one it has not."""
     if names is None:
-        return list(trace.values_out())
+        return list(trace.values_out()) or [o for c in trace.calls if isinstance(c.result, Expr) for o in c.operands]
     return [v for n in ([names] if isinstance(names, str) else names) for v in values_in(_output(trace.outputs, n))]
 
 

@@ -28,6 +28,7 @@ from fxcount.trace.torch_patch.leftovers import Leftovers
 from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
 from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
+from fxcount.trace.tracer.arrays import array_of
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.outputs import collect
@@ -130,8 +131,10 @@ class Run:
         tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
         leftovers.watch(ledger, scope)
-        call_args, call_kwargs = self._arguments(tracer, held)
-        inputs = [s._value for s in pytree.tree_leaves((call_args, call_kwargs)) if isinstance(s, StandIn)]
+        given = self._given(tracer, held)
+        inputs = [s._value for s in given if isinstance(s, StandIn)]
+        call_args, call_kwargs = self._arguments(given)
+        del given
         result = self._call(tracer, call_args, call_kwargs)
         events = ledger.events()  # the caller holds the arguments as long as the model runs
         scope.close()  # the tracer, and the stand-ins of parameters it keeps, end here
@@ -169,7 +172,7 @@ class Run:
         nothing = take_inventory(torch.nn.Module())
         held = replace(nothing, modules=tuple(every_module(self.model)))
         tracer = self._tracer(held, None, compiling)
-        args, kwargs = self._arguments(tracer, held)
+        args, kwargs = self._arguments(self._given(tracer, held))
         try:
             self._call(tracer, args, kwargs)
         except Exception:
@@ -195,9 +198,9 @@ class Run:
     def _new_tracer(self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool) -> Tracer:
         return Tracer(scope, self.registry, held, self.progress, decisions, compiling)
 
-    def _arguments(self, tracer: Tracer, held: Inventory) -> Any:
-        """Positional and named arguments of the call, with stand-ins for tensors."""
-        stand_ins = [
+    def _given(self, tracer: Tracer, held: Inventory) -> list[Any]:
+        """Everything that is in the arguments, with stand-ins for tensors and arrays."""
+        return [
             tracer.input(
                 _fact(leaf, held, tracer, _label(label, self.called), bool(self.pinned)),
                 _label(label, self.called),
@@ -208,7 +211,11 @@ class Run:
             else leaf
             for leaf, label in zip(self.leaves, self.labels, strict=True)
         ]
-        return pytree.tree_unflatten(stand_ins, self.tree)
+
+    def _arguments(self, given: list[Any]) -> Any:
+        """Positional and named arguments of the call."""
+        arrays = [isinstance(leaf, InputSpec) and leaf.array for leaf in self.leaves]
+        return pytree.tree_unflatten([array_of(x) if a else x for x, a in zip(given, arrays, strict=True)], self.tree)
 
     def _call(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:

@@ -6,8 +6,10 @@ import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from fxcount.errors import InputError, UnsupportedError, first_line
@@ -46,8 +48,7 @@ def executed(report: ReportData, recipe: Recipe, values: Mapping[str, int]) -> t
         raise InputError(
             f"{away} is not on the CPU, so the model cannot be run there", hint="build it on the CPU, or verify(execute=False)"
         )
-    args, kwargs = _data(recipe, values)
-    given = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+    given, (args, kwargs) = _data(recipe, values)
     states = [s.tensor for s in report.trace.states if s.tensor.device.type == "cpu"]
     with recipe.surroundings.restored(), torch.random.fork_rng(devices=[]), _unwritten(states):
         try:
@@ -79,7 +80,8 @@ def _unwritten(tensors: list[torch.Tensor]) -> Iterator[None]:
                 tensor.detach().copy_(values)
 
 
-def _data(recipe: Recipe, values: Mapping[str, int]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _data(recipe: Recipe, values: Mapping[str, int]) -> tuple[list[torch.Tensor], Any]:
+    """The tensors of the call, in order, and its arguments, positional and named."""
     generator = torch.Generator().manual_seed(7)
 
     def made(leaf: Any) -> Any:
@@ -99,10 +101,13 @@ def _data(recipe: Recipe, values: Mapping[str, int]) -> tuple[tuple[Any, ...], d
             tensor = torch.empty_strided(shape, strides, dtype=tensor.dtype).copy_(tensor)
         return tensor.requires_grad_(leaf.requires_grad)
 
-    found: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_map(
-        made, (recipe.inputs, dict(recipe.kwargs)), is_leaf=lambda x: isinstance(x, (InputSpec, Plain))
+    leaves, tree = pytree.tree_flatten(
+        (recipe.inputs, dict(recipe.kwargs)), is_leaf=lambda x: isinstance(x, (InputSpec, Plain))
     )
-    return found
+    data = [made(leaf) for leaf in leaves]
+    arrays = [isinstance(leaf, InputSpec) and leaf.array for leaf in leaves]
+    arguments = pytree.tree_unflatten([x.numpy() if a else x for x, a in zip(data, arrays, strict=True)], tree)
+    return [x for x in data if isinstance(x, torch.Tensor)], arguments
 
 
 def _float(recipe: Recipe) -> torch.dtype:
@@ -122,6 +127,10 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
         return [t for key in sorted(tree, key=str) for t in _tensors(tree[key])]
     if isinstance(tree, (tuple, list)):
         return [t for part in tree for t in _tensors(part)]
+    if isinstance(tree, np.ndarray):
+        return [torch.as_tensor(tree)]
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return [t for f in fields(tree) for t in _tensors(getattr(tree, f.name, None))]
     return [tree] if isinstance(tree, torch.Tensor) else []
 
 

@@ -47,7 +47,8 @@ def trace_by_export(
         if not isinstance(leaf, InputSpec):
             return leaf
         sizes = [evaluate(s, chosen) for s in leaf.shape]
-        return torch.zeros(sizes, dtype=leaf.dtype or held.dtype, device=leaf.device or held.device)
+        made = torch.zeros(sizes, dtype=leaf.dtype or held.dtype, device=leaf.device or held.device)
+        return made.cpu().numpy() if leaf.array else made
 
     examples, named_examples = pytree.tree_unflatten([example(leaf) for leaf in leaves], tree)
     dynamic = pytree.tree_unflatten([_dynamic(leaf) for leaf in leaves], tree)

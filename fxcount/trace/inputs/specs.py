@@ -3,11 +3,13 @@
 ========================================  ===========================================================
 ``"B,3,H,W"``                             a shape; names are symbols, the dtype is the model's
 ``"i64[B,S]"``, ``"f32[B,3,32*h,32*w]"``  dtype and shape; sizes are expressions of symbols
-``("B", 3, "H", "W")``, ``(1, 3, 8, 8)``  a shape as list or tuple
+``("B", 3, "H", "W")``, ``(1, 3, 8, 8)``  a shape as list or tuple; its integers may be numpy's or sympy's, its symbols sympy's
+``(None, 3, 224, 224)``, ``"None,3"``      a size without a name: B in the first place, d1, d2, ... in the others
 ``"coo f32[N,N;E]"``, ``"csr f32[N,N]"``  a sparse tensor (coo, csr or csc) of E stored entries; a symbol ``nnz_1`` if not said
 a tensor (real, meta or fake)             its shape, dtype and device; the data of a few integers or booleans on
                                           the CPU (image grids, lengths) if the model asks for them
-lists, tuples, dicts of these             nested inputs
+an array of numpy, ``"np f32[B,7]"``      an array: the model gets what is numpy's array of a stand-in
+lists, tuples, dicts of these             nested inputs; so are mappings, dataclasses and objects that hold tensors
 anything else                             passed to the model as it is
 ========================================  ===========================================================
 """
@@ -17,18 +19,21 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 
 from fxcount.errors import InputError, SizeError
 from fxcount.ops.core.fact import LARGEST_SIZE, SparseForm
 from fxcount.ops.sparse.real import form_of
-from fxcount.symbolic import BRANCH, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
+from fxcount.symbolic import BRANCH, Expr, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
 from fxcount.torch_private import pytree
+from fxcount.trace.inputs.containers import Container, contained
 from fxcount.trace.nesting import refusing_depth
 
 __all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of", "whole_hints"]
@@ -50,7 +55,8 @@ MAX_READ_NUMEL = 4096
 """Integer inputs of more elements than this are never looked at."""
 
 _PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-_WITH_DTYPE = re.compile(r"^\s*(?:(coo|csr|csc)\s+)?(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
+_WITH_DTYPE = re.compile(r"^\s*(?:(coo|csr|csc|np)\s+)?(?:torch\.)?(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
+_OPEN = frozenset({"None", "?"})
 _LAYOUTS = {"coo": torch.sparse_coo, "csr": torch.sparse_csr, "csc": torch.sparse_csc}
 
 
@@ -66,6 +72,7 @@ class InputSpec:
     data: torch.Tensor | None = field(default=None, repr=False, compare=False)
     layout: torch.layout = torch.strided
     form: SparseForm | None = None  # of a sparse tensor, if its number of entries is known
+    array: bool = False  # whether the model gets it as an array of numpy
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -97,14 +104,9 @@ def parse_inputs(given: Any) -> Any:
 
 
 def _parsed(given: Any) -> Any:
-    if isinstance(given, torch.Tensor) and given.layout is not torch.strided:
-        form = form_of(given)
-        return InputSpec(tuple(given.shape), given.dtype, given.device, given.requires_grad, layout=given.layout, form=form)
-    if isinstance(given, torch.Tensor):
-        shape = tuple(int(s) for s in given.shape)
-        strides = tuple(int(s) for s in given.stride()) if given.layout is torch.strided and not given.is_contiguous() else None
-        return InputSpec(shape, given.dtype, given.device, given.requires_grad, strides, _readable(given))
-    if isinstance(given, (InputSpec, Plain)):
+    if isinstance(given, (torch.Tensor, np.ndarray)):
+        return _of_data(given)
+    if isinstance(given, (InputSpec, Plain, Container)):
         return given
     if isinstance(given, str):
         return _parse_text(given)
@@ -116,9 +118,30 @@ def _parsed(given: Any) -> Any:
             return InputSpec(_sizes([str(s) for s in given], text))
         parts = [_parsed(g) for g in given]
         return type(given)(*parts) if hasattr(given, "_fields") else type(given)(parts)
-    if isinstance(given, dict):
+    if type(given) is dict:
         return {k: _parsed(v) for k, v in given.items()}
-    return given
+    found = contained(given, _parsed)
+    if found is None or not any([isinstance(leaf, InputSpec) for leaf in pytree.tree_leaves(found.values)]):
+        return given
+    return found
+
+
+def _of_data(given: torch.Tensor | np.ndarray[Any, Any]) -> Any:
+    """The specification of a tensor or array that is there; an array torch has no dtype for, or of one number, is as it is."""
+    if isinstance(given, np.ndarray):
+        if not given.ndim:
+            return given
+        try:
+            data = torch.as_tensor(given if given.flags.writeable and min(given.strides) >= 0 else given.copy())
+        except TypeError:
+            return given
+        return dataclasses.replace(_of_data(data), array=True)
+    if given.layout is not torch.strided:
+        form = form_of(given)
+        return InputSpec(tuple(given.shape), given.dtype, given.device, given.requires_grad, layout=given.layout, form=form)
+    shape = tuple(int(s) for s in given.shape)
+    strides = None if given.is_contiguous() else tuple(int(s) for s in given.stride())
+    return InputSpec(shape, given.dtype, given.device, given.requires_grad, strides, _readable(given))
 
 
 def _readable(given: torch.Tensor) -> torch.Tensor | None:
@@ -129,34 +152,41 @@ def _readable(given: torch.Tensor) -> torch.Tensor | None:
 
 
 def _is_shape(given: Any) -> bool:
-    if not given:
+    """Whether a list or tuple is one shape: integers, names and formulas, and sizes left open beside them."""
+    if not given or all(item is None for item in given) or (hasattr(given, "_fields") and None in given):
         return False
     for item in given:
-        if isinstance(item, bool) or not isinstance(item, (Integral, str)):  # NumPy's integers are Integral
-            return False
+        if isinstance(item, bool) or not (item is None or isinstance(item, (Integral, str, Expr)) or _is_sympy(item)):
+            return False  # integers of numpy and sympy are Integral
         if isinstance(item, str) and ("," in item or "[" in item):
             return False
     return True
 
 
+def _is_sympy(item: Any) -> bool:
+    sympy = sys.modules.get("sympy")  # who has one has imported it
+    return sympy is not None and isinstance(item, sympy.Expr) and item.is_extended_real is not False and not item.is_Float
+
+
 def _parse_text(text: str) -> Any:
     match = _WITH_DTYPE.match(text)
     if match:
-        dtype = DTYPES.get(match[2])
-        if dtype is None:
+        dtype = DTYPES.get(match[2], getattr(torch, match[2], None))
+        if not isinstance(dtype, torch.dtype):
             raise InputError(
                 f"unknown dtype {match[2][:80]!r} in the input {text[:200]!r}", hint="use one of " + ", ".join(sorted(DTYPES))
             )
-        if match[1]:
+        if match[1] and match[1] != "np":
             return _parse_sparse(_LAYOUTS[match[1]], dtype, match[3], text)
         body = match[3].strip().rstrip(",")
-        return InputSpec(_sizes(_split(body) if body else [], text), dtype)
+        return InputSpec(_sizes(_split(body) if body else [], text), dtype, array=bool(match[1]))
     if "," in text:
         return InputSpec(_sizes(_split(text.strip().strip("()[]").rstrip(",")), text))
-    if text.strip().isdecimal():
+    alone = text.strip().strip("()[]").strip()
+    if alone.isdecimal():
         raise InputError(
             f"the input {text!r} is no shape, and would be handed to the model as text",
-            hint=f'write "{text.strip()}," for a tensor of one dimension, {text.strip()} without quotes for a number',
+            hint=f'write "{alone}," for a tensor of one dimension, {alone} without quotes for a number',
         )
     return text  # a plain string argument of the model
 
@@ -189,9 +219,10 @@ def _split(text: str) -> list[str]:
 
 def _sizes(parts: Iterable[str], text: str) -> tuple[Size, ...]:
     sizes = []
-    for part in parts:
+    for place, part in enumerate(parts):
+        open_size = part.strip() in _OPEN
         try:
-            sizes.append(parse(part.strip()))
+            sizes.append(parse((f"d{place}" if place else "B") if open_size else part.strip()))
         except SizeError as error:
             raise InputError(
                 f"cannot read the size {part.strip()[:80]!r} in the input {text[:200]!r}: {error.what}",

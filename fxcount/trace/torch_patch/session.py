@@ -7,6 +7,7 @@
   the trace.
 * ``torch.compiler.is_compiling`` / ``is_exporting`` answer as in a plain run, and yes in a second attempt, where a model asks
   for data that nobody knows: libraries then take their trace-friendly paths.
+* ``torch.from_numpy`` and ``numpy.asarray`` know what stands for an array.
 * What ``torch.compile`` compiled runs as the Python code it was made of.
 * Random numbers come from generators of the analysis' own.
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional
 
@@ -35,8 +37,10 @@ from fxcount.trace.torch_patch.functions import CustomFunctions
 from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
+from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.sources import raising_source
+from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.wording import shortened
 
@@ -99,6 +103,8 @@ def _changes() -> tuple[Any, ...]:
         ),
         Swapped(torch.autograd.forward_ad.enter_dual_level, _entering),
         Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
+        Replaced(vars(torch), ("from_numpy",), _from_numpy),
+        Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
         CustomFunctions(),
         chance,
         *chance.torch_functions(),
@@ -147,6 +153,19 @@ def _instead(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable
 
 def _no_torch_function(name: str, original: Callable[..., bool]) -> Callable[..., bool]:
     return dispatching(lambda *_: False, original)
+
+
+def _from_numpy(name: str, original: Callable[[Any], torch.Tensor]) -> Callable[..., Any]:
+    def from_numpy(array: Any) -> Any:
+        if type(array) is ArrayStandIn or (type(array) is StandIn and array._value.origin == "input"):
+            return tensor_in(array)  # an input given by its shape, which the model takes for an array
+        return original(array)
+
+    return dispatching(from_numpy, original)
+
+
+def _of_numpy(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    return dispatching(numpy_functions()[name](original), original)
 
 
 def _module_call(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from fxcount.ops.core.striding import channels_last_strides, is_dense
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, Value
+from fxcount.trace.tracer.arrays import array_of
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.notes import Notes
 from fxcount.trace.tracer.offsets import address_of, offset_of
@@ -152,6 +153,11 @@ class Answers:
         """All elements, if they are constants or made of sizes, which are pinned."""
         self.note_data((x,))
         return x._known if x._known is not None and x._storage.constant else self.replay.data(x._value)
+
+    def array(self, x: StandIn) -> Any:
+        """numpy's array of it: the data, if they are known."""
+        known = self.known_data(x)
+        return array_of(x) if known is None else known.numpy()
 
     def listed(self, x: StandIn) -> Any:
         """Nested lists, sizes in their formulas; ``None`` if the data are not known."""

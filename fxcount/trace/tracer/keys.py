@@ -12,6 +12,7 @@ from fxcount.ops import Op
 from fxcount.ops.core.tree import Node
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.tape import Quotient
+from fxcount.trace.tracer.arrays import ArrayStandIn, tensor_in
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Keys"]
@@ -67,6 +68,8 @@ class Keys:
         return self._rare(a, key, operands)
 
     def _rare(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
+        if type(a) is ArrayStandIn:
+            return self.convert(tensor_in(a), key, operands)
         if isinstance(a, Expr):
             key.append(a)
             return a

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from fxcount.ops.core.tree import Node, leaves, mapped
 from fxcount.symbolic import SymRatio, SymSize
 from fxcount.symbolic.symint import to_size
 from fxcount.trace.tape import Value
+from fxcount.trace.tracer.arrays import tensor_in
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Opaque", "collect", "named_parts", "output_facts", "stand_ins_in"]
@@ -20,16 +22,18 @@ __all__ = ["Opaque", "collect", "named_parts", "output_facts", "stand_ins_in"]
 
 @dataclass(frozen=True, slots=True)
 class Opaque(Node):
-    """An object of a class of its own (a cache, a distribution) with the values found in its attributes, in order."""
+    """An object of a class of its own (a cache, a distribution) with the values found in its attributes, in order; of a
+    dataclass or a namespace what is in each field that has some, and the ``names`` of these fields."""
 
     class_name: str
-    values: tuple[Value, ...]
+    values: tuple[Any, ...]
+    names: tuple[str, ...] = ()
 
     def parts(self) -> tuple[Any, ...]:
         return self.values
 
     def of_parts(self, parts: Iterator[Any]) -> Opaque:
-        return Opaque(self.class_name, tuple(parts))
+        return Opaque(self.class_name, tuple(parts), self.names)
 
 
 def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
@@ -37,6 +41,7 @@ def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
     stand-in of a parameter, buffer or constant that the model returns as it is."""
 
     def leaf(part: Any) -> Any:
+        part = tensor_in(part)
         if isinstance(part, StandIn):
             return part._value
         if isinstance(part, torch.Tensor):
@@ -45,14 +50,23 @@ def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
             return part.expr
         if isinstance(part, SymRatio) or part is None or isinstance(part, (int, float, str)):
             return part
+        if (is_dataclass(part) and not isinstance(part, type)) or isinstance(part, SimpleNamespace):
+            return _fields(part)
         found = tuple(s._value for s in stand_ins_in(part))
         return Opaque(type(part).__name__, found) if found else part
+
+    def _fields(part: Any) -> Any:
+        names = [f.name for f in fields(part)] if is_dataclass(part) else list(vars(part))
+        inside = {n: mapped(leaf, getattr(part, n)) for n in names if hasattr(part, n)}
+        held = {n: tree for n, tree in inside.items() if any([type(x) is Value for x in leaves(tree)])}
+        return Opaque(type(part).__name__, tuple(held.values()), tuple(held)) if held else part
 
     return mapped(leaf, result)
 
 
 def named_parts(tree: Any) -> dict[str, Any]:
-    """What is in an output, by name: keys of a dict, positions of anything else; nothing if it is no container.
+    """What is in an output, by name: keys of a dict, fields of a dataclass, positions of anything else; nothing if it is no
+    container.
 
     Keys that read alike keep apart:
 
@@ -60,7 +74,7 @@ def named_parts(tree: Any) -> dict[str, Any]:
     ({'a': 1, '7': 2, "str('7')": 3}, {'0': 5, '1': None})
     """
     if isinstance(tree, Opaque):
-        tree = tree.values
+        tree = dict(zip(tree.names, tree.values, strict=True)) if tree.names else tree.values
     if isinstance(tree, (tuple, list)):
         return {str(i): part for i, part in enumerate(tree)}
     found: dict[str, Any] = {}
@@ -73,6 +87,7 @@ def named_parts(tree: Any) -> dict[str, Any]:
 def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> Iterator[StandIn]:
     """Stand-ins reachable through containers and attributes, each once."""
     seen = set() if seen is None else seen
+    thing = tensor_in(thing)
     if isinstance(thing, StandIn):
         if id(thing) not in seen:
             seen.add(id(thing))
@@ -84,8 +99,10 @@ def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> It
         children: Any = thing.values()
     elif isinstance(thing, (tuple, list, set, frozenset)):
         children = thing
-    elif is_dataclass(thing) or hasattr(thing, "__dict__"):
+    elif hasattr(thing, "__dict__"):
         children = vars(thing).values()
+    elif is_dataclass(thing):  # with slots
+        children = [getattr(thing, f.name, None) for f in fields(thing)]
     else:
         return
     seen.add(id(thing))

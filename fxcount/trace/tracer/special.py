@@ -17,6 +17,7 @@ from fxcount.ops.core.fact import SparseFact
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import SymSize
 from fxcount.trace.known.literals import make_literal
+from fxcount.trace.tracer.arrays import ArrayStandIn, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.recorder import Recorder
@@ -56,7 +57,7 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
 
 
 def _has_stand_in(arguments: Any) -> bool:
-    return any([type(leaf) in (StandIn, SymSize) for leaf in leaves(arguments)])
+    return any([type(leaf) in (StandIn, SymSize, ArrayStandIn) for leaf in leaves(arguments)])
 
 
 def _touches_state(tracer: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -161,11 +162,12 @@ def _no_backward(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
 def _tensor(tracer: Recorder, data: Any = None, *args: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
     if args:
         dtype = args[0]
-    made = make_literal(tracer, data, dtype, device)
+    made = make_literal(tracer, tensor_in(data), dtype, device)
     return made.requires_grad_() if kw.get("requires_grad") else made
 
 
 def _as_tensor(tracer: Recorder, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
+    data = tensor_in(data)
     if isinstance(data, torch.Tensor):
         options = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
         return tracer.run(torch.Tensor.to, data, **options) if options else data
@@ -174,10 +176,6 @@ def _as_tensor(tracer: Recorder, data: Any, dtype: Any = None, device: Any = Non
 
 def _new_tensor(tracer: Recorder, x: torch.Tensor, data: Any, dtype: Any = None, device: Any = None, **kw: Any) -> Any:
     return _tensor(tracer, data, dtype=dtype or x.dtype, device=device or x.device)
-
-
-def _from_numpy(tracer: Recorder, array: Any) -> Any:
-    return _tensor(tracer, array.tolist())
 
 
 # -- properties -----------------------------------------------------------------------------------------------------
@@ -262,7 +260,6 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.as_tensor: _as_tensor,
     torch.asarray: _as_tensor,
     torch.scalar_tensor: _tensor,
-    torch.from_numpy: _from_numpy,
     torch.Tensor.new_tensor: _new_tensor,
     _getter_of("T"): _reversed,
     _getter_of("mT"): _matrix_transpose,

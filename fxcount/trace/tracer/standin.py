@@ -111,6 +111,9 @@ class Owner(Protocol):
     def data(self, x: StandIn, what: str) -> torch.Tensor:
         """The data, which the model wants as ``what``."""
 
+    def array(self, x: StandIn) -> Any:
+        """numpy's array of it."""
+
     def listed(self, x: StandIn) -> Any:
         """The data as nested lists, sizes in their formulas; ``None`` if they are not known."""
 
@@ -330,7 +333,7 @@ class StandIn(torch.Tensor):
         return bool((self == element).any())
 
     def numpy(self, *, force: bool = False) -> Any:
-        return self._data("numpy()").numpy()
+        return self._owner.array(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         data = self._data("numpy conversion").numpy()

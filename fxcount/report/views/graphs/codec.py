@@ -131,7 +131,7 @@ class Encoder:
         if a is Ellipsis:
             return {"$ellipsis": True}
         if isinstance(a, Opaque):
-            return {"$opaque": [a.class_name, [self.value(v) for v in a.values]]}
+            return self._opaque(a)
         if isinstance(a, ModuleFact):
             return {"$module": [a.class_name, list(a.names), [self.tree(x) for x in a.values]]}
         if isinstance(a, torch.Tensor):
@@ -143,6 +143,11 @@ class Encoder:
         if isinstance(a, list):
             return [self.tree(x) for x in a]
         return {"$object": f"{type(a).__module__}.{type(a).__qualname__}"}
+
+    def _opaque(self, a: Opaque) -> Plain:
+        if a.names:
+            return {"$fields": [a.class_name, list(a.names), [self.tree(v) for v in a.values]]}
+        return {"$opaque": [a.class_name, [self.value(v) for v in a.values]]}
 
 
 class Decoder:
@@ -169,6 +174,7 @@ class Decoder:
             "$device": torch.device,
             "$ellipsis": lambda _: Ellipsis,
             "$opaque": lambda parts: Opaque(parts[0], tuple(values[row] for row in parts[1])),
+            "$fields": lambda parts: Opaque(parts[0], tuple(map(self.tree, parts[2])), tuple(parts[1])),
             "$module": lambda parts: ModuleFact(parts[0], tuple(parts[1]), tuple(map(self.tree, parts[2]))),
             "$tensor": lambda parts: torch.empty(parts[0], dtype=getattr(torch, parts[1]), device="meta"),
             "$object": Foreign,
