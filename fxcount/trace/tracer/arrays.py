@@ -18,8 +18,8 @@ from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["ArrayStandIn", "array_of", "numpy_functions", "tensor_in"]
 
-_REDUCTIONS: Mapping[str, str] = {
-    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
+_REDUCTIONS: Mapping[Any, Callable[..., Any]] = {
+    np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min, np.logical_and: np.all, np.logical_or: np.any,
 }  # fmt: skip
 _PROPERTIES = ("T", "real", "imag", "size", "ndim", "strides", "itemsize", "flat")
 
@@ -82,8 +82,9 @@ class ArrayStandIn:
         return self._tensor.__array__(dtype, copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = ufunc.__name__ if method == "__call__" else _REDUCTIONS.get(ufunc.__name__) if method == "reduce" else None
-        return self._numpys(_function(name or ""), f"{ufunc.__name__}.{method}", inputs, kwargs)
+        wanted = ufunc if method == "__call__" else _REDUCTIONS.get(ufunc) if method == "reduce" else None
+        found = _function(wanted.__name__) if wanted is not None else None
+        return self._numpys(found, f"{ufunc.__name__}.{method}", inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         home = (func.__module__ or "numpy").partition(".")[2]
