@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import InputError, first_line
+from fxcount.errors import InputError
 from fxcount.trace.inputs.building import on_meta
 
 __all__ = ["load", "load_model"]
@@ -24,9 +24,10 @@ Make = Callable[[Callable[[], Any]], Any]
 def load_model(name: str, /, *, trust: bool = False, **arguments: Any) -> Any:
     """The model called ``name``, on the meta device: nothing is downloaded, and no weights are allocated.
 
-    ``name`` is ``torchvision:NAME``, ``timm:NAME``, ``hf:TYPE`` or ``hf:CONFIG.json``, ``package.module:callable``, ``demo``,
-    or the path of a ``.pt2`` file. ``arguments`` are handed to what builds the model. A ``.pt2`` file is read as data; what
-    cannot be read so needs ``trust``, which may run code of the file's. ``package.module`` is imported, so it runs.
+    ``name`` is ``torchvision:NAME``, ``timm:NAME``, ``hf:TYPE``, ``hf:CONFIG.json`` or ``hf:`` and the hub id of a well-known
+    checkpoint (``hf:bert-base-uncased``), ``package.module:callable``, ``demo``, or the path of a ``.pt2`` file.
+    ``arguments`` are handed to what builds the model. A ``.pt2`` file is read as data; what cannot be read so needs ``trust``,
+    which may run code of the file's. ``package.module`` is imported, so it runs.
 
     Raises :class:`~fxcount.errors.InputError` if there is no such model, or for a file that needs ``trust``.
 
@@ -138,65 +139,13 @@ def _timm(name: str, arguments: Arguments, make: Make) -> Loaded:
 
 
 def _hugging_face(name: str, arguments: Arguments, make: Make) -> Loaded:
+    from fxcount.adapters.hugging_face import class_for, config_of, inputs_of
+
     transformers = _library("transformers")
-    kind, settings = _settings(name) if name.endswith(".json") else (name, {})
-    try:
-        config = transformers.AutoConfig.for_model(kind, **_without_code({**settings, **arguments}))
-    except Exception as error:
-        if isinstance(error, ValueError) and "model identifier" in str(error) and not settings:
-            what = f"transformers has no architecture {name!r}"
-        else:
-            what = f"transformers cannot make a {kind!r} config of {name!r}: {first_line(error)[:300]}"
-        raise InputError(what, hint="give a config.json or a model type such as llama") from error
-    if getattr(config, "use_pretrained_backbone", False):
-        config.use_pretrained_backbone = False  # weights would be downloaded
-    build = _architecture(transformers, config)
-    model = make((lambda: build(config)) if build else (lambda: _automatic(transformers, config)))
-    kwargs: dict[str, Any] = {getattr(model, "main_input_name", "input_ids"): "i64[B,S]"}
-    if "pixel_values" in kwargs:
-        size = getattr(config, "image_size", 224)
-        kwargs = {"pixel_values": f"B,{getattr(config, 'num_channels', 3)},{size},{size}"}
-    if getattr(config, "is_encoder_decoder", False):
-        kwargs["decoder_input_ids"] = "i64[B,T]"
-    return model.eval(), (), kwargs
-
-
-def _settings(path: str) -> tuple[str, dict[str, Any]]:
-    """Model type and settings of a config file."""
-    import json
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            settings = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read the config {path!r} ({first_line(error)})", hint="give a config.json") from error
-    kind = settings.pop("model_type", None) if isinstance(settings, dict) else None
-    if not isinstance(kind, str):
-        raise InputError(f"the config {path!r} names no model_type", hint="give a config.json of transformers")
-    return kind, settings
-
-
-def _without_code(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings but for those that make transformers fetch code: classes and attention kernels from a repository."""
-    repository = {k for k, v in settings.items() if k.endswith("_implementation") and "/" in str(v)}
-    return {k: v for k, v in settings.items() if k not in repository and k not in ("auto_map", "custom_pipelines")}
-
-
-def _architecture(transformers: Any, config: Any) -> Callable[[Any], Any] | None:
-    """The first model class the config names. A config is data: it may name nothing else of transformers."""
-    names = config.architectures if isinstance(config.architectures, list) else []
-    found = [getattr(transformers, k, None) for k in names if isinstance(k, str) and not k.startswith("_")]
-    models = [f for f in found if isinstance(f, type) and issubclass(f, transformers.PreTrainedModel)]
-    return models[0] if models else None
-
-
-def _automatic(transformers: Any, config: Any) -> Any:
-    for kind in ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM", "AutoModel"):
-        try:
-            return getattr(transformers, kind).from_config(config, trust_remote_code=False)
-        except ValueError:
-            continue
-    raise InputError(f"transformers cannot build a model of {type(config).__name__}")
+    config = config_of(transformers, name, arguments)
+    build = class_for(transformers, config)
+    model = make(lambda: build(config)).eval()
+    return model, (), inputs_of(model)
 
 
 _LIBRARIES: dict[str, Callable[[str, Arguments, Make], Loaded]] = {

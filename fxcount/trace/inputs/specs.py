@@ -73,11 +73,17 @@ class InputSpec:
     layout: torch.layout = torch.strided
     form: SparseForm | None = None  # of a sparse tensor, if its number of entries is known
     array: bool = False  # whether the model gets it as an array of numpy
+    hints: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)  # for symbols nobody gives others for
 
     @property
     def sizes(self) -> tuple[Size, ...]:
         """All sizes of which the input is made."""
         return self.shape if self.form is None else (*self.shape, *self.form.values)
+
+    def hinted(self, hints: Mapping[str, int]) -> InputSpec:
+        """The same with hints for those of its symbols."""
+        mine = {name for size in self.sizes for name in free_symbols(size)}
+        return dataclasses.replace(self, hints=tuple([(n, h) for n, h in hints.items() if n in mine]))
 
     def mapped(self, change: Callable[[Size], Size]) -> InputSpec:
         """The same with each size changed."""
@@ -279,11 +285,14 @@ def default_hints(
         )
     if unbacked is not None:
         unbacked.given.update({name: int(given[name]) for name in set(given) - set(names)})
+    own = {name: hint for spec in specs for name, hint in spec.hints}
     hints: dict[str, int] = {}
     primes = iter(p for p in _PRIMES)
     for name in names:
         if name in given:
             hints[name] = int(given[name])
+        elif name in own:
+            hints[name] = own[name]
         elif name in DEFAULT_HINTS:
             hints[name] = DEFAULT_HINTS[name]
         elif name.upper() in DEFAULT_HINTS:
