@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Any
 
-__all__ = ["TERMINAL", "fitting", "quoted", "shortened", "visible"]
+__all__ = ["TERMINAL", "fitting", "quoted", "short_dtype", "shortened", "visible"]
 
 TERMINAL = "fxcount.terminal"
 """Name of the error handler (of Python's codecs) that writes what an encoding does not have in characters it has."""
@@ -86,3 +86,20 @@ def _in_other_words(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(TERMINAL, _in_other_words)
+
+
+def short_dtype(dtype: object) -> str:
+    """The name of a dtype as products of dtypes have it: floats short, integers by name, quantised ones as their integers.
+
+    >>> import torch
+    >>> short_dtype(torch.bfloat16), short_dtype(torch.quint8), short_dtype(torch.int32)
+    ('bf16', 'uint8', 'int32')
+    """
+    name = str(dtype).removeprefix("torch.")
+    return _SHORT.get(name, name)
+
+
+_SHORT = {
+    "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "complex64": "c64", "complex128": "c128",
+    "quint8": "uint8", "qint8": "int8", "qint32": "int32", "quint4x2": "uint4", "quint2x4": "uint2",
+}  # fmt: skip

@@ -36,7 +36,7 @@ from fxcount.ops.memory import (
     views,
 )
 from fxcount.ops.normalise import functional, norm
-from fxcount.ops.quantise import quantised
+from fxcount.ops.quantise import packed, quantised
 from fxcount.ops.reduction import cumulative, distances, reduction, softmax, sorting, statistics
 from fxcount.ops.sparse import elementwise as sparse_elementwise
 from fxcount.ops.sparse import layouts as sparse_layouts
@@ -52,7 +52,7 @@ FAMILIES = (
     conv, matmul, products, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
-    backward_functions, backward_layers, backward_spatial, quantised, foreach,
+    backward_functions, backward_layers, backward_spatial, quantised, packed, foreach,
     sparse_products, sparse_layouts, sparse_elementwise,
 )  # fmt: skip
 

@@ -45,6 +45,8 @@ def elements_of(declared: Sequence[Declared]) -> Elements:
     >>> elements_of([third(0), third(1), third(2), whole])
     Elements(fresh=(64, 64, 64, 0), nbytes=(256, 256, 256, 0), shared=(True, True, True, True))
     """
+    if any([d.held is not None for d in declared]):
+        return _with_held(declared)
     if len({d.storage for d in declared}) == len(declared):  # nearly always
         fresh = [prod(d.shape) if d.strides is None and d.stored is None else occupied(d) for d in declared]
         nbytes = [
@@ -68,6 +70,16 @@ def elements_of(declared: Sequence[Declared]) -> Elements:
     fresh = [n // d.dtype.itemsize for n, d in zip(nbytes, declared, strict=True)]
     nbytes = [n + _index_bytes(d) for n, d in zip(nbytes, declared, strict=True)]
     return Elements(tuple(fresh), tuple(nbytes), tuple(shared))
+
+
+def _with_held(declared: Sequence[Declared]) -> Elements:
+    """The same where some tensors say themselves how many bytes they have in memory."""
+    found = elements_of([d._replace(held=None) for d in declared])
+    nbytes = [
+        n if d.held is None else d.held if fresh == d.numel else d.held * fresh // max(1, d.numel)
+        for d, n, fresh in zip(declared, found.nbytes, found.fresh, strict=True)
+    ]
+    return Elements(found.fresh, tuple(nbytes), found.shared)
 
 
 def _index_bytes(d: Declared) -> int:

@@ -21,6 +21,7 @@ import torch.fx
 
 from fxcount.errors import UnsupportedError
 from fxcount.ops.core.tree import Node
+from fxcount.ops.quantise.packed import Packed
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 from fxcount.trace.tape import Call, Quotient, Trace, Value
@@ -38,9 +39,10 @@ def lower(trace: Trace) -> torch.fx.GraphModule:
             f"{trace.model_name} was read from a file, which holds neither tensors nor code: there is nothing to run",
             hint="analyse the model itself to get its graph module",
         )
-    graph = _Lowering(trace).build()
-    root = {_attribute(s.value.name): s.tensor for s in trace.states}
-    return torch.fx.GraphModule(root, graph, class_name=trace.model_name)
+    lowering = _Lowering(trace)
+    graph = lowering.build()
+    root: dict[str, Any] = {_attribute(s.value.name): s.tensor for s in trace.states}
+    return torch.fx.GraphModule({**root, **lowering.objects}, graph, class_name=trace.model_name)
 
 
 def _attribute(name: str) -> str:
@@ -58,6 +60,7 @@ class _Lowering:
         self.places: dict[str, tuple[Value, int, int, int]] = {}  # symbol -> an input size that is scale*symbol + offset
         self.symbols: dict[str, Any] = {}
         self.sizes: dict[Expr, Any] = {}
+        self.objects: dict[str, Any] = {}  # what ops get that is no tensor and has no name in code: packed weights
 
     def build(self) -> torch.fx.Graph:
         for value in self.trace.inputs:
@@ -133,6 +136,10 @@ class _Lowering:
             return tuple(self._argument(x) for x in a)
         if isinstance(a, list):
             return [self._argument(x) for x in a]
+        if isinstance(a, Packed):
+            name = next((n for n, held in self.objects.items() if held is a.held), f"packed_{len(self.objects)}")
+            self.objects[name] = a.held
+            return self.graph.get_attr(name)
         if isinstance(a, Node):
             return tuple(self._argument(x) for x in a.parts())
         if isinstance(a, dict):

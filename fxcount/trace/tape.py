@@ -321,6 +321,9 @@ class Declared(NamedTuple):
     shadowed_by: str = ""
     strides: tuple[int, ...] | None = None
     stored: tuple[int, int] | None = None  # of a sparse tensor: its stored elements, and the bytes of their indices
+    held: int | None = None  # bytes in memory, where these are not those of the elements: packed, or with scales
+    precision: str = ""  # of a tensor that holds less than its dtype says: the dtype in which it is multiplied
+    quantises: str = ""  # the dtype to which it brings the other factor of a product
 
     @property
     def numel(self) -> int:

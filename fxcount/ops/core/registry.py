@@ -112,6 +112,7 @@ class Op:
     whether a call, of these operands and arguments, comes down to one. ``returns``: the class of a named tuple of results.
     ``schema``: the qualified name of its schema (``aten::conv2d``); empty for what has none, whatever it is called.
     ``flop_formula``: its cost is the formula that torch's own counter has for it.
+    ``quantises``: the dtype to which it brings its activations before it multiplies them.
     ``overrides``: the op of torch whose callables a user's rule took over.
     """
 
@@ -146,6 +147,7 @@ class Op:
     returns: Any = None
     schema: str = ""
     flop_formula: bool = False
+    quantises: str = ""
     overrides: Op | None = None
 
     def __repr__(self) -> str:
@@ -189,10 +191,11 @@ class Traits(TypedDict, total=False):
     window: int
     activations: bool
     multiplies: Callable[..., bool] | None
+    quantises: str
     schema: str
 
 
-_NAMESPACES = ("torchvision", "transformers")
+_NAMESPACES = ("torchvision", "transformers", "quantized")
 
 
 def _schema_of(name: str) -> str:

@@ -18,7 +18,11 @@ from fxcount.ops.core.arguments import ShapeResult
 from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
 from fxcount.symbolic import Size
 
-__all__ = ["Scalars", "fact_of", "is_arithmetic", "total"]
+__all__ = ["QUANTISED", "Scalars", "fact_of", "is_arithmetic", "total"]
+
+
+QUANTISED = frozenset({torch.qint8, torch.quint8, torch.qint32})
+"""Integers with a scale: what is computed with them is integer work, and may be a mean."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from fxcount.ops.core.common import broadcast, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work, contiguous_strides
 from fxcount.ops.core.iterator import elementwise
 from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
-from fxcount.ops.core.scalars import Scalars, fact_of, is_arithmetic, total
+from fxcount.ops.core.scalars import QUANTISED, Scalars, fact_of, is_arithmetic, total
 from fxcount.ops.normalise import vectornorm
 from fxcount.ops.reduction.softmax import reduced_shape
 from fxcount.symbolic import Scope, Size, max_, min_
@@ -84,7 +84,7 @@ def mean(
 ) -> TensorFact:
     """Also ``nanmean``."""
     out = dtype or x.dtype
-    if not is_arithmetic(out):
+    if not is_arithmetic(out) and out not in QUANTISED:
         raise ShapeError(f"mean: not defined for {out}", hint="x.float().mean(), or dtype=torch.float32")
     return x.new(reduced_shape(x, dim, keepdim), out)
 

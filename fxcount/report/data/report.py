@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.errors import SizeError
 from fxcount.passes import Costs, Memory, Parameters, parameters
 from fxcount.passes.memory import Peak
+from fxcount.passes.precision import macs_by_dtype
 from fxcount.report.data.family import Family, listed
 from fxcount.report.data.piece import Piece, with_fixed
 from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
@@ -145,6 +146,16 @@ class ReportData:
     def macs(self) -> Any:
         """Multiply-accumulates of contractions (conv, matmul, attention), exact and dense."""
         return self.public(self.costs.total.macs)
+
+    @property
+    def macs_by_dtype(self) -> dict[str, Any]:
+        """:attr:`macs` by the dtypes of the two factors, activations first: ``"f32 x f32"``, ``"bf16 x int4"``.
+
+        >>> import torch, fxcount
+        >>> fxcount.analyze(torch.nn.Linear(3, 5), "B,3").macs_by_dtype
+        {'f32 x f32': 15*B}
+        """
+        return {pair: self.public(macs) for pair, macs in macs_by_dtype(self.trace, self.costs).items()}
 
     @property
     def flops(self) -> Any:

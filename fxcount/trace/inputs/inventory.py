@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal
@@ -13,8 +13,11 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount import torch_private
 from fxcount.errors import InputError
+from fxcount.ops.quantise.packed import Packed, is_packed, unpacked
 from fxcount.ops.sparse.real import form_of
+from fxcount.trace.inputs.holding import Held, held_by
 from fxcount.trace.tape import Declared
+from fxcount.wording import short_dtype
 
 __all__ = ["Inventory", "attribute_names", "declared", "every_module", "is_parameter", "split_attributes", "take_inventory"]
 
@@ -26,7 +29,8 @@ _COUNT = len(_STANDARD)
 class Inventory:
     """``modules``: every path with its module, a shared module under each of its paths; ``names``: all names of a
     parameter or buffer by the identity of the tensor; ``aliases``: the paths of each module that has several; ``device``
-    and ``dtype`` are what inputs get by default."""
+    and ``dtype`` are what inputs get by default; ``packed`` are the weights that torch.ao keeps in objects, by the identity of
+    these."""
 
     modules: tuple[tuple[str, torch.nn.Module], ...]
     names: dict[int, tuple[str, ...]]
@@ -34,6 +38,7 @@ class Inventory:
     aliases: tuple[tuple[str, ...], ...]
     device: torch.device
     dtype: torch.dtype
+    packed: Mapping[int, Packed] = field(default_factory=dict)
 
     def unique_modules(self) -> list[torch.nn.Module]:
         """Each module once."""
@@ -60,8 +65,11 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
     buffers: dict[int, torch.Tensor] = {}
     hidden: set[str] = set()
     shadows: dict[str, str] = {}
+    packed: dict[int, Packed] = {}
     for path, module in modules:
         prefix = f"{path}." if path else ""
+        if type(module).__module__.startswith(_QUANTISED):
+            _note_packed(module, prefix, packed, names, buffers)
         attributes = module.__dict__
         for slot, found in ((attributes["_parameters"], parameters), (attributes["_buffers"], buffers)):
             for name, tensor in slot.items():
@@ -78,7 +86,39 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
     everything = tuple(
         [declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
     )  # fmt: skip
-    return Inventory(modules, known, everything, _aliases(modules), *_home([*parameters.values()], [*buffers.values()]))
+    if packed:
+        held = {id(p.weight): _held_packed(p) for p in packed.values()}
+        everything = tuple(
+            [d._replace(held=held[key].nbytes, precision=held[key].precision) if key in held else d
+             for d, key in zip(everything, (*parameters, *buffers), strict=True)]
+        )  # fmt: skip
+    home = _home([*parameters.values()], [b for b in buffers.values() if not b.is_quantized])
+    return Inventory(modules, known, everything, _aliases(modules), *home, packed)
+
+
+_QUANTISED = "torch.ao."
+
+
+def _held_packed(packed: Packed) -> Held:
+    """What is kept of a packed weight; half-precision weights are unpacked as floats of 32 bits."""
+    weight = packed.weight
+    if not weight.is_quantized:
+        return Held(2 * weight.numel(), "f16", "")
+    bits = 8 * weight.nbytes // weight.numel() if weight.numel() else 8
+    return Held(int(weight.nbytes) + packed.scale_bytes, short_dtype(weight.dtype) if bits == 8 else f"uint{bits}", "")
+
+
+def _note_packed(
+    module: torch.nn.Module, prefix: str, packed: dict[int, Packed], names: dict[int, list[str]],
+    buffers: dict[int, torch.Tensor],
+) -> None:  # fmt: skip
+    """The weights a module of torch.ao keeps in objects, as buffers: its state dict has them, and they are no parameters."""
+    for attribute, value in module.__dict__.items():
+        if is_packed(value):
+            found = packed.setdefault(id(value), unpacked(value))
+            for name, tensor in zip(("weight", "bias"), found.tensors):
+                names.setdefault(id(tensor), []).append(f"{prefix}{attribute}.{name}")
+                buffers[id(tensor)] = tensor
 
 
 def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -184,10 +224,11 @@ def declared(
     except (NotImplementedError, RuntimeError):  # sparse and wrapped tensors have no strided storage
         storage, offset = id(tensor), 0
     kind: Literal["parameter", "buffer"] = "parameter" if is_parameter(tensor) else "buffer"
+    held = None if plain and not tensor.is_quantized else held_by(tensor)
     shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
     return Declared(
         kind, names, tuple(tensor.shape), tensor.dtype, tensor.requires_grad, storage, offset, names[0] not in hidden, shadow,
-        strides, stored,
+        strides, stored, *(held or ()),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from torch.nn import Parameter
 
 from fxcount.ops import Op
 from fxcount.ops.core.tree import Node
+from fxcount.ops.quantise.packed import Packed, is_packed
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.tape import Quotient
 from fxcount.trace.tracer.arrays import ArrayStandIn, tensor_in
@@ -24,10 +25,11 @@ _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
 
 class Keys:
-    """Converts arguments; ``state`` gives the stand-in of a real tensor."""
+    """Converts arguments; ``state`` gives the stand-in of a real tensor, ``packed`` what an object with weights in it keeps."""
 
-    def __init__(self, state: Callable[[torch.Tensor], StandIn]) -> None:
+    def __init__(self, state: Callable[[torch.Tensor], StandIn], packed: Callable[[Any], Packed]) -> None:
         self._state = state
+        self._packed = packed
 
     def convert(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
         """The argument as it is recorded. What tells it from others is added to ``key``, its tensors to ``operands``."""
@@ -70,6 +72,8 @@ class Keys:
     def _rare(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
         if type(a) is ArrayStandIn:
             return self.convert(tensor_in(a), key, operands)
+        if is_packed(a):
+            a = self._packed(a)
         if isinstance(a, Expr):
             key.append(a)
             return a

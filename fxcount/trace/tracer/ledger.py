@@ -11,6 +11,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.ops import TensorFact
+from fxcount.ops.quantise.packed import Packed, unpacked
 from fxcount.symbolic import Size
 from fxcount.trace.inputs.inventory import Inventory, is_parameter
 from fxcount.trace.known import constants
@@ -40,6 +41,7 @@ class Ledger:
         self.log: list[int] = []  # storage numbers; ~number for a death
         self.marks: list[int] = []  # length of the log when call i began
         self.next_value = count().__next__
+        self._packed: dict[int, Packed] = dict(held.packed)
         self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._facts: dict[tuple[torch.Size, torch.dtype, torch.device], TensorFact] = {}
         self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
@@ -77,6 +79,13 @@ class Ledger:
         value = Value(self.next_value(), fact, storage.index, "input", name, requires_grad=requires_grad)
         storage.from_input = data is not None
         return self._make(value, storage, data)
+
+    def packed(self, held: Any) -> Packed:
+        """What an object of torch.ao keeps; one that the model does not own as well."""
+        found = self._packed.get(id(held))
+        if found is None:
+            found = self._packed[id(held)] = unpacked(held)
+        return found
 
     def is_state(self, tensor: torch.Tensor) -> bool:
         """Whether the model owns the tensor, or has computed with it."""

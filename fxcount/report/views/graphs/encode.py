@@ -120,6 +120,8 @@ def _declared(d: Declared, numbering: _Numbering) -> Plain:
     }  # fmt: skip
     if d.stored is not None:
         row["stored"] = list(d.stored)
+    if d.held is not None:
+        row["held"] = [d.held, d.precision, d.quantises]
     return row
 
 

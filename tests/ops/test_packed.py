@@ -1,0 +1,182 @@
+"""Quantised operations of torch.ao: sizes, dtypes, layout and values against torch's own run; macs of integers against the
+definition, flops against the scalar formula of the file, written out here."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.ao import quantization as ao
+from torch.ao.nn import quantized as nnq
+
+import fxcount
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+
+
+class Net(nn.Module):
+    """A quantised layer between quantise and dequantise."""
+
+    def __init__(self, layer: Any, does: Callable[..., Any] = lambda layer, x: layer(x)) -> None:
+        super().__init__()
+        self.layer, self.does = layer, does
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.does(self.layer, torch.quantize_per_tensor(x, 0.1, 3, torch.quint8)).dequantize()
+
+
+LAYERS: dict[str, tuple[Callable[[], Any], str, dict[str, int], int, int]] = {
+    # layer, input, sizes, macs, elements of the result
+    "linear": (lambda: nnq.Linear(7, 5), "B,7", {"B": 3}, 3 * 35, 15),
+    "linear of three": (lambda: nnq.Linear(7, 5), "B,S,7", {"B": 3, "S": 11}, 33 * 35, 165),
+    "linear_relu": (lambda: torch.ao.nn.intrinsic.quantized.LinearReLU(7, 5), "B,7", {"B": 3}, 3 * 35, 15),
+    "conv1d": (lambda: nnq.Conv1d(4, 6, 3, stride=2, padding=1), "B,4,L", {"B": 3, "L": 11}, 3 * 6 * 6 * 4 * 3, 3 * 36),
+    "conv2d": (lambda: nnq.Conv2d(3, 5, 3, padding=1), "B,3,H,W", {"B": 2, "H": 7, "W": 11}, 2 * 77 * 5 * 27, 2 * 77 * 5),
+    "groups": (lambda: nnq.Conv2d(4, 6, (3, 5), (2, 1), groups=2), "B,4,H,W", {"B": 2, "H": 7, "W": 11}, 2 * 21 * 6 * 30, 252),
+    "dilated": (lambda: nnq.Conv2d(3, 5, 3, dilation=2), "B,3,H,W", {"B": 2, "H": 7, "W": 11}, 2 * 21 * 5 * 27, 210),
+    "conv3d": (lambda: nnq.Conv3d(3, 5, 3), "B,3,T,H,W", {"B": 2, "T": 5, "H": 7, "W": 5}, 2 * 45 * 5 * 81, 450),
+    "transposed": (
+        lambda: nnq.ConvTranspose2d(3, 5, 3, stride=2, output_padding=1), "B,3,H,W", {"B": 2, "H": 5, "W": 7},
+        2 * 35 * 3 * 5 * 9, 2 * 5 * 12 * 16,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name: str) -> None:
+    """Quantise 5 an element and 1 division, the layer 5 an element of its result, dequantise 2."""
+    make, spec, sizes, macs, n = LAYERS[name]
+    net = Net(make())
+    x = torch.randn([sizes.get(s, int(s) if s.isdecimal() else 0) for s in spec.split(",")])
+    run = net(x)
+    assert run.numel() == n
+    report = fxcount.analyze(net, spec)
+    assert not report.assumptions or all(a.kind != "pin" for a in report.assumptions)
+    at = report.at(**sizes)
+    assert (at.macs, at.flops) == (macs, 5 * x.numel() + 1 + 5 * n + 2 * n)
+    assert list(at.macs_by_dtype) == ["uint8 x int8"]
+    assert at.uncounted == ()
+    torch.testing.assert_close(report.graph_module(x), run)
+    inside = fxcount.analyze(Net(net.layer, lambda layer, q: layer(q).int_repr().flatten(1)), spec)
+    assert inside.at(**sizes).memory.outputs == 4 * n  # ``dequantize`` of a layout that ``flatten`` took
+
+
+def test_the_layout_of_results() -> None:
+    for make, spec, sizes, *_ in LAYERS.values():
+        layer = make()
+        q = torch.quantize_per_tensor(
+            torch.randn([sizes.get(s, int(s) if s.isdecimal() else 0) for s in spec.split(",")]), 0.1, 3, torch.quint8
+        )
+        report = fxcount.analyze(Net(layer, lambda layer, x: layer(x)), ",".join(map(str, q.shape)))
+        made = next(c.outputs[0].fact for c in report.trace.calls if c.op.kind)
+        assert (made.shape, made.stride(), made.dtype) == (tuple(layer(q).shape), layer(q).stride(), layer(q).dtype)
+
+
+ELEMENTS: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
+    "add": (lambda f, x: f.add(x, x), 10), "mul": (lambda f, x: f.mul(x, x), 10),
+    "add_relu": (lambda f, x: f.add_relu(x, x), 10),
+    "add_scalar": (lambda f, x: f.add_scalar(x, 0.5), 8), "mul_scalar": (lambda f, x: f.mul_scalar(x, 0.5), 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_elements(name: str) -> None:
+    does, each = ELEMENTS[name]
+    net = Net(nnq.QFunctional(), does)
+    x = torch.randn(3, 7)
+    report = fxcount.analyze(net, "B,7")
+    assert report.at(B=3).flops == 21 * (5 + each + 2) + 1
+    torch.testing.assert_close(report.graph_module(x), net(x))
+
+
+def test_joined_pooled_and_averaged() -> None:
+    def does(f: Any, x: Any) -> Any:
+        y = nn.functional.max_pool2d(f.cat([x, x], 1), 2)
+        return nn.functional.adaptive_avg_pool2d(y.relu(), 1).mean((2, 3))
+
+    net = Net(nnq.QFunctional(), does)
+    x = torch.randn(2, 3, 8, 8)
+    report = fxcount.analyze(net, "B,3,H,W")
+    assert report.at(B=2, H=8, W=8).memory.outputs == net(x).nbytes
+    torch.testing.assert_close(report.graph_module(x), net(x))
+
+
+# -- dynamic ------------------------------------------------------------------------------------------------------------
+def test_dynamic_linear() -> None:
+    """Minimum and maximum of x, scale and zero point 10, quantise 5 an element, the result 2 and its bias 1."""
+    net = ao.quantize_dynamic(nn.Sequential(nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 3, bias=False)), {nn.Linear})
+    x = torch.randn(11, 7)
+    report = fxcount.analyze(net, "B,7")
+    at = report.at(B=11)
+    assert at.macs_by_dtype == {"uint8 x int8": 11 * 50}
+    first, second = 2 * (77 - 1) + 10 + 5 * 77 + 3 * 55, 2 * (55 - 1) + 10 + 5 * 55 + 2 * 33
+    assert at.flops == first + 55 + second
+    torch.testing.assert_close(report.graph_module(x), net(x))
+    held = {b.name: b.nbytes for b in report.params.buffer_rows}
+    assert held["0._packed_params._packed_params.weight"] == 35 + 16  # integers, a scale of 8 bytes and a zero point of 8
+    assert held["0._packed_params._packed_params.bias"] == 20
+    assert {b.state for b in report.params.buffer_rows} == {"read"}
+    assert report.params.total == sum(p.numel() for p in net.parameters()) == 0
+
+
+def test_half_precision_weights() -> None:
+    net = ao.quantize_dynamic(nn.Sequential(nn.Linear(7, 5)), {nn.Linear}, dtype=torch.float16)
+    at = fxcount.analyze(net, "B,7").at(B=11)
+    assert at.macs_by_dtype == {"f32 x f16": 11 * 35}
+    assert at.flops == 2 * 11 * 35 + 55
+    assert at.params.buffer_bytes == 35 * 2 + 20
+
+
+def test_embeddings() -> None:
+    table, bag = nnq.Embedding(10, 8), nnq.EmbeddingBag(10, 8, mode="sum")
+    for layer, spec, elements, each in ((table, "i64[B,4]", 4 * 8, 2), (bag, "i64[B,4]", 4 * 8, 3)):
+        net = nn.Sequential(layer)
+        report = fxcount.analyze(net, spec)
+        x = torch.randint(0, 10, (5, 4))
+        assert report.at(B=5).flops == 5 * elements * each
+        assert report.at(B=5).memory.outputs == net(x).nbytes
+        torch.testing.assert_close(report.graph_module(x), net(x))
+
+
+def test_equal_layers_share_a_signature() -> None:
+    net = nn.Sequential(*[nnq.Linear(5, 5) for _ in range(7)])
+    report = fxcount.analyze(Net(net), "B,5")
+    assert len({id(c.signature) for c in report.trace.calls if c.op.kind == "linear"}) == 1
+    assert report.at(B=3).macs == 7 * 75
+
+
+def test_a_saved_report_keeps_what_is_held() -> None:
+    net = ao.quantize_dynamic(nn.Sequential(nn.Linear(7, 5)), {nn.Linear})
+    report = fxcount.analyze(net, "B,7")
+    again = pickle.loads(pickle.dumps(report))
+    assert again.macs_by_dtype == report.macs_by_dtype
+    assert again.params.buffer_bytes == report.params.buffer_bytes == 35 + 16 + 20
+
+
+# -- packed by hand -----------------------------------------------------------------------------------------------------
+class FourBits(nn.Module):
+    """Two weights in each byte, unpacked by shifts as bitsandbytes-like layers do; a scale for each group of 8."""
+
+    def __init__(self, k: int, n: int) -> None:
+        super().__init__()
+        self.register_buffer("packed", torch.randint(0, 256, (n, k // 2), dtype=torch.uint8))
+        self.register_buffer("scales", torch.ones(n, k // 8, 1, dtype=torch.bfloat16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pairs = torch.stack((self.packed & 0xF, self.packed >> 4), dim=-1).flatten(1)
+        weight = (pairs.to(torch.bfloat16) - 8).unflatten(1, (-1, 8)) * self.scales
+        return nn.functional.linear(x, weight.flatten(1))
+
+
+def test_weights_packed_in_bytes() -> None:
+    net = FourBits(24, 5)
+    x = torch.randn(3, 24, dtype=torch.bfloat16)
+    report = fxcount.analyze(net, "bf16[B,24]")
+    assert report.at(B=3).macs_by_dtype == {"bf16 x bf16": 3 * 120}  # what is multiplied are floats made of them
+    assert report.at(B=3).flops == 2 * 3 * 120 + 120 + 120  # minus 8, times scale
+    assert report.params.buffer_bytes == 5 * 12 + 5 * 3 * 2
+    torch.testing.assert_close(report.graph_module(x), net(x))
