@@ -116,6 +116,14 @@ class Parameters:
             raise ValueError(f"unknown state {state!r}: use one of {', '.join(STATES)}")
         return [r for r in self.all_rows if STATES[state](r)]
 
+    @property
+    def local_bytes(self) -> int:
+        """Bytes of the parameters on this rank: of distributed tensors (tensor-parallel, ``fully_shard``) the part it has. All
+        other numbers here are those of the whole model."""
+        declared = [d for d in self._trace.declared if d.kind == "parameter"]
+        rows = zip(declared, self.all_rows, strict=True)
+        return sum([r.nbytes if d.local is None or not r.unique else d.local for d, r in rows])
+
     @cached_property
     def groups(self) -> tuple[SharingGroup, ...]:
         """What is held once and used more than once, and weights derived from parameters."""

@@ -324,6 +324,7 @@ class Declared(NamedTuple):
     held: int | None = None  # bytes in memory, where these are not those of the elements: packed, or with scales
     precision: str = ""  # of a tensor that holds less than its dtype says: the dtype in which it is multiplied
     quantises: str = ""  # the dtype to which it brings the other factor of a product
+    local: int | None = None  # bytes of the part that this rank has of a distributed tensor
 
     @property
     def numel(self) -> int:

@@ -16,7 +16,7 @@ import torch
 from fxcount.ops.quantise.packed import scale_bytes
 from fxcount.wording import short_dtype
 
-__all__ = ["Held", "held_by"]
+__all__ = ["Held", "held_by", "local_bytes"]
 
 _ELSEWHERE = ("torch.distributed", "torch.nested", "torch.sparse")
 _CHOOSING = ("act_quant_kwargs", "activation_quantization", "input_quant_func", "act_quant_scale")
@@ -44,6 +44,14 @@ def held_by(tensor: torch.Tensor) -> Held | None:
         return None
     precision = _precision(tensor, max(inner, key=lambda t: t.nbytes))
     return Held(sum([int(t.nbytes) for t in inner]), precision, _quantises(tensor, precision))
+
+
+def local_bytes(tensor: Any) -> int | None:
+    """Bytes of the part of a distributed tensor that this rank has; ``None`` for any other."""
+    if not (type(tensor).__module__.startswith("torch.distributed") and hasattr(tensor, "to_local")):
+        return None
+    with torch.no_grad():
+        return int(tensor.to_local().nbytes)
 
 
 def _inner(tensor: Any) -> Iterator[torch.Tensor]:

@@ -15,7 +15,7 @@ from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops.quantise.packed import Packed, is_packed, unpacked
 from fxcount.ops.sparse.real import form_of
-from fxcount.trace.inputs.holding import Held, held_by
+from fxcount.trace.inputs.holding import Held, held_by, local_bytes
 from fxcount.trace.tape import Declared
 from fxcount.wording import short_dtype
 
@@ -226,10 +226,11 @@ def declared(
     kind: Literal["parameter", "buffer"] = "parameter" if is_parameter(tensor) else "buffer"
     held = None if plain and not tensor.is_quantized else held_by(tensor)
     shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
-    return Declared(
+    made = Declared(
         kind, names, tuple(tensor.shape), tensor.dtype, tensor.requires_grad, storage, offset, names[0] not in hidden, shadow,
         strides, stored, *(held or ()),
     )  # fmt: skip
+    return made if plain or (local := local_bytes(tensor)) is None else made._replace(local=local)
 
 
 def _home(parameters: list[torch.Tensor], buffers: list[torch.Tensor]) -> tuple[torch.device, torch.dtype]:

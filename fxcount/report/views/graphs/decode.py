@@ -161,11 +161,12 @@ def _state(row: _Row, values: Sequence[Value]) -> State:
 
 
 def _declared(row: _Row) -> Declared:
-    return Declared(
+    made = Declared(
         row["kind"], tuple(row["names"]), tuple(row["shape"]), _dtype(row["dtype"]), row["requires_grad"], row["storage"],
         row["offset"], row["persistent"], row["shadowed_by"], None if row["strides"] is None else tuple(row["strides"]),
         None if row.get("stored") is None else tuple(row["stored"]), *(row.get("held") or ()),
     )  # fmt: skip
+    return made._replace(local=row.get("local"))
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------

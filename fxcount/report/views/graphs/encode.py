@@ -122,6 +122,8 @@ def _declared(d: Declared, numbering: _Numbering) -> Plain:
         row["stored"] = list(d.stored)
     if d.held is not None:
         row["held"] = [d.held, d.precision, d.quantises]
+    if d.local is not None:
+        row["local"] = d.local
     return row
 
 
