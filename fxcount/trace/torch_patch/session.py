@@ -39,6 +39,7 @@ from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispat
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
+from fxcount.trace.tracer.jagged import jagged_of
 from fxcount.trace.tracer.sources import raising_source
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
@@ -105,6 +106,7 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
         Replaced(vars(torch), ("from_numpy",), _from_numpy),
         Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
+        *[Swapped(f, _nested) for f in (torch.nested.as_nested_tensor, torch.nested.nested_tensor)],
         CustomFunctions(),
         chance,
         *chance.torch_functions(),
@@ -153,6 +155,15 @@ def _instead(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable
 
 def _no_torch_function(name: str, original: Callable[..., bool]) -> Callable[..., bool]:
     return dispatching(lambda *_: False, original)
+
+
+def _nested(original: Callable[..., Any]) -> Callable[..., Any]:
+    def nested(samples: Any, *args: Any, dtype: Any = None, layout: Any = None, **kwargs: Any) -> Any:
+        if layout is not torch.jagged or not isinstance(samples, (list, tuple)) or StandIn not in map(type, samples):
+            return original(samples, *args, dtype=dtype, layout=layout, **kwargs)
+        return jagged_of(samples, dtype=dtype)
+
+    return nested
 
 
 def _from_numpy(name: str, original: Callable[[Any], torch.Tensor]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from fxcount.symbolic import SymRatio, SymSize
 from fxcount.symbolic.symint import to_size
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.arrays import tensor_in
+from fxcount.trace.tracer.jagged import Jagged
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Opaque", "collect", "named_parts", "output_facts", "stand_ins_in"]
@@ -42,6 +43,7 @@ def collect(result: Any, state: Callable[[torch.Tensor], StandIn]) -> Any:
 
     def leaf(part: Any) -> Any:
         part = tensor_in(part)
+        part = part._values if type(part) is Jagged else part
         if isinstance(part, StandIn):
             return part._value
         if isinstance(part, torch.Tensor):
@@ -88,6 +90,7 @@ def stand_ins_in(thing: Any, depth: int = 8, seen: set[int] | None = None) -> It
     """Stand-ins reachable through containers and attributes, each once."""
     seen = set() if seen is None else seen
     thing = tensor_in(thing)
+    thing = thing._values if type(thing) is Jagged else thing
     if isinstance(thing, StandIn):
         if id(thing) not in seen:
             seen.add(id(thing))
@@ -114,6 +117,7 @@ def output_facts(result: Any) -> Iterator[TensorFact]:
     """Facts of all tensors in a module's result, whatever container it comes in; a parameter or buffer is one as it is."""
     seen: set[int] = set()
     for part in leaves(result):
+        part = part._values if type(part) is Jagged else part
         if not isinstance(part, torch.Tensor) or isinstance(part, StandIn):
             for found in stand_ins_in(part, seen=seen):
                 yield found._value.fact

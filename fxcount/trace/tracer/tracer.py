@@ -28,6 +28,7 @@ from fxcount.trace.tracer.arguments import collapsed, facts_of_arguments, normal
 from fxcount.trace.tracer.autocast import cast_operands
 from fxcount.trace.tracer.counted import ITEM, Numbers, numbers_in
 from fxcount.trace.tracer.decisions import Decisions
+from fxcount.trace.tracer.jagged import Jagged, dispatched
 from fxcount.trace.tracer.keys import Keys
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.modules import Modules
@@ -91,6 +92,9 @@ class Tracer(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if types and Jagged in types:
+            with self:
+                return dispatched(func, args, kwargs or {})
         found = self._resolved.get(func)
         if found is not None:
             return self.record(found, func, args, kwargs)

@@ -1,0 +1,194 @@
+"""What stands for a jagged nested tensor while a model is traced: samples of different lengths, one after the other.
+
+It is made of the stand-in of its values, (sum of lengths, ...), and the lengths. What works on each element or on the last
+dimensions works on the values; attention and padding go sample by sample, as their work depends on each length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from fxcount.errors import UnsupportedError
+from fxcount.ops.core.tree import leaves, mapped
+from fxcount.trace.tracer.standin import StandIn
+
+__all__ = ["Jagged", "dispatched", "jagged_of"]
+
+
+class Jagged:
+    """A nested tensor of as many samples as there are lengths; ``swapped`` if heads come before positions."""
+
+    def __init__(self, values: Any, lengths: Sequence[Any], swapped: bool = False) -> None:
+        self._values = values
+        self._lengths = tuple(lengths)
+        self._swapped = swapped
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return dispatched(func, args, kwargs or {})
+
+    @property
+    def __class__(self) -> type:
+        return torch.Tensor
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise TypeError("a tensor keeps its class")
+
+    is_nested = True
+    layout = torch.jagged
+
+    @property
+    def dtype(self) -> torch.dtype:
+        found: torch.dtype = self._values.dtype
+        return found
+
+    @property
+    def device(self) -> torch.device:
+        found: torch.device = self._values.device
+        return found
+
+    @property
+    def ndim(self) -> int:
+        return int(self._values.ndim) + 1
+
+    def dim(self) -> int:
+        return self.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        rest = self._values.shape[1:]
+        sizes = (len(self._lengths), *([rest[0], None, *rest[1:]] if self._swapped else [None, *rest]))
+        if dim is None:
+            return sizes
+        if sizes[dim] is None:
+            raise UnsupportedError("the model asks for the size of a jagged dimension, which each sample has of its own")
+        return sizes[dim]
+
+    @property
+    def shape(self) -> Any:
+        return self.size()
+
+    def values(self) -> Any:
+        """All samples, one after the other."""
+        return self._values
+
+    def offsets(self) -> Any:
+        """Where each sample begins, and the end."""
+        ends = [0]
+        for n in self._lengths:
+            ends.append(ends[-1] + n)
+        return torch.tensor(ends)
+
+    def lengths(self) -> None:
+        return None
+
+    def unbind(self, dim: int = 0) -> tuple[Any, ...]:
+        """The samples."""
+        parts = torch.split(self._values, list(self._lengths))
+        return tuple([p.transpose(0, 1) for p in parts] if self._swapped else parts)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.unbind())
+
+    def to_padded_tensor(self, padding: float, output_size: Any = None) -> Any:
+        """A dense tensor of the longest length."""
+        longest = self._lengths[0]
+        for n in self._lengths[1:]:
+            longest = torch.sym_max(longest, n)
+        rest = [0, 0] * (self._values.ndim - 1)
+        return torch.stack(
+            [torch.nn.functional.pad(p, [*rest, 0, longest - n], value=padding) for p, n in zip(self.unbind(), self._lengths)]
+        )
+
+    def transpose(self, a: int, b: int) -> Jagged:
+        """Heads before positions or back; dimensions behind these as in a dense tensor."""
+        a, b = sorted((a % self.ndim, b % self.ndim))
+        if (a, b) == (1, 2):
+            return Jagged(self._values, self._lengths, not self._swapped)
+        if a < 2 or self._swapped:
+            raise _unsupported("transpose of a jagged dimension")
+        return Jagged(self._values.transpose(a - 1, b - 1), self._lengths)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(torch.Tensor, name):
+            raise AttributeError(f"a jagged tensor has no attribute {name!r}")
+        found = getattr(torch.Tensor, name)
+        if not callable(found):
+            return getattr(self._values, name)
+        return lambda *args, **kwargs: dispatched(found, (self, *args), kwargs)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Jagged, *args: Any) -> Any:
+        return dispatched(getattr(torch.Tensor, name), (self, *args), {})
+
+    return method
+
+
+_BINARY = ("add", "sub", "mul", "truediv", "pow")
+for _name in (*[f"__{how}{n}__" for n in _BINARY for how in ("", "r")], "__neg__", "__matmul__", "__gt__", "__lt__"):
+    setattr(Jagged, _name, _method(_name))
+
+
+def jagged_of(samples: Any, *, dtype: Any = None, device: Any = None) -> Jagged:
+    """The nested tensor of a list of stand-ins, whose values are a copy of them, one after the other."""
+    parts = list(samples)
+    joined = torch.cat([p if dtype is None else p.to(dtype) for p in parts])
+    return Jagged(joined, [p.shape[0] for p in parts])
+
+
+def dispatched(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A function of torch on nested tensors: on their values, or sample by sample."""
+    nested = [x for x in leaves((args, kwargs)) if type(x) is Jagged]
+    first = nested[0]
+    if func is torch.nn.functional.scaled_dot_product_attention:
+        return _attention(func, args, kwargs)
+    if any(x._swapped for x in nested):
+        raise _unsupported(getattr(func, "__name__", str(func)))
+    _check_dims(func, args[1:], kwargs)
+    result = func(*mapped(_values, args), **mapped(_values, kwargs))
+    total = first._values.shape[0]
+
+    def wrapped(x: Any) -> Any:
+        return Jagged(x, first._lengths) if type(x) is StandIn and x.ndim and _same(x.shape[0], total) else x
+
+    return mapped(wrapped, result)
+
+
+def _values(x: Any) -> Any:
+    return x._values if type(x) is Jagged else x
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(getattr(a, "expr", a) == getattr(b, "expr", b))
+
+
+def _check_dims(func: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Dimensions counted from the front are others of the values than of the nested tensor."""
+    name = getattr(func, "__name__", str(func))
+    dims = [*[v for k, v in kwargs.items() if k in ("dim", "axis")]]
+    if any(isinstance(d, int) and d >= 0 for d in leaves(dims)):
+        raise _unsupported(f"{name} over a dimension counted from the front")
+
+
+def _attention(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Jagged:
+    """Each sample attends to itself: (heads, length, width)."""
+    q = args[0]
+    parts = [x.unbind() if type(x) is Jagged else (x,) * len(q) for x in args[:3]]
+    found = [func(*sample, *args[3:], **kwargs) for sample in zip(*parts)]
+    if not q._swapped:
+        return Jagged(torch.cat(found), q._lengths)
+    return Jagged(torch.cat([y.transpose(0, 1) for y in found]), q._lengths, swapped=True)
+
+
+def _unsupported(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{what} is not followed on nested tensors",
+        hint="work on nt.values() and nt.offsets(), or on a padded tensor and a mask",
+    )
