@@ -100,7 +100,7 @@ class Jagged:
         """A dense tensor of the longest length."""
         longest = self._lengths[0]
         for n in self._lengths[1:]:
-            longest = torch.sym_max(longest, n)
+            longest = torch.sym_max(longest, n)  # type: ignore[no-untyped-call]
         rest = [0, 0] * (self._values.ndim - 1)
         return torch.stack(
             [torch.nn.functional.pad(p, [*rest, 0, longest - n], value=padding) for p, n in zip(self.unbind(), self._lengths)]
@@ -131,9 +131,9 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-_BINARY = ("add", "sub", "mul", "truediv", "pow")
-for _name in (*[f"__{how}{n}__" for n in _BINARY for how in ("", "r")], "__neg__", "__matmul__", "__gt__", "__lt__"):
-    setattr(Jagged, _name, _method(_name))
+_NOT_ELEMENTWISE = {"__bool__", "__float__", "__int__", "imag", "real"}
+for _name in sorted(set(dir(float)) & set(dir(torch.Tensor)) - set(dir(object)) - _NOT_ELEMENTWISE):
+    setattr(Jagged, _name, _method(_name))  # the arithmetic of numbers
 
 
 def jagged_of(samples: Any, *, dtype: Any = None, device: Any = None) -> Jagged:
