@@ -273,7 +273,8 @@ def _name(record: Record) -> str:
 
 
 def _refusal(record: Record) -> str:
-    return next((p["said"] for p in record.get("points", ()) if p["status"] == "refused"), "")
+    said = next((p["said"] for p in record.get("points", ()) if p["status"] == "refused"), "")
+    return str(said).removeprefix("the model itself refuses ")
 
 
 def _at(point: Record) -> str:

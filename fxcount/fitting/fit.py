@@ -194,9 +194,13 @@ class Family:
         """The outcome after a comparison with every build that was made, for whatever quantity."""
         if isinstance(outcome, Refused) or outcome.candidate is None:
             return outcome
-        points = [p for p in self.builds.known if not outcome.inside or self._within(p)]
+        points = [p for p in self.builds.known if self.speaks_of(p) and (not outcome.inside or self._within(p))]
         wrong = self._first_wrong(quantity, outcome.candidate, points)
         return outcome if wrong is None else Refused(self._localised(quantity, outcome.candidate, wrong)[2])
+
+    def speaks_of(self, point: Point) -> bool:
+        """Whether none of the hyper-parameters is below its least value."""
+        return all(x >= axis.least for axis, x in zip(self.axes, point))
 
     def _within(self, point: Point) -> bool:
         return all(axis.values[0] <= x <= axis.values[-1] for axis, x in zip(self.axes, point))

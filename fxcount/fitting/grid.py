@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from fxcount.fitting.interpolate import Index
@@ -16,11 +16,12 @@ Point = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Axis:
-    """One hyper-parameter and its values, ascending; they are multiples of ``step`` apart."""
+    """One hyper-parameter and its values, ascending, multiples of ``step`` apart. Below ``least`` the model is another."""
 
     name: str
     values: tuple[int, ...]
     step: int
+    least: int = 1
 
     def __str__(self) -> str:
         few = len(self.values) <= 6
@@ -38,7 +39,17 @@ class Axis:
         >>> Axis("d", (64, 128), 64).fits(1024), Axis("d", (64, 128), 64).fits(100)
         (True, False)
         """
+        if value < self.least:
+            return False
         return value == self.values[0] if len(self.values) == 1 else (value - self.values[0]) % self.step == 0
+
+    def above(self, count: int) -> Axis:
+        """Without so many of the smallest values.
+
+        >>> Axis("S", (2, 3, 4, 5), 1).above(2).fits(3)
+        False
+        """
+        return replace(self, values=self.values[count:], least=self.values[count])
 
     def beyond(self, steps: int) -> int:
         """A value outside, so many steps above the largest."""

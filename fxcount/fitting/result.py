@@ -279,6 +279,8 @@ def _listed(values: Mapping[str, int]) -> str:
 
 def _described(axis: Axis) -> str:
     values = axis.values
+    if axis.least > 1:
+        return f"{_described(replace(axis, least=1))}; below {axis.least} the model counts otherwise"
     if len(values) == 1:
         return str(values[0])
     if axis.regular:

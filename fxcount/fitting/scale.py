@@ -10,17 +10,23 @@ from math import gcd
 from numbers import Integral
 from typing import Any
 
+import torch
+
 from fxcount.errors import InputError, SizeError
 from fxcount.fitting.builds import QUANTITIES, Builds, Failure, Found, Point
 from fxcount.fitting.fit import Family, Fitted
 from fxcount.fitting.grid import Axis
 from fxcount.fitting.result import Scaling
 from fxcount.symbolic import Assumption, Expr, Size, evaluate, free_symbols, parse
+from fxcount.trace.inputs.building import arguments_of
 
 __all__ = ["scaling"]
 
 _MAIN = ("params", "trainable", "macs", "flops", "kv_bytes")
 """Quantities for whose sake a period is looked for, which takes many builds; others try the periods that these have."""
+
+_FEWEST = 8
+"""Values that must be left where the smallest sizes of an input are others."""
 
 _ANOTHER_MOMENT = "at other sizes the peak may be at another moment"
 
@@ -77,6 +83,9 @@ def scaling(
     helpers = frozenset().union(*map(free_symbols, derived.values()))
     builds = Builds(build, inputs, kwargs or {}, names, complete, helpers, hints, options or {})
     family = Family(builds, axes, checks)
+    if len(axes) == 1 and (isinstance(build, torch.nn.Module) or not arguments_of(build, {names[0]: 1}, builds.helpers)):
+        family = _from_where_it_is_one(family, checks)
+        axes = family.axes
     first = builds.at(family.base)
     assert isinstance(first, Found)
     clash = sorted(set(names) & {*first.symbols, *first.totals})
@@ -92,7 +101,7 @@ def scaling(
     outcomes = {name: family.held_to_all(name, outcome) for name, outcome in outcomes.items()}
     conditions = _conditions(family)
     used = frozenset().union(*[o.used for o in outcomes.values() if isinstance(o, Fitted)])
-    checked = [p for p, found in builds.known.items() if isinstance(found, Found) and p not in used]
+    checked = [p for p, found in builds.known.items() if isinstance(found, Found) and p not in used and family.speaks_of(p)]
     skipped = {p: str(found) for p, found in builds.known.items() if isinstance(found, Failure)}
     return Scaling(
         model_name=first.model_name,
@@ -107,6 +116,25 @@ def scaling(
         symbols=first.symbols,
         builds=builds,
     )
+
+
+def _from_where_it_is_one(family: Family, checks: int) -> Family:
+    """The builds over a size of the inputs, without the smallest ones if they count otherwise: a convolution's window is longer
+    than the sequence, one token needs no mask. Without any formula all are kept, and the reasons tell of all."""
+    (axis,) = family.axes
+    first = family.builds.at(family.base)
+    assert isinstance(first, Found)
+
+    def refused(left_out: int) -> bool:
+        some = Family(family.builds, (axis.above(left_out) if left_out else axis,), checks)
+        return any(not isinstance(some.fit(name, False), Fitted) for name in _MAIN if name in first.sizes)
+
+    most = len(axis.values) - _FEWEST
+    tried = [n for n in (0, 1, 2, 4, 8, 16, 32) if n <= most]
+    works = next((n for n in tried if not refused(n)), 0)
+    while works and not refused(works - 1):
+        works -= 1
+    return Family(family.builds, (axis.above(works),), checks) if works else family
 
 
 def _sorted_out(hyper: Mapping[str, Any]) -> tuple[tuple[Axis, ...], dict[str, int], dict[str, Size]]:

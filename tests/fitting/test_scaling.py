@@ -190,6 +190,53 @@ def test_a_loop_over_a_size_gets_a_closed_form():
     assert pairs.at(S=100, B=7).flops == sum(7 for i in range(100) for j in range(i + 1))
 
 
+class _Windows(nn.Module):
+    """A causal window of 4, shorter where the sequence is, and then a loop over what is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.Linear(11, 11, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = self.cell(x[:, 0])
+        for t in range(x.shape[1]):
+            state = torch.tanh(self.cell(state) + x[:, max(0, t - 3) : t + 1].sum(1))
+        return self.cell(state) if x.shape[1] >= 6 else state
+
+
+def test_the_smallest_sizes_may_count_otherwise():
+    found = fxcount.scaling(_Windows(), "B,{S},11", S=range(2, 40))
+    assert str(found.macs) == "121*B*S + 242*B"  # the first, one for each token, and the last
+    assert found.domain == {"S": "6 to 39; below 6 the model counts otherwise"}
+    assert all(p["S"] >= 6 for p in (*found.fitted, *found.checked))
+    assert found.at(S=1000, B=3).macs == 121 * 3 * 1002
+    with pytest.raises(fxcount.AssumptionError, match="below 6 the model counts otherwise"):
+        found.at(S=5)
+    # of what a model is built for it is not said: it has none
+    none = fxcount.scaling(lambda d: nn.Linear(d, d if d >= 5 else 7, bias=False), "B,{d}", d=range(1, 30))
+    assert "params" in none.reasons
+
+
+def test_a_list_of_images_is_a_function_of_how_many():
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 5, 3, bias=False)
+
+        def forward(self, images: list[torch.Tensor]) -> torch.Tensor:
+            resized = [nn.functional.interpolate(image[None], (13, 17)) for image in images]
+            return self.conv(torch.cat(resized))
+
+    def inputs(N):
+        return ["3,H,W"] * N
+
+    found = fxcount.scaling(Detector(), inputs, N=range(1, 9))
+    assert str(found.macs) == f"{11 * 15 * 5 * 27}*N"
+    assert found.at(N=64).macs == 64 * 11 * 15 * 5 * 27
+    curve = fxcount.curve(lambda: Detector(), inputs, N=[1, 3], H=20, W=[20, 30])
+    assert curve.columns["macs"] == [n * 11 * 15 * 5 * 27 for n in (1, 1, 3, 3)]
+
+
 class _Pairs(nn.Module):
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return [x[i] * x[j] for i in range(len(x)) for j in range(i + 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Set
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -74,13 +75,16 @@ def built(build: Any, values: Mapping[str, int], used_elsewhere: Set[str]) -> An
 
 
 def filled(given: Any, values: Mapping[str, int]) -> Any:
-    """An input with its placeholders replaced by numbers; inside of them may stand any formula of a size.
+    """An input with its placeholders replaced by numbers; inside of them may stand any formula of a size. A function of names
+    is the input that it gives for their numbers: ``lambda N: ["3,H,W"] * N``, a list of images.
 
     Raises :class:`~fxcount.errors.InputError` for a placeholder that nothing is given for.
 
     >>> filled(("1,3,{H},{H}", {"mask": "bool[B,{H//16}]"}), {"H": 224})
     ('1,3,224,224', {'mask': 'bool[B,14]'})
     """
+    if isinstance(given, FunctionType):
+        return given(**{name: _number(name, given.__name__, values) for name in inspect.signature(given).parameters})
     if isinstance(given, str):
         return _PLACEHOLDER.sub(lambda match: str(_number(match[1], given, values)), given)
     if isinstance(given, (list, tuple)):
@@ -97,6 +101,8 @@ def placeholders(given: Any) -> set[str]:
     >>> sorted(placeholders(["1,3,{H},{2*W}", {"x": "{H}"}]))
     ['2*W', 'H']
     """
+    if isinstance(given, FunctionType):
+        return set(inspect.signature(given).parameters)
     if isinstance(given, str):
         return set(_PLACEHOLDER.findall(given))
     if isinstance(given, dict):
@@ -115,6 +121,8 @@ def names_in(given: Any) -> frozenset[str]:
 
 def without_placeholders(given: Any) -> Any:
     """An input with some number for each placeholder, so that its symbols can be read."""
+    if isinstance(given, FunctionType):
+        return given(**dict.fromkeys(inspect.signature(given).parameters, 1))
     if isinstance(given, str):
         return _PLACEHOLDER.sub("1", given)
     if isinstance(given, (list, tuple)):
