@@ -7,8 +7,8 @@ change without an effect: read it and decide. docs: benchmarks/MUTATION.md.
 
     python -m benchmarks.mutation fxcount/ops/contraction/attention.py tests/ops/test_attention.py --most 40
 
-A mutant costs one run of the tests up to the first that fails. Without ``--most`` all are tried; with it, that many, evenly
-spread over the file.
+A mutant costs one run of the tests up to the first that fails. Without ``--most`` all are tried, in an order drawn at random,
+so that what ``--seconds`` lets through is a sample of the whole file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import random
 import shutil
 import signal
 import sys
@@ -29,7 +30,7 @@ from pathlib import Path
 import pytest
 import torch
 
-__all__ = ["Mutant", "mutants", "survivors"]
+__all__ = ["Mutant", "mutants", "tried"]
 
 ROOT = Path(__file__).parent.parent
 _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
@@ -103,10 +104,10 @@ def _never(node: ast.If) -> None:
     node.test = ast.Constant(False)
 
 
-def survivors(file: Path, tests: Sequence[str], most: int = 0, seconds: int = 300) -> Iterator[Mutant]:
-    """The mutants of ``file`` (in the package) with which all ``tests`` pass."""
+def tried(file: Path, tests: Sequence[str], most: int = 0, seconds: int = 300) -> Iterator[tuple[Mutant, bool]]:
+    """The mutants of ``file`` (in the package), or ``most`` of them drawn at random, and whether all ``tests`` pass with each."""
     found = list(mutants(file.read_text(encoding="utf-8")))
-    step = max(1, len(found) // most) if most else 1
+    drawn = random.Random(0).sample(found, min(most, len(found)) if most else len(found))
     with tempfile.TemporaryDirectory() as folder:
         for name in ("fxcount", "tests", "pyproject.toml"):
             source = ROOT / name
@@ -119,10 +120,9 @@ def survivors(file: Path, tests: Sequence[str], most: int = 0, seconds: int = 30
         target.write_text(ast.unparse(ast.parse(original)), encoding="utf-8")
         if not _passes(folder, tests, seconds):
             raise SystemExit("the tests fail on the file as it is")
-        for mutant in found[::step]:
+        for mutant in drawn:
             target.write_text(mutant.text, encoding="utf-8")
-            if _passes(folder, tests, seconds):
-                yield mutant
+            yield mutant, _passes(folder, tests, seconds)
 
 
 def _passes(folder: str, tests: Sequence[str], seconds: int) -> bool:
@@ -159,11 +159,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("tests", nargs="+")
-    parser.add_argument("--most", type=int, default=0, help="so many mutants, spread over the file (default: all)")
+    parser.add_argument("--most", type=int, default=0, help="so many mutants, drawn at random (default: all)")
+    parser.add_argument("--seconds", type=int, default=0, help="begin none after so long (default: no limit)")
     given = parser.parse_args()
     torch.set_num_threads(1)  # a forked process has none of its threads
-    for mutant in survivors(given.file, given.tests, given.most):
-        print(f"{given.file}:{mutant.line}: {mutant.change}", flush=True)
+    end, count = time.monotonic() + given.seconds, 0
+    for mutant, lives in tried(given.file, given.tests, given.most):
+        count += 1
+        if lives:
+            print(f"{given.file}:{mutant.line}: {mutant.change}", flush=True)
+        if given.seconds and time.monotonic() > end:
+            break
+    print(f"{given.file}: {count} of {len(list(mutants(given.file.read_text(encoding='utf-8'))))} mutants tried", flush=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,15 @@ def only_sparse(name: str) -> Callable[..., NoReturn]:
 
 
 def same_shape(scope: Scope, a: Sequence[Size], b: Sequence[Size], reason: str = "") -> bool:
-    """Whether two shapes are equal, of which what algebra cannot tell is assumed."""
+    """Whether two shapes are equal, of which what algebra cannot tell is assumed.
+
+    >>> from fxcount.symbolic import symbol
+    >>> scope = Scope({"B": 7, "N": 7})
+    >>> same_shape(scope, (symbol("B"), 3), (symbol("N"), 3)), same_shape(scope, (2, 3), (3, 2))
+    (True, False)
+    >>> [str(a) for a in scope.assumptions]
+    ['B == N']
+    """
     return len(a) == len(b) and all(scope.same(m, n, reason) for m, n in zip(a, b, strict=True))
 
 
@@ -79,7 +87,12 @@ def shape_text(shape: Iterable[Size]) -> str:
 
 
 def facts_in(args: object) -> list[TensorFact]:
-    """All tensor facts in (nested) arguments, in order."""
+    """All tensor facts in (nested) arguments, in order.
+
+    >>> x = TensorFact((2,), torch.float32)
+    >>> len(facts_in(([x, 3], {"other": x})))
+    2
+    """
     return [leaf for leaf in leaves(args) if isinstance(leaf, TensorFact)]
 
 
@@ -107,7 +120,14 @@ def wrap_dim(dim: int, ndim: int, name: str = "dim") -> int:
 
 
 def wrap_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
-    """Sorted non-negative dimensions of a reduction; ``None`` and ``()`` mean all."""
+    """Sorted non-negative dimensions of a reduction; ``None`` and ``()`` mean all.
+
+    Raises:
+        ShapeError: a dimension is out of range, or named twice.
+
+    >>> wrap_dims((-1, 0), 4), wrap_dims(None, 3)
+    ((0, 3), (0, 1, 2))
+    """
     if dim is None or (isinstance(dim, (list, tuple)) and not dim):
         return tuple(range(ndim))
     dims = dim if isinstance(dim, (list, tuple)) else (dim,)
@@ -118,7 +138,14 @@ def wrap_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
 
 
 def broadcast(scope: Scope, what: str, *shapes: Sequence[Size]) -> tuple[Size, ...]:
-    """The broadcast shape; two sizes that are not structurally equal are assumed equal if they are at the hint."""
+    """The broadcast shape; two sizes that are not structurally equal are assumed equal if they are at the hint.
+
+    Raises:
+        ShapeError: two sizes differ, and neither is 1; ``what`` names the op in the message.
+
+    >>> broadcast(Scope({}), "add", (2, 1, 5), (3, 1))
+    (2, 3, 5)
+    """
     ndim = max((len(s) for s in shapes), default=0)
     first = shapes[0]
     if all(tuple(s) == tuple(first) for s in shapes[1:]):
@@ -199,5 +226,9 @@ def _raise_kind(low: torch.dtype, high: torch.dtype) -> torch.dtype:
 
 
 def float_result(dtype: torch.dtype) -> torch.dtype:
-    """Result dtype of a function that leaves the integers (exp, sqrt, mean, true division)."""
+    """Result dtype of a function that leaves the integers (exp, sqrt, mean, true division).
+
+    >>> float_result(torch.int64), float_result(torch.bfloat16)
+    (torch.float32, torch.bfloat16)
+    """
     return dtype if dtype.is_floating_point or dtype.is_complex else torch.get_default_dtype()

@@ -61,6 +61,7 @@ class TensorFact:
 
     @property
     def ndim(self) -> int:
+        """Number of dimensions."""
         return len(self.shape)
 
     @property
@@ -88,7 +89,11 @@ class TensorFact:
         return contiguous_strides(self.shape) if self.strides is None else self.strides
 
     def new(self, shape: tuple[Size, ...], dtype: torch.dtype | None = None) -> TensorFact:
-        """A dense row-major tensor on the same device."""
+        """A dense row-major tensor on the same device, of the same dtype unless another is given.
+
+        >>> TensorFact((2, 3), torch.float32, strides=(1, 2)).new((2, 5), torch.bool)
+        TensorFact(shape=(2, 5), dtype=torch.bool, device=device(type='cpu'), strides=None)
+        """
         return TensorFact(tuple(shape), dtype or self.dtype, self.device)
 
 
@@ -160,6 +165,7 @@ class SparseFact(TensorFact):
 
     @property
     def layout(self) -> torch.layout:
+        """``torch.sparse_coo``, ``torch.sparse_csr``, ..."""
         return self.form.layout
 
     @property
@@ -182,7 +188,13 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A result that shares the storage of tensor operand number ``of`` (counted over all tensors of the call)."""
+    """A result that shares the storage of tensor operand number ``of`` (counted over all tensors of the call): a view, which
+    takes no memory, or the operand itself.
+
+    >>> x = TensorFact((2, 3), torch.float32)
+    >>> Alias(TensorFact((3, 2), torch.float32, strides=(1, 3))).fact.nbytes, Alias(x).fact is x
+    (24, True)
+    """
 
     fact: TensorFact
     of: int = 0
@@ -203,7 +215,13 @@ class Work:
     """Work of one call. ``macs``: multiply-accumulates of contractions; ``flops``: all scalar floating-point
     operations, 2 per mac included; ``transcendentals``: those of the flops that are exp, log, tanh, erf, sin, ...
 
-    ``read_bytes``/``write_bytes`` of ``None`` mean the general rule: each operand once, each result once.
+    ``read_bytes``/``write_bytes`` of ``None`` mean the general rule: each operand once, each result once. Nothing is added up
+    for a rule: one that states macs states their flops too.
+
+    >>> from fxcount.symbolic import symbol
+    >>> B = symbol("B")
+    >>> Work(macs=15 * B, flops=30 * B + 5)  # x (B, 3) times (3, 5), and a bias of 5
+    Work(macs=15*B, flops=30*B + 5, transcendentals=0, read_bytes=None, write_bytes=None)
     """
 
     macs: Size = 0

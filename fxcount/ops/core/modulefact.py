@@ -43,12 +43,15 @@ class ModuleFact(Node):
 
     @property
     def kind(self) -> tuple[str, tuple[str, ...]]:
+        """The class's name and the names of what it has."""
         return self.class_name, self.names
 
     def parts(self) -> tuple[Any, ...]:
+        """Its settings and tensors, in the order of ``names``."""
         return self.values
 
     def of_parts(self, parts: Iterator[Any]) -> ModuleFact:
+        """The same module with other settings and tensors."""
         return ModuleFact(self.class_name, self.names, tuple(parts))
 
     def __getitem__(self, name: str) -> Any:

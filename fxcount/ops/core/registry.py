@@ -330,6 +330,7 @@ class Registry(Mapping[Callable[..., Any], Op]):
 
     @property
     def ops(self) -> tuple[Op, ...]:
+        """The ops that were registered, each once."""
         return self._ops
 
     def variants(self, entry: Op) -> tuple[Op, ...]:
