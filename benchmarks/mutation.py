@@ -105,7 +105,7 @@ def _never(node: ast.If) -> None:
 
 
 def tried(file: Path, tests: Sequence[str], most: int = 0, seconds: int = 300) -> Iterator[tuple[Mutant, bool]]:
-    """The mutants of ``file`` (in the package), or ``most`` of them drawn at random, and whether all ``tests`` pass with each."""
+    """The mutants of ``file`` (in the package), or ``most`` drawn at random, and whether all ``tests`` pass with each."""
     found = list(mutants(file.read_text(encoding="utf-8")))
     drawn = random.Random(0).sample(found, min(most, len(found)) if most else len(found))
     with tempfile.TemporaryDirectory() as folder:
