@@ -60,7 +60,7 @@ VARIANTS: dict[str, Variant] = {
     "perceiver": Variant("text"),
     **dict.fromkeys(
         ("autoformer", "informer", "time_series_transformer"),
-        Variant(config={"prediction_length": 24}),
+        Variant(config={"prediction_length": 24, "num_time_features": 2}),
     ),
     "audioflamingo3_encoder": Variant(
         "none", given={"input_features": "f32[B,128,F]", "input_features_mask": "i64[B,F]"}, hints=_SOUND

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
+import fxcount
 from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY
 from fxcount.ops.spatial.resize import OPS, scaled
@@ -95,8 +97,35 @@ def test_a_quotient_of_sizes_as_factor() -> None:
     assert scaled(scope, 16, to_sym(H, scope) / 16) == H
     assert scaled(scope, 2 * W, to_sym(H, scope) / 4) == H * W // 2
     assert not scope.assumptions
-    assert scaled(scope, 7, to_sym(H, scope) / 7) == int(7 * (28 / 7))  # a seventh is rounded: no formula
-    assert [str(a) for a in scope.assumptions] == ["H == 28 (pinned)"]
+    assert scaled(scope, 7, to_sym(H, scope) / 7) == H  # a seventh is rounded, and the product of 7 with it again
+    (rounded,) = scope.assumptions
+    held = [h for h in range(1, 400) if rounded.holds({"H": h, "W": 20})]
+    assert held == [h for h in range(1, 400) if int(7 * (h / 7)) == h]
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("factor", [
+    lambda h, w: 32 / h, lambda h, w: w / h, lambda h, w: (32 / h, 0.7 * w / h), lambda h, w: h / 2 / h, lambda h, w: h / 32,
+])  # fmt: skip
+def test_a_factor_made_of_sizes_keeps_them(factor: Any, mode: str) -> None:
+    """Without recompute_scale_factor torch takes the product as a double: where it rounds otherwise, the size is refused."""
+
+    class Resize(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return interpolate(x, scale_factor=factor(*x.shape[2:]), mode=mode)
+
+    report = fxcount.analyze(Resize(), "B,2,H,W", hints={"H": 64, "W": 49})
+    assert not [a for a in report.assumptions if a.kind == "pin"]
+    (value,) = report.trace.values_out()
+    admitted = 0
+    for h, w in ((64, 49), (49, 50), (98, 98), (103, 61), (107, 224), (161, 7), (7, 64), (224, 100)):
+        try:
+            at = report.at(B=1, H=h, W=w, extend=False)
+        except fxcount.AssumptionError:
+            continue
+        admitted += 1
+        assert tuple(int(at.size(n)) for n in value.fact.shape) == tuple(Resize()(torch.empty(1, 2, h, w, device="meta")).shape)
+    assert admitted > 1  # others than the hint
 
 
 def _weighed(values: Any, taps: int, dims: int) -> Any:

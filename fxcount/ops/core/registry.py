@@ -99,6 +99,7 @@ class Op:
     ``shape_only``: operands, counted over all tensors of the call, of which only shape, dtype or device matter.
     ``one_to_one``: it makes of each operand one result, without regard to the others.
     ``takes_values``: its floating arguments are numbers to compute with: no size comes of them.
+    ``takes_scales``: sizes come of its floating arguments, and its shape rule takes quotients of sizes for them.
     ``of_numbers``: called on plain numbers alone it makes a tensor of the first.
     ``reshapes_in_place``: its in-place variant gives the tensor another shape, as ``unsqueeze_`` does.
     ``follows``: how elements come from elements, where that can be said without the data. ``"moved"``: each is an element of
@@ -135,6 +136,7 @@ class Op:
     looks_up: tuple[int, int] | None = None
     one_to_one: bool = False
     takes_values: bool = False
+    takes_scales: bool = False
     of_numbers: bool = False
     reshapes_in_place: bool = False
     follows: Follows | None = None
@@ -183,6 +185,7 @@ class Traits(TypedDict, total=False):
     looks_up: tuple[int, int] | None
     one_to_one: bool
     takes_values: bool
+    takes_scales: bool
     of_numbers: bool
     reshapes_in_place: bool
     follows: Follows | None

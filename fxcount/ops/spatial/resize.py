@@ -24,6 +24,7 @@ Source:  ATen/native/UpSample.h, GridSampler.cpp, PixelShuffle.cpp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
@@ -37,7 +38,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense
 from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.symbolic import Expr, Scope, Size, floordiv, max_, min_, prod
+from fxcount.symbolic import Expr, Scope, Size, SymSize, floordiv, max_, min_, prod, to_sym
 from fxcount.symbolic.floats import ODD, Claim, nearest
 
 __all__ = ["OPS", "scaled"]
@@ -52,11 +53,11 @@ def scaled(scope: Scope, n: Size, factor: Any) -> Size:
     >>> scaled(Scope({"H": 10}), symbol("H"), 1.5), scaled(Scope({}), 100, 0.29)
     (H + floor(H/2), 28)
     """
-    if hasattr(factor, "num"):  # a quotient of sizes: doubles are exact if only halved
-        halved = isinstance(factor.den, int) and factor.den & (factor.den - 1) == 0
-        if factor.exact and halved:
-            return floordiv(n * factor.num, factor.den)
-    elif not isinstance(n, int):
+    if hasattr(factor, "num"):  # a quotient of sizes, of which Python's floor says what it assumes of the rounding
+        num, den, size = (to_sym(part, scope) for part in (factor.num, factor.den, n))
+        whole = math.floor(size * (num / den))
+        return whole.expr if isinstance(whole, SymSize) else int(whole)
+    if not isinstance(n, int):
         fraction = _never_rounded_down(float(factor))
         if fraction is not None:
             return floordiv(n * fraction.numerator, fraction.denominator)
@@ -289,7 +290,7 @@ RESIZERS = tuple([name for name, _ in _NEAREST])
 ALIGNED_RESIZERS = tuple([name for name, *_ in (*_WEIGHTED, *_SMOOTH)])
 """Those that are also told whether corners are aligned."""
 
-_resizing = partial(op, overloads=Overloads())
+_resizing = partial(op, overloads=Overloads(), takes_scales=True)
 
 OPS: tuple[Op, ...] = (
     *(_resizing(name, shape=_interpolation(name, n), cost=_nearest_cost, follows="moved") for name, n in _NEAREST),

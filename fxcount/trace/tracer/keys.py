@@ -52,7 +52,7 @@ class Keys:
             key.append(expr)
             return expr
         if kind in _SEQUENCES:
-            inner: list[Any] = [list if kind is list else tuple]
+            inner: list[Any] = [key[0], kind is list]  # the op, which may take floats as they are
             convert = self.convert
             converted = [convert(x, inner, operands) for x in a]
             key.append(tuple(inner))
@@ -78,7 +78,7 @@ class Keys:
             key.append(a)
             return a
         if isinstance(a, SymRatio):
-            if a.exact and type(key[0]) is Op and key[0].takes_values:  # no size comes of it
+            if a.exact and type(key[0]) is Op and (key[0].takes_values or key[0].takes_scales):
                 key.append((SymRatio, a.num, a.den))
                 return Quotient.of(a.num, a.den, a.value)
             return self.convert(float(a), key, operands)
