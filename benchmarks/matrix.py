@@ -4,11 +4,17 @@
 into docs/compatibility.md, in the place of the row it had; rows of other pairs stay. An environment is built in ``--root``
 and deleted afterwards (a CUDA build of torch takes 5 to 7 GB); one given after ``=`` is used as it is. Pythons are found
 on the PATH or among pyenv's.
+
+A run takes a copy of the repository and goes through its tests in parts; what each test gave is kept in ``--root`` as soon as
+its part is done. ``--resume`` goes on with a run that was cut off, on the copy it began with. ``--again`` runs the tests that
+failed once more, on the repository as it is now: a row is then of a run and of what was mended after it.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import os
 import re
 import shutil
@@ -17,7 +23,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +31,14 @@ __all__ = ["Pair", "Row", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/compatibility.md"
-CORE = ("tests/ops", "tests/symbolic", "tests/trace", "tests/passes")
+_OPINFO = "tests/ops/test_opinfo.py"  # as long as all others together
+CORE: dict[str, tuple[str, ...]] = {
+    "operators": (_OPINFO,), "ops": ("tests/ops", f"--ignore={_OPINFO}"), "symbolic": ("tests/symbolic",),
+    "trace": ("tests/trace",), "passes": ("tests/passes",),
+}  # fmt: skip
+_COPIED = ("fxcount", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "pyproject.toml")
 BEGIN, END = "<!-- table: written by benchmarks/matrix.py -->", "<!-- end of table -->"
-HEAD = ("Python", "torch", "passed", "failed", "skipped", "demo", "what fails")
+HEAD = ("Python", "torch", "passed", "failed", "skipped", "demo", "run on", "what fails")
 _SHOWN = 6  # tests that fail, named in a row
 
 
@@ -62,11 +73,13 @@ class Row:
     failed: int
     skipped: int
     demo: str
+    day: str
     fails: str
 
     def cells(self) -> tuple[str, ...]:
         return (
-            self.python, self.torch, str(self.passed), str(self.failed), str(self.skipped), self.demo, self.fails
+            self.python, self.torch, str(self.passed), str(self.failed), str(self.skipped), self.demo, self.day,
+            self.fails,
         )  # fmt: skip
 
     def place(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -77,13 +90,13 @@ class Row:
     @staticmethod
     def read(line: str) -> Row | None:
         """
-        >>> Row.read("| 3.11 | 2.6.0 | 5 | 1 | 0 | runs | test_x |").failed
+        >>> Row.read("| 3.11 | 2.6.0 | 5 | 1 | 0 | runs | 2026-11-27 | test_x |").failed
         1
         """
         cells = [c.strip() for c in line.strip().strip("|").split("|")]
         if len(cells) != len(HEAD) or not re.fullmatch(r"3\.\d+", cells[0]):
             return None
-        return Row(cells[0], cells[1], int(cells[2]), int(cells[3]), int(cells[4]), cells[5], cells[6])
+        return Row(cells[0], cells[1], int(cells[2]), int(cells[3]), int(cells[4]), cells[5], cells[6], cells[7])
 
 
 def interpreter(version: str) -> str:
@@ -108,44 +121,108 @@ def build(pair: Pair, root: Path) -> Path:
     return place
 
 
-def run(environment: Path, workers: str) -> tuple[ET.Element, bool]:
-    """The core tests' report in JUnit's XML, and whether the demo runs; on a copy, away from the repository's files."""
-    python = environment / "bin/python"
-    with tempfile.TemporaryDirectory() as work:
-        for part in ("fxcount", "tests", "benchmarks", "docs", "README.md", "pyproject.toml"):
+@dataclass
+class Run:
+    """The tests of one pair: a copy of the repository, and what each test gave on it, by its id."""
+
+    environment: Path
+    place: Path
+    workers: str
+
+    def start(self) -> None:
+        """From nothing."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True)
+        self._copy()
+
+    def _copy(self) -> None:
+        """Away from the repository's files, which may change meanwhile."""
+        shutil.rmtree(self.tree, ignore_errors=True)
+        self.tree.mkdir()
+        for part in _COPIED:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            copy(ROOT / part, Path(work) / part)
-        calm = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": work}
-        demo = subprocess.run([python, "-m", "fxcount", "demo"], cwd=work, env=calm, capture_output=True)
-        report = Path(work) / "report.xml"
-        subprocess.run(
-            [python, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider", "--tb=line", f"--junitxml={report}", *CORE],
-            cwd=work, env=calm,
-        )  # fmt: skip
+            copy(ROOT / part, self.tree / part)
+
+    @property
+    def tree(self) -> Path:
+        return self.place / "tree"
+
+    def outcomes(self) -> dict[str, str]:
+        """``passed``, ``failed`` or ``skipped``, by test."""
+        found: dict[str, str] = {}
+        for part in (*CORE, "again"):
+            kept = self.place / f"{part}.json"
+            found |= json.loads(kept.read_text()) if kept.exists() else {}
+        return found
+
+    def go(self) -> None:
+        """The parts that are not done."""
+        for part, paths in CORE.items():
+            if not (self.place / f"{part}.json").exists():
+                self._test(part, paths)
+
+    def again(self) -> None:
+        """The tests that failed, with the repository's files of today."""
+        failed = [test for test, outcome in self.outcomes().items() if outcome == "failed"]
+        self._copy()
+        if failed:
+            kept = self.place / "again.json"
+            before = json.loads(kept.read_text()) if kept.exists() else {}
+            self._test("again", failed)
+            kept.write_text(json.dumps(before | json.loads(kept.read_text())))
+
+    def _test(self, part: str, what: Iterable[str]) -> None:
+        report = self.place / f"{part}.xml"
+        report.unlink(missing_ok=True)
+        options = ("-q", "-n", self.workers, "-p", "no:cacheprovider", "--tb=line", f"--junitxml={report}")
+        subprocess.run([self.environment / "bin/python", "-m", "pytest", *options, *what], cwd=self.tree, env=self._calm())
         if not report.exists():
-            raise SystemExit(f"the tests did not start in {environment}")
-        return ET.parse(report).getroot(), demo.returncode == 0
+            raise SystemExit(f"the tests of {part} did not end in {self.environment}")
+        found = tested(ET.parse(report).getroot())
+        (self.place / f"{part}.json").write_text(json.dumps(found))
+
+    def _calm(self) -> dict[str, str]:
+        return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.tree)}
+
+    def demo(self) -> bool:
+        """Whether ``fxcount demo`` runs."""
+        command = [self.environment / "bin/python", "-m", "fxcount", "demo"]
+        return subprocess.run(command, cwd=self.tree, env=self._calm(), capture_output=True).returncode == 0
 
 
-def counted(report: ET.Element, pair: Pair, demo: bool) -> Row:
-    """The row of one run.
+def tested(report: ET.Element) -> dict[str, str]:
+    """What each test of a report in JUnit's XML gave; a test is failed if its setting up or its taking down is.
 
     >>> cases = "<testcase name='t[1]' classname='tests.ops.test_x'><failure/></testcase><testcase name='u' classname='a'/>"
-    >>> counted(ET.fromstring(f"<r>{cases}</r>"), Pair("3.11", "2.6.0"), True).cells()[2:]
-    ('1', '1', '0', 'runs', 'test_x::t')
+    >>> tested(ET.fromstring(f"<r>{cases}</r>"))
+    {'tests/ops/test_x.py::t[1]': 'failed', 'a.py::u': 'passed'}
     """
-    kinds: Counter[str] = Counter()
-    failing: Counter[str] = Counter()
+    found: dict[str, str] = {}
     for case in report.iter("testcase"):
-        outcome = next((k.tag for k in case if k.tag in ("failure", "error", "skipped")), "passed")
-        kinds["failed" if outcome in ("failure", "error") else outcome] += 1
-        if outcome in ("failure", "error"):
-            name = case.get("name", "").partition("[")[0]
-            failing[f"{case.get('classname', '').rpartition('.')[2]}::{name}"] += 1
+        test = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '')}"
+        kind = next((k.tag for k in case if k.tag in ("failure", "error", "skipped")), "passed")
+        kind = "failed" if kind in ("failure", "error") else kind
+        found[test] = "failed" if "failed" in (kind, found.get(test)) else kind
+    return found
+
+
+def counted(outcomes: Mapping[str, str], pair: Pair, demo: bool, day: str) -> Row:
+    """The row of one run.
+
+    >>> outcomes = {"tests/ops/test_x.py::t[1]": "failed", "a.py::u": "passed"}
+    >>> counted(outcomes, Pair("3.11", "2.6.0"), True, "2026-11-27").cells()[2:]
+    ('1', '1', '0', 'runs', '2026-11-27', 'test_x::t')
+    """
+    kinds = Counter(outcomes.values())
+    failing = Counter(
+        f"{Path(test.partition('::')[0]).stem}::{test.partition('::')[2].partition('[')[0]}"
+        for test, outcome in outcomes.items()
+        if outcome == "failed"
+    )
     named = [f"{name} ({n})" if n > 1 else name for name, n in failing.most_common(_SHOWN)]
     named += [f"{len(failing) - _SHOWN} more"] if len(failing) > _SHOWN else []
     return Row(
-        pair.python, pair.torch, kinds["passed"], kinds["failed"], kinds["skipped"], "runs" if demo else "fails",
+        pair.python, pair.torch, kinds["passed"], kinds["failed"], kinds["skipped"], "runs" if demo else "fails", day,
         ", ".join(named) or "-",
     )  # fmt: skip
 
@@ -153,9 +230,9 @@ def counted(report: ET.Element, pair: Pair, demo: bool) -> Row:
 def written(page: str, rows: Iterable[Row]) -> str:
     """The page with these rows in its table, in the place of those of the same pair.
 
-    >>> row = Row("3.11", "2.6.0", 5, 0, 1, "runs", "-")
+    >>> row = Row("3.11", "2.6.0", 5, 0, 1, "runs", "2026-11-27", "-")
     >>> written(f"a\\n{BEGIN}\\n{END}\\nb\\n", [row]).splitlines()[-3]
-    '| 3.11 | 2.6.0 | 5 | 0 | 1 | runs | - |'
+    '| 3.11 | 2.6.0 | 5 | 0 | 1 | runs | 2026-11-27 | - |'
     """
     head, rest = page.split(BEGIN)
     old, tail = rest.split(END)
@@ -170,14 +247,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("pairs", nargs="+", type=Pair.parse, metavar="PYTHON:TORCH[=ENVIRONMENT]")
     parser.add_argument("--root", type=Path, default=Path(tempfile.gettempdir()) / "fxcount-matrix")
     parser.add_argument("--keep", action="store_true", help="leave the environments where they are")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--resume", action="store_true", help="go on with the runs in --root that were cut off")
+    how.add_argument("--again", action="store_true", help="run only the tests that failed in the runs in --root")
     parser.add_argument("-n", "--workers", default="auto", help="processes of pytest (auto)")
     options = parser.parse_args(argv)
     options.root.mkdir(parents=True, exist_ok=True)
     for pair in options.pairs:
         environment = pair.environment or build(pair, options.root)
         try:
-            report, demo = run(environment, options.workers)
-            row = counted(report, pair, demo)
+            run = Run(environment, options.root / f"python{pair.python}-torch{pair.torch}-run", options.workers)
+            if not run.tree.exists() or not (options.resume or options.again):
+                run.start()
+            run.go()
+            if options.again:
+                run.again()
+            row = counted(run.outcomes(), pair, run.demo(), datetime.date.today().isoformat())
         finally:
             if pair.environment is None and not options.keep:
                 shutil.rmtree(environment)

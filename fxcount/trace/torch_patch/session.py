@@ -41,6 +41,7 @@ from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.jagged import jagged_of
 from fxcount.trace.tracer.sources import raising_source
+from fxcount.trace.tracer.special import no_backward
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.wording import shortened
@@ -110,8 +111,22 @@ def _changes() -> tuple[Any, ...]:
         CustomFunctions(),
         chance,
         *chance.torch_functions(),
+        *_engines_entry(),
         Swapped(torch.set_default_dtype, _undoing(torch.get_default_dtype), within=ALWAYS),
     )
+
+
+def _engines_entry() -> list[Swapped]:
+    """Before 2.11 ``torch.autograd.backward`` asks no function mode, and is met where it enters the engine."""
+    return [] if torch_private.VERSION >= (2, 11) else [Swapped(torch_private.run_backward, _run_backward)]
+
+
+def _run_backward(original: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        tracer = _tracer()
+        return original(*args, **kwargs) if tracer.differentiates else no_backward(tracer)
+
+    return run
 
 
 @functools.lru_cache(1)

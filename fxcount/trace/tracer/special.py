@@ -23,7 +23,7 @@ from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["handle"]
+__all__ = ["handle", "no_backward"]
 
 
 def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -151,7 +151,8 @@ for _name, _answer in {
         METADATA[_getter] = lambda x, *_rest, _answer=_answer: _answer(x)
 
 
-def _no_backward(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
+def no_backward(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
+    """A model that differentiates in its forward is traced on torch's own engine."""
     raise NeedsEngine(
         "the model calls backward() or autograd.grad() in its forward", where=tracer.where(),
         hint="analyse the forward alone; gradients are derived from it",
@@ -281,8 +282,8 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.Tensor.pin_memory: _ignore,
     torch.Tensor.share_memory_: _ignore,
     torch.Tensor.record_stream: _ignore,
-    torch.Tensor.backward: _no_backward,
-    torch.autograd.backward: _no_backward,
-    torch.autograd.grad: _no_backward,
+    torch.Tensor.backward: no_backward,
+    torch.autograd.backward: no_backward,
+    torch.autograd.grad: no_backward,
     torch_private.assert_async: lambda tracer, *a, **k: None,
 }
