@@ -1,18 +1,25 @@
 """Analyses in many threads, beside a training loop and a ``torch.compile`` that must not notice them.
 
 ``python benchmarks/threads.py [THREADS [ANALYSES]]`` prints what was right, what the loop and the compiled model computed,
-and whether torch is as before: after the threads, and after analyses that end in every way there is.
+and whether torch is as before: after the threads, after analyses that end in every way there is, and in processes forked
+while other threads analyse. ``--write``: and writes THREADS.md.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import gc
+import os
+import platform
 import random
+import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +32,8 @@ from torch.nn import functional as F
 import fxcount
 
 __all__ = ["main"]
+
+PAGE = Path(__file__).with_name("THREADS.md")
 
 
 class Attention(nn.Module):
@@ -202,25 +211,85 @@ def endings(times: int) -> tuple[int, dict[str, Any]]:
     return ended, before
 
 
-def main(threads: int = 8, analyses: int = 50) -> None:
+def forked(times: int, limit: float = 120.0) -> tuple[int, int]:
+    """Processes forked while two threads analyse: how many counted rightly, and how many never ended."""
+    done = threading.Event()
+
+    def busy() -> None:
+        while not done.is_set():
+            analyse(0, 1)
+
+    threads = [threading.Thread(target=busy) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    ends = [_child(limit) for _ in range(times)]
+    done.set()
+    for thread in threads:
+        thread.join()
+    return ends.count(0), ends.count(None)
+
+
+def _child(limit: float) -> int | None:
+    """How a forked process that analyses once ended; ``None``: not within the limit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python: forking beside threads may deadlock
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = int(analyse(1, 1) != 1)
+        finally:
+            os._exit(status)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def main(threads: int = 8, analyses: int = 50, write: bool = False) -> None:
     """Run everything and print what came out."""
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    _measure(threads, analyses, say)
+    if write:
+        head = f"{datetime.date.today()}, Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
+        command = f"python benchmarks/threads.py {threads} {analyses} --write"
+        body = "\n".join(f"* {line}" for line in lines)
+        PAGE.write_text(f"# Threads\n\n`{command}` ({head}):\n\n{body}\n", encoding="utf-8")
+
+
+def _measure(threads: int, analyses: int, say: Callable[[str], None]) -> None:
     compile_often(2)
     steps = 30 * analyses
     losses, quiet, outputs = train(steps), train_quietly(steps), compile_often(analyses)
     jobs = [lambda k=k: analyse(k, analyses) for k in range(threads)]
     before, start = things(), time.perf_counter()
     found, *right = together(lambda: train(steps), *jobs)
-    of = f"{threads * analyses} totals right ({threads} threads)"
-    print(f"{sum(right)} of {of} beside a training loop, {time.perf_counter() - start:.1f} s")
-    print(f"losses as without us: {found == losses} ({steps} steps); not as before: {changed(before) or 'nothing'}")
+    of = f"{threads * analyses} totals right ({threads} threads, {len(MODELS)} models that they share)"
+    say(f"{sum(right)} of {of} beside a training loop, {time.perf_counter() - start:.1f} s")
+    say(f"losses as without us: {found == losses} ({steps} steps); not as before: {changed(before) or 'nothing'}")
     start = time.perf_counter()
     found, compiled, *right = together(lambda: train_quietly(steps), lambda: compile_often(analyses), *jobs)
-    print(f"{sum(right)} of {of} beside a loop and torch.compile, {time.perf_counter() - start:.1f} s")
-    print(f"losses as without us: {found == quiet}, compiled outputs: {compiled == outputs}", end="; ")
-    print(f"not as before: {changed(before) or 'nothing'}")
+    say(f"{sum(right)} of {of} beside a loop and torch.compile, {time.perf_counter() - start:.1f} s")
+    same = f"losses as without us: {found == quiet}, compiled outputs: {compiled == outputs}"
+    say(f"{same}; not as before: {changed(before) or 'nothing'}")
+    right = together(*[lambda: sum(str(fxcount.analyze(*MODELS[0][:2]).macs) == MODELS[0][2] for _ in range(analyses))] * 2)
+    say(f"{sum(right)} of {2 * analyses} totals right of two threads on the same model")
     ended, before = endings(210)
-    print(f"{ended} endings of all kinds; not as before: {changed(before) or 'nothing'}")
+    say(f"{ended} endings of all kinds; not as before: {changed(before) or 'nothing'}")
+    good, hung = forked(20)
+    say(f"{good} of 20 processes right that were forked while two threads analysed, {hung} without an end")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    numbers = [int(a) for a in sys.argv[1:] if a != "--write"]
+    main(*numbers, write="--write" in sys.argv)

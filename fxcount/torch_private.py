@@ -20,7 +20,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -31,8 +31,8 @@ from fxcount.errors import UnsupportedError
 
 __all__ = [
     "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded",
-    "missing", "node_number", "onednn_takes", "parsed_schema", "schema", "schemas", "script_class", "script_method",
-    "script_module", "shown_name", "storage_key", "tree_children",
+    "missing", "node_number", "onednn_takes", "parsed_schema", "python_composites", "schema", "schemas", "script_class",
+    "script_method", "script_module", "shown_name", "storage_key", "tree_children",
 ]  # fmt: skip
 
 OLDEST, NEWEST = "2.6", "2.15"  # the versions of docs/compatibility.md
@@ -284,6 +284,11 @@ def shown_name(module: torch.nn.Module) -> str:
     """
     own = getattr(module, "_get_name", None)
     return str(own()) if own is not None else type(module).__name__
+
+
+def python_composites() -> AbstractContextManager[Any]:
+    """A block in which ops that are made of others fall apart in Python: before 2.13 some insist on numbers in C++."""
+    return nullcontext() if VERSION >= (2, 13) else _found(NAMES["python_dispatcher"])()  # type: ignore[no-any-return]
 
 
 def _part(owner: Any, name: str, purpose: str) -> Any:

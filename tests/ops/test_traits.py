@@ -82,6 +82,8 @@ def test_autocast_has_a_policy_for_the_ops_torch_has_a_kernel_for(device: str, k
     differ = {}
     for entry in REGISTRY.ops:
         policy = getattr(entry.autocast or Autocast(), device)
+        if not any(_overloads(name) for name in entry.names):  # an op of other versions of torch
+            continue
         if _has_kernel(entry, key) != (policy is not None) and entry not in composites | _RAISES:
             differ[entry.name] = policy
     assert differ == {}

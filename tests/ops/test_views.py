@@ -104,6 +104,7 @@ COPIES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:The use of .x.T. on tensors:UserWarning")
 @pytest.mark.parametrize("case", VIEWS + JOINS + FLIPS + COPIES)
 def test_shape_and_layout(case: Case) -> None:
     case.check()

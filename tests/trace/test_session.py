@@ -436,6 +436,36 @@ def test_a_forked_child_is_free_of_another_threads_analysis() -> None:
     assert set(ran.stdout.split()) == {"0"}, ran.stdout + ran.stderr
 
 
+HELD = """
+import os, threading, torch, torch._dynamo, fxcount
+from torch._dynamo.convert_frame import compile_lock
+fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
+held, go = threading.Event(), threading.Event()
+def holds():
+    with compile_lock:
+        held.set()
+        go.wait(60)
+thread = threading.Thread(target=holds)
+thread.start()
+held.wait(60)
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if str(fxcount.analyze(torch.nn.Linear(3, 5), "B,3").macs) == "15*B" else 1)
+ended = threading.Timer(40, os.kill, (pid, 9))
+ended.start()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+ended.cancel()
+go.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_is_free_of_a_lock_held_by_a_thread_that_only_begins_to_analyse() -> None:
+    """Dynamo's lock is taken before it is known who analyses: the child of another thread must not wait for it for ever."""
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", HELD], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout.split() == ["0"], ran.stdout + ran.stderr
+
+
 # -- functions that were bound before ---------------------------------------------------------------------------------
 class Doubled(torch.autograd.Function):
     @staticmethod

@@ -226,12 +226,11 @@ def no_collection() -> Iterator[None]:
 # -- fork ---------------------------------------------------------------------------------------------------------------
 def _forked() -> None:
     """A child has only the thread that forked: what another one traced goes on over there, and the locks are free here."""
+    locks: tuple[Any, ...] = (_compiling_lock(), _LOCK)
+    for lock in locks:  # another thread may hold the first of them before it is known to analyse, and after
+        if hasattr(lock, "_at_fork_reinit") and not lock._is_owned():
+            lock._at_fork_reinit()
     if ACTIVE.ident != get_ident():
-        dynamo = _compiling_lock() if ACTIVE.ident else None
-        locks: tuple[Any, ...] = (_LOCK, dynamo)
-        for lock in locks:
-            if hasattr(lock, "_at_fork_reinit"):
-                lock._at_fork_reinit()
         ACTIVE.tracer = ACTIVE.vmap = None
         _run_twice(ACTIVE.undo)
     _COLLECTOR.start_anew()

@@ -95,9 +95,8 @@ def fake_call(
         symbol = env.create_symbol(hints[name], source, dynamic_dim=DimDynamic.DYNAMIC)
         symbols[name] = env.create_symintnode(symbol, hint=hints[name], source=source)
         back[symbol] = name
-    # composites fall apart in Python, as in torch.export: in C++ some of them insist on numbers
     mode = torch_private.FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
-    with torch_private.DisableTorchFunction(), torch_private.python_dispatcher(), mode:
+    with torch_private.DisableTorchFunction(), torch_private.python_composites(), mode:
         fakes = [_fake(leaf, symbols) for leaf in leaves]
         a, k = pytree.tree_unflatten(fakes, tree)
         try:
