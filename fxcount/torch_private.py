@@ -288,7 +288,7 @@ def shown_name(module: torch.nn.Module) -> str:
 
 def python_composites() -> AbstractContextManager[Any]:
     """A block in which ops that are made of others fall apart in Python: before 2.13 some insist on numbers in C++."""
-    return nullcontext() if VERSION >= (2, 13) else _found(NAMES["python_dispatcher"])()  # type: ignore[no-any-return]
+    return nullcontext() if VERSION >= (2, 13) else _found(NAMES["python_dispatcher"])()
 
 
 def _part(owner: Any, name: str, purpose: str) -> Any:
