@@ -148,7 +148,7 @@ class Run:
         return self.place / "tree"
 
     def outcomes(self) -> dict[str, str]:
-        """``passed``, ``failed`` or ``skipped``, by test."""
+        """``passed``, ``failed`` or ``skipped``, by test; ``gone``, if it has failed and is no more."""
         found: dict[str, str] = {}
         for part in (*CORE, "again"):
             kept = self.place / f"{part}.json"
@@ -163,13 +163,21 @@ class Run:
 
     def again(self) -> None:
         """The tests that failed, with the repository's files of today."""
-        failed = [test for test, outcome in self.outcomes().items() if outcome == "failed"]
+        failed = {test for test, outcome in self.outcomes().items() if outcome == "failed"}
         self._copy()
-        if failed:
-            kept = self.place / "again.json"
-            before = json.loads(kept.read_text()) if kept.exists() else {}
-            self._test("again", failed)
-            kept.write_text(json.dumps(before | json.loads(kept.read_text())))
+        kept = self.place / "again.json"
+        found = json.loads(kept.read_text()) if kept.exists() else {}
+        found |= dict.fromkeys(failed, "gone")
+        if there := failed & self._collected({test.partition("::")[0] for test in failed}):
+            self._test("again", there)
+            found |= json.loads(kept.read_text())
+        kept.write_text(json.dumps(found))
+
+    def _collected(self, files: Iterable[str]) -> set[str]:
+        """The ids of the tests in these files: one that failed may have another name now, or none."""
+        command = [self.environment / "bin/python", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files]
+        listed = subprocess.run(command, cwd=self.tree, env=self._calm(), capture_output=True, text=True)
+        return {line for line in listed.stdout.splitlines() if "::" in line}
 
     def _test(self, part: str, what: Iterable[str]) -> None:
         report = self.place / f"{part}.xml"

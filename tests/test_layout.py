@@ -173,7 +173,7 @@ def test_every_file_says_what_it_is_and_what_it_offers(file: Path) -> None:
 # nn.Module keeps what it holds in these dicts, under names that are part of every pickled model; others are not torch's
 _SHARED = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_call_impl"}
 _SHARED |= {"_forward_hooks", "_forward_pre_hooks"}
-_SHARED |= {"_getframe", "_fields", "_at_fork_reinit", "_actions", "_lru_cache_wrapper"}  # Python's
+_SHARED |= {"_getframe", "_fields", "_at_fork_reinit", "_is_owned", "_actions", "_lru_cache_wrapper"}  # Python's
 _SHARED |= {"_bit_generator", "_has_ops"}  # numpy's, torchvision's
 _SHARED |= {"_print"}  # what methods that sympy's printers call have to call in turn
 
