@@ -6,7 +6,7 @@ ones that torch's own code would have called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -64,11 +64,107 @@ def _instance_norm(
     return torch.Tensor.view(out, tuple(x.shape))
 
 
+def _is_symbolic(*tensors: Any) -> bool:
+    return any(type(n) is SymSize for t in tensors for n in t.shape)
+
+
+def _matmul(tracer: Caller, a: Any, b: Any) -> Any:
+    """``at::matmul``: a stack of matrices by one matrix is folded into one product, others are a batch of products.
+
+    Source: ``_matmul_impl`` of ATen's LinearAlgebra.cpp, which asks for plain sizes before torch 2.13.
+    """
+    if max(a.dim(), b.dim()) < 3 or min(a.dim(), b.dim()) < 1 or not _is_symbolic(a, b):
+        return torch.ops.aten.matmul.default(a, b)
+    if _folds(a, b):
+        return _folded(a, b)
+    if a.dim() == b.dim() == 3 and a.shape[0] != b.shape[0]:  # what is one matrix is not copied for each of the others
+        if a.shape[0] == 1 and a.requires_grad:
+            return _matmul(tracer, torch.squeeze(a, 0), b)
+        if b.shape[0] == 1 and b.requires_grad:
+            return _matmul(tracer, a, torch.squeeze(b, 0))
+    return _batched(a, b)
+
+
+def _folds(a: Any, b: Any) -> bool:
+    larger, other = (a, b) if a.dim() >= b.dim() else (b.mT, a)
+    if not (larger.dim() >= 3 and other.dim() <= 2):
+        return False
+    if other.requires_grad:
+        return True
+    if a.dim() == 2:
+        return False
+    shape, strides = larger.shape, larger.stride()
+    return all([strides[i] == strides[i + 1] * shape[i + 1] for i in range(larger.dim() - 2)])
+
+
+def _folded(a: Any, b: Any) -> Any:
+    turned = b.dim() > a.dim()
+    many = b.mT if turned else a
+    one = b if not turned else torch.t(a) if a.dim() == 2 else a
+    *outer, inner = many.shape
+    flat = torch.reshape(many, (_product(outer), inner))
+    if one.dim() == 1:
+        return torch.ops.aten._unsafe_view(torch.mv(flat, one), outer)
+    out = torch.ops.aten._unsafe_view(torch.mm(flat, one), [*outer, one.shape[1]])
+    return torch.Tensor.contiguous(out.mT) if turned else out
+
+
+def _batched(a: Any, b: Any) -> Any:
+    is_vector = b.dim() == 1
+    n, m = (a.shape[-2] if a.dim() > 1 else 1), a.shape[-1]
+    k, p = (b.shape[-1], 1) if is_vector else (b.shape[-2], b.shape[-1])
+    batch = list(torch.broadcast_shapes(a.shape[:-2], () if is_vector else b.shape[:-2]))
+    count = _product(batch)
+    left = torch.reshape(torch.Tensor.expand(a, [*batch, n, m]), (count, n, m))
+    if is_vector:
+        b = torch.unsqueeze(b, 1)
+    right = torch.reshape(torch.Tensor.expand(b, [*batch, k, p]), (count, k, p))
+    out = torch.bmm(left, right)
+    kept = [*batch, *([n] if a.dim() > 1 else []), *([] if is_vector else [p])]
+    return torch.ops.aten._unsafe_view(out, kept)
+
+
+def _product(sizes: Iterable[Any]) -> Any:
+    found: Any = 1
+    for n in sizes:
+        found = found * n
+    return found
+
+
+def _reversed_matmul(tracer: Caller, a: Any, b: Any) -> Any:
+    return _matmul(tracer, b, a)
+
+
+def _linear(tracer: Caller, x: Any, weight: Any, bias: Any = None) -> Any:
+    """``at::linear``: one product with a bias where the input is contiguous, else ``matmul`` and a bias added in place.
+
+    Source: ``linear`` of ATen's Linear.cpp. It makes a new sum for a tensor subclass, which a stand-in is and the real tensor
+    is not.
+    """
+    if x.dim() < 3 or weight.dim() != 2 or not _is_symbolic(x):
+        return torch.ops.aten.linear.default(x, weight, bias)
+    if bias is not None and bias.dim() == 1 and x.is_contiguous():
+        *outer, inner = x.shape
+        flat = torch.reshape(x, (_product(outer), inner))
+        out = torch.addmm(bias, flat, torch.t(weight))
+        return torch.Tensor.view(out, [*outer, weight.shape[0]])
+    out = _matmul(tracer, x, torch.t(weight)) if _ASKS_FOR_NUMBERS else torch.matmul(x, torch.t(weight))
+    return out if bias is None else torch.Tensor.add_(out, bias)
+
+
+_ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)
+_PRODUCTS: Mapping[Any, Callable[..., Any]] = {
+    torch.matmul: _matmul, torch.Tensor.matmul: _matmul, torch.Tensor.__matmul__: _matmul,
+    torch.Tensor.__rmatmul__: _reversed_matmul,
+}  # fmt: skip
+
 _NN = torch_private.nn_functions
 
 FORMS = MappingProxyType({
     **{f: _resized(f, False) for f in map(_NN.__dict__.get, RESIZERS) if f is not None},
     **{f: _resized(f, True) for f in map(_NN.__dict__.get, ALIGNED_RESIZERS) if f is not None},
     torch.instance_norm: _instance_norm,
+    _NN.linear: _linear,
+    **(_PRODUCTS if _ASKS_FOR_NUMBERS else {}),
 })  # fmt: skip
 """For each function that needs one, its form: ``form(tracer, *args)``."""
