@@ -174,3 +174,17 @@ def test_a_curve_is_a_table_or_a_plot(tmp_path: Path, capsys: pytest.CaptureFixt
     ):
         assert main(["curve", "command_nets:build", "B,S,3", *wrong]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_training_step_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is held adds up to the total peak."""
+    assert main(["train", "demo", "--optimizer", "adamw", "--at", "B=5,H=32,W=32"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("one training step of Demo at B=5, H=32, W=32\n")
+    held = text.partition("bytes held there")[2].partition("the modules that save most")[0]
+    parts = {words[0]: int(words[1].replace(",", "")) for words in map(str.split, held.splitlines()) if words}
+    total = next(line for line in text.splitlines() if "total peak " in line)
+    assert sum(parts.values()) == int(total.split()[-1].replace(",", ""))
+    assert parts.keys() <= {"parameters", "buffers", "gradients", "states", "inputs", "saved", "temporaries"}
+    assert main(["train", "demo", "--optimizer", "adamm"]) == 2
+    assert "no optimizer is called 'adamm'" in capsys.readouterr().err

@@ -19,9 +19,9 @@ from torch.utils.checkpoint import checkpoint
 import fxcount
 from benchmarks.steps import nets
 from benchmarks.zoo.entry import tensors
-from tests.training import real
+from tests.training import loops, real
 
-__all__ = ["WAYS", "Way"]
+__all__ = ["WAYS", "LoopWay", "Way"]
 
 Context = Callable[[], AbstractContextManager[Any]]
 
@@ -38,35 +38,45 @@ class Way:
 
     def compared(self) -> dict[str, list[int]]:
         """Peaks and saved bytes: ours, and those of a real step."""
-        model = self.build().train()
-        with self.under():
-            plain = fxcount.training_step(model, self.spec).at(**self.sizes)
-            tracked = fxcount.training_step(model, self.spec, tracker=True).at(**self.sizes)
+        model = _Under(self.build().train(), self.under)
+        plain = fxcount.training_step(model, self.spec).at(**self.sizes)
+        tracked = fxcount.training_step(model, self.spec, tracker=True).at(**self.sizes)
         x = tensors(self.spec, self.sizes, "cpu", 7)
-
-        def called(*args: Any) -> Any:
-            with self.under():
-                return model(*args)
-
-        seen = _Under(model, called)
-        truth = real.run(seen, x)
-        peak = real.plain_peak(seen, x)
+        forward_peak, peak, gradients = real.tracked(model, x)
         return {
-            "peak": [plain.peak, peak], "tracker_peak": [tracked.peak, truth.peak],
-            "forward_peak": [tracked.forward_peak, truth.forward_peak], "gradients": [plain.gradient_bytes, truth.gradients],
+            "peak": [plain.peak, real.plain_peak(model, x)], "tracker_peak": [tracked.peak, peak],
+            "forward_peak": [tracked.forward_peak, forward_peak], "gradients": [plain.gradient_bytes, gradients],
         }  # fmt: skip
 
 
-class _Under(nn.Module):
-    """A model that is called in its own way."""
+@dataclass(frozen=True)
+class LoopWay:
+    """A step as people write it, done a second time."""
 
-    def __init__(self, model: nn.Module, called: Callable[..., Any]) -> None:
+    make: Callable[[], loops.Loop]
+
+    def compared(self) -> dict[str, list[int]]:
+        """Everything alive at most: ours, and that of a real step."""
+        loop = self.make()
+        plain, tracked = (
+            fxcount.training_step(loop.model, *loop.specs, step=loop.step, tracker=flag).at(**loop.sizes).total_peak
+            for flag in (False, True)
+        )
+        total, by_tracker = loops.total_peaks(loop)
+        return {"total_peak": [plain, total], "tracker_total_peak": [tracked, by_tracker]}
+
+
+class _Under(nn.Module):
+    """A model whose forward runs under a context."""
+
+    def __init__(self, model: nn.Module, under: Context) -> None:
         super().__init__()
         self.model = model
-        self._called = called
+        self._under = under
 
     def forward(self, *args: Any) -> Any:
-        return self._called(*args)
+        with self._under():
+            return self.model(*args)
 
 
 class Selective(nets.Checkpointed):
@@ -170,7 +180,7 @@ def _autocast(dtype: torch.dtype) -> Context:
 
 _IMAGE = {"B": 2, "H": 20, "W": 28}
 _BF16, _FP16 = torch.bfloat16, torch.float16
-WAYS: Mapping[str, Way] = {
+WAYS: Mapping[str, Way | LoopWay] = {
     "checkpoint": Way(nets.Checkpointed, "f32[B,20]", {"B": 7}),
     "checkpoint reentrant": Way(nets.Reentrant, "f32[B,20]", {"B": 7}),
     "checkpoint selective": Way(Selective, "f32[B,20]", {"B": 7}),
@@ -192,5 +202,6 @@ WAYS: Mapping[str, Way] = {
     "saved tensors elsewhere": Way(Offloading, "f32[B,17]", {"B": 13}),
     "lstm": Way(nets.Tagger, "i64[B,T]", {"B": 3, "T": 17}),
     "gru": Way(nets.LastOfGRU, "f32[T,B,12]", {"B": 3, "T": 9}),
+    **{f"loop {name}": LoopWay(make) for name, make in loops.LOOPS.items()},
 }  # fmt: skip
 """Name -> the way."""

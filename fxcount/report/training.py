@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from fxcount.report.data.training import TrainingData
+from fxcount.wording import fitting
 
 __all__ = ["TrainingReport"]
 
 
 class TrainingReport(TrainingData):
     __doc__ = TrainingData.__doc__
+
+    def table(self) -> str:
+        """The step on one screen: totals, the place of the peak, what holds it, the modules that save most."""
+        from fxcount.report.views.step import render
+
+        return render(self)
+
+    def __str__(self) -> str:
+        return fitting(self.table())
 
     def count(self, convention: str = "torch") -> object:
         """FLOPs of forward and backward as another tool counts them: ``"torch"`` is ``FlopCounterMode``, with its faults."""

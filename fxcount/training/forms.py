@@ -65,7 +65,8 @@ def _instance_norm(
 
 
 def _is_symbolic(*tensors: Any) -> bool:
-    return any(type(n) is SymSize for t in tensors for n in t.shape)
+    """Whether a form is needed; autocast casts, and caches, what the op as a whole is given."""
+    return not torch_private.is_any_autocast_enabled() and any(type(n) is SymSize for t in tensors for n in t.shape)
 
 
 def _matmul(tracer: Caller, a: Any, b: Any) -> Any:
@@ -113,7 +114,8 @@ def _batched(a: Any, b: Any) -> Any:
     is_vector = b.dim() == 1
     n, m = (a.shape[-2] if a.dim() > 1 else 1), a.shape[-1]
     k, p = (b.shape[-1], 1) if is_vector else (b.shape[-2], b.shape[-1])
-    batch = list(torch.broadcast_shapes(a.shape[:-2], () if is_vector else b.shape[:-2]))
+    shapes: Any = torch.broadcast_shapes
+    batch = list(shapes(a.shape[:-2], () if is_vector else b.shape[:-2]))
     count = _product(batch)
     left = torch.reshape(torch.Tensor.expand(a, [*batch, n, m]), (count, n, m))
     if is_vector:
@@ -160,7 +162,7 @@ _PRODUCTS: Mapping[Any, Callable[..., Any]] = {
 
 _NN = torch_private.nn_functions
 
-FORMS = MappingProxyType({
+FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     **{f: _resized(f, False) for f in map(_NN.__dict__.get, RESIZERS) if f is not None},
     **{f: _resized(f, True) for f in map(_NN.__dict__.get, ALIGNED_RESIZERS) if f is not None},
     torch.instance_norm: _instance_norm,

@@ -14,6 +14,7 @@ from fxcount.passes.memory import HELD, Peak, undominated
 from fxcount.passes.parameters import state_bytes
 from fxcount.symbolic import Size, evaluate, max_, sum_
 from fxcount.training.run import Phase, StepTrace
+from fxcount.training.wrapping import NUMBER
 
 __all__ = ["Moment", "StepMemory"]
 
@@ -69,6 +70,7 @@ class StepMemory:
 
     def _saved_between(self, forward: Phase, backward: Phase) -> tuple[int, ...]:
         alive = self._born(forward) & self._alive_at(forward.log.stop)
+        alive = {i for i in alive if self.storages[i].name != NUMBER}
         return tuple(sorted((alive - self._alive_at(backward.log.stop)) - set(self.step.losses)))
 
     @cached_property
@@ -104,8 +106,9 @@ class StepMemory:
 
     # -- peaks --------------------------------------------------------------------------------------------------------
     def counted_in_steps(self) -> frozenset[int]:
-        """What a peak of the optimizer's step counts: gradients, and what it makes itself."""
-        return frozenset(self._made_by_optimizer() | self.step.every_gradient)
+        """What a peak of the optimizer's step counts: gradients, and what it makes itself, less wrapped numbers."""
+        found = self._made_by_optimizer() | self.step.every_gradient
+        return frozenset([i for i in found if self.storages[i].name != NUMBER])
 
     def peak_at(
         self, values: Mapping[str, int], stretches: Sequence[range], counted: frozenset[int] | None = None

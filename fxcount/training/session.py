@@ -38,6 +38,7 @@ def _changes() -> tuple[Any, ...]:
     return (
         Replaced(vars(torch.autograd), ("has_torch_function",), lambda _, original: dispatching(lambda *_: False, original)),
         Swapped(torch_private.run_backward, _engine),
+        Swapped(torch.random.get_rng_state, _noted_state),
         *[
             Replaced(vars(module), [n for n in _WRAPPING if n in vars(module)], lambda _, f: dispatching(_standing(f), f))
             for module in map(torch_private.loaded, _FUNCTORCH) if module is not None
@@ -72,6 +73,21 @@ def _applying(found: Any) -> Callable[..., Any]:
         return tracer.calling(found)(*args, **kwargs) if mine and tracer is not None else found(*args, **kwargs)
 
     return apply
+
+
+def _noted_state(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator's state, as checkpoints keep it, is a tensor of the process' own that no op makes."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tracer = ACTIVE.tracer
+        if not isinstance(tracer, TrainingTracer):
+            return original(*args, **kwargs)
+        with tracer.aside():
+            state = original(*args, **kwargs)
+        tracer.note_state(state)
+        return state
+
+    return call
 
 
 def _engine(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,6 +34,7 @@ from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.accumulation import Accumulation
 from fxcount.training.forms import FORMS
 from fxcount.training.nodes import Nodes, SizeNode
+from fxcount.training.wrapping import Wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +180,7 @@ class TrainingTracer(Tracer):
     ) -> None:  # fmt: skip
         super().__init__(scope, registry, held, progress, decisions, compiling)
         self._accumulation = Accumulation() if in_place else None
+        self._wrapping = Wrapping(self.ledger) if in_place else None
         self.answers.aside = self.aside  # type: ignore[attr-defined]
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._ops: dict[Any, Op] = {}
@@ -212,7 +214,17 @@ class TrainingTracer(Tracer):
             kwargs = {name: self._standing(a) for name, a in kwargs.items()}
         elif func in FORMS:
             return FORMS[func](self, *args)
-        return func(*args, **kwargs)
+        wrapping = self._wrapping
+        if wrapping is None:
+            return func(*args, **kwargs)
+        wrapping.by_python = True
+        try:
+            result = func(*args, **kwargs)
+        finally:
+            wrapping.by_python = False
+        if wrapping.saved is not None and type(result) is StandIn:
+            wrapping.hold(result)
+        return result
 
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
@@ -290,6 +302,11 @@ class TrainingTracer(Tracer):
         with self.aside():
             return self._standing(tree)
 
+    def note_state(self, state: torch.Tensor) -> None:
+        """A tensor of data that lives as long as something holds it, and that no dispatched op has made."""
+        if self._wrapping is not None:
+            state._fxcount_storage = self.ledger.new_storage(state.nbytes, "op")  # type: ignore[attr-defined]
+
     def calling(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """``func`` with stand-ins in the place of the real tensors it is called with."""
         return lambda *args, **kwargs: func(*self.standing(args), **self.standing(kwargs))
@@ -341,7 +358,9 @@ class TrainingTracer(Tracer):
                 if number != self._number:
                     self._number = number
                     self._by_node.setdefault(number - 1, len(self._calls))
+            wrapped = None if self._wrapping is None else self._wrapping.begin(func, args, grad)
             result = self._recorded(entry, func, args, kwargs)
+            del wrapped
             if entry.reshapes_in_place:
                 _reshape(func, args, kwargs)
             if of >= 0:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.oracles import StorageTracker
 
-__all__ = ["Truth", "allocated_at_most", "optimizer_peaks", "plain_peak", "run", "sum_of"]
+__all__ = ["Truth", "allocated_at_most", "optimizer_peaks", "plain_peak", "run", "sum_of", "tracked"]
 
 Loss = Callable[[Any], torch.Tensor]
 
@@ -73,9 +73,25 @@ def run(model: nn.Module, *args: Any, loss: Loss = sum_of, kwargs: Mapping[str, 
         loss(model(*args, **named))
     saved = sum(s.nbytes() for s in kept.values())
     kept.clear()
+    forward_peak, peak, gradients = tracked(model, *args, loss=loss, kwargs=named)
+    with FlopCounterMode(display=False) as counter:
+        found = loss(model(*args, **named))
+        forward = counter.get_total_flops()
+        found.backward()
+        total = counter.get_total_flops()
+    _forget(model)
+    return Truth(saved, forward_peak, peak, gradients, forward, total - forward)
+
+
+def tracked(
+    model: nn.Module, *args: Any, loss: Loss = sum_of, kwargs: Mapping[str, Any] | None = None
+) -> tuple[int, int, int]:
+    """Peaks of the forward and of all, and bytes of the gradients, as a tracker of dispatched ops sees them."""
+    named = dict(kwargs or {})
     with StorageTracker(_held(model)) as tracker:
-        for t in inputs:
-            tracker.watch(t)
+        for t in tree_leaves((args, named)):
+            if isinstance(t, torch.Tensor):
+                tracker.watch(t)
         tracker.peak = tracker.now
         result = model(*args, **named)
         found = loss(result)
@@ -85,13 +101,7 @@ def run(model: nn.Module, *args: Any, loss: Loss = sum_of, kwargs: Mapping[str, 
         peak = tracker.peak
     gradients = {p.grad.untyped_storage()._cdata: p.grad.untyped_storage().nbytes() for p in _graded(model)}
     _forget(model)
-    with FlopCounterMode(display=False) as counter:
-        found = loss(model(*args, **named))
-        forward = counter.get_total_flops()
-        found.backward()
-        total = counter.get_total_flops()
-    _forget(model)
-    return Truth(saved, forward_peak, peak, sum(gradients.values()), forward, total - forward)
+    return forward_peak, peak, sum(gradients.values())
 
 
 def _graded(model: nn.Module) -> list[Any]:

@@ -1,0 +1,58 @@
+"""Small things that plain eager allocates and no dispatched op shows: Python's numbers, and states of generators.
+
+Python's bindings wrap a number that stands where an op takes a tensor (``x * 0.5``) in a tensor of no dimensions. It lives
+until the op is done, or, where the backward of a product or quotient needs it, until that has run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fxcount.trace.tracer.ledger import Ledger
+from fxcount.trace.tracer.standin import StandIn, Storage
+
+__all__ = ["NUMBER", "Wrapping"]
+
+NUMBER = "a number of Python's"  # the name of its storage: not among what saved_tensors_hooks see
+
+_BYTES = {float: 8, int: 8, bool: 1, complex: 16}
+_SAVE = frozenset({
+    torch.ops.aten.mul.Tensor, torch.ops.aten.div.Tensor, torch.ops.aten.mul_.Tensor, torch.ops.aten.div_.Tensor,
+})  # fmt: skip
+"""Their backwards need the second operand."""
+
+
+class Wrapping:
+    """Enters wrapped numbers in the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._takes: dict[Any, bool] = {}  # whether an overload takes a tensor second
+        self.saved: Storage | None = None  # the number that the node of the op at hand saves
+        self.by_python = False  # whether Python called the op at hand; the engine's own ops get numbers that are wrapped
+
+    def begin(self, func: Any, args: tuple[Any, ...], grad: bool) -> Storage | None:
+        """The storage of a number among the operands, to be held while the op runs."""
+        nbytes = _BYTES.get(type(args[1])) if len(args) > 1 else None
+        if nbytes is None or not self.by_python or not self._takes_tensor(func):
+            return None
+        made = self._ledger.new_storage(nbytes, "op", NUMBER)
+        if grad and func in _SAVE and type(args[0]) is StandIn and args[0]._value.requires_grad:
+            self.saved = made
+        return made
+
+    def _takes_tensor(self, func: Any) -> bool:
+        found = self._takes.get(func)
+        if found is None:
+            arguments = func._schema.arguments
+            found = self._takes[func] = len(arguments) > 1 and str(arguments[1].type) == "Tensor"
+        return found
+
+    def hold(self, result: Any) -> None:
+        """Keep the number until the backward of the op has run."""
+        node = result.grad_fn
+        kept, self.saved = [self.saved], None
+        if node is not None:
+            node.register_hook(lambda *_: kept.clear())
