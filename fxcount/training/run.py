@@ -57,6 +57,7 @@ class StepTrace:
     losses: tuple[int, ...]
     backward_of: Mapping[int, int]
     every_gradient: frozenset[int] = frozenset()  # also those of earlier rounds, and of parameters whose gradient was dropped
+    scales: frozenset[str] = frozenset()  # symbols for values of tensors that optimizers read
 
     def of(self, *names: str) -> tuple[Phase, ...]:
         """The phases of these names that count: those of the last round in which there is a forward."""
@@ -89,6 +90,7 @@ class Book:
         self.losses: list[int] = []
         self._gradients: dict[int, int] = {}
         self.every_gradient: set[int] = set()
+        self.scales: set[str] = set()
         self.round = 0
 
     @property
@@ -100,9 +102,16 @@ class Book:
         """Run a part of the step under its name."""
         ledger = self.tracer.ledger
         call, entry = len(ledger.calls), len(ledger.log)
+        known = self.values_read()
         result = body()
+        if name == "optimizer":
+            self.scales |= self.values_read() - known
         self.phases.append(Phase(name, range(call, len(ledger.calls)), range(entry, len(ledger.log)), round))
         return result
+
+    def values_read(self) -> set[str]:
+        """Symbols for values of tensors so far."""
+        return set(self.tracer.scope.unbacked.by_name)
 
     def note_loss(self, loss: torch.Tensor) -> None:
         """What the user holds between the phases."""
@@ -156,9 +165,14 @@ class _Watch:
         self._book = book
         self._ledger = book.tracer.ledger
         self._cuts: list[tuple[str, int, int, int]] = []
+        self._known: set[str] = set()
 
     def cut(self, name: str) -> None:
         """From here on it is the phase of this name, or what the calls make of it."""
+        now = self._book.values_read()
+        if self._cuts and self._cuts[-1][0] == "optimizer":
+            self._book.scales |= now - self._known
+        self._known = now
         self._cuts.append((name, len(self._ledger.calls), len(self._ledger.log), self._book.round))
 
     @contextmanager
@@ -225,7 +239,8 @@ class _StepRun(Run):
     def _new_tracer(
         self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool
     ) -> Tracer:
-        return TrainingTracer(scope, self.registry, held, self.progress, decisions, compiling, in_place=not self.tracker)
+        plain = not self.tracker
+        return TrainingTracer(scope, self.registry, held, self.progress, decisions, compiling, in_place=plain, wraps=plain)
 
     def _attempt(self, namespaces: Any, undo: Undo, decisions: Decisions | None, compiling: bool) -> Any:
         trace, missed = super()._attempt(namespaces, undo, decisions, compiling)
@@ -259,8 +274,10 @@ def trace_step(
     run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called)
     trace = TraceSession.run(partial(with_engine, run.trace))
     book, backward_of = run.found[id(trace)]
-    every = frozenset(book.every_gradient)
-    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every)
+    if book.scales:
+        trace.notes.append(f"the optimizer reads {len(book.scales)} values of tensors, which scale its update alone")
+    every, scales = frozenset(book.every_gradient), frozenset(book.scales)
+    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every, scales)
 
 
 def _label(text: str) -> str:

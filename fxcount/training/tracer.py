@@ -168,7 +168,7 @@ class _Dispatch(torch_private.TorchDispatchMode):  # type: ignore[misc]
 
 class TrainingTracer(Tracer):
     """Records a training step; ``in_place``: as plain eager, gradients are added into a buffer that nobody else holds, which a
-    dispatch mode keeps the engine from."""
+    dispatch mode keeps the engine from; ``wraps``: what no dispatched op shows is counted as well."""
 
     differentiates = True
     answering = _Answers
@@ -176,11 +176,11 @@ class TrainingTracer(Tracer):
 
     def __init__(
         self, scope: Scope, registry: Registry, held: Inventory, progress: Callable[[int], None] | None = None,
-        decisions: Decisions | None = None, compiling: bool = False, in_place: bool = True,
+        decisions: Decisions | None = None, compiling: bool = False, in_place: bool = True, wraps: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(scope, registry, held, progress, decisions, compiling)
         self._accumulation = Accumulation() if in_place else None
-        self._wrapping = Wrapping(self.ledger) if in_place else None
+        self._wrapping = Wrapping(self.ledger) if wraps else None
         self.answers.aside = self.aside  # type: ignore[attr-defined]
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._ops: dict[Any, Op] = {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.standin import StandIn, Storage
 
@@ -46,7 +47,8 @@ class Wrapping:
     def _takes_tensor(self, func: Any) -> bool:
         found = self._takes.get(func)
         if found is None:
-            arguments = func._schema.arguments
+            schema = torch_private.schema(func)
+            arguments: list[Any] = [] if schema is None else schema.arguments
             found = self._takes[func] = len(arguments) > 1 and str(arguments[1].type) == "Tensor"
         return found
 

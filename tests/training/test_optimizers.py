@@ -18,7 +18,7 @@ from tests.training.nets import Perceptron
 
 _SGD = partial(optim.SGD, lr=0.1)
 MAKERS: dict[str, Callable[[Any], Any]] = {
-    **{name: make for name, make in OPTIMIZERS.items() if name != "adafactor"},
+    **OPTIMIZERS,
     "sgd foreach": partial(_SGD, foreach=True), "momentum foreach": partial(_SGD, momentum=0.9, foreach=True),
     "adam foreach": partial(optim.Adam, foreach=True), "adamw fused": partial(optim.AdamW, fused=True),
     "amsgrad foreach": partial(optim.Adam, amsgrad=True, foreach=True),

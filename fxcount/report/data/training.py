@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fxcount.passes import Costs
 from fxcount.report.data.family import Family
 from fxcount.report.data.piece import Piece
 from fxcount.report.data.report import ReportData
-from fxcount.symbolic import Size, evaluate, max_
+from fxcount.symbolic import Size, Unbacked, evaluate, max_
 from fxcount.training.memory import Moment, StepMemory
 from fxcount.training.run import Phase, StepTrace
 
@@ -72,6 +73,11 @@ class StepPiece(Piece):
         self.of_step = StepMemory(step)
         self.counted_in_steps = self.of_step.counted_in_steps()
         self.peaks: dict[tuple[tuple[range, ...], str], Size] = {}
+
+    @cached_property
+    def guesses(self) -> dict[str, Unbacked]:
+        """Values that an optimizer reads scale its update, and no size, no FLOPs."""
+        return {name: found for name, found in super().guesses.items() if name not in self.step.scales}
 
     @classmethod
     def of(cls, report: Any, because: str) -> StepPiece:
