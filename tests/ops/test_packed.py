@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.ao import quantization as ao
 from torch.ao.nn import quantized as nnq
+from torch.ao.nn.quantized import dynamic as nnqd
 
 import fxcount
 
@@ -121,6 +122,43 @@ def test_dynamic_linear() -> None:
     assert held["0._packed_params._packed_params.bias"] == 20
     assert {b.state for b in report.params.buffer_rows} == {"read"}
     assert report.params.total == sum(p.numel() for p in net.parameters()) == 0
+
+
+def _convolution(room: Any, name: str) -> tuple[Any, torch.Tensor, int, int, int]:
+    """A layer of 3 channels to 5 with a window of 2, x, elements of x and of the result, macs."""
+    dims = int(name[-2])
+    kind = "ConvTranspose" if "transpose" in name else "Conv"
+    x = torch.randn(2, 3, *(7, 5, 6)[:dims])
+    n = getattr(nn, f"{kind}{dims}d")(3, 5, 2)(x).numel()
+    macs = (x.numel() * 5 if "transpose" in name else n * 3) * 2**dims
+    return getattr(room, f"{kind}{dims}d")(3, 5, 2), x, x.numel(), n, macs
+
+
+_CONVOLUTIONS = [f"quantized.{kind}{n}d" for kind in ("conv", "conv_transpose") for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("name", [f"{name}_dynamic" for name in _CONVOLUTIONS])
+def test_dynamic_convolutions(name: str) -> None:
+    layer, x, m, n, macs = _convolution(nnqd, name.removesuffix("_dynamic"))
+    report = fxcount.analyze(nn.Sequential(layer), "B,3," + ",".join(map(str, x.shape[2:])))
+    at = report.at(B=2)
+    assert (at.macs, at.flops) == (macs, 2 * (m - 1) + 10 + 5 * m + 3 * n)
+    assert layer(x).numel() == n
+    assert [c.op.name for c in report.trace.calls] == [name]
+
+
+@pytest.mark.parametrize("name", _CONVOLUTIONS)
+def test_convolutions_of_all_ranks(name: str) -> None:
+    layer, x, m, n, macs = _convolution(nnq, name)
+    at = fxcount.analyze(Net(layer), "B,3," + ",".join(map(str, x.shape[2:]))).at(B=2)
+    assert (at.macs, at.flops) == (macs, 5 * m + 1 + 5 * n + 2 * n)
+
+
+def test_a_scale_chosen_as_it_comes() -> None:
+    """Minimum and maximum, scale and zero point 10, quantise 5 an element, dequantise 2."""
+    net = Net(nn.Identity())
+    net.forward = lambda x: torch.quantize_per_tensor_dynamic(x, torch.quint8, False).dequantize()
+    assert fxcount.analyze(net, "B,7").at(B=3).flops == 2 * (21 - 1) + 10 + 5 * 21 + 2 * 21
 
 
 def test_half_precision_weights() -> None:
