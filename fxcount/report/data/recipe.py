@@ -248,7 +248,7 @@ _OF_SIZES = ("fxcount.symbolic.", "fxcount.ops.core.striding", "fxcount.report."
 def empty_memos() -> None:
     """Forget every size fxcount has ever computed: its algebra's memo tables are emptied. What follows is computed afresh."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(_OF_SIZES):
+        if name.startswith(_OF_SIZES) and name != "fxcount.symbolic.messages":  # which remembers source code
             for value in list(vars(module).values()):
                 clear = None if isinstance(value, type) else getattr(value, "cache_clear", None)
                 if callable(clear):
