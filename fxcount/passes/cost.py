@@ -48,7 +48,7 @@ def cost(trace: Trace, *, strict: bool = False) -> Costs:
         try:
             by_signature[id(s)] = signature_cost(s)
         except UncountedError:
-            by_signature[id(s)] = uncounted_cost(s.op, s.args, s.kwargs, s.result)
+            by_signature[id(s)] = uncounted_cost(s.op, s.args, s.kwargs, s.result).scaled(s.times)
             unknown.add(id(s))
     uncounted = tuple(c for c in trace.calls if id(c.signature) in unknown) if unknown else ()
     if uncounted and strict:
@@ -63,8 +63,10 @@ def cost(trace: Trace, *, strict: bool = False) -> Costs:
 
 
 def signature_cost(signature: Signature) -> CallCost:
-    """Cost of one call of this signature: its rule, and the general rule for bytes where it states none.
+    """Cost of one call of this signature, in all steps of the loop it is in: its rule, and the general rule for bytes where it
+    states none.
 
     Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
     """
-    return call_cost(signature.op, signature.args, signature.kwargs, signature.result)
+    found = call_cost(signature.op, signature.args, signature.kwargs, signature.result)
+    return found if signature.times == 1 else found.scaled(signature.times)

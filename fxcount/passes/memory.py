@@ -98,9 +98,17 @@ def memory(trace: Trace) -> Memory:
         buffers=state_bytes(trace, "buffer"),
         inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
         outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
-        activations=sum_([s.nbytes for s in storages if s.origin == "op"]),
+        activations=_made(trace),
         peaks=undominated(sizes, candidates, trace.scope),
     )
+
+
+def _made(trace: Trace) -> Size:
+    """The bytes of all results; those of a loop that is recorded once are made in each of its steps."""
+    made = [s for s in trace.storages if s.origin == "op"]
+    if all([s.times == 1 for s in trace.signatures]):
+        return sum_([s.nbytes for s in made])
+    return sum_([s.nbytes * (trace.calls[s.born].signature.times if s.born >= 0 else 1) for s in made])
 
 
 def _temporaries(trace: Trace) -> dict[int, Size]:

@@ -18,7 +18,7 @@ from fxcount.symbolic.values import evaluate, free_symbols, name_of
 
 __all__ = ["BRANCH", "Unbacked", "UnbackedSizes", "is_data_dependent"]
 
-KINDS = ("nonzero", "rows", "kept", "unique", "bins", "classes", "repeated", "item", "size", "nnz")
+KINDS = ("nonzero", "rows", "kept", "unique", "bins", "classes", "repeated", "item", "size", "nnz", "steps")
 """Stems of names, by what is counted; a hint for the stem alone is one for all of the kind."""
 
 _NOT_GUESSED = frozenset({"nonzero", "nnz", "rows", "kept"})

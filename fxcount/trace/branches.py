@@ -125,9 +125,9 @@ def _counts(trace: Trace) -> _Counts:
 
 def _cost(s: Signature) -> CallCost:
     try:
-        return call_cost(s.op, s.args, s.kwargs, s.result)
+        return call_cost(s.op, s.args, s.kwargs, s.result).scaled(s.times)
     except UncountedError:
-        return uncounted_cost(s.op, s.args, s.kwargs, s.result)
+        return uncounted_cost(s.op, s.args, s.kwargs, s.result).scaled(s.times)
 
 
 _TRAFFIC = ("read_bytes", "write_bytes")

@@ -39,6 +39,11 @@ def lower(trace: Trace) -> torch.fx.GraphModule:
             f"{trace.model_name} was read from a file, which holds neither tensors nor code: there is nothing to run",
             hint="analyse the model itself to get its graph module",
         )
+    if any([s.times != 1 for s in trace.signatures]):
+        raise UnsupportedError(
+            f"{trace.model_name} has a loop over a symbolic number of steps, which is recorded once",
+            hint="give the number of steps in the inputs: analyze() then records each of them",
+        )
     lowering = _Lowering(trace)
     graph = lowering.build()
     root: dict[str, Any] = {_attribute(s.value.name): s.tensor for s in trace.states}

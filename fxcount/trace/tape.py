@@ -57,13 +57,14 @@ class Value:
 class Signature:
     """An op applied to operand facts: all calls that look alike share one, so rules run once for each kind of call."""
 
-    __slots__ = ("args", "kwargs", "op", "result")
+    __slots__ = ("args", "kwargs", "op", "result", "times")
 
-    def __init__(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def __init__(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, times: Size = 1) -> None:
         self.op = op
         self.args = args
         self.kwargs = kwargs
         self.result = result
+        self.times = times  # how often such a call runs: once, or in each step of a loop that is recorded once
 
 
 class Source:

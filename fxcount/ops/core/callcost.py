@@ -27,6 +27,15 @@ class CallCost:
     read_bytes: Size = 0
     write_bytes: Size = 0
 
+    def scaled(self, times: Size) -> CallCost:
+        """The cost of ``times`` such calls."""
+        if times == 1:
+            return self
+        return CallCost(
+            self.macs * times, self.flops * times, self.transcendentals * times, self.read_bytes * times,
+            self.write_bytes * times,
+        )  # fmt: skip
+
     @staticmethod
     def total(parts: Iterable[CallCost]) -> CallCost:
         """The sum over several calls."""

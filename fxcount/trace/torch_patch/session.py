@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import get_ident
 from typing import Any, TypeVar
 
@@ -32,7 +32,8 @@ from fxcount.symbolic import SYM_FUNCTIONS, SymSize
 from fxcount.trace.nesting import Room
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
 from fxcount.trace.torch_patch.chance import Chance
-from fxcount.trace.torch_patch.control import branch, loop
+from fxcount.trace.torch_patch.control import associative_scan, branch, loop, mapped, scan
+from fxcount.trace.torch_patch.flexible import FLEXIBLE, flexible_attention
 from fxcount.trace.torch_patch.functions import CustomFunctions
 from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
@@ -97,8 +98,8 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
         *[Swapped(f, functools.partial(_instead, instead)) for f, instead in SYM_FUNCTIONS.items()],
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
-        Swapped(torch.cond, lambda _: lambda *args, **kwargs: branch(_tracer(), *args, **kwargs)),
-        *[Swapped(f, lambda _: lambda *args, **kwargs: loop(_tracer())) for f in _named(torch, "while_loop")],
+        Swapped(torch.cond, lambda _: _traced(branch)),
+        *_controlled(),
         Replaced(
             vars(torch_private.transforms), ("grad_increment_nesting", "jvp_increment_nesting"),
             lambda _, original: dispatching(_entering(original), original),
@@ -129,6 +130,23 @@ def _run_backward(original: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _controlled() -> Iterator[Swapped]:
+    """Loops of torch's, as far as this torch has them."""
+    for name, ours in (("scan", scan), ("map", mapped), ("while_loop", loop), ("associative_scan", associative_scan)):
+        home = torch_private.loaded(f"_higher_order_ops.{name}")
+        if home is not None and hasattr(home, name):
+            yield Swapped(getattr(home, name), functools.partial(_instead, _traced(ours)))
+
+
+def _instead(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    return ours
+
+
+def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function(tracer, ...)`` with the tracer of the model that runs."""
+    return lambda *args, **kwargs: function(_tracer(), *args, **kwargs)
+
+
 @functools.lru_cache(1)
 def _chance() -> Chance:
     return Chance()
@@ -145,6 +163,9 @@ def _changes_of_loaded() -> list[Any]:
     vision = sys.modules.get("torchvision.extension")
     if vision is not None:  # asks whether compiled kernels are there: a trace runs none of them
         found.append(Swapped(vision._has_ops, lambda _: lambda: True))
+    flexible = torch_private.loaded(FLEXIBLE)
+    if flexible is not None:
+        found.append(Swapped(flexible.flex_attention, lambda _: _traced(flexible_attention)))
     frames = torch_private.loaded("_dynamo.eval_frame")
     if frames is not None and hasattr(frames, "_stance"):
         found.append(Replaced(vars(frames), ("_stance",), lambda _, stance: _Eager(stance)))

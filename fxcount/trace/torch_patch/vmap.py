@@ -23,7 +23,7 @@ from fxcount.trace.tracer.standin import StandIn
 if TYPE_CHECKING:
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["Mapping"]
+__all__ = ["Mapping", "ensure_elementwise"]
 
 # beside what is computed place by place: indexing, tensor literals, and the views this file makes itself
 _ALSO = frozenset(
@@ -75,9 +75,9 @@ class Mapping:
         self.running.append(func)
         try:
             result = func(*spread, **named)
-            strange = {c.op.name for c in self.tracer.ledger.calls[start:] if not _is_elementwise(c.op)}
-            if strange or out_dims != 0:
-                raise _unsupported(self.tracer, ", ".join(sorted(strange)) or f"out_dims={out_dims}")
+            ensure_elementwise(self.tracer, start, "torch.vmap")
+            if out_dims != 0:
+                raise _unsupported(self.tracer, f"torch.vmap with out_dims={out_dims}")
             if depth == 0 and isinstance(result, torch.Tensor):
                 result = result.expand(tuple(self.sizes))
             return result
@@ -92,7 +92,7 @@ class Mapping:
         for x, dim in zip(inputs, dims, strict=True):
             if dim is not None:
                 if not isinstance(x, torch.Tensor) or x.dim() != 1 or id(x) in self.mapped_now:
-                    raise _unsupported(self.tracer, "tensors of more than one dimension")
+                    raise _unsupported(self.tracer, "torch.vmap of tensors of more than one dimension")
                 n = x.shape[0]
                 self.sizes[depth:] = [n]
                 x = x.reshape((1,) * depth + (n,))
@@ -104,8 +104,15 @@ class Mapping:
         return spread, marked
 
 
+def ensure_elementwise(tracer: Tracer, start: int, what: str) -> None:
+    """Complain if an op recorded since call ``start`` does more than compute element by element."""
+    strange = {c.op.name for c in tracer.ledger.calls[start:] if not _is_elementwise(c.op)}
+    if strange:
+        raise _unsupported(tracer, f"{what} of {', '.join(sorted(strange))}")
+
+
 def _unsupported(tracer: Tracer, what: str) -> UnsupportedError:
     return NeedsEngine(
-        f"the model uses torch.vmap over more than elementwise functions of numbers ({what})", where=tracer.where(),
+        f"the model maps more than elementwise functions of numbers ({what})", where=tracer.where(),
         hint="write the batch dimension out, e.g. by broadcasting",
     )  # fmt: skip

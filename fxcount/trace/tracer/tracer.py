@@ -8,7 +8,8 @@ for each kind of call; then come the results, and what is known of their data.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, SPARSE, Op, Registry, SparseFact, TensorFact
-from fxcount.symbolic import Scope, SymSize, to_size
+from fxcount.symbolic import Scope, Size, SymSize, to_size
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
 from fxcount.trace.known.literals import make_literal
@@ -86,6 +87,7 @@ class Tracer(TorchFunctionMode):
         self._results = Results(ledger, self.replay.writers)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
+        self._times: Size = 1  # how often the call that is recorded now runs
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
 
     # -- the hot path -------------------------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ class Tracer(TorchFunctionMode):
 
     def signature(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Signature:
         """A new signature, entered in the ledger."""
-        made = Signature(entry, args, kwargs, result)
+        made = Signature(entry, args, kwargs, result, self._times)
         self.ledger.signatures.append(made)
         return made
 
@@ -307,6 +309,16 @@ class Tracer(TorchFunctionMode):
                 return True, func(*args, **kwargs)
         finally:
             self._running.discard(func)
+
+    @contextmanager
+    def repeated(self, times: Size) -> Iterator[None]:
+        """A block whose calls stand for as many steps of a loop."""
+        before = self._memo, self._times
+        self._memo, self._times = {}, self._times * times
+        try:
+            yield
+        finally:
+            self._memo, self._times = before
 
     def calling(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """What stands for a function of torch's that takes tensors past every function mode."""

@@ -116,4 +116,6 @@ def from_ops(trace: Trace, costs: Costs, rules: Mapping[Op, OpRule]) -> Iterator
             known[key] = rule(site_of(call, costs))
         counted = known[key]
         if counted is not None:
-            yield Item(call.op.name, range(call.index, call.index + 1), counted.count, counted.rule, counted.numeric)
+            times = call.signature.times
+            numeric = counted.numeric if times == 1 else None
+            yield Item(call.op.name, range(call.index, call.index + 1), counted.count * times, counted.rule, numeric)

@@ -61,7 +61,7 @@ def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = 
             continue
         site = site_of(call, costs)
         found = Counted(_products(site, call.operands) * per_mac, "products of mm, bmm, addmm, convolution, attention")
-        if site.name == "einsum":  # over subscripts of size 1 it is a multiplication
+        if site.name == "einsum" and call.signature.times == 1:  # over subscripts of size 1 it is a multiplication
             found = replace(found, numeric=partial(_einsum, site, per_mac))
         if found.count == 0 or site.name in excluded:
             found = Counted(0, "no formula for this kernel")
