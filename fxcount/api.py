@@ -49,8 +49,8 @@ def analyze(
 ) -> Report:
     """Analyse one call of ``model`` on inputs given by shape; symbols in a shape stay symbols in the result.
 
-    ``model`` is an ``nn.Module``, a ``torch.export.ExportedProgram`` or the path of its ``.pt2`` file, a
-    ``torch.fx.GraphModule`` or a TorchScript module. A graph that knows its input shapes needs no inputs.
+    ``model`` is an ``nn.Module``, a function, a ``torch.export.ExportedProgram`` or the path of its ``.pt2`` file, a
+    ``torch.fx.GraphModule`` or a TorchScript module or function. A graph that knows its input shapes needs no inputs.
 
     An input is a shape (``"B,3,H,W"``, ``"i64[B,S]"``, ``("B", 3, 224, 224)``), a tensor (of its data only a
     few integers on the CPU are read, if the model asks for them), or lists, tuples and dicts of these; anything else is

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any, NamedTuple
 
 import torch
@@ -91,7 +92,7 @@ class Recipe:
     ) -> Recipe:  # fmt: skip
         """The recipe of an analysis that was just made."""
         try:
-            held: Callable[[], Any] = weakref.ref(model)
+            held: Callable[[], Any] = weakref.WeakMethod(model) if isinstance(model, MethodType) else weakref.ref(model)
         except TypeError:  # a path
             held = _Kept(model)
         marks = fingerprint(model) if isinstance(model, torch.nn.Module) else ()

@@ -16,6 +16,7 @@ import torch
 from fxcount.errors import FxcountError, InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
 from fxcount.torch_private import VERSION
+from fxcount.trace.frontends.functions import is_function, module_of
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import every_module
 from fxcount.trace.inputs.specs import symbols_of
@@ -69,11 +70,11 @@ def _traced(
         from fxcount.trace.frontends.exported import trace_exported
 
         return trace_exported(model, args, kwargs, **options)
-    model = unwrapped(model)
+    model = unwrapped(module_of(model) if is_function(model) else model)
     if not isinstance(model, torch.nn.Module):
         raise InputError(
-            f"analyze() wants an nn.Module, an ExportedProgram or a .pt2 file, got {type(model).__name__}",
-            hint="wrap a function in an nn.Module whose forward calls it",
+            f"analyze() wants an nn.Module, a function, an ExportedProgram or a .pt2 file, got {type(model).__name__}",
+            hint="give the model itself, not its class or its output",
         )
     if isinstance(model, torch.fx.GraphModule) and frontend != "export":
         from fxcount.trace.frontends.graph import trace_graph

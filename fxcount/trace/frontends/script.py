@@ -18,7 +18,7 @@ from fxcount.trace.frontends.modules import identity, named_class
 from fxcount.trace.frontends.places import Places
 from fxcount.trace.frontends.script_ops import builtin, call_op
 
-__all__ = ["readable"]
+__all__ = ["readable", "run_function"]
 
 
 @contextlib.contextmanager
@@ -115,6 +115,11 @@ def _bound(schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[A
         else:
             raise TypeError(f"{schema.name}() missing the argument {argument.name!r}")
     return values
+
+
+def run_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], places: Places) -> Any:
+    """Interpret a function that ``torch.jit.script`` or ``torch.jit.trace`` has compiled."""
+    return run_graph(function.graph, _bound(function.schema, args, kwargs), places)
 
 
 def run_graph(graph: Any, args: list[Any], places: Places) -> Any:

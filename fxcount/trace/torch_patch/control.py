@@ -1,4 +1,4 @@
-"""torch's operators that run a function inside: ``cond``, ``while_loop``, ``scan``, ``map``, ``associative_scan`` under a trace.
+"""torch's operators that run a function inside (``cond``, ``while_loop``, ``scan``, ``map``, ``associative_scan``), traced.
 
 torch itself would compile their functions first. A loop over a known number of steps is run as a loop in Python. A loop over a
 symbolic number is run once for its first step and once for all others, whose ops are recorded as often as there are steps.

@@ -1,0 +1,90 @@
+"""Functions of Python and TorchScript as models."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import fxcount
+
+LAYER = nn.Linear(5, 3)
+
+
+def with_global(x: torch.Tensor, scale: float = 2.0) -> torch.Tensor:
+    return LAYER(x) * scale
+
+
+def of_closure() -> Callable[..., Any]:
+    inner, weight = nn.Linear(5, 7), nn.Parameter(torch.zeros(7, 3))
+    return lambda x: inner(x) @ weight
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.head = nn.Linear(5, 3)
+
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.l, self.idle = nn.Linear(5, 3), nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return self.l(x)
+
+
+HOLDER, NET = Holder(), Net()
+MODELS: dict[str, tuple[Any, tuple[str, ...], str, list[str]]] = {
+    "function": (with_global, ("B,5",), "15*B", ["LAYER.weight", "LAYER.bias"]),
+    "closure": (of_closure(), ("B,5",), "56*B", ["inner.weight", "inner.bias", "weight"]),
+    "partial": (functools.partial(with_global, scale=3.0), ("B,5",), "15*B", ["LAYER.weight", "LAYER.bias"]),
+    "method": (HOLDER.predict, ("B,5",), "15*B", ["head.weight", "head.bias"]),
+    "method of a module": (
+        NET.features, ("B,5",), "15*B", ["self.l.weight", "self.l.bias", "self.idle.weight", "self.idle.bias"]
+    ),
+    "function of torch": (functools.partial(torch.einsum, "bi,oi->bo"), ("B,5", "3,5"), "15*B", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_function(name: str) -> None:
+    model, specs, macs, parameters = MODELS[name]
+    report = fxcount.analyze(model, *specs)
+    assert (report.frontend, str(report.macs)) == ("trace", macs)
+    assert sorted(row.name for row in report.params.rows()) == sorted(parameters)
+    assert report.at(B=7, extend=False).macs == fxcount.analyze(model, *[s.replace("B", "7") for s in specs]).macs
+
+
+def test_its_arguments_have_their_names() -> None:
+    report = fxcount.analyze(with_global, x="B,5", scale=0.5)
+    assert [v.name for v in report.trace.inputs] == ["x"]
+    with pytest.raises(fxcount.InputError, match="with_global"):
+        fxcount.analyze(with_global, "B,5", y="B,5")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_functions_of_torchscript() -> None:
+    def norm(x: torch.Tensor, n: int = 2) -> torch.Tensor:
+        y = x @ x.t()
+        return y.relu() * n
+
+    for model in (torch.jit.script(norm), torch.jit.trace(norm, torch.zeros(3, 5))):
+        report = fxcount.analyze(model, "B,5")
+        assert str(report.macs) == "5*B**2"
+        assert str(report.flops) == "12*B**2"
+
+
+def test_a_class_is_no_model() -> None:
+    with pytest.raises(fxcount.InputError, match="got type"):
+        fxcount.analyze(nn.Linear, "B,5")  # type: ignore[arg-type]
