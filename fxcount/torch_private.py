@@ -70,6 +70,7 @@ NAMES = MappingProxyType({
     "run_backward": Name("torch.autograd.graph._engine_run_backward", "give the engine stand-ins for parameters"),
     "TorchDispatchMode": Name("torch.utils._python_dispatch.TorchDispatchMode", "see the ops that reach the dispatcher"),
     "use_count": Name("torch.Tensor._use_count", "tell who holds a gradient"),
+    "map_places": Name("torch.nn.attention.flex_attention._vmap_for_bhqkv", "follow flex_attention"),
     "safe_softmax": Name("torch._safe_softmax", "follow flex_attention"),
     "transforms": Name("torch._functorch.eager_transforms", "know when torch.func begins to differentiate"),
     "no_dispatch": Name("torch.utils._mode_utils.no_dispatch", "change the sizes of a stand-in in place"),

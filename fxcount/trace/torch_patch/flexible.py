@@ -61,7 +61,7 @@ def _everywhere(tracer: Tracer, mod: Mod, scores: Any, given: tuple[Any, ...] = 
     """The function of one place, at all places of the scores."""
     places = [torch.arange(0, n, device=scores.device) for n in scores.shape]
     if tracer.differentiates:
-        return torch_private.loaded(FLEXIBLE)._vmap_for_bhqkv(mod, prefix=(0,) * len(given))(*given, *places)
+        return torch_private.map_places(mod, prefix=(0,) * len(given))(*given, *places)
     start = len(tracer.ledger.calls)
     found = mod(*given, *[p.reshape([-1 if i == dim else 1 for i in range(4)]) for dim, p in enumerate(places)])
     ensure_elementwise(tracer, start, getattr(mod, "__name__", type(mod).__name__))

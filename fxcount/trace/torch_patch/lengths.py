@@ -12,18 +12,30 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import torch
 
+from fxcount.symbolic import SymSize
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["namespaces_of", "shadow"]
+__all__ = ["namespaces_of", "shadow", "shown", "whole"]
 
 
 def _length(x: Any, /) -> Any:
     return x.shape[0] if type(x) is StandIn and x.ndim else builtins.len(x)
+
+
+def whole(*given: Any) -> Any:
+    """``int``, which keeps a size as it is: in opt_einsum, so that orders of contractions are compared in formulas."""
+    return given[0] if len(given) == 1 and type(given[0]) is SymSize else int(*given)
+
+
+def shown(number: Any = "0") -> Decimal:
+    """``Decimal`` of what a table of costs says, sizes at their sample values: opt_einsum decides nothing by it."""
+    return Decimal(number.hint if type(number) is SymSize else number)
 
 
 def namespaces_of(modules: Sequence[torch.nn.Module]) -> list[dict[str, Any]]:

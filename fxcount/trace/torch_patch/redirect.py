@@ -16,7 +16,7 @@ from typing import Any
 from fxcount import torch_private
 from fxcount.trace.torch_patch.active import ACTIVE, Undo
 
-__all__ = ["ALWAYS", "TRACING", "Replaced", "Swapped", "dispatching", "filled", "original_of"]
+__all__ = ["ALWAYS", "TRACING", "Replaced", "Shadowed", "Swapped", "dispatching", "filled", "original_of"]
 
 
 def _swapped(*args: Any, **kwargs: Any) -> Any:
@@ -104,6 +104,21 @@ class Replaced:
             self._ours = {name: self._make(name, found) for name, found in self._found.items()}
         undo.add(namespace.update, self._found)
         namespace.update(self._ours)
+
+
+class Shadowed:
+    """A builtin that the code of one module sees another one for while we trace, as a global of that module."""
+
+    def __init__(self, namespace: dict[str, Any], name: str, ours: Callable[..., Any]) -> None:
+        self._namespace = namespace
+        self._name = name
+        self._ours = ours
+
+    def install(self, undo: Undo) -> None:
+        """Put ours in its place until ``undo`` is run."""
+        if self._name not in self._namespace:
+            undo.add(self._namespace.pop, self._name, None)
+            self._namespace[self._name] = self._ours
 
 
 def dispatching(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

@@ -36,7 +36,8 @@ from fxcount.trace.torch_patch.control import associative_scan, branch, loop, ma
 from fxcount.trace.torch_patch.flexible import FLEXIBLE, flexible_attention
 from fxcount.trace.torch_patch.functions import CustomFunctions
 from fxcount.trace.torch_patch.lazy import materialising
-from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Swapped, dispatching
+from fxcount.trace.torch_patch.lengths import shown, whole
+from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Shadowed, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
@@ -163,6 +164,10 @@ def _changes_of_loaded() -> list[Any]:
     vision = sys.modules.get("torchvision.extension")
     if vision is not None:  # asks whether compiled kernels are there: a trace runs none of them
         found.append(Swapped(vision._has_ops, lambda _: lambda: True))
+    paths = sys.modules.get("opt_einsum.contract")
+    if paths is not None:
+        found.append(Shadowed(vars(paths), "int", whole))
+        found.append(Replaced(vars(paths), ("Decimal",), lambda _, original: dispatching(shown, original)))
     flexible = torch_private.loaded(FLEXIBLE)
     if flexible is not None:
         found.append(Swapped(flexible.flex_attention, lambda _: _traced(flexible_attention)))

@@ -131,6 +131,7 @@ class StandIn(torch.Tensor):
     _known: Any
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
 
+    __module__ = "torch"  # libraries tell by it whose tensor it is: opt_einsum, tensorly
     __torch_function__ = torch_private.disabled_torch_function
 
     @staticmethod
