@@ -139,10 +139,6 @@ def _controlled() -> Iterator[Swapped]:
             yield Swapped(getattr(home, name), functools.partial(_instead, _traced(ours)))
 
 
-def _instead(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    return ours
-
-
 def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function(tracer, ...)`` with the tracer of the model that runs."""
     return lambda *args, **kwargs: function(_tracer(), *args, **kwargs)
