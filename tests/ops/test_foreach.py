@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+import fxcount
 from fxcount.ops import REGISTRY
 from fxcount.ops.core.registry import Op
 from fxcount.ops.elementwise import foreach
@@ -44,3 +45,45 @@ def test_a_scalar_goes_to_each() -> None:
 
 def test_in_place_is_left_to_optimizers() -> None:
     assert torch._foreach_add_ not in REGISTRY
+
+
+def _in_place(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
+    lists = [x * 1, y * 1]
+    torch._foreach_mul_(lists, 2.0)
+    torch._foreach_add_(lists, [x, y], alpha=2)
+    torch._foreach_add_(lists, [1.0, 2.0])
+    torch._foreach_addcmul_(lists, [x, y], [x, y], value=0.5)
+    torch._foreach_addcdiv_(lists, [x, y], [x.exp(), y.exp()], [0.5, 0.25])
+    torch._foreach_lerp_(lists, [x, y], 0.5)
+    torch._foreach_maximum_(lists, 0.5)
+    torch._foreach_sqrt_(lists)
+    torch._foreach_neg_(lists)
+    torch._foreach_copy_(lists[:1], [lists[0] * 3])
+    return lists
+
+
+def _one_by_one(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
+    a, b = x * 1, y * 1
+    for t, s, n, c in ((a, x, 1.0, 0.5), (b, y, 2.0, 0.25)):
+        t.mul_(2.0).add_(s, alpha=2).add_(n).addcmul_(s, s, value=0.5).addcdiv_(s, s.exp(), value=c)
+        t.lerp_(s, 0.5).clamp_min_(0.5).sqrt_().neg_()
+    a.copy_(a * 3)
+    return [a, b]
+
+
+def test_in_place_writes_each() -> None:
+    class Net(torch.nn.Module):
+        def __init__(self, function: Any) -> None:
+            super().__init__()
+            self.function = function
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+            return self.function(x, y)
+
+    model, plain = Net(_in_place), Net(_one_by_one)
+    report, other = fxcount.analyze(model, "B,5", "3,B"), fxcount.analyze(plain, "B,5", "3,B")
+    assert report.uncounted == ()
+    assert (report.flops, report.memory.activations) == (other.flops, other.memory.activations)
+    x, y = torch.rand(2, 5), torch.rand(3, 2)
+    torch.testing.assert_close(list(report.graph_module(x, y)), model(x, y))
+    torch.testing.assert_close(model(x, y), plain(x, y))

@@ -256,7 +256,39 @@ def _getter_of(name: str) -> Any:
     return vars(torch_private.TensorBase)[name].__get__
 
 
+def _each_in_place(method: Callable[..., Any]) -> Callable[..., Any]:
+    """``torch._foreach_add_`` and its like: the method of each tensor of the first list, with what lies beside it in others."""
+
+    def answer(tracer: Recorder, first: Any, *args: Any, **kwargs: Any) -> Any:
+        named = {"value" if name == "scalars" else name: a for name, a in kwargs.items()}
+        count = len(first)
+
+        def of(a: Any, i: int) -> Any:
+            return a[i] if isinstance(a, (list, tuple)) and len(a) == count else a
+
+        for i, x in enumerate(first):
+            rest = [of(a, i) for a in args]
+            value = {"value": rest.pop()} if method in _VALUED and len(rest) == 3 else {}
+            tracer.run(method, x, *rest, **value, **{name: of(a, i) for name, a in named.items()})
+        return first
+
+    return answer
+
+
+_VALUED = frozenset({torch.Tensor.addcmul_, torch.Tensor.addcdiv_})
+_TWO_NAMES = {"maximum_": "clamp_min_", "minimum_": "clamp_max_"}
+
+
+def _foreach_in_place() -> dict[Any, Callable[..., Any]]:
+    """The functions on lists that write, as far as a method of tensors does the same to one."""
+    start = "_foreach_"
+    names = [n.removeprefix(start) for n in dir(torch) if n.startswith(start) and n.endswith("_")]
+    methods = {n: getattr(torch.Tensor, _TWO_NAMES.get(n, n), None) for n in names}
+    return {getattr(torch, start + n): _each_in_place(m) for n, m in methods.items() if m is not None}
+
+
 SPECIAL: dict[Any, Callable[..., Any]] = {
+    **_foreach_in_place(),
     torch.tensor: _tensor,
     torch.as_tensor: _as_tensor,
     torch.asarray: _as_tensor,
