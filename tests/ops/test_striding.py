@@ -177,3 +177,28 @@ def test_a_difference_that_is_none_only_where_a_size_is_1() -> None:
         plain = torch.empty(2, 4, height, 7)[:, :, ::2].is_contiguous()
         assert plain == (height == 1)
         assert all(a.holds({"B": 2, "H": height, "W": 7}) for a in scope.assumptions) == (not plain)
+
+
+def test_windows_of_maps_that_they_divide_keep_their_formulas() -> None:
+    """Windows of 7 in maps of H/4 by W/4, twice, as MaxViT cuts them: that 28 divides H and W is known by then."""
+
+    class Windows(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.nn.functional.avg_pool2d(x, 4).permute(0, 2, 3, 1)
+            for _ in range(2):
+                B, H, W, C = x.shape
+                assert H % 7 == 0
+                assert W % 7 == 0
+                cut = x.view(B, H // 7, 7, W // 7, 7, C).permute(0, 1, 3, 2, 4, 5).contiguous().view(-1, 7, 7, C)
+                cut = cut @ torch.ones(5, 5, device=cut.device)
+                x = cut.view(B, H // 7, W // 7, 7, 7, C).permute(0, 1, 3, 2, 4, 5).contiguous().view(B, H, W, C)
+            return x
+
+    model = Windows()
+    report = fxcount.analyze(model, "B,5,H,W", hints={"B": 2, "H": 112, "W": 140})
+    for sizes in ({"B": 3, "H": 84, "W": 56}, {"B": 1, "H": 28, "W": 196}, {"B": 2, "H": 56, "W": 28}):
+        fresh = fxcount.analyze(model, f"{sizes['B']},5,{sizes['H']},{sizes['W']}")
+        there = report.at(**sizes)
+        assert (there.read_bytes, there.write_bytes, there.memory.peak) == (
+            fresh.read_bytes, fresh.write_bytes, fresh.memory.peak
+        )  # fmt: skip

@@ -389,6 +389,8 @@ def _open_where_one(
             continue
         for d in opened:
             left = supposed.reduce(d)
+            if free_symbols(left) - free_symbols(d):  # W/28 has a name of its own where 28 divides W: nobody else knows it
+                left = d
             if isinstance(left, Expr) and not supposed.proves_nonzero(left):
                 left = primitive("==", left)
                 if left not in known and left not in found and facts.may_be_zero(left):
