@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -179,3 +180,18 @@ def test_swin_against_torch_s_counter() -> None:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(torch.empty(1, 3, size, size, device="meta"))
         assert 2 * (value(pieces.macs, H=size) or 0) == counter.get_total_flops(), size
+
+
+def test_of_symbols_that_decisions_bring_together_the_domain_is_told_in_those_that_run() -> None:
+    class Together(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            B, H, W = x.shape
+            return x @ x if B * H >= 12 and W % 3 == 0 else x + 1
+
+    model = Together()
+    pieces = fxcount.analyze(model, "B,H,W", hints={"B": 3, "H": 6, "W": 6}).pieces(B=(1, 5), H=(1, 9), W="H")
+    assert {s.name for s in pieces.macs.free_symbols} == {"B", "H"}
+    assert not any("W" in row.domain for row in pieces)
+    for batch, height in product(range(1, 6), range(1, 10)):
+        values = {s: {"B": batch, "H": height}[s.name] for s in pieces.macs.free_symbols}
+        assert pieces.macs.subs(values) == (batch * height**3 if batch * height >= 12 and height % 3 == 0 else 0)

@@ -300,8 +300,14 @@ def _sides(box: Box, entry: _Entry, parts: Sequence[Sequence[int]], classes: Seq
 
 
 def _claims(box: Box, entry: _Entry, names: AbstractSet[str]) -> tuple[Assumption, ...]:
-    """What an entry assumes of these symbols."""
-    return tuple([c.assumption for c in entry.conditions if c.assumption is not None and box.runs(c.names) <= names])
+    """What an entry assumes of these symbols, each of which runs: what is tied to them is written in them."""
+    own = [c.assumption for c in entry.conditions if c.assumption is not None and box.runs(c.names) <= names]
+    found: dict[tuple[object, ...], Assumption] = {}
+    for a in own:
+        size = a.expr if a.claim is not None else substitute(a.expr, box.ties)
+        if isinstance(size, Expr):
+            found.setdefault((a.relation, size, a.modulus, a.claim), replace(a, expr=size))
+    return tuple(found.values())
 
 
 def peak_of(sizes: Sequence[Size]) -> Size:
