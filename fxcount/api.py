@@ -139,8 +139,8 @@ def training_step(
     >>> step = training_step(torch.nn.Linear(5, 7), "B,5", optimizer="adamw")
     >>> step.forward_flops, step.backward_flops, step.gradient_bytes, step.optimizer_bytes
     (70*B, 70*B, 168, 344)
-    >>> step.at(B=3).peak, step.at(B=3).total_peak
-    (236, 1024)
+    >>> step.at(B=3).peak, step.at(B=3).step_peak.later
+    (236, 792)
     """
     from fxcount.report.training import TrainingReport
     from fxcount.training.frontend import trace_own_step, trace_training

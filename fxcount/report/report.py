@@ -44,9 +44,9 @@ class Report(Formats, ReportData):
         >>> import torch, fxcount
         >>> net = torch.nn.Sequential(*[torch.nn.Linear(5, 5) for _ in range(7)])
         >>> for line in fxcount.analyze(net, (3, 5)).table(columns="params,macs").splitlines()[3:6]: print(line.rstrip())
-        ────────────────────────────────────
-        Sequential               210  525
-        └─ 0 .. 6: Linear x7     210  525
+        ──────────────────────────────────
+        Sequential               210   525
+        └─ 0 .. 6: Linear x7     210   525
         """
         from fxcount.report.views.table import render
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
 from typing import Literal, TypeAlias
 
@@ -46,7 +46,7 @@ class Assumption:
     reason: str
     where: str
     claim: Claim | None = None
-    quote: tuple[str, str] | None = None  # the line of the model and its comment, of one that was read from a file
+    quote: tuple[str, str] | None = field(default=None, compare=False)  # of one that was read from a file: line and comment
 
     @property
     def line(self) -> str:

@@ -39,7 +39,10 @@ def reached(step: Callable[..., Any], given: Mapping[str, Any]) -> Reached:
 
     >>> net, critic = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
     >>> sgd = torch.optim.SGD(critic.parameters(), lr=0.1)
-    >>> found = reached(lambda model, x: (critic(model(x)), sgd.step()), {"model": net})
+    >>> def step(model, x):
+    ...     return critic(model(x)), sgd.step()
+    >>> step.__module__ = "net"  # into functions of fxcount and torch it does not look
+    >>> found = reached(step, {"model": net})
     >>> list(found.models), found.optimizers == (sgd,)
     (['model', 'critic'], True)
     """

@@ -448,7 +448,7 @@ def test_both_ways_fail(untraceable: nn.Module, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_no_model() -> None:
     with pytest.raises(fxcount.InputError, match="wants an nn"):
-        fxcount.analyze(lambda x: x, "B,5")
+        fxcount.analyze(7, "B,5")
     with pytest.raises(fxcount.InputError, match="unknown front end"):
         fxcount.analyze(nn.Linear(5, 7), "B,5", frontend="magic")  # type: ignore[arg-type]
 

@@ -87,7 +87,9 @@ def is_packed(thing: Any) -> bool:
 def unpacked(held: Any) -> Packed:
     """What such an object keeps.
 
-    >>> layer = torch.ao.nn.quantized.Conv2d(4, 6, 3, stride=2, groups=2)
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):  # torch's, of quantised dtypes
+    ...     layer = torch.ao.nn.quantized.Conv2d(4, 6, 3, stride=2, groups=2)
     >>> found = unpacked(layer._packed_params)
     >>> tuple(found.weight.shape), dict(found.settings)["groups"], found.scale_bytes
     ((6, 2, 3, 3), 2, 16)
