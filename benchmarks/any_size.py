@@ -18,7 +18,6 @@ tells it that it is being compiled. A point is
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -27,7 +26,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -36,12 +34,12 @@ import fxcount
 from benchmarks.tables import table
 from benchmarks.zoo.build import on_cpu, on_meta
 from benchmarks.zoo.entry import Entry, Inputs, tensors
+from benchmarks.zoo.records import Record, appended, read
 from benchmarks.zoo.registry import entries
-from benchmarks.zoo.runner import Limits, Task, run
+from benchmarks.zoo.runner import Limits, Task
 
 __all__ = ["FIXED", "SUBJECTS", "TEXT", "VISION", "measure", "page", "points"]
 
-Record = dict[str, Any]
 
 VISION = {
     "torchvision": (
@@ -300,31 +298,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", metavar="FILE.md", help="write the page from records")
     options = parser.parse_args(argv)
     if options.table:
-        from benchmarks.zoo.__main__ import read
-
         Path(options.table).write_text(page([r for file in options.names for r in read(Path(file))]), encoding="utf-8")
         return 0
     return _run(options)
 
 
-def _run(options: argparse.Namespace) -> int:
-    from benchmarks.zoo.__main__ import read
+def _wrong(record: Record) -> list[str]:
+    return [f"{_at(p)}: {_said(p)}" for p in record.get("points", ()) if p["status"] == "wrong"]
 
+
+def _line(record: Record) -> str:
+    return f"{record['status']} {' '.join(_row(record)[2:])} {'; '.join(_wrong(record)) or record.get('errors', '')}"
+
+
+def _run(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if not options.resume:
         out.unlink(missing_ok=True)
     done = {r["key"] for r in read(out) if r["status"] == "done"}
     tasks = [t for t in SUBJECTS if "/".join(t) not in done and (not options.names or t[1] in options.names)]
     bad = False
-    with out.open("a", encoding="utf-8") as file:
-        for n, record in enumerate(run(tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib)), 1):
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            wrong = [f"{_at(p)}: {_said(p)}" for p in record.get("points", ()) if p["status"] == "wrong"]
-            bad = bad or bool(wrong) or record["status"] != "done"
-            said = "; ".join(wrong) or record.get("errors", "")
-            line = f"[{n}/{len(tasks)}] {record['key']} {record['status']} {' '.join(_row(record)[2:])} {said}"
-            print(line, file=sys.stderr, flush=True)
+    for record in appended(out, tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib), _line):
+        bad = bad or bool(_wrong(record)) or record["status"] != "done"
     return int(bad)
 
 

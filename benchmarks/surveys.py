@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
 import platform
 import sys
 import time
@@ -23,13 +22,12 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from benchmarks.zoo.runner import Limits, Task, run
+from benchmarks.zoo.records import Record, appended, read
+from benchmarks.zoo.runner import Limits, Task
 
 __all__ = ["SURVEYS", "Survey", "main", "shards", "summary"]
 
-Record = dict[str, Any]
 Say = Callable[[str], None]
 _WRONG = ("different", "foreign", "hang")
 _TEXTS_OF_A_SHARD = 20
@@ -103,23 +101,6 @@ def measure(task: Task, emit: Callable[[Record], None]) -> bool:
 
 
 # -- what the records say -------------------------------------------------------------------------------------------------
-def read(files: Iterable[Path]) -> dict[str, Record]:
-    """The last record of each shard; none of a line that was cut short."""
-    found: dict[str, Record] = {}
-    for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            found[record["key"]] = record
-    return found
-
-
-def _done(records: dict[str, Record]) -> set[str]:
-    return {key for key, record in records.items() if "counts" in record}
-
-
 def summary(records: dict[str, Record]) -> tuple[str, bool]:
     """A page, and whether nothing went wrong: all shards that were begun are done, and none has found a difference."""
     lines = ["| survey | done | found | wrong | s of one core |", "|:--|--:|:--|--:|--:|"]
@@ -154,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = [Path(f) for f in options.summarise or [options.out]]
     if not options.summarise:
         _run(options, files[0])
-    page, good = summary(read(files))
+    page, good = summary({record["key"]: record for record in read(*files)})
     print(page)
     if options.write:
         Path(options.write).write_text(page, encoding="utf-8")
@@ -163,19 +144,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, out: Path) -> None:
     part, _, parts = options.part.partition("/")
-    done = _done(read([out])) if options.resume else set()
+    done = {record["key"] for record in read(out) if "counts" in record} if options.resume else set()
     if not options.resume:
         out.unlink(missing_ok=True)
     chosen = shards(options.surveys or SURVEYS, (int(part), int(parts or 1)))
     tasks = [t for t in chosen if "/".join(t) not in done]
-    started = time.monotonic()
-    with out.open("a", encoding="utf-8") as file:
-        for n, record in enumerate(run(tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib)), 1):
-            file.write("\n" + json.dumps(record) + "\n")  # after a line that an interrupted run cut short
-            file.flush()
-            said = f"{_wrong(record['counts'])} wrong" if "counts" in record else record["status"]
-            passed = time.monotonic() - started
-            print(f"[{n}/{len(tasks)} {passed:.0f} s] {record['key']}: {said}", file=sys.stderr, flush=True)
+    for _ in appended(out, tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib), _line):
+        pass
+
+
+def _line(record: Record) -> str:
+    return f"{_wrong(record['counts'])} wrong" if "counts" in record else record["status"]
 
 
 def _wrong(counts: Mapping[str, int]) -> int:

@@ -13,9 +13,7 @@ forward alone. No network; a model that fails, hangs or dies becomes a row that 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,8 +21,8 @@ from typing import Any
 
 from benchmarks.steps.compare import FAMILIES, compare, names
 from benchmarks.steps.summary import summary
-from benchmarks.zoo.__main__ import read
-from benchmarks.zoo.runner import Limits, Task, run
+from benchmarks.zoo.records import appended, read
+from benchmarks.zoo.runner import Limits, Task
 
 __all__ = ["main"]
 
@@ -35,20 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Compare, or write the tables from the records of earlier runs."""
     options = _parser().parse_args(argv)
     if options.summarise:
-        records = {record["key"]: record for file in options.summarise for record in read(Path(file))}
-        (_HERE / "TRAINING.md").write_text(summary(list(records.values())), encoding="utf-8")
+        (_HERE / "TRAINING.md").write_text(summary(read(*map(Path, options.summarise))), encoding="utf-8")
         return 0
     out = Path(options.out)
     done = {record["key"] for record in read(out)}
     tasks = [t for t in _tasks(options) if "/".join(t) not in done]
-    started = time.monotonic()
-    cut_short = bool(done) and not out.read_text(encoding="utf-8").endswith("\n")
-    with out.open("a", encoding="utf-8") as file:
-        file.write("\n" if cut_short else "")
-        for n, record in enumerate(run(tasks, compare, options.jobs, Limits(options.limit, options.gib)), 1):
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            print(f"[{n}/{len(tasks)} {time.monotonic() - started:.0f} s] {record['key']}: {_line(record)}", flush=True)
+    for _ in appended(out, tasks, compare, options.jobs, Limits(options.limit, options.gib), _line, sys.stdout):
+        pass
     return 0
 
 

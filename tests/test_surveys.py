@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import fuzz, surveys
 from benchmarks.surveys import SURVEYS, main, measure, shards, summary
+from benchmarks.zoo import records
 from benchmarks.zoo.runner import Task
 
 Record = dict[str, Any]
@@ -66,7 +67,7 @@ def test_a_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: 
             done = {"counts": {"ok": 2000}, "wrong": [], "work_seconds": 1.0} if len(asked) != 2 else {"stopped": "crashed"}
             yield {"key": f"{family}/{name}", "family": family, "name": name, "status": "traced", **done}
 
-    monkeypatch.setattr(surveys, "run", run)
+    monkeypatch.setattr(records, "run", run)
     monkeypatch.setitem(SURVEYS, "specs", surveys.Survey("specs", lambda numbers, say: Counter(), 8000, 2000))
     arguments = ["specs", "--out", str(out), "--resume"]
     assert main(arguments) == 1  # one crashed

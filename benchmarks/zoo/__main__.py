@@ -7,21 +7,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.zoo.measure import Options, measure_named
+from benchmarks.zoo.records import Record, appended, read
 from benchmarks.zoo.registry import FAMILIES, entries, sampled
-from benchmarks.zoo.runner import Limits, Task, run
+from benchmarks.zoo.runner import Limits, Task
 
 __all__ = ["main"]
-
-Record = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,15 +50,8 @@ def _run(options: argparse.Namespace) -> int:
         chosen = sampled(found, options.sample) if options.sample else found
         tasks += [(e.family, e.name) for e in chosen if e.key not in done]
     measure = partial(measure_named, options=Options(options.reference, options.proof, options.verify))
-    started = time.monotonic()
-    cut_short = bool(done) and not out.read_text(encoding="utf-8").endswith("\n")
-    with out.open("a", encoding="utf-8") as file:
-        file.write("\n" if cut_short else "")
-        for n, record in enumerate(run(tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib)), 1):
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            passed = time.monotonic() - started
-            print(f"[{n}/{len(tasks)} {passed:.0f} s] {record['key']}: {summary(record)}", file=sys.stderr, flush=True)
+    for _ in appended(out, tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib), summary):
+        pass
     return 0
 
 
@@ -87,18 +76,6 @@ def summary(record: Record) -> str:
 
 def _verdict(count: Record) -> str:
     return "equal" if count.get("equal") else "none" if count["flops"] is None else "differs"
-
-
-def read(file: Path) -> list[Record]:
-    """The records of a file: of two for one model the last; none of a line that an interrupted run cut short."""
-    found: dict[str, Record] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found[record["key"]] = record
-    return list(found.values())
 
 
 def _parser() -> argparse.ArgumentParser:
