@@ -20,7 +20,6 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -31,7 +30,7 @@ from fxcount.errors import UnsupportedError
 
 __all__ = [
     "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded",
-    "missing", "node_number", "onednn_takes", "parsed_schema", "python_composites", "schema", "schemas", "script_class",
+    "missing", "node_number", "onednn_takes", "parsed_schema", "schema", "schemas", "script_class",
     "script_method", "script_module", "shown_name", "storage_key", "tree_children",
 ]  # fmt: skip
 
@@ -85,6 +84,8 @@ NAMES = MappingProxyType({
     "default_device": Name("torch._GLOBAL_DEVICE_CONTEXT", "put the default device back", threading.local),
     "set_grad_enabled": Name("torch._C._set_grad_enabled", "put the grad mode back", lambda: torch.set_grad_enabled),
     "tensor_functions": Name("torch._tensor", "run Python-level tensor methods through to their ops"),
+    "lowrank_functions": Name("torch._lowrank", "run its functions through to their ops"),
+    "lobpcg_functions": Name("torch._lobpcg", "run its functions through to their ops"),
     # -- ops
     "variable_functions": Name("torch._C._VariableFunctions", "find the builtin functions of torch by name"),
     "nn_functions": Name("torch._C._nn", "find the builtin functions of torch.nn by name"),
@@ -100,9 +101,6 @@ NAMES = MappingProxyType({
     ),
     # -- graphs, scripts and compiled modules
     "pytree": Name("torch.utils._pytree", "flatten nested inputs as torch does"),
-    "python_dispatcher": Name(
-        "torch._dispatch.python.enable_python_dispatcher", "find the shapes of an op without a rule", lambda: nullcontext
-    ),
     "FakeTensorMode": Name("torch._subclasses.fake_tensor.FakeTensorMode", "find the shapes of an op without a rule"),
     "ConstantSource": Name("torch._dynamo.source.ConstantSource", "find the shapes of an op without a rule"),
     "ParameterDict": Name("torch._C.ParameterDict", "list the parameters of a TorchScript module"),
@@ -286,11 +284,6 @@ def shown_name(module: torch.nn.Module) -> str:
     """
     own = getattr(module, "_get_name", None)
     return str(own()) if own is not None else type(module).__name__
-
-
-def python_composites() -> AbstractContextManager[Any]:
-    """A block in which ops that are made of others fall apart in Python: before 2.13 some insist on numbers in C++."""
-    return nullcontext() if VERSION >= (2, 13) else _found(NAMES["python_dispatcher"])()
 
 
 def _part(owner: Any, name: str, purpose: str) -> Any:

@@ -76,4 +76,4 @@ def test_a_max_is_sympys():
     assert sympy.Max(h, 2 * w, 5) == found
     assert found.subs({h: 3, w: 7}) == 14
     assert found.subs(h, 3).subs(w, 1) == 5
-    assert sympy.lambdify([h, w], found)(np.array([10, 20]), 6).tolist() == [12, 20]
+    assert sympy.lambdify([h, w], to_sympy(max_(H, 2 * W)))(np.array([10, 20]), np.array([6, 7])).tolist() == [12, 20]

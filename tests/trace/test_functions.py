@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 
@@ -88,3 +89,17 @@ def test_functions_of_torchscript() -> None:
 def test_a_class_is_no_model() -> None:
     with pytest.raises(fxcount.InputError, match="got type"):
         fxcount.analyze(nn.Linear, "B,5")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec, sizes", [("B,5,7", {"B": 11}), ("H,7", {"H": 13}), ("H,3", {"H": 17})])
+@pytest.mark.parametrize("function", [torch.svd_lowrank, torch.pca_lowrank], ids=lambda f: f.__name__)
+def test_functions_of_torch_written_in_python_fall_into_their_ops(
+    function: Callable[..., Any], spec: str, sizes: dict[str, int]
+) -> None:
+    """Also where the function itself asks whether it is to be handed on; the products are those torch's counter sees."""
+    report = fxcount.analyze(lambda x: function(x, q=2), spec)
+    (size,) = sizes.values()
+    with FlopCounterMode(display=False) as counter:
+        function(torch.empty([size, *map(int, spec.split(",")[1:])], device="meta"), q=2)
+    assert 2 * report.at(**sizes, extend=False).macs == counter.get_total_flops() > 0
+    assert not report.uncounted

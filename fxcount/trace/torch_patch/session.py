@@ -52,7 +52,10 @@ __all__ = ["TraceSession", "place_raised", "random_functions"]
 
 T = TypeVar("T")
 
-_FUNCTION_MODULES = (torch.nn.functional, torch.functional, torch_private.tensor_functions, torch.overrides)
+_FUNCTION_MODULES = (
+    torch.nn.functional, torch.functional, torch.overrides, torch_private.tensor_functions,
+    torch_private.lowrank_functions, torch_private.lobpcg_functions,
+)  # fmt: skip
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 
@@ -93,7 +96,7 @@ def _changes() -> tuple[Any, ...]:
     """What is replaced, and by what."""
     chance = _chance()
     return (
-        *[Replaced(vars(module), _CHECKS, _no_torch_function) for module in _FUNCTION_MODULES],
+        *[Replaced(found, [c for c in _CHECKS if c in found], _no_torch_function) for found in map(vars, _FUNCTION_MODULES)],
         Swapped(torch.nn.Module.__call__, lambda original: original, within=_module_call),
         *[Swapped(flag, _told_to_compile) for flag in _named(torch.compiler, "is_compiling", "is_exporting")],
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),

@@ -96,7 +96,7 @@ def fake_call(
         symbols[name] = env.create_symintnode(symbol, hint=hints[name], source=source)
         back[symbol] = name
     mode = torch_private.FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
-    with torch_private.DisableTorchFunction(), torch_private.python_composites(), mode:
+    with torch_private.DisableTorchFunction(), mode:
         fakes = [_fake(leaf, symbols) for leaf in leaves]
         a, k = pytree.tree_unflatten(fakes, tree)
         try:
