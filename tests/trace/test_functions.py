@@ -91,7 +91,7 @@ def test_a_class_is_no_model() -> None:
         fxcount.analyze(nn.Linear, "B,5")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("spec, sizes", [("B,5,7", {"B": 11}), ("H,7", {"H": 13}), ("H,3", {"H": 17})])
+@pytest.mark.parametrize(("spec", "sizes"), [("B,5,7", {"B": 11}), ("H,7", {"H": 13}), ("H,3", {"H": 17})])
 @pytest.mark.parametrize("function", [torch.svd_lowrank, torch.pca_lowrank], ids=lambda f: f.__name__)
 def test_functions_of_torch_written_in_python_fall_into_their_ops(
     function: Callable[..., Any], spec: str, sizes: dict[str, int]
