@@ -96,7 +96,7 @@ def _changes() -> tuple[Any, ...]:
     """What is replaced, and by what."""
     chance = _chance()
     return (
-        *[Replaced(found, [c for c in _CHECKS if c in found], _no_torch_function) for found in map(vars, _FUNCTION_MODULES)],
+        *[Replaced(vars(m), [c for c in _CHECKS if hasattr(m, c)], _no_torch_function) for m in _FUNCTION_MODULES],
         Swapped(torch.nn.Module.__call__, lambda original: original, within=_module_call),
         *[Swapped(flag, _told_to_compile) for flag in _named(torch.compiler, "is_compiling", "is_exporting")],
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
