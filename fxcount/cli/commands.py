@@ -29,5 +29,6 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("graph", "fxcount.cli.graph", "MODEL [INPUT ...] -o FILE", "the graph as .json, .dot, .graphml or .gexf"),
     Command("curve", "fxcount.cli.curve", "MODEL [INPUT ...] --over H=224:1024:32", "totals over a range: a table, a plot"),
     Command("train", "fxcount.cli.train", "MODEL [INPUT ...] --optimizer adamw", "one training step: its peak, what holds it"),
+    Command("fit", "fxcount.cli.fit", "MODEL [INPUT ...] --memory 24GB --over B", "the largest size that fits, and why"),
     Command("conventions", "fxcount.cli.conventions", "MODEL [INPUT ...]", "what other tools would say, and why"),
 )})  # fmt: skip

@@ -16,8 +16,8 @@ _MODEL = """package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG (a c
 FILE.pt2, or demo"""
 
 
-def add_model_options(parser: argparse.ArgumentParser, model: str = "") -> None:
-    """MODEL (unless it is known), INPUT, and how to analyse."""
+def add_model_options(parser: argparse.ArgumentParser, model: str = "", training: bool = True) -> None:
+    """MODEL (unless it is known), INPUT, and how to analyse; ``--train`` unless the command has its own."""
     if model:
         parser.set_defaults(model=model)
     else:
@@ -29,7 +29,8 @@ def add_model_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     group.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
     group.add_argument("--guess", action="store_true", help="with --at: take defaults for values of tensors that nobody knows")
     group.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
-    group.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
+    if training:
+        group.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
     group.add_argument("--trust", action="store_true", help="read a .pt2 file that may run code of its own")
 
 

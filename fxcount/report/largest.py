@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fxcount.errors import InputError, RefusedError, SizeError
 from fxcount.report.views.units import bytes_text
 from fxcount.symbolic import free_symbols
+from fxcount.wording import visible
 
-__all__ = ["Largest", "Need", "budget", "largest", "unless_refused"]
+__all__ = ["Largest", "Need", "budget", "largest", "largest_of", "unless_refused"]
 
 _UNITS = {"": 1, **{f"{p}B": 1000**i for i, p in enumerate(("", "K", "M", "G", "T"))}}
 _UNITS |= {f"{p}iB": 1024**i for i, p in enumerate(("", "K", "M", "G", "T")) if p}
@@ -21,11 +22,13 @@ _TRIED = 64  # neighbours that are asked where the model refuses a size
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes that a run takes at one size: parameters and buffers, and the rest at its worst moment, which is ``place``."""
+    """Bytes that a run takes at one size: what is ``held`` all the time (parameters, buffers, an optimizer's states), and the
+    rest at its worst moment, which is ``place``. ``parts`` says what the sum is made of."""
 
     held: int
     running: int
     place: str
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -51,7 +54,7 @@ class Largest:
         if self.need is None:
             answer = f"no {name} fits into {memory}" if self.beyond else f"the model accepts no {name}"
         else:
-            answer = f"{name} = {self.value:,} is the largest that fits into {memory}: it takes {self._of(self.need)}"
+            answer = f"{name} = {self.value:,} is the largest that fits into {memory}\nit takes {self._of(self.need)}"
         if self.beyond is not None:
             return f"{answer}\n{name} = {self.beyond[0]:,} would take {self._of(self.beyond[1])}"
         return f"{answer}\nthe model accepts no larger one" if self.need else answer
@@ -59,7 +62,8 @@ class Largest:
     @staticmethod
     def _of(need: Need) -> str:
         held, running = bytes_text(need.held), bytes_text(need.running)
-        return f"{bytes_text(need.nbytes)}, {held} all the time and {running} at its worst moment, {need.place}"
+        place = visible(need.place)
+        return f"{bytes_text(need.nbytes)}, {held} all the time and {running} at its worst moment, {place}"
 
 
 def budget(memory: int | str) -> int:
@@ -104,8 +108,8 @@ def _hold(claims: tuple[Any, ...], values: Mapping[str, int]) -> bool:
     return bool(claims) and known <= values.keys() and all(claim.holds(values) for claim in claims)
 
 
-def largest(symbol: str, memory: int, need: Callable[[int], Need | None]) -> Largest:
-    """Search for the largest size; ``need`` says what a size takes, or ``None`` where the model refuses it.
+def largest(symbol: str, memory: int, need: Callable[[int], Need | None], start: int = 1) -> Largest:
+    """Search for the largest size, from ``start``; ``need`` says what a size takes, or ``None`` where the model refuses it.
 
     What is alive grows with a batch or a length, so that it is found by halving; what is needed at it and at the next one is
     in the result. Raises :class:`~fxcount.errors.SizeError` if even 2**40 fits.
@@ -114,7 +118,7 @@ def largest(symbol: str, memory: int, need: Callable[[int], Need | None]) -> Lar
     >>> found.value, found.beyond[0], found.beyond[1].nbytes
     (16, 17, 1050)
     """
-    low, best, high, beyond = 0, None, 1, None
+    low, best, high, beyond = 0, None, start, None
     while True:  # double while it fits
         found = _accepted(need, high, high + _TRIED)
         if found is None or found[1].nbytes > memory:
@@ -134,6 +138,23 @@ def largest(symbol: str, memory: int, need: Callable[[int], Need | None]) -> Lar
         else:
             high, beyond = middle, found or beyond
     return Largest(symbol, low, memory, best, beyond)
+
+
+def largest_of(
+    nbytes: Callable[[dict[str, int]], int], need: Callable[[dict[str, int]], Need], symbol: str, memory: int | str,
+    sizes: Mapping[str, int], start: int = 1,
+) -> Largest:  # fmt: skip
+    """:func:`largest` with the other ``sizes`` as they are, from a ``start`` at which the model has been analysed.
+
+    The search asks for ``nbytes``, and at the two sizes between which memory ends for all that is needed.
+    Raises :class:`~fxcount.errors.InputError` if the symbol is among the sizes.
+    """
+    if symbol in sizes:
+        raise InputError(f"{symbol} has a value, and is asked for", hint="leave out the size that is looked for")
+    found = largest(symbol, budget(memory), unless_refused(lambda values: Need(0, nbytes(values), ""), symbol, sizes), start)
+    best = None if found.need is None else need({**sizes, symbol: found.value})
+    beyond = found.beyond and (found.beyond[0], need({**sizes, symbol: found.beyond[0]}))
+    return replace(found, need=best, beyond=beyond)
 
 
 def _accepted(need: Callable[[int], Need | None], first: int, stop: int) -> tuple[int, Need] | None:

@@ -170,17 +170,25 @@ class Report(Formats, ReportData):
             SizeError: symbols without a value, or a memory in which even 2**40 fits.
 
         >>> import torch, fxcount
-        >>> found = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").largest("B", 1000)
+        >>> model = torch.nn.Linear(3, 5)
+        >>> found = fxcount.analyze(model, "B,3").largest("B", 1000)
         >>> found.value, found.need.nbytes, found.beyond[1].nbytes
         (28, 976, 1008)
         """
-        from fxcount.report.largest import Need, budget, largest, unless_refused
+        from fxcount.report.largest import Need, largest_of
+
+        def nbytes(values: dict[str, int]) -> int:
+            at = self.at(**values)
+            return int(at.params.bytes + at.params.buffer_bytes + at.memory.peak)
 
         def need(values: dict[str, int]) -> Need:
             at = self.at(**values)
-            return Need(at.params.bytes + at.params.buffer_bytes, at.memory.peak, at.memory.peak_op)
+            parameters, buffers, inputs, peak = at.params.bytes, at.params.buffer_bytes, at.memory.inputs, at.memory.peak
+            parts = (("parameters", parameters), ("buffers", buffers), ("inputs", inputs), ("activations", peak - inputs))
+            line = at.peak_line
+            return Need(parameters + buffers, peak, f"{at.memory.peak_op} ({line})" if line else at.memory.peak_op, parts)
 
-        return largest(symbol, budget(memory), unless_refused(need, symbol, sizes))
+        return largest_of(nbytes, need, symbol, memory, sizes, self.trace.scope.hints.get(symbol, 1))
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
     def __eq__(self, other: object) -> bool:

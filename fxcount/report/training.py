@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fxcount.report.data.training import TrainingData
 from fxcount.wording import fitting
+
+if TYPE_CHECKING:
+    from fxcount.report.largest import Largest
 
 __all__ = ["TrainingReport"]
 
@@ -25,3 +30,32 @@ class TrainingReport(TrainingData):
         from fxcount.report.views.conventions.training import counted
 
         return self.public(counted(self, convention))
+
+    def largest(self, symbol: str, /, memory: int | str, **sizes: int) -> Largest:
+        """The largest value of a symbol, a batch or a length, at which a step fits into a memory (``"24GB"``, ``"80GiB"``).
+
+        What counts is :attr:`total_peak`: parameters, buffers, the optimizer's states, gradients, inputs, what is saved, and
+        temporary tensors, at the worst moment of the steady state. ``sizes`` are the other symbols. Where the model decides
+        otherwise it is analysed again, as by :meth:`at`; sizes that it refuses are passed over. An allocator rounds and
+        libraries take workspaces: neither is in it.
+
+        Raises:
+            InputError: ``memory`` is no amount of memory, or ``symbol`` has a value.
+            SizeError: symbols without a value, or a memory in which even 2**40 fits.
+
+        >>> import torch, fxcount
+        >>> model = torch.nn.Linear(3, 5)
+        >>> found = fxcount.training_step(model, "B,3", optimizer="adamw").largest("B", 1000)
+        >>> found.value, found.need.nbytes, found.beyond[1].nbytes
+        (20, 992, 1024)
+        """
+        from fxcount.report.largest import Need, largest_of
+
+        def need(values: dict[str, int]) -> Need:
+            at = self.at(**values)
+            parts = at.held()
+            held = parts["parameters"] + parts["buffers"] + parts["states"]
+            return Need(held, at.total_peak - held, str(at.total_peak_place), tuple(parts.items()))
+
+        start = self.trace.scope.hints.get(symbol, 1)
+        return largest_of(lambda values: self.at(**values).total_bytes, need, symbol, memory, sizes, start)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,22 +12,28 @@ from hypothesis import strategies as st
 from torch import nn
 
 import fxcount
+from fxcount.cli.main import main
 from fxcount.errors import InputError, SizeError
 from fxcount.report.largest import Need, budget, largest
+from fxcount.report.views.units import bytes_text
+from tests.training import real
 
 
 @given(
+    start=st.integers(1, 90),
     held=st.integers(0, 500), each=st.integers(1, 60), step=st.sampled_from([1, 2, 3, 7]),
     most=st.none() | st.integers(1, 50), memory=st.integers(1, 3000),
 )  # fmt: skip
-def test_the_search_finds_what_trying_all_finds(held: int, each: int, step: int, most: int | None, memory: int) -> None:
+def test_the_search_finds_what_trying_all_finds(
+    start: int, held: int, each: int, step: int, most: int | None, memory: int
+) -> None:
     def need(n: int) -> Need | None:
         refused = n % step or (most is not None and n > most)
         return None if refused else Need(held, each * n, "here")
 
     accepted = {n: found for n in range(1, 3100) if (found := need(n)) is not None}
     fitting = [n for n, found in accepted.items() if found.nbytes <= memory]
-    answer = largest("B", memory, need)
+    answer = largest("B", memory, need, start)
     assert answer.value == max(fitting, default=0)
     assert bool(answer) == bool(fitting)
     beyond = next((n for n in accepted if n > answer.value), None)
@@ -52,7 +61,12 @@ def test_by_hand(memory: int) -> None:
     assert found.need.running == 68 * found.value
     assert found.beyond is not None
     assert found.beyond[1].nbytes == 112 + 68 * (found.value + 1) > memory
+    assert str(found).splitlines()[0] == f"B = {found.value:,} is the largest that fits into {bytes_text(memory)}"
     assert "exp" in str(found)
+    assert f"{Path(__file__).name}:" in found.need.place
+    assert dict(found.need.parts) == {
+        "parameters": 112, "buffers": 0, "inputs": 12 * found.value, "activations": 56 * found.value
+    }  # fmt: skip
 
 
 def test_nothing_fits_and_everything_does() -> None:
@@ -94,3 +108,67 @@ def test_patches_of_sixteen() -> None:
 def test_what_is_no_memory(bad: str) -> None:
     with pytest.raises(InputError, match="no amount of memory"):
         budget(bad)
+
+
+# -- a training step --------------------------------------------------------------------------------------------------------
+class Scores(nn.Module):
+    """Memory that grows with the square of the length, and a norm in the backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.norm, self.out = nn.Linear(5, 22), nn.LayerNorm(11), nn.Linear(11, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, v = self.into(x).chunk(2, -1)
+        found: torch.Tensor = self.out(self.norm((q @ v.mT).softmax(-1) @ v))
+        return found
+
+
+def step_for_real(model: nn.Module, make: Callable[[list[nn.Parameter]], torch.optim.Optimizer] | None, x: torch.Tensor) -> int:
+    """Bytes alive at most in a step in the steady state: everything, measured."""
+    torch.manual_seed(0)
+    held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+    running = real.plain_peak(model, x)
+    if make is None:
+        return held + running
+    _, later, states = real.optimizer_peaks(model, make)
+    return held + max(running + states, later + x.nbytes + 4)  # the inputs and the loss are alive then, too
+
+
+@pytest.mark.parametrize("optimizer", [None, "adamw", "momentum"])
+@pytest.mark.parametrize("memory", [41_007, 200_003])
+def test_a_step_agrees_with_bisection_by_real_steps(memory: int, optimizer: str | None) -> None:
+    from fxcount.training.optimizers import maker_of
+
+    model = Scores()
+    make = maker_of(optimizer) if optimizer else None
+    found = fxcount.training_step(model, "B,S,5", optimizer=optimizer).largest("S", memory=memory, B=3)
+    low, high = 0, 512
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if step_for_real(model, make, torch.zeros(3, middle, 5)) <= memory else (low, middle)
+    assert found.value == low > 1
+    assert found.need is not None
+    assert found.need.nbytes == step_for_real(model, make, torch.zeros(3, low, 5))
+    assert sum(n for _, n in found.need.parts) == found.need.nbytes
+    assert found.beyond is not None
+    assert found.beyond[1].nbytes > memory
+
+
+def test_the_command_answers_in_its_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "demo", "B,3,32,32", "--memory", "4MB", "--train", "adamw"]) == 0
+    first, why, beyond, *held = capsys.readouterr().out.splitlines()
+    assert first.startswith("B = ")
+    assert first.endswith("is the largest that fits into 4.000 MB")
+    assert " in the " in why
+    assert beyond.startswith("B = ")
+    assert any("states" in line for line in held)
+    assert main(["fit", "demo", "B,3,32,32", "--memory", "4MB", "--over", "B"]) == 0
+    more = capsys.readouterr().out
+    assert int(more.split()[2].replace(",", "")) > int(first.split()[2].replace(",", ""))
+    assert main(["fit", "demo", "B,3,32,32", "--memory", "1kB"]) == 1
+    assert capsys.readouterr().out.startswith("no B fits into 1.000 kB\n")
+    assert main(["fit", "demo", "B,3,H,W", "--memory", "4MB"]) == 2
+    assert "--over is needed: B, H, W" in capsys.readouterr().err
+    assert main(["fit", "demo", "B,3,H,W", "--memory", "4MB", "--over", "B", "--at", "B=3,H=32,W=32"]) == 2
+    assert "is asked for" in capsys.readouterr().err

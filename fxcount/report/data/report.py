@@ -203,6 +203,12 @@ class ReportData:
     def memory_place(self, call: int) -> str:
         return place_of(self.trace, call)
 
+    @property
+    def peak_line(self) -> str:
+        """The line of the model at which its memory is largest, at the report's values or at the sample values."""
+        call = self.peaks.peak_at(self.sizes)[1]
+        return str(self.trace.calls[call].source or "") if 0 <= call < len(self.trace.calls) else ""
+
     # -- rows -------------------------------------------------------------------------------------------------------
     @property
     def ops(self) -> list[OpRow]:
