@@ -54,7 +54,8 @@ def _report(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kwar
 
 def _only(report: Any, known: dict[str, int]) -> str:
     """The one symbol without a value."""
-    left = [name for name in report.symbols if name not in known and name not in report.trace.scope.unbacked.by_name]
+    data = report.trace.scope.unbacked.by_name  # sizes that data decide have defaults
+    left: list[str] = [name for name in report.symbols if name not in known and name not in data]
     if not left:
         raise InputError("every size has a value: there is none to look for", hint="leave one of them out of --at")
     if len(left) > 1:
