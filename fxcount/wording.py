@@ -1,4 +1,4 @@
-"""Text for people: names may hold any character, and terminals may show few."""
+"""Text for people: names may hold any character, and terminals may show few; words for what has several names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import codecs
 import linecache
 import re
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["TERMINAL", "fitting", "quoted", "short_dtype", "shortened", "visible"]
+__all__ = [
+    "DTYPES", "DTYPE_WORDS", "TERMINAL", "did_you_mean", "dtype_named", "fitting", "quoted", "short_dtype", "shortened",
+    "visible",
+]  # fmt: skip
 
 TERMINAL = "fxcount.terminal"
 """Name of the error handler (of Python's codecs) that writes what an encoding does not have in characters it has."""
@@ -64,6 +69,17 @@ def quoted(where: str) -> tuple[str, str]:
     return visible(linecache.getline(file, number).strip()), visible(shortened(comment, _MOST_OF_A_COMMENT))
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean 'graph'?``, or nothing. What differs in case alone comes first.
+
+    >>> did_you_mean("grpah", ["graph", "params"]), did_you_mean("x", ["graph"]), did_you_mean("b", ["H", "B"])
+    ("; did you mean 'graph'?", '', "; did you mean 'B'?")
+    """
+    names = list(known)
+    found = [n for n in names if n.lower() == word.lower()] or get_close_matches(word, names, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def fitting(text: str, stream: Any = None) -> str:
     r"""The text in characters that a stream (standard output) can show: lines and bars become ASCII, others escapes.
 
@@ -103,3 +119,33 @@ _SHORT = {
     "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "complex64": "c64", "complex128": "c128",
     "quint8": "uint8", "qint8": "int8", "qint32": "int32", "quint4x2": "uint4", "quint2x4": "uint2",
 }  # fmt: skip
+
+
+DTYPES = (
+    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64",
+    "bool", "complex32", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+)  # fmt: skip
+"""Torch's names of dtypes that an input may have."""
+
+_CALLED = {
+    "f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16", "fp64": "float64", "fp32": "float32",
+    "fp16": "float16", "double": "float64", "float": "float32", "half": "float16", "bfloat": "bfloat16",
+    "i64": "int64", "i32": "int32", "i16": "int16", "i8": "int8", "u8": "uint8", "u16": "uint16", "u32": "uint32",
+    "u64": "uint64", "long": "int64", "int": "int32", "short": "int16", "char": "int8", "byte": "uint8", "b8": "bool",
+    "boolean": "bool", "c32": "complex32", "c64": "complex64", "c128": "complex128", "chalf": "complex32",
+    "cfloat": "complex64", "cdouble": "complex128",
+    "fp8": "float8_e4m3fn", "f8": "float8_e4m3fn", "e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2",
+}  # fmt: skip
+
+DTYPE_WORDS = tuple(sorted([*DTYPES, *_CALLED]))
+"""All that a dtype may be called."""
+
+
+def dtype_named(name: str) -> str:
+    """Torch's name of a dtype that people call so; "" for what is none.
+
+    >>> dtype_named("fp16"), dtype_named("half"), dtype_named("F32"), dtype_named("torch.float32"), dtype_named("flot")
+    ('float16', 'float16', 'float32', 'float32', '')
+    """
+    plain = name.strip().lower().removeprefix("torch.").removesuffix("tensor")
+    return plain if plain in DTYPES else _CALLED.get(plain, "")

@@ -170,7 +170,7 @@ def test_a_configuration_file_is_a_model(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["demo", "--depth", "x"], ["demo", "--no-such-option"]):
+    for arguments in (["demo", "--no-such"], ["demo", "--depth", "x"], ["demo", "--no-such-option"]):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2

@@ -129,6 +129,8 @@ _OWNERS = ("google-bert", "openai-community", "FacebookAI", "google-t5", "distil
 def settings_of(name: str) -> tuple[str, dict[str, Any]]:
     """Model type and settings of a config file, a well-known checkpoint, or of a model type itself.
 
+    A checkpoint whose config lies in the cache of huggingface_hub is known as well.
+
     Raises :class:`~fxcount.errors.InputError` for a file that is no config, and for a checkpoint that is not known.
     """
     if name.endswith(".json"):
@@ -138,6 +140,9 @@ def settings_of(name: str) -> tuple[str, dict[str, Any]]:
     if found is not None:
         return found[0], dict(found[1])
     if owner:
+        cached = _cached(name)
+        if cached:
+            return _read(cached)
         close = get_close_matches(name, CHECKPOINTS, 1)
         near = f", or the nearest that is, hf:{close[0]}" if close else ""
         raise InputError(
@@ -145,6 +150,17 @@ def settings_of(name: str) -> tuple[str, dict[str, Any]]:
             hint=f"download its config.json and give hf:path/to/config.json{near}",
         )
     return name, {}
+
+
+def _cached(name: str) -> str:
+    """The path of a checkpoint's config that was downloaded before; "" if it was not. Nothing is downloaded."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(name, "config.json")
+    except (ImportError, ValueError, OSError):  # not installed; no name of a repository; no cache
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _read(path: str) -> tuple[str, dict[str, Any]]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from fxcount.adapters.reference import FORMS, reference
 from fxcount.errors import InputError
 from fxcount.trace.inputs.building import on_meta
 
@@ -24,10 +29,12 @@ Make = Callable[[Callable[[], Any]], Any]
 def load_model(name: str, /, *, trust: bool = False, **arguments: Any) -> Any:
     """The model called ``name``, on the meta device: nothing is downloaded, and no weights are allocated.
 
-    ``name`` is ``torchvision:NAME``, ``timm:NAME``, ``hf:TYPE``, ``hf:CONFIG.json`` or ``hf:`` and the hub id of a well-known
-    checkpoint (``hf:bert-base-uncased``), ``package.module:callable``, ``demo``, or the path of a ``.pt2`` file.
-    ``arguments`` are handed to what builds the model. A ``.pt2`` file is read as data; what cannot be read so needs ``trust``,
-    which may run code of the file's. ``package.module`` is imported, so it runs.
+    ``name`` is ``torchvision:NAME``, ``timm:NAME``, ``hf:TYPE``, ``hf:CONFIG.json`` or ``hf:`` and the hub id of a checkpoint
+    that is well known or was downloaded before (``hf:bert-base-uncased``), a ``NAME`` alone (of the first of these libraries
+    that has it), ``package.module:callable``, ``file.py:callable``, both also with literals as ``net:Net(64)``, ``demo``, or
+    the path of a ``.pt2`` file or of TorchScript in a ``.pt`` file. ``arguments`` are handed to what builds the model. Files
+    of programs are read as data; what cannot be read so needs ``trust``, which may run code of the file's. ``package.module``
+    and ``file.py`` are imported, so they run.
 
     Raises :class:`~fxcount.errors.InputError` if there is no such model, or for a file that needs ``trust``.
 
@@ -44,25 +51,30 @@ def load(
 
     ``weights``: with random ones, on the default device, for a model that is to be run.
     """
-    if name.endswith(".pt2"):
+    found = reference(name)
+    if found.kind == "exported":
         from fxcount.trace.frontends.archive.reader import load_pt2
 
         _no_arguments(name, arguments)
         return load_pt2(name, trust=trust), (), {}
-    if name == "demo":
+    if found.kind == "torchscript":
+        from fxcount.adapters.torchscript import load_script
+
+        _no_arguments(name, arguments)
+        return load_script(name, trust=trust), (), {}
+    if found.kind == "demo":
         from fxcount.demo import INPUT, Demo
 
         _no_arguments(name, arguments)
         return Demo(), (INPUT,), {}
-    source, colon, rest = name.partition(":")
-    if not colon or not rest:
-        raise InputError(
-            f"cannot read the model {name!r}",
-            hint="write package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, a .pt2 file, or demo",
-        )
-    loader = _LIBRARIES.get(source)
     make: Make = _as_it_is if weights else on_meta
-    return loader(rest, arguments, make) if loader is not None else _from_module(source, rest, arguments, make)
+    if found.kind == "library":
+        return _LIBRARIES[found.home](found.name, arguments, make)
+    if found.kind == "script":
+        module, attribute = _script(found.home, found.name)
+    else:
+        module, attribute = _module(found.home), found.name
+    return _built(module, found.home, attribute, found.args, {**found.kwargs, **arguments}, make)
 
 
 def _no_arguments(name: str, arguments: Arguments) -> None:
@@ -70,29 +82,93 @@ def _no_arguments(name: str, arguments: Arguments) -> None:
         raise InputError(f"{name!r} is not built, so it takes no {', '.join(arguments)}")
 
 
-def _from_module(module_name: str, attribute: str, arguments: Arguments, make: Make) -> Loaded:
+def _module(name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: the user's own modules are in the working directory
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise InputError(f"no module named {error.name!r}", hint="run fxcount where the module can be imported") from error
     except (ValueError, TypeError) as error:  # ".net", "a..b", a null byte
-        raise InputError(f"{module_name!r} is no name of a module", hint="write package.module:callable") from error
+        raise InputError(f"{name!r} is no name of a module", hint="write package.module:callable") from error
+
+
+def _script(path: str, name: str) -> tuple[Any, str]:
+    """The module of a file, and the name asked for or that of the only model in it. What lies beside the file can be imported
+    by it, as when Python runs it."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"there is no file {path!r}" if not file.exists() else f"{path!r} is no file", hint=FORMS)
+    home = str(file.resolve().parent)
+    if home not in sys.path:
+        sys.path.insert(0, home)
+    known = sys.modules.get(file.stem)
+    if known is not None and getattr(known, "__file__", None) == str(file.resolve()):
+        return known, name or _only_model(known, path)
+    spec = importlib.util.spec_from_file_location(file.stem if known is None else f"fxcount_{file.stem}", file.resolve())
+    assert spec is not None  # its name ends in .py
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    return module, name or _only_model(module, path)
+
+
+def _only_model(module: Any, path: str) -> str:
+    """The name of the only model that a file makes itself: one that is built, or else a class of models."""
+    own = {n: v for n, v in vars(module).items() if not n.startswith("_")}
+    built = [n for n, v in own.items() if isinstance(v, torch.nn.Module)]
+    classes = [
+        n for n, v in own.items() if isinstance(v, type) and issubclass(v, torch.nn.Module) and v.__module__ == module.__name__
+    ]
+    found = built or classes
+    if len(found) == 1:
+        return str(found[0])
+    listed = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+    raise InputError(
+        f"{path} has several models: {listed}" if found else f"{path} makes no model and has no class of one",
+        hint=f"name one: {path}:{found[-1] if found else 'build_model'}",
+    )
+
+
+def _built(
+    module: Any, home: str, attribute: str, args: tuple[Any, ...], kwargs: dict[str, Any], make: Make
+) -> Loaded:
+    """What the callable of a module or file builds, or the model that it is."""
     found: Any = module
     for part in attribute.split("."):
-        found = getattr(found, part, None)
+        holder, found = found, getattr(found, part, None)
         if found is None:
-            raise InputError(f"{module_name} has no {attribute!r}")
+            close = get_close_matches(part, [n for n in dir(holder) if not n.startswith("_")], 1)
+            raise InputError(f"{home} has no {attribute!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     if isinstance(found, torch.nn.Module):
-        _no_arguments(f"{module_name}:{attribute}", arguments)
+        _no_arguments(f"{home}:{attribute}", {**{str(a): a for a in args}, **kwargs})
         return found, (), {}
     if not callable(found):
-        raise InputError(f"{module_name}:{attribute} is neither a module nor something that builds one")
-    model = make(lambda: found(**arguments))
+        raise InputError(f"{home}:{attribute} is neither a module nor something that builds one")
+    _check_call(found, f"{home}:{attribute}", args, kwargs)
+    model = make(lambda: found(*args, **kwargs))
     if not isinstance(model, torch.nn.Module):
-        raise InputError(f"{module_name}:{attribute}() gave a {type(model).__name__}, not an nn.Module")
+        raise InputError(f"{home}:{attribute}() gave a {type(model).__name__}, not an nn.Module")
     return model.eval(), (), {}
+
+
+def _check_call(build: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Say which arguments are missing, or are none, before anything is built."""
+    try:
+        signature = inspect.signature(build)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise InputError(
+            f"{name}{signature} cannot be called: {error}", hint="give arguments as --arg NAME=VALUE, or as net:Net(64)"
+        ) from None
 
 
 def _as_it_is(build: Callable[[], Any]) -> Any:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
+import shlex
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TextIO
 
 from fxcount.cli.commands import COMMANDS, DEFAULT
-from fxcount.cli.parser import Parser, did_you_mean, parsed
+from fxcount.cli.parser import Parser, parsed
 from fxcount.cli.words import in_command_words
 from fxcount.errors import FxcountError, InputError
 from fxcount.wording import TERMINAL, visible
@@ -24,32 +28,53 @@ fxcount COMMAND --help lists the options of a command, fxcount count --help thos
 
 examples:
   fxcount demo
-  fxcount torchvision:resnet50 "B,3,H,W" --at B=1,H=224,W=224
+  fxcount resnet50 "B,3,H,W" --at B=1,H=224,W=224
   fxcount timm:vit_base_patch16_224 --arg img_size=384
   fxcount params timm:vit_base_patch16_224 --fail-on dead
+  fxcount net.py:Net "i64[B,S]" -o net.csv
   fxcount mypackage.nets:build_net "f32[B,3,32*h,32*w]" --json"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. The exit status is 0; 1 if ``--fail-on`` or ``--verify`` found something; 2 after an error,
-    printed as one line."""
+    """Run the command line. The exit status is 0; 1 if a check found something (``--fail-on``, ``--verify``, a budget); 2 after
+    an error, which is printed as one line, on a terminal as several; 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=TERMINAL)  # whatever it is encoded in, something can be shown
+    typed = list(words)
     try:
-        return _run(words)
+        status = _run(words)
+        sys.stdout.flush()  # a pipe that was closed says so here, not at exit
+        return status
     except FxcountError as error:
-        return _fail(in_command_words(" ".join(str(error).split())))
+        return fail(error, typed)
     except BrokenPipeError:
-        sys.stderr.close()
+        _close(sys.stdout)
         return 0
+    except KeyboardInterrupt:
+        print("fxcount: interrupted", file=sys.stderr)
+        return 130
     except Exception as error:  # the model's own exception: named, on one line
         notes = "; ".join(getattr(error, "__notes__", ()))
-        return _fail(f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({notes})" if notes else ""))
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({notes})" if notes else "")
+        return fail(FxcountError(said), typed)
+
+
+def _close(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere: the interpreter would complain when it cannot be written at exit."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        return
 
 
 def _run(words: list[str]) -> int:
+    if not words:
+        _parser(words).print_help()
+        return 0
     options = parsed(_parser(words), words)
     if "inputs" in options:
         from fxcount.cli.model import read
@@ -74,7 +99,19 @@ def _parser(words: list[str]) -> Parser:
             own.description = module.__doc__
             module.add_options(own)
             own.set_defaults(run=module.run, parser=own)
+            own.elsewhere = _elsewhere
     return parser
+
+
+def _elsewhere(option: str) -> str:
+    """The commands that have an option."""
+    found = []
+    for command in COMMANDS.values():
+        parser = Parser(add_help=False)
+        importlib.import_module(command.home).add_options(parser)
+        if any(option in action.option_strings for action in parser._actions):
+            found.append(f"fxcount {command.name}")
+    return f"; it is an option of {' and '.join(found[:3])}" if found else ""
 
 
 def _command(words: list[str]) -> str:
@@ -84,17 +121,24 @@ def _command(words: list[str]) -> str:
         return words[0]
     if not first or words[0] in ("-h", "--help", "--version"):
         return ""
-    if words[0] == first and not _may_be_model(first):
-        raise InputError(
-            f"cannot read the model {first!r}, and no command is called so{did_you_mean(first, COMMANDS)}",
-            hint="write package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG, a .pt2 file, or demo",
-        )
+    if words[0] == first and not set(":./") & set(first):
+        _check_word(first)
     words.insert(0, DEFAULT)
     return DEFAULT
 
 
-def _may_be_model(word: str) -> bool:
-    return ":" in word or "." in word or "/" in word
+def _check_word(word: str) -> None:
+    """Complain about a word that is no command and that no library has as a model, with the nearest of both."""
+    from fxcount.adapters.names import LIBRARIES, closest
+    from fxcount.adapters.reference import FORMS, is_reference, meant
+
+    if is_reference(word):
+        return
+    commands = get_close_matches(word, COMMANDS, 1)
+    near = closest(word, *LIBRARIES)
+    raise InputError(
+        f"cannot read the model {word!r}, and no command is called so{meant([*commands, *near][:3])}", hint=FORMS
+    )
 
 
 def _description() -> str:
@@ -107,9 +151,30 @@ def _version() -> str:
     return f"fxcount {fxcount.__version__}"
 
 
-def _fail(message: str) -> int:
-    print(f"fxcount: error: {visible(message)}", file=sys.stderr)
+def fail(error: FxcountError, words: Sequence[str]) -> int:
+    """Say what is wrong, in words of the command line: on one line, which programs read best; on a terminal on several, with
+    a caret under the word that is meant."""
+    if not sys.stderr.isatty():
+        print(f"fxcount: error: {visible(in_command_words(' '.join(str(error).split())))}", file=sys.stderr)
+        return 2
+    what, *rest = in_command_words(str(error)).split("\n")
+    print("\n".join([f"fxcount: error: {what}", *pointed(words, error.what), *rest]), file=sys.stderr)
     return 2
+
+
+def pointed(words: Sequence[str], what: str) -> list[str]:
+    """The command as it was typed, and a caret under what the message quotes of it; nothing if it quotes none of it.
+
+    >>> print("\\n".join(pointed(["demo", "B,3,H+"], "cannot read the size 'H+' in ...")))
+      fxcount demo B,3,H+
+                       ^^
+    """
+    typed = "fxcount " + " ".join([shlex.quote(w) if " " in w or not w else w for w in words])
+    for quoted in re.findall(r"'([^']+)'", what):
+        place = typed.find(quoted, len("fxcount"))
+        if place >= 0 and typed.isprintable():
+            return [f"  {typed}", f"  {' ' * place}{'^' * len(quoted)}"]
+    return []
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from fxcount.adapters.reference import reference
 from fxcount.cli import words
 
 if TYPE_CHECKING:
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add_model_options", "analysed", "built", "hints", "loaded", "read", "report_of"]
 
-_MODEL = """package.module:callable, torchvision:NAME, timm:NAME, hf:CONFIG (a config file, or an architecture such as bert),
-FILE.pt2, or demo"""
+_MODEL = """resnet50, torchvision:NAME, timm:NAME, hf:NAME (an architecture such as bert, a hub id, a config.json),
+package.module:callable, net.py:Net, net:Net(64), FILE.pt2, TorchScript in FILE.pt, or demo"""
+_KNOWN = {"torchvision": ("B", "T", "H", "W"), "timm": ("B", "H", "W")}
+"""Symbols in the inputs of these libraries' models; texts have others, of which none has small letters."""
 
 
 def add_model_options(parser: argparse.ArgumentParser, model: str = "", training: bool = True) -> None:
@@ -31,7 +34,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: str = "", training
     group.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
     if training:
         group.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
-    group.add_argument("--trust", action="store_true", help="read a .pt2 file that may run code of its own")
+    group.add_argument("--trust", action="store_true", help="read a file (.pt2, .pt) that may run code of its own")
 
 
 def read(options: argparse.Namespace) -> None:
@@ -40,6 +43,13 @@ def read(options: argparse.Namespace) -> None:
     options.hints = words.assignments(options.hints, "--hints")
     options.arg = words.arguments(options.arg)
     options.args, options.kwargs = words.inputs(options.inputs)
+    found = reference(options.model)
+    own = _KNOWN.get(found.home, ("B", "S", "T", "H", "W", "A", "F", "P", "N")) if found.kind == "library" else ()
+    symbols = sorted(words.symbols_in(options.args, options.kwargs)) or (("B", "H", "W") if found.kind == "demo" else own)
+    if found.kind in ("library", "demo"):  # whose forwards have no arguments of one letter
+        words.check_symbols({n: v for n, v in options.kwargs.items() if type(v) is int and len(n) == 1}, symbols, "--at")
+    words.check_symbols(options.at, symbols, "--at")
+    words.check_symbols(options.hints, symbols, "--hints")
 
 
 def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -74,7 +84,7 @@ def report_of(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kw
     """The report of what :func:`loaded` gave, at sizes if some are given."""
     from fxcount.api import analyze
 
-    report = analyze(model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, **kwargs)
+    report = analyze(model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, kwargs=kwargs)
     return report.at(guess=options.guess, **options.at) if options.at else report
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fxcount.cli.model import add_model_options, analysed, hints, loaded
-from fxcount.cli.parser import did_you_mean
 from fxcount.cli.words import names
 from fxcount.errors import InputError
+from fxcount.wording import did_you_mean
 
 if TYPE_CHECKING:
     from fxcount.passes.modes import ModeRow

@@ -8,15 +8,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxcount.errors import InputError
+from fxcount.wording import DTYPE_WORDS, DTYPES, did_you_mean, dtype_named
 
 __all__ = [
-    "arguments", "assignments", "filled_arguments", "in_command_words", "inputs", "names", "settings", "span", "symbols_in",
+    "arguments", "assignments", "check_symbols", "filled_arguments", "in_command_words", "inputs", "names", "settings", "span",
+    "symbols_in",
 ]  # fmt: skip
 
-_WITH_DTYPE = re.compile(r"\s*\w+\s*\[(.*)\]\s*", re.DOTALL)
+_WITH_DTYPE = re.compile(r"\s*(?:(?:coo|csr|csc|np)\s+)?((?:torch\.)?\w+)\s*\[(.*)\]\s*", re.DOTALL)
+_ONE_SIZE = re.compile(r"\d+|[A-Z]\w{0,2}|[a-z]")  # of a tensor of one dimension: anything longer may be a mistake
+_HINT = 'write a shape as "B,3,H,W" or "i64[B,S]", and further arguments of the forward by name: mask="bool[B,S]"'
 _API = (
     (re.compile(r"hints=dict\(([^()]*)\)"), lambda m: f"--hints {_joined(m[1])}"),
     (re.compile(r"hints=\{([^{}]*)\}"), lambda m: f"--hints {_joined(m[1])}"),
+    (re.compile(r"\bhints=\.\.\."), lambda m: "--hints"),
+    (re.compile(r"\bkwargs=\{'(\w+)': \.\.\.\}"), lambda m: f"{m[1]}=..."),
+    (re.compile(r"\bin kwargs=\{\.\.\.\}"), lambda m: "once"),
+    (re.compile(r"\breport\.to_graph_json\(\)"), lambda m: "-o FILE.json"),
+    (re.compile(r"torchvision\.models\.list_models\(\)"), lambda m: "fxcount models torchvision"),
+    (re.compile(r"timm\.list_models\(\)"), lambda m: "fxcount models timm"),
+    (re.compile(r"\breport\.unbacked lists"), lambda m: "--json lists"),
+    (re.compile(r"\bpieces\(\.\.\., guess=True\)"), lambda m: "--guess"),
+    (re.compile(r"\b(?:report\.)?curve\(\.\.\.\)"), lambda m: "fxcount curve"),
+    (re.compile(r"\ban nn\.Module with (\w+)=\.\.\."), lambda m: m[0]),
     (re.compile(r"\bat\(\.\.\., guess=True\)"), lambda m: "--guess"),
     (re.compile(r"\b(?:report\.)?at\(([^()]*)\)"), lambda m: f"--at {_joined(m[1])}".rstrip()),
     (re.compile(r"\bcurve\(\.\.\., guess=True\)"), lambda m: "--guess"),
@@ -27,6 +41,7 @@ _API = (
     (re.compile(r"load_model\(path, trust=True\), or --trust"), lambda m: "--trust"),
     (re.compile(r"\btrust=True"), lambda m: "--trust"),
     (re.compile(r"analyze\(\w+, (\"[^\"]*\")\)"), lambda m: f"fxcount MODEL {m[1]}"),
+    (re.compile(r"\banalyze\(\)"), lambda m: "fxcount"),
 )  # fmt: skip
 
 
@@ -124,6 +139,9 @@ def filled_arguments(arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> 
 def inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and keyword inputs, their shapes spelled so that they can be read.
 
+    Raises :class:`~fxcount.errors.InputError` for what is no input: a word that reads like an option or a file is not taken for
+    a tensor of one dimension.
+
     >>> inputs(["i64[B,S]", "7", "mask=bool[B,S]", "scale=2"])
     (('i64[B,S]', '7,'), {'mask': 'bool[B,S]', 'scale': 2})
     """
@@ -133,12 +151,44 @@ def inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         name, equals, rest = text.partition("=")
         if equals and name.isidentifier():
             value = _literal(rest)
+            if type(value) is int and name.isupper():
+                raise InputError(f"{text!r} is no input: {name} is a size", hint=f"give sizes as --at {name}={value}")
+            if name in kwargs:
+                raise InputError(f"the input {name} is given twice", hint="give each once")
             kwargs[name] = rest if isinstance(value, tuple) else value
         else:
-            args.append(text if "," in text or "[" in text else f"{text},")
+            args.append(_positional(text))
     for given in (*args, *kwargs.values()):
         _check_shape(given)
     return tuple(args), kwargs
+
+
+def _positional(text: str) -> str:
+    if "," in text or "[" in text:
+        return text
+    if not _ONE_SIZE.fullmatch(text.strip()):
+        raise InputError(f"{text!r} is no input", hint=f'{_HINT}; "{text}," is a tensor of one dimension')
+    return f"{text},"
+
+
+def check_symbols(given: Mapping[str, int], symbols: Iterable[str], option: str) -> None:
+    """Complain about a size whose name is nearly that of a symbol.
+
+    >>> check_symbols({"B": 1}, ["B", "H"], "--at")
+    >>> check_symbols({"b": 1}, ["B", "H"], "--at")
+    Traceback (most recent call last):
+        ...
+    fxcount.errors.InputError: --at got 'b'; the symbols are B, H; did you mean 'B'?
+      to fix: write --at B=1
+    """
+    known = list(symbols)
+    for name, value in given.items():
+        meant = [] if name in known else [n for n in known if n.lower() == name.lower()]
+        if meant:
+            raise InputError(
+                f"{option} got {name!r}; the symbols are {', '.join(known)}; did you mean {meant[0]!r}?",
+                hint=f"write {option} {meant[0]}={value}",
+            )
 
 
 def symbols_in(*given: Any) -> set[str]:
@@ -168,15 +218,35 @@ def _literal(text: str) -> Any:
 
 
 def _check_shape(given: Any) -> None:
-    """Complain about what can be no size, before the model is built; the rest is read where sizes are known."""
+    """Complain about what can be no size or dtype, before the model is built; the rest is read where sizes are known."""
     shape = _WITH_DTYPE.fullmatch(given) if isinstance(given, str) else None
     if not isinstance(given, str) or (shape is None and "," not in given):
         return
-    for part in (shape[1] if shape else given.strip().strip("()[]")).split(","):
+    if shape and not dtype_named(shape[1]) and (meant := did_you_mean(shape[1].lower(), DTYPE_WORDS)):
+        raise InputError(
+            f"unknown dtype {shape[1]!r} in the input {given!r}{meant}", hint=f"use one of {', '.join(DTYPES)}"
+        )
+    for part in _parts(shape[2] if shape else given.strip().strip("()[]")):
         try:
-            ast.parse(part.strip() or "0", mode="eval")
+            ast.parse(part.strip() if part.strip() not in ("", "?") else "0", mode="eval")
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             raise InputError(
                 f"cannot read the size {part.strip()!r} in the input {given!r}",
                 hint='write sizes as integers, names or expressions, e.g. "f32[B,3,32*h,32*w]"',
             ) from None
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas and semicolons outside of brackets.
+
+    >>> _parts("B, Max(h, 3); E")
+    ['B', ' Max(h, 3)', ' E']
+    """
+    found, depth = [""], 0
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        if c in ",;" and depth <= 0:
+            found.append("")
+        else:
+            found[-1] += c
+    return found

@@ -35,21 +35,21 @@ from fxcount.symbolic import BRANCH, Expr, Size, UnbackedSizes, evaluate, free_s
 from fxcount.torch_private import pytree
 from fxcount.trace.inputs.containers import Container, contained
 from fxcount.trace.nesting import refusing_depth
+from fxcount.wording import DTYPE_WORDS, DTYPES, did_you_mean, dtype_named
 
 __all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of", "whole_hints"]
-
-DTYPES: Mapping[str, torch.dtype] = {
-    "f64": torch.float64, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
-    "i64": torch.int64, "i32": torch.int32, "i16": torch.int16, "i8": torch.int8, "u8": torch.uint8,
-    "bool": torch.bool, "b8": torch.bool, "c64": torch.complex64, "c128": torch.complex128,
-    "float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
-    "int64": torch.int64, "int32": torch.int32, "int16": torch.int16, "int8": torch.int8, "uint8": torch.uint8,
-}  # fmt: skip
 
 DEFAULT_HINTS: Mapping[str, int] = {
     "B": 2, "N": 2, "H": 224, "W": 224, "S": 128, "L": 128, "T": 128,
 }  # fmt: skip
 """Sizes at which the model's decisions are taken, by symbol name; other names get distinct primes."""
+
+_CALLED = {
+    **dict.fromkeys(("batch", "batch_size", "bs", "num_samples"), "B"), "height": "H", "width": "W", "img_h": "H", "img_w": "W",
+    **dict.fromkeys(("seq", "seq_len", "seqlen", "sequence", "sequence_length", "tokens"), "S"),
+    **dict.fromkeys(("length", "len"), "L"), **dict.fromkeys(("time", "frames", "tgt_len"), "T"), "src_len": "S",
+}  # fmt: skip
+"""Words for these symbols, in any case."""
 
 MAX_READ_NUMEL = 4096
 """Integer inputs of more elements than this are never looked at."""
@@ -177,10 +177,11 @@ def _is_sympy(item: Any) -> bool:
 def _parse_text(text: str) -> Any:
     match = _WITH_DTYPE.match(text)
     if match:
-        dtype = DTYPES.get(match[2], getattr(torch, match[2], None))
+        dtype = getattr(torch, dtype_named(match[2]) or match[2], None)
         if not isinstance(dtype, torch.dtype):
             raise InputError(
-                f"unknown dtype {match[2][:80]!r} in the input {text[:200]!r}", hint="use one of " + ", ".join(sorted(DTYPES))
+                f"unknown dtype {match[2][:80]!r} in the input {text[:200]!r}{did_you_mean(match[2], DTYPE_WORDS)}",
+                hint=f"use one of {', '.join(DTYPES)}",
             )
         if match[1] and match[1] != "np":
             return _parse_sparse(_LAYOUTS[match[1]], dtype, match[3], text)
@@ -248,9 +249,6 @@ def _positive(sizes: tuple[Size, ...], text: str) -> tuple[Size, ...]:
     return sizes
 
 
-
-
-
 def symbols_of(*inputs: Any) -> set[str]:
     """The names of the symbols in input specifications, as analyze() takes them.
 
@@ -295,8 +293,8 @@ def default_hints(
             hints[name] = own[name]
         elif name in DEFAULT_HINTS:
             hints[name] = DEFAULT_HINTS[name]
-        elif name.upper() in DEFAULT_HINTS:
-            hints[name] = _scaled(name, sizes, DEFAULT_HINTS[name.upper()])
+        elif (called := _CALLED.get(name.lower(), name.upper())) in DEFAULT_HINTS:
+            hints[name] = _scaled(name, sizes, DEFAULT_HINTS[called])
         else:
             hints[name] = next(primes, 101 + 2 * len(hints))
     for spec in specs:

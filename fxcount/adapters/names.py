@@ -1,0 +1,87 @@
+"""Names of the models of installed libraries, read from their source text.
+
+No library is imported, nor torch: a misspelt name is answered at once. What the text cannot tell is left to the library, which
+is asked when the model is built.
+
+>>> "resnet50" in model_names("torchvision"), "bert" in model_names("hf"), model_names("no_such_library")
+(True, True, ())
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from fxcount.adapters.hub import CHECKPOINTS
+
+__all__ = ["LIBRARIES", "closest", "has", "library_of", "model_names"]
+
+LIBRARIES = ("torchvision", "timm", "hf")
+"""Where a name without a library is looked for, in this order."""
+
+_REGISTERED = re.compile(rb'@register_model(?:\((?:name="(\w+)")?\))?\n(?:@.*\n(?:[ )].*\n)*)*def (\w+)')
+_TYPES = re.compile(r'"([\w.-]+)"[,:] "\w+Config"')
+_SOURCES = {"torchvision": ("torchvision", "models"), "timm": ("timm", "models"), "hf": ("transformers", "models/auto")}
+
+
+@lru_cache(None)
+def model_names(library: str) -> tuple[str, ...]:
+    """The names that a library's sources register, sorted; none if it is not installed."""
+    if library not in _SOURCES:
+        return ()
+    package, folder = _SOURCES[library]
+    spec = find_spec(package)
+    if spec is None or not spec.origin:
+        return ()
+    home = Path(spec.origin).parent / folder
+    found = _types(home) if library == "hf" else _registered(home)
+    return tuple(sorted(set(found)))
+
+
+def _registered(home: Path) -> Iterator[str]:
+    for file in home.rglob("*.py"):
+        for name, function in _REGISTERED.findall(file.read_bytes()):
+            yield (name or function).decode()
+
+
+def _types(home: Path) -> Iterator[str]:
+    yield from CHECKPOINTS
+    for file in (home / "auto_mappings.py", home / "configuration_auto.py"):
+        if file.exists():
+            yield from _TYPES.findall(file.read_text("utf-8", "replace"))
+
+
+def library_of(name: str) -> str:
+    """The library that has a model of this name, the first of :data:`LIBRARIES`; "" if none has.
+
+    >>> library_of("resnet50"), library_of("gpt2"), library_of("no such")
+    ('torchvision', 'hf', '')
+    """
+    return next((library for library in LIBRARIES if has(library, name)), "")
+
+
+def has(library: str, name: str) -> bool:
+    """Whether a library has a model of this name; timm's tags (``.a1_in1k``) are left to timm."""
+    names = model_names(library)
+    return name in names or (library == "timm" and name.partition(".")[0] in names)
+
+
+def closest(word: str, *libraries: str, most: int = 3) -> list[str]:
+    """Names nearest to a word, those that differ in case or in a digit for a letter first.
+
+    >>> closest("resnet5O", "torchvision")[0], closest("Bert", "hf")[0]
+    ('resnet50', 'bert')
+    """
+    names = {name: library for library in reversed(libraries) for name in model_names(library)}
+    lower = word.lower().replace("-", "_")
+    looks = lower.translate(_LOOKALIKES)
+    same = [n for n in names if n.lower().replace("-", "_").translate(_LOOKALIKES) == looks]
+    near = get_close_matches(lower, [n for n in names if abs(len(n) - len(word)) <= 2], most, 0.75)
+    return list(dict.fromkeys([*same, *near]))[:most]
+
+
+_LOOKALIKES = str.maketrans({"o": "0", "l": "1", "i": "1"})

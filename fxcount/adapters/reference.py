@@ -1,0 +1,156 @@
+"""What a word for a model means, before anything is imported: a library's model, a callable of a module or file, a file.
+
+==================================  ==============================================================================
+``demo``                            the small model that is built in
+``torchvision:resnet50``            and so with ``timm:`` and ``hf:`` (a type, a hub id, a ``config.json``)
+``resnet50``, ``bert-base-uncased`` the first library that has it: torchvision, timm, transformers
+``package.module:Net``              a class, a function that builds a model, or a model
+``net.py:Net``, ``./net.py``        the same of a file; without a name, of the only model in it
+``net:Net(64, act="gelu")``         with arguments: Python literals
+``net.pt2``, ``net.pt``             an exported program; TorchScript
+``config.json``                     of transformers
+==================================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from fxcount.adapters.names import LIBRARIES, closest, has, library_of, model_names
+from fxcount.errors import InputError
+
+__all__ = ["FORMS", "Reference", "is_reference", "meant", "reference"]
+
+FORMS = "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, package.module:callable, net.py:Net, a .pt2 or .pt file, or demo"
+
+Kind = Literal["demo", "library", "module", "script", "exported", "torchscript"]
+_FILES: dict[str, Kind] = {".pt2": "exported", ".pt": "torchscript", ".pth": "torchscript", ".ts": "torchscript"}
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
+_CALL = re.compile(r"([\w.]+)\s*(\(.*\))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``home``: the library, the module or the path of a file; ``name``: what of it, "" for the only one; ``args`` and
+    ``kwargs``: what it is called with."""
+
+    kind: Kind
+    home: str = ""
+    name: str = ""
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def is_reference(word: str) -> bool:
+    """Whether a word can be a model at all: it names a place, or a library has it."""
+    return word == "demo" or bool(set(":./") & set(word)) or bool(library_of(word))
+
+
+def reference(word: str) -> Reference:
+    """What the word stands for. Raises :class:`~fxcount.errors.InputError`, with the nearest word, where that can be said
+    without importing anything.
+
+    >>> reference("resnet50").home, reference('net.py:Net(64, act="gelu")').args
+    ('torchvision', (64,))
+    """
+    if word == "demo":
+        return Reference("demo")
+    suffix = os.path.splitext(word)[1].lower()
+    if suffix in _FILES:
+        return Reference(_FILES[suffix], word)
+    if suffix == ".json" and ":" not in word:
+        return Reference("library", "hf", word)
+    source, colon, rest = word.partition(":")
+    if os.name == "nt" and len(source) == 1 and rest.startswith("\\"):
+        source, colon, rest = (f"{source}:{rest}", "", "") if ".py:" not in rest else word.rpartition(":")
+    if source.endswith(".py"):
+        return _called("script", source, rest, word)
+    if not colon:
+        return _bare(word)
+    if not rest:
+        raise InputError(f"cannot read the model {word!r}", hint=FORMS)
+    if source in LIBRARIES:
+        return _of_library(source, rest)
+    if close := _misspelt_library(source, rest):
+        raise InputError(f"there is no {source!r} to take models from{meant([f'{close}:{rest}'])}", hint=FORMS)
+    return _called("module", source, rest, word)
+
+
+def _bare(word: str) -> Reference:
+    library = library_of(word)
+    if library:
+        return Reference("library", library, word)
+    if _HUB_ID.fullmatch(word) and not os.path.exists(word):
+        return Reference("library", "hf", word)
+    if "/" in word and os.path.isdir(word):
+        raise InputError(f"{word!r} is a folder, and no model", hint=f"name a file in it: {word.rstrip(os.sep)}/net.py:Net")
+    near = closest(word, *LIBRARIES)
+    if not near and "." in word and re.fullmatch(r"[\w.]+", word):
+        module, _, name = word.rpartition(".")
+        near = [f"{module}:{name}"]
+    raise InputError(f"cannot read the model {word!r}{meant(near)}", hint=FORMS)
+
+
+def _of_library(library: str, name: str) -> Reference:
+    is_path = library == "hf" and (name.endswith(".json") or "/" in name)
+    if is_path or has(library, name) or not model_names(library) or ":" in name or "/" in name:
+        return Reference("library", library, name)
+    near = closest(name, library)
+    if not near:  # what the sources do not tell the library may know
+        return Reference("library", library, name)
+    title = {"hf": "transformers"}.get(library, library)
+    kind = "architecture" if library == "hf" else "model"
+    raise InputError(
+        f"{title} has no {kind} {name!r}{meant(near)}",
+        hint={"torchvision": "see torchvision.models.list_models()", "timm": "see timm.list_models()"}.get(
+            library, "give a config.json or a model type such as llama"
+        ),
+    )
+
+
+def _misspelt_library(source: str, rest: str) -> str:
+    """The library meant by a word that is nearly its name, if it is no module and the library has such a model."""
+    known = {"huggingface": "hf", "transformers": "hf", "tv": "torchvision", **{n: n for n in LIBRARIES}}
+    close = get_close_matches(source.lower(), known, 1, 0.7)
+    if not close or "." in source or os.path.exists(f"{source}.py") or os.path.isdir(source):
+        return ""
+    library = known[close[0]]
+    return library if has(library, rest) or closest(rest, library) or close[0] != source else ""
+
+
+def _called(kind: Kind, home: str, rest: str, word: str) -> Reference:
+    """A name and the literals it is called with."""
+    match = _CALL.fullmatch(rest) if rest else None
+    if rest and match is None:
+        raise InputError(f"cannot read {rest!r} in the model {word!r}", hint="write net:Net, or net:Net(64, act='gelu')")
+    name, call = (match[1], match[2]) if match else ("", None)
+    if not call:
+        return Reference(kind, home, name)
+    try:
+        parsed = ast.parse(f"f{call}", mode="eval").body
+        assert isinstance(parsed, ast.Call)
+        args = tuple([ast.literal_eval(a) for a in parsed.args])
+        kwargs = {str(k.arg): ast.literal_eval(k.value) for k in parsed.keywords if k.arg}
+    except (SyntaxError, ValueError, AssertionError, MemoryError, RecursionError):
+        raise InputError(
+            f"cannot read the arguments {call!r} in the model {word!r}", hint="give literals: net:Net(64, act='gelu')"
+        ) from None
+    return Reference(kind, home, name, args, kwargs)
+
+
+def meant(words: Iterable[str]) -> str:
+    """``; did you mean 'resnet50' or 'resnet101'?``, or nothing.
+
+    >>> meant(["a", "b", "c"]), meant([])
+    ("; did you mean 'a', 'b' or 'c'?", '')
+    """
+    quoted = [repr(word) for word in words]
+    if not quoted:
+        return ""
+    return f"; did you mean {' or '.join([', '.join(quoted[:-1]), quoted[-1]] if quoted[1:] else quoted)}?"
