@@ -69,6 +69,8 @@ def summary(record: Record) -> str:
         parts.append("counter " + "/".join(map(_verdict, record["reference"])))
     if "proof" in record:
         parts.append(f"proof {record['proof']['status']}")
+    if "dead" in record:
+        parts.append(f"dead {record['dead']['status']}")
     if "verify" in record:
         parts.append(f"verify {record['verify']['status']}")
     return ", ".join(parts)

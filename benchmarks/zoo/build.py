@@ -24,10 +24,20 @@ def on_meta(entry: Entry) -> nn.Module:
     except (NotImplementedError, RuntimeError) as error:
         if not any(word in str(error) for word in _READS_DATA):
             raise
-        model = _parameters_on_meta(entry)
+        model = _without_weights(entry)
     if any(t.device.type != "meta" for t in (*model.parameters(), *model.buffers())):
         model = model.to("meta")
     return model.to(entry.dtype).eval() if entry.dtype is not torch.float32 else model.eval()
+
+
+def _without_weights(entry: Entry) -> nn.Module:
+    """For a constructor that reads data: of its tensors, or even of what its own layers give, which takes weights."""
+    try:
+        return _parameters_on_meta(entry)
+    except RuntimeError as error:
+        if not any(word in str(error) for word in _READS_DATA):
+            raise
+        return entry.build().to("meta")
 
 
 def _parameters_on_meta(entry: Entry) -> nn.Module:
@@ -38,12 +48,15 @@ def _parameters_on_meta(entry: Entry) -> nn.Module:
         return entry.build()
 
 
-def on_cpu(entry: Entry) -> nn.Module:
-    """The model in eval mode with random weights, none of which hides a branch by being constant."""
+def on_cpu(entry: Entry, trainable: bool = False) -> nn.Module:
+    """The model in eval mode with random weights, none of which hides a branch by being constant.
+
+    Its parameters ask for no gradient unless it is to be ``trainable``: then they do as it was built.
+    """
     torch.manual_seed(SEED)
     model = entry.build().to(entry.dtype).eval()
     with torch.no_grad():
         for p in model.parameters():
             if p.is_floating_point() and p.numel() and bool(p.min() == p.max()):  # zero gates, unit scales
                 p.add_(torch.randn_like(p), alpha=0.05)
-    return model.requires_grad_(False)
+    return model if trainable else model.requires_grad_(False)

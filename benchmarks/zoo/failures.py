@@ -100,6 +100,17 @@ def _proof(record: Record) -> str:
     return f"`{general(proof.get('error', ''))}`" if proof.get("status") == "failed" else ""
 
 
+def _dead(record: Record) -> str:
+    found = record.get("dead") or {}
+    sides = {"ours alone": found.get("only_ours"), "autograd's alone": found.get("only_autograd")}
+    return "; ".join(f"{side}: {', '.join(names)}" for side, names in sides.items() if names)
+
+
+def _dead_skipped(record: Record) -> str:
+    found = record.get("dead") or {}
+    return general(found.get("reason", "")) if found.get("status") == "skipped" else ""
+
+
 def _skipped(record: Record) -> str:
     proof = record.get("proof") or {}
     return general(proof.get("reason", "")) if proof.get("status") == "skipped" else ""
@@ -155,6 +166,7 @@ _SECTIONS: tuple[tuple[str, Callable[[Record], str]], ...] = (
     ("The tracer left a mode behind", _unclean),
     ("Differs from torch's counter without a reason", _differs),
     ("Proof failed", _proof),
+    ("Dead parameters differ from autograd's", _dead),
     ("report.verify() found something", _verify),
     ("Stopped after tracing", _stopped),
     ("Ops without a cost rule", _unknown),
@@ -166,4 +178,5 @@ _SECTIONS: tuple[tuple[str, Callable[[Record], str]], ...] = (
     ("Pinned, as the model refuses other sizes", _refused),
     ("Traced, but torch's counter stopped", _uncounted),
     ("Proof skipped", _skipped),
+    ("Dead parameters not compared", _dead_skipped),
 )

@@ -6,6 +6,7 @@
 ``errors``     of the levels that failed: type, message, the line of the model, the line that raised
 ``symbols``    asked for, hints, those that can move, and for each pinned one the assumption that holds it
 ``macs``       at the hint and at ``other``; ``reference`` and ``proof`` compare there
+``dead``       parameters without a gradient: the report's against autograd's, on a real run; with ``proof``
 ``verify``     what ``report.verify`` found, at sizes it draws
 """
 
@@ -28,6 +29,7 @@ import fxcount
 from benchmarks.zoo.build import on_cpu, on_meta
 from benchmarks.zoo.counter import Count, count, count_on_cpu, runs
 from benchmarks.zoo.entry import Entry, Inputs
+from benchmarks.zoo.gradients import compare_dead
 from benchmarks.zoo.proof import prove, small_enough
 from benchmarks.zoo.reasons import reason
 from benchmarks.zoo.registry import entries
@@ -83,10 +85,13 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
             record["reference"] = _compared_on_cpu(report, entry, inputs, free) or record["reference"]
         emit(record)
     if free.pinned:
-        record.update(_elsewhere(model, inputs, list(free.pinned)))
+        record.update(_elsewhere(entry, inputs, list(free.pinned)))
         emit(record)
     if options.proof:
-        record["proof"] = prove(entry, report, inputs.with_free(tuple(record["kept"])), free)
+        given = inputs.with_free(tuple(record["kept"]))
+        record["proof"] = prove(entry, report, given, free)
+        emit(record)
+        record["dead"] = compare_dead(entry, report, given, free.other)
         emit(record)
     if options.verify:
         given = inputs.with_free(tuple(record["kept"]))
@@ -164,7 +169,7 @@ def _analyzed(model: Any, given: Inputs, record: Record) -> fxcount.Report:
 def _describe(report: fxcount.Report, inputs: Inputs, free: Freedom, record: Record) -> None:
     trace, symbols = report.trace, dict(report.symbols)
     started = time.perf_counter()
-    at_hint = report.at(**symbols).macs
+    at_hint = report.at(guess=True, **symbols).macs
     formula = str(report.macs)
     record.update(
         frontend=report.frontend,
@@ -193,7 +198,7 @@ def _points(report: fxcount.Report, free: Freedom) -> list[dict[str, int]]:
 def _compared(report: fxcount.Report, model: Any, inputs: Inputs, values: dict[str, int], on_real: bool = False) -> Record:
     """fxcount's macs and torch's flops at one size; where they differ, by how much and why."""
     started = time.perf_counter()
-    at = report.at(**values)
+    at = report.at(guess=True, **values)
     found = (count_on_cpu if on_real else count)(model, inputs, {**inputs.hints, **values})
     flops = 2 * int(at.macs)
     equal = found.flops == flops and not report.uncounted
@@ -212,12 +217,13 @@ def _compared_on_cpu(report: fxcount.Report, entry: Entry, inputs: Inputs, free:
     return [_compared(report, model, inputs, values, on_real=True) for values in _points(report, free)]
 
 
-def _elsewhere(model: Any, inputs: Inputs, names: list[str]) -> Record:
+def _elsewhere(entry: Entry, inputs: Inputs, names: list[str]) -> Record:
     """Whether it is the model that takes no other size, or a branch taken at the hint that rules the others out.
 
     ``refused``: what the model says on meta at other sizes of the pinned symbols, if it runs at none of them.
     ``elsewhere``: else the symbols that can move in a trace that has one of these sizes for its hints.
     """
+    model = on_meta(entry)  # anew: a plain run may have left tables of its sizes in a model
     said = runs(model, inputs, inputs.hints)
     if said:  # not even at the hint: meta tensors do not do for this model
         return {}
@@ -229,7 +235,7 @@ def _elsewhere(model: Any, inputs: Inputs, names: list[str]) -> Record:
             continue
         moved = replace(inputs, hints=values)
         try:
-            given = moved.with_free(moved.asked)
+            given, model = moved.with_free(moved.asked), on_meta(entry)
             report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
         except Exception as error:
             return {"elsewhere": {"hints": values, "error": failure(error)}}

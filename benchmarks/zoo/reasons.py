@@ -38,12 +38,20 @@ def reason(report: fxcount.Report, found: Count) -> str:
     missing = 2 * int(report.macs) - found.flops
     left_out: Counter[str] = Counter()
     for call in report.trace.calls:
-        unseen = _unseen(call)
+        macs = int(report.size(report.costs.of(call).macs))
+        unseen = _unseen(call) or _of_size_one(report, call, macs)
         if unseen:
-            left_out[unseen] += 2 * int(report.size(report.costs.of(call).macs))
+            left_out[unseen] += 2 * macs
     subsets = chain.from_iterable(combinations(left_out, n) for n in range(1, len(left_out) + 1))
     names = next((s for s in subsets if sum(left_out[name] for name in s) == missing), ())
     return f"torch's counter does not know {' and '.join(names)}" if names else ""
+
+
+def _of_size_one(report: fxcount.Report, call: Call, macs: int) -> str:
+    """torch's einsum multiplies element by element where all sizes that it sums over are 1, and its counter sees no product."""
+    if call.op.name != "einsum" or macs != sum(int(report.size(v.fact.numel)) for v in call.outputs):
+        return ""
+    return "products of an einsum over sizes of 1"
 
 
 def _unseen(call: Call) -> str:

@@ -10,7 +10,7 @@ from benchmarks.zoo.entry import Entry
 
 __all__ = ["FAMILIES", "entries", "sampled"]
 
-FAMILIES = ("torchvision", "timm", "transformers", "diffusers", "pyg")
+FAMILIES = ("torchvision", "timm", "transformers", "diffusers", "pyg", "wild")
 
 
 def entries(family: str, name: str = "*") -> list[Entry]:

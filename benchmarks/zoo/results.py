@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 from benchmarks.zoo.failures import failures
@@ -26,8 +26,12 @@ cannot be built with their defaults here, or depend on data. *Equal* means that 
 flops `FlopCounterMode` counts on the same call, to the last digit. A symbol *stays* if the formulas hold at other sizes, in
 the trace at the hint or, where the model takes another branch there (position embeddings are resized at every size but one),
 in a trace elsewhere. It is left out of the share if the model itself refuses other sizes. *Proof*: the traced graph, run on
-random inputs with random weights, gives the outputs of the model, at two sizes.
+random inputs with random weights, gives the outputs of the model, at two sizes. *Dead*: the parameters that get no gradient
+in a run of the model (the loss is the sum of its outputs) are those the report names.{wild}
 """
+_WILD = """
+
+*wild* are {models} models of {packages} packages outside the zoos: {versions}."""
 
 
 def results(records: Iterable[Record]) -> str:
@@ -38,16 +42,27 @@ def results(records: Iterable[Record]) -> str:
     if len(families) > 1:
         by_family["all"] = found
     rows = [[title, *(cell(group) for group in by_family.values())] for title, cell in _ROWS]
-    head = _INTRODUCTION.format(versions=", ".join(_versions()))
+    head = _INTRODUCTION.format(versions=", ".join(_versions(_PACKAGES)), wild=_wild(by_family.get("wild", ())))
     return "\n".join([head, _table(["", *by_family], rows), "", failures(found, "## What fell short")])
 
 
-def _versions() -> Iterable[str]:
-    for package in _PACKAGES:
+def _versions(packages: Iterable[str]) -> Iterable[str]:
+    """Each package with its version, of the distribution that has a module of this name if it is not a distribution's own."""
+    owners: Mapping[str, Sequence[str]] = {}
+    for package in packages:
         try:
             yield f"{package} {version(package)}"
         except PackageNotFoundError:
-            yield f"{package} not installed"
+            owners = owners or packages_distributions()
+            found = owners.get(package, ())
+            yield f"{found[0]} {version(found[0])}" if found else f"{package} not installed"
+
+
+def _wild(records: Sequence[Record]) -> str:
+    """What the family of packages outside the zoos is made of."""
+    packages = sorted({r["file"] for r in records if "file" in r}, key=str.lower)
+    versions = ", ".join(_versions(packages))
+    return _WILD.format(models=len(records), packages=len(packages), versions=versions) if packages else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -110,6 +125,14 @@ def _proved(r: Record) -> bool:
     return bool(r["proof"]["status"] == "passed")
 
 
+def _compared_dead(r: Record) -> bool:
+    return r.get("dead", {}).get("status") in ("equal", "differs")
+
+
+def _dead_equal(r: Record) -> bool:
+    return bool(r["dead"]["status"] == "equal")
+
+
 def _verified(r: Record) -> bool:
     return bool(r["verify"]["status"] == "agrees")
 
@@ -159,6 +182,7 @@ _ROWS: tuple[tuple[str, Callable[[list[Record]], str]], ...] = (
     ("some op by the slow fallback", _number(lambda r: bool(r.get("slow_ops")))),
     ("sizes that depend on data", _number(lambda r: bool(r.get("unbacked")))),
     ("proof passed, of those run", _share(_proved, _tried)),
+    ("dead parameters equal autograd's, of those run", _share(_dead_equal, _compared_dead)),
     ("report.verify() agrees at 4 sizes, of those asked", _share(_verified, lambda r: "verify" in r)),
     ("of these also run, at as many as are small enough", _number(lambda r: "verify" in r and _verified_by_runs(r))),
     ("trace, median ms", _seconds("trace_seconds", statistics.median, 1000)),

@@ -265,5 +265,5 @@ def probe(size: Size) -> int:
     raise SizeError(f"the divisor in {size} is 0 for every size tried", hint="give the size as a number")
 
 
-_PROBES = (9240, 10007, 1000003, 1 << 30, (1 << 61) - 1)
-"""Large sizes; the first one has many divisors."""
+_PROBES = (9240, 10007, 1000003, 1 << 30, (1 << 61) - 1, 1009, 211, 96, 64, 49, 32, 13, 8, 7, 5, 4, 3, 2, 1)
+"""Large sizes, of which the first one has many divisors; then smaller ones, for formulas that hold at no large size."""

@@ -6,14 +6,14 @@ backward that returns ``None`` for an input is not known before it runs: every s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd.function import FunctionMeta
 
 from fxcount import torch_private
-from fxcount.trace.tape import CustomFunction
+from fxcount.trace.tape import Call, CustomFunction, Value
 from fxcount.trace.torch_patch.active import ACTIVE, Active, Undo
 from fxcount.trace.tracer.standin import StandIn
 
@@ -147,8 +147,16 @@ def _record(
         outputs = tuple(s._value for s in _stand_ins(result) if id(s) not in plain and s.is_floating_point())
         for value in outputs:
             value.requires_grad = True
+        inputs += _reached(tracer.ledger.calls[start:], inputs)
         tracer.ledger.functions.append(CustomFunction(cls.__name__, start, len(tracer.ledger.calls), inputs, outputs))
     return context, result
+
+
+def _reached(calls: Iterable[Call], inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Trainable parameters that the forward reads without being given them, by way of a module: the backward of such a function
+    runs the module again and fills their gradients itself, as those of reversible nets do."""
+    found = {v.index: v for call in calls for v in call.operands if v.origin == "parameter" and v.requires_grad}
+    return tuple(v for v in found.values() if v not in inputs)
 
 
 def _fresh(result: Any, args: tuple[Any, ...], dirty: tuple[Any, ...]) -> Any:

@@ -1,0 +1,103 @@
+"""The family of packages outside the zoos: its tables are sane, and what a line of them becomes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.zoo import wild
+from benchmarks.zoo.entry import Entry, Inputs
+from benchmarks.zoo.gradients import compare_dead
+from benchmarks.zoo.measure import Options, measure
+from benchmarks.zoo.wild.model import Model, built, image, of
+
+FOLDER = Path(wild.__file__).parent
+MODELS = [model for file in wild._FILES for model in file.MODELS]
+
+
+def test_tables_name_no_model_twice_and_give_every_symbol_two_sizes() -> None:
+    twice = [name for name, n in Counter((m.package, m.name) for m in MODELS).items() if n > 1]
+    assert not twice
+    for model in MODELS:
+        inputs = model.entry().inputs(nn.Identity())
+        assert set(inputs.asked) == set(model.hints), (model.package, model.name)
+        assert set(model.other) <= set(model.hints), (model.package, model.name)
+
+
+def test_many_packages() -> None:
+    assert len({m.package for m in MODELS}) >= 41
+
+
+def test_the_second_size_of_a_line_is_the_first_step_that_is_tried() -> None:
+    entry = image("torch", "conv", built("torch.nn:Conv2d", 3, 5, 3), (2, 17, 19), (3, 17, 31)).entry()
+    inputs = entry.inputs(entry.build())
+    assert entry.name == "torch.conv"
+    assert entry.file == "torch"
+    assert inputs.hints == {"B": 2, "H": 17, "W": 19}
+    assert inputs.steps_of("B")[0] == 1
+    assert inputs.steps_of("W")[0] == 12
+    assert "H" not in inputs.steps  # which the line leaves where it is
+
+
+def test_a_line_becomes_a_record() -> None:
+    records: list[dict[str, object]] = []
+    model: Model = of("torch", "linear", built("torch.nn:Linear", 3, 5), "f32[B,3]", {"B": 2}, {"B": 7})
+    measure(model.entry(), Options(proof=True), records.append)
+    last = records[-1]
+    assert last["key"] == "wild/torch.linear"
+    assert last["other"] == {"B": 7}
+    assert [c["twice_macs"] for c in last["reference"]] == [60, 210]  # type: ignore[attr-defined]
+    assert last["dead"] == {"status": "equal", "number": 0}
+
+
+class _Recomputes(torch.autograd.Function):
+    """A backward that runs the layer again and fills the gradients of its parameters itself, as reversible nets do."""
+
+    @staticmethod
+    def forward(ctx, x, layer):  # type: ignore[no-untyped-def]
+        ctx.layer = layer
+        ctx.save_for_backward(x)
+        with torch.no_grad():
+            return layer(x)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        (x,) = ctx.saved_tensors
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            ctx.layer(x).backward(grad)
+        return x.grad, None
+
+
+class _Net(nn.Module):
+    def __init__(self, idle: bool) -> None:
+        super().__init__()
+        self.first, self.inner, self.idle = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3) if idle else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _Recomputes.apply(self.first(x), self.inner)  # type: ignore[no-any-return, no-untyped-call]
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_dead_is_what_a_backward_leaves_without_gradient(idle: bool) -> None:
+    import fxcount
+
+    entry = Entry("test", "net", "f", lambda: _Net(idle), lambda model: Inputs())
+    inputs = Inputs(("f32[B,3]",), hints={"B": 2})
+    found = compare_dead(entry, fxcount.analyze(entry.build(), "f32[B,3]", hints={"B": 2}), inputs, {"B": 5})
+    assert found == {"status": "equal", "number": 2 if idle else 0}
+
+
+def test_the_install_script_is_one() -> None:
+    script = FOLDER / "install.sh"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text(encoding="utf-8")
+    for package in {m.package for m in MODELS}:
+        names = {package.lower(), package.lower().replace("_", "-")}
+        known = {"neuralop": "neuraloperator", "open_clip": "open_clip_torch", "segment_anything": "segment-anything"}
+        assert any(name in text.lower() for name in {*names, known.get(package, package)}), package
