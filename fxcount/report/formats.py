@@ -22,7 +22,8 @@ class Format(Generic[T]):
     """One line of the table, and in a report the method: ``report.to_dot()`` for the format ``dot``.
 
     ``home``: module and function that make it of a report; ``suffix``: of its files, "" if it is no file; ``shows``: what
-    is in it, "report", "graph" or "rows"; ``needs``: the package without which it cannot be made; ``binary``: bytes, not text.
+    is in it, "report", "graph", "rows", "page", "picture"; ``needs``: the package without which it cannot be made;
+    ``binary``: bytes, not text.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Formats:
     to_dot = Format[str]("fxcount.report.views.graphs.dot:to_dot", ".dot", "graph", "Graphviz, modules as clusters")
     to_graphml = Format[str]("fxcount.report.views.graphs.markup:to_graphml", ".graphml", "graph", "GraphML: Gephi, yEd")
     to_gexf = Format[str]("fxcount.report.views.graphs.markup:to_gexf", ".gexf", "graph", "GEXF: Gephi")
+    to_html = Format[str]("fxcount.report.views.html.document:to_html", ".html", "page", "one offline page, its formulas alive")
 
 
 FORMATS: Mapping[str, Format[Any]] = MappingProxyType({f.name: f for f in vars(Formats).values() if isinstance(f, Format)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fxcount.report.data.training import TrainingData
+from fxcount.report.formats import Format
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ __all__ = ["TrainingReport"]
 
 class TrainingReport(TrainingData):
     __doc__ = TrainingData.__doc__
+
+    to_html = Format[str]("fxcount.report.views.html.document:to_html", ".html", "page", "one offline page, its formulas alive")
 
     def table(self) -> str:
         """The step on one screen: totals, the place of the peak, what holds it, the modules that save most."""

@@ -40,7 +40,7 @@ from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.guard import check_power, check_product, check_sum
 from fxcount.symbolic.text import factors_of, in_reading_order
 
-__all__ = ["Row", "eval_rows", "from_rows", "to_rows"]
+__all__ = ["Program", "Row", "eval_rows", "from_rows", "to_rows"]
 
 Row: TypeAlias = list[str | int | None]
 Value = TypeVar("Value", int, Size)
@@ -53,16 +53,27 @@ def to_rows(size: Size) -> list[Row]:
     >>> to_rows(symbol("B") ** 2 + 1)
     [['sym', 'B', None], ['pow', 0, 2], ['int', '1', None], ['add', 1, 2]]
     """
-    program = _Program()
+    program = Program()
     result = program.size(size)
     if result != len(program.rows) - 1:  # cannot happen for a canonical size: its last row is its last operation
         raise SizeError(f"no program for the size {size}")
     return program.rows
 
 
-class _Program:
+class Program:
+    """One program of many sizes: what they have in common is computed once; each is known by the number of its row.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> program = Program()
+    >>> program.size(2 * symbol("B")), program.size(2 * symbol("B") + 1), program.size(7)
+    (2, 4, 5)
+    >>> program.rows[4]
+    ['add', 2, 3]
+    """
+
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self._sizes: dict[Size, int] = {}
         self.index: dict[tuple[str | int | None, ...], int] = {}
         self.atoms: dict[str, int] = {}  # rows of atoms
 
@@ -74,6 +85,13 @@ class _Program:
         return self.index[key]
 
     def size(self, size: Size) -> int:
+        """The number of the row that has the size; rows it needs are added."""
+        known = self._sizes.get(size)
+        if known is None:
+            known = self._sizes[size] = self._size(size)
+        return known
+
+    def _size(self, size: Size) -> int:
         if isinstance(size, int):
             return self.row("int", str(int(size)))
         return self.chain("add", (self.term(m, c) for m, c in in_reading_order(size.terms)))

@@ -358,6 +358,10 @@ class ReportData:
                 found[-1]._found = piece
         return found
 
+    def in_piece(self, piece: Piece) -> Self:
+        """What one of the family's pieces says, with all its symbols."""
+        return self._of(piece)
+
     def adopt(self, others: Iterable[ReportData]) -> None:
         """Take the pieces of other reports of the same call into the family."""
         for other in others:

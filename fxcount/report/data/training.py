@@ -178,6 +178,20 @@ class TrainingData(ReportData):
         """Bytes of the optimizer's states; 0 without an optimizer."""
         return self.public(self.memory.nbytes(self.memory.states))
 
+    def formulas(self) -> dict[str, Size]:
+        """Every total by its name, as the project's own formulas: with symbols whatever the report's sizes are."""
+        memory, peak, steps = self.memory, self._peak_formula, self._optimizer_stretches()
+        return {
+            "forward_flops": 2 * self._macs("forward"), "backward_flops": 2 * self._macs("backward"),
+            "flops": 2 * self._macs("forward", "backward"), "macs": self._macs("forward", "backward"),
+            "saved_bytes": memory.nbytes(memory.saved), "gradient_bytes": memory.nbytes(self.step.gradients),
+            "optimizer_bytes": memory.nbytes(memory.states), "input_bytes": memory.inputs,
+            "param_bytes": memory.parameters, "buffer_bytes": memory.buffers,
+            "forward_peak": peak(self._stretch("forward")), "peak": peak(self._running),
+            "step_peak": peak(steps[-1], "step") if steps else memory.nbytes(self.step.gradients),
+            "total_peak": self._total(peak),
+        }  # fmt: skip
+
     # -- peaks --------------------------------------------------------------------------------------------------------
     def _stretch(self, *names: str) -> tuple[range, ...]:
         """The stretches of the log in which phases of these names are, those that touch as one."""
@@ -240,7 +254,7 @@ class TrainingData(ReportData):
         if self.step.counted:  # the states are there since the first round
             most = peak(self._stretch(*NAMES), "all")
         else:
-            running = peak(self._running) + self.size(memory.nbytes(memory.states))
+            running = peak(self._running) + memory.nbytes(memory.states)
             most = max_(running, *[peak(found, "all") for found in self._optimizer_stretches()[1:]])
         return most + memory.parameters + memory.buffers
 

@@ -1,0 +1,128 @@
+"""The page: data, script and style in one file that asks for nothing else.
+
+Its policy is ``default-src 'none'``: only this script and this style, by their digests, and pictures it makes itself. Names of
+a model stand in the data alone, where ``<`` is escaped, and reach the page as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fxcount.errors import InputError
+from fxcount.report.data.curve import QUANTITIES, CurveData
+from fxcount.report.data.pieces import found_over
+from fxcount.report.data.report import ReportData
+from fxcount.report.data.training import TrainingData
+from fxcount.report.views.html.piece import piece_data
+from fxcount.report.views.tables import kept
+from fxcount.symbolic.scope import Scope
+from fxcount.trace.torch_patch.active import no_collection
+from fxcount.wording import visible
+
+__all__ = ["curve_to_html", "page", "to_html"]
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("evaluate", "data", "dom", "state", "controls", "tree", "charts", "graph", "panels", "main")
+_LARGEST = 1 << 20
+"""Of the sizes that a slider reaches."""
+
+
+def to_html(
+    report: ReportData, path: str | os.PathLike[str] | None = None, *, compare: ReportData | None = None,
+    over: Mapping[str, Any] | None = None,
+) -> str:  # fmt: skip
+    """The report, or training step, as one HTML page that works offline; also written to ``path``.
+
+    All numbers in it are worked out again, from the formulas, as sizes are changed. ``over`` are ranges of sizes as for
+    :meth:`fxcount.Report.pieces`: what the model decides differently there is in the page as well; without it those pieces are
+    that the report has met so far. ``compare`` is another report, or another step, to stand beside it.
+
+    Raises :class:`~fxcount.errors.InputError` for a comparison of a report with a step, and for a path that cannot be written
+    to.
+
+    >>> import torch, fxcount
+    >>> page = fxcount.analyze(torch.nn.Linear(3, 5), "B,3").to_html()
+    >>> page[:15], "default-src 'none'" in page
+    ('<!DOCTYPE html>', True)
+    """
+    reports = [report] if compare is None else [report, compare]
+    if len({isinstance(r, TrainingData) for r in reports}) > 1:
+        raise InputError("a report and a training step have different totals", hint="compare two reports, or two steps")
+    if over is not None:
+        fixed = {n: v for n, v in report.sizes.items() if n not in over and n in report.piece.asked}
+        found_over(report.family, report.piece, dict(over), fixed=fixed, extend=True, guess=True, progress=None)
+    with no_collection():
+        data = {
+            "kind": "step" if isinstance(report, TrainingData) else "report",
+            "models": [_model(r) for r in reports],
+        }  # fmt: skip
+        text = page(report.trace.model_name, data)
+    return kept(text, path)
+
+
+def curve_to_html(curve: CurveData, path: str | os.PathLike[str] | None = None) -> str:
+    """The curve as one HTML page that works offline: a chart of every quantity, and the table; also written to ``path``."""
+    data = {
+        "kind": "curve", "name": visible(curve.model_name), "free": list(curve.free),
+        "sizes": {n: [str(v) for v in values] for n, values in curve.sizes.items()},
+        "columns": {q: [None if v is None else str(v) for v in curve.columns[q]] for q in QUANTITIES},
+        "piece": curve.piece, "refused": [visible(r) for r in curve.refused],
+        "pieces": [
+            {"hints": p.hints, "because": visible(p.because), "assumptions": [visible(str(a)) for a in p.assumptions]}
+            for p in curve.pieces
+        ],
+    }  # fmt: skip
+    return kept(page(curve.model_name, data), path)
+
+
+def _model(report: ReportData) -> dict[str, Any]:
+    others = [p for p in report.family.pieces if p is not report.piece]
+    pieces = [report, *[report.in_piece(p) for p in others]]
+    return {
+        "name": visible(report.trace.model_name), "mode": report.trace.training, "frontend": report.frontend,
+        "sizes": {n: str(v) for n, v in report.sizes.items()}, "symbols": _symbols(report.trace.scope, report),
+        "pieces": [piece_data(p) for p in pieces],
+    }  # fmt: skip
+
+
+def _symbols(scope: Scope, report: ReportData) -> list[dict[str, Any]]:
+    """Each symbol of the inputs with the range of its slider, which its bounds and the sizes met so far tell."""
+    found = []
+    for name in report.piece.asked:
+        low, high = scope.bounds.get(name, (1, None))
+        met = max([p.hints.get(name, 1) for p in report.family.pieces] + [report.sizes.get(name, 1)])
+        most = min(max(64 * met, 256), _LARGEST) if high is None else high
+        found.append({"name": name, "low": low or 1, "high": max(most, met), "bounded": high is not None})
+    return found
+
+
+def page(title: str, data: Mapping[str, Any]) -> str:
+    """The file: everything inline, and a policy that lets nothing else in.
+
+    >>> "</script><b>" in page("</script><b>", {"name": "</script><b>"})
+    False
+    """
+    style = (_HERE / "page.css").read_text("utf-8")
+    scripts = "\n".join([(_HERE / f"{name}.js").read_text("utf-8") for name in _SCRIPTS])
+    script = f'(() => {{\n"use strict";\n{scripts}\n}})();'
+    policy = f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:"
+    body = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}; base-uri \'none\'; form-action \'none\'">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(visible(title))} - fxcount</title>\n<style>{style}</style></head>\n"
+        '<body><noscript>This page works out its numbers with a script, which is off.</noscript><div id="app"></div>\n'
+        f'<script type="application/json" id="data">{body}</script>\n<script>{script}</script>\n</body></html>\n'
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Pictures of a report: layouts, SVG, and what a notebook shows."""

@@ -1,0 +1,100 @@
+"""What is directly inside each module call: its submodules and own ops in order, and the data that flow between them.
+
+>>> import torch, fxcount
+>>> report = fxcount.analyze(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.ReLU()), "B,3")
+>>> outline = Outline.of(report.trace)
+>>> [m.class_name for m in outline.modules], outline.containers[0]
+(['Sequential', 'Linear', 'ReLU'], Container(children=(Child(module=1, call=-1), Child(module=2, call=-1)), edges=((0, 1),)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fxcount.trace.tape import Call, ModuleCall, Trace
+
+__all__ = ["Child", "Container", "Outline"]
+
+
+class Child(NamedTuple):
+    """A module call or an op call, by number; the other is -1."""
+
+    module: int
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """``children`` in the order of execution, and ``edges`` between them by their places in it."""
+
+    children: tuple[Child, ...]
+    edges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """``modules``: all module calls under one root, which is made up where a trace has several or ops outside of any;
+    ``home``: of each op call the number of its module there; ``containers``: one for each module. Ops outside of ``calls`` (a
+    backward) are in no container."""
+
+    modules: tuple[ModuleCall, ...]
+    home: tuple[int, ...]
+    containers: tuple[Container, ...]
+    calls: range
+
+    @classmethod
+    def of(cls, trace: Trace, calls: range | None = None) -> Outline:
+        shown = range(len(trace.calls)) if calls is None else calls
+        roots = [m for m in trace.modules if m.parent < 0]
+        single = len(roots) == 1 and roots[0].index == 0 and all([c.module >= 0 for c in trace.calls])
+        shift = 0 if single else 1
+        modules = [_shifted(m, shift) for m in trace.modules]
+        if shift:
+            root = ModuleCall(0, -1, "", trace.model_name, 1, -1, -1, 0)
+            root.stop = len(trace.calls)
+            root.outputs = tuple([v.fact for v in trace.values_out()])
+            modules.insert(0, root)
+        home = tuple([c.module + shift for c in trace.calls])
+        return cls(tuple(modules), home, _containers(modules, home, trace.calls, shown), shown)
+
+
+def _shifted(m: ModuleCall, shift: int) -> ModuleCall:
+    if not shift:
+        return m
+    found = ModuleCall(m.index + 1, m.module_id, m.path, m.class_name, m.number, m.parent + 1, m.depth, m.start, m.kind)
+    found.stop, found.inputs, found.outputs = m.stop, m.inputs, m.outputs
+    return found
+
+
+def _containers(
+    modules: Sequence[ModuleCall], home: Sequence[int], calls: Sequence[Call], shown: range
+) -> tuple[Container, ...]:
+    inside: list[list[tuple[int, int, Child]]] = [[] for _ in modules]
+    for m in modules[1:]:
+        inside[m.parent].append((m.start, m.index, Child(m.index, -1)))
+    for i in shown:
+        inside[home[i]].append((i, len(modules), Child(-1, i)))
+    children = [tuple([child for *_, child in sorted(found)]) for found in inside]
+    place = {child: i for found in children for i, child in enumerate(found)}
+    edges: list[set[tuple[int, int]]] = [set() for _ in modules]
+    for i in shown:
+        for value in calls[i].operands:
+            if value.call in shown:
+                around, a, b = _meeting(modules, home, value.call, i)
+                if place[a] < place[b]:
+                    edges[around].add((place[a], place[b]))
+    return tuple([Container(found, tuple(sorted(e))) for found, e in zip(children, edges)])
+
+
+def _meeting(modules: Sequence[ModuleCall], home: Sequence[int], a: int, b: int) -> tuple[int, Child, Child]:
+    """The innermost module around two ops, and what in it they are in."""
+    one, two = Child(-1, a), Child(-1, b)
+    m, n = home[a], home[b]
+    while m != n:
+        if m > n:  # what is further in has a larger number than what is around it
+            one, m = Child(m, -1), modules[m].parent
+        else:
+            two, n = Child(n, -1), modules[n].parent
+    return m, one, two
