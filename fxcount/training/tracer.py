@@ -29,7 +29,8 @@ from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.keys import Keys
 from fxcount.trace.tracer.special import METADATA, SPECIAL
-from fxcount.trace.tracer.standin import StandIn, Storage
+from fxcount.trace.tracer.standin import StandIn
+from fxcount.trace.tracer.storages import Storage
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.accumulation import Accumulation
 from fxcount.training.forms import FORMS

@@ -12,7 +12,8 @@ import torch
 
 from fxcount import torch_private
 from fxcount.trace.tracer.ledger import Ledger
-from fxcount.trace.tracer.standin import StandIn, Storage
+from fxcount.trace.tracer.standin import StandIn
+from fxcount.trace.tracer.storages import Storage
 
 __all__ = ["NUMBER", "Wrapping"]
 

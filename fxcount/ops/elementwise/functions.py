@@ -83,9 +83,9 @@ def function(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFac
 
 def _keeping(name: str) -> ShapeRule:
     def keeping(scope: Scope, x: TensorFact, *_: object, **__: object) -> TensorFact:
-        if x.dtype is torch.bool and name in ("neg", "round", "floor", "ceil", "trunc", "frac"):
+        if x.dtype is torch.bool and name in ("neg", "negative", "round", "floor", "ceil", "trunc", "frac"):
             raise ShapeError(f"{name}: not defined for torch.bool", hint="convert the mask to a number first")
-        if x.dtype.is_complex and name not in ("neg", "nan_to_num"):
+        if x.dtype.is_complex and name not in ("neg", "negative", "nan_to_num"):
             raise ShapeError(f"{name}: not defined for complex numbers")
         return dense_like(x)
 

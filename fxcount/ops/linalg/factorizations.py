@@ -210,6 +210,15 @@ def _lu_unpack_shape(
     return (p if unpack_pivots else empty, *(triangles if unpack_data else (empty, empty)))
 
 
+def _old_qr_shape(scope: Scope, a: TensorFact, some: bool = True) -> tuple[TensorFact, TensorFact]:
+    """``torch.qr``, which asks for the reduced form by a flag."""
+    return _qr_shape(scope, a, "reduced" if some else "complete")
+
+
+def _old_qr_cost(y: Results, a: TensorFact, some: bool = True) -> Work:
+    return _qr_cost(y, a, "reduced" if some else "complete")
+
+
 def _qr_shape(scope: Scope, a: TensorFact, mode: str = "reduced") -> tuple[TensorFact, TensorFact]:
     check_matrix(scope, a, False)
     m, n = a.shape[-2:]
@@ -230,7 +239,8 @@ def _qr_cost(y: Results, a: TensorFact, mode: str = "reduced") -> Work:
 
 OPS: tuple[Op, ...] = (
     *(op(name, shape=f.shape, cost=f.cost, differentiable=f.differentiable) for name, f in FACTORIZATIONS.items()),
-    op("linalg.qr", "qr", shape=_qr_shape, cost=_qr_cost),
+    op("linalg.qr", shape=_qr_shape, cost=_qr_cost),
+    op("qr", shape=_old_qr_shape, cost=_old_qr_cost),
     op("geqrf", shape=_geqrf_shape, cost=_geqrf_cost),
     op("linalg.householder_product", "orgqr", shape=_householder_shape, cost=_householder_cost),
     op(

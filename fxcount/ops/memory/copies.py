@@ -131,8 +131,10 @@ def to_copy(
     return converted(scope, x, dtype, device, True, memory_format)
 
 
-def copy(scope: Scope, x: TensorFact, src: TensorFact, non_blocking: bool = False) -> TensorFact:
-    """``x.copy_(src)``: ``src`` broadcasts to ``x`` and is converted to its dtype."""
+def copy(scope: Scope, x: TensorFact, src: TensorFact | Scalar, non_blocking: bool = False) -> TensorFact:
+    """``x.copy_(src)``: ``src``, a tensor or a number, broadcasts to ``x`` and is converted to its dtype."""
+    if not isinstance(src, TensorFact):
+        return x
     fits = [
         n == m or m == 1 or scope.same(m, n, "copy_") or scope.decide("==", m, 1, "copy_")
         for n, m in zip(reversed(x.shape), reversed(src.shape), strict=False)

@@ -95,7 +95,7 @@ def _like(
 
 
 def _new(
-    scope: Scope, x: TensorFact, size: Sizes, *_: object, dtype: Dtype = None, device: Device = None, **__: object
+    scope: Scope, x: TensorFact, size: Sizes = (0,), *_: object, dtype: Dtype = None, device: Device = None, **__: object
 ) -> TensorFact:
     sizes = size if isinstance(size, (list, tuple)) else (size,)
     return made(scope, "new", sizes, dtype or x.dtype, device or x.device)

@@ -111,7 +111,7 @@ def _histc_cost(y: TensorFact, x: TensorFact, bins: Size = 100, min: Scalar = 0,
 
 
 def histogram(
-    scope: Scope, x: TensorFact, bins: Size | TensorFact, *, weight: TensorFact | None = None, **_: object
+    scope: Scope, x: TensorFact, bins: Size | TensorFact = 100, *, weight: TensorFact | None = None, **_: object
 ) -> tuple[TensorFact, TensorFact]:
     """Elements per bin, and the edges: one more than bins, which may be given as a tensor."""
     if weight is not None and not same_shape(scope, weight.shape, x.shape):
@@ -121,7 +121,7 @@ def histogram(
 
 
 def _histogram_cost(
-    y: Tensors, x: TensorFact, bins: Size | TensorFact, *, range: Sequence[float] | None = None, **_: object) -> Work:
+    y: Tensors, x: TensorFact, bins: Size | TensorFact = 100, *, range: Sequence[float] | None = None, **_: object) -> Work:
     """Equal bins as histc; given edges are searched, which counts 0."""
     if isinstance(bins, TensorFact):
         return Work()

@@ -7,6 +7,7 @@ tracer*, so one set of rules counts them all. What the tracer cannot follow goes
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -23,10 +24,13 @@ from fxcount.trace.inputs.specs import symbols_of
 from fxcount.trace.nesting import refusing_depth
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
+from fxcount.trace.torch_patch.session import place_raised
 from fxcount.trace.tracer.engine import NeedsEngine
 from fxcount.trace.tracer.sources import raised_by_us
 
 __all__ = ["Frontend", "trace_any"]
+
+_OURS = re.compile(r"\bfxcount\.|\bStandIn\b|\bSymSize\b")
 
 Frontend = Literal["auto", "trace", "export"]
 
@@ -53,7 +57,25 @@ def trace_any(
     """
     with refusing_depth("the model, or what is given to it,"):
         options = {"hints": hints, "registry": registry, "progress": progress}
-        return _traced(model, args, kwargs, frontend, trust, options, engine)
+        try:
+            return _traced(model, args, kwargs, frontend, trust, options, engine)
+        except Exception as error:
+            if raised_by_us(error) or _names_ours(error):
+                raise _unfollowed(error) from error
+            raise
+
+
+def _names_ours(error: Exception) -> bool:
+    """Whether other code refuses an object because it is one of fxcount's: it then says of what class it is."""
+    return not isinstance(error, FxcountError) and _OURS.search(str(error)) is not None
+
+
+def _unfollowed(error: Exception) -> UnsupportedError:
+    """What the caller is told of an exception that came out of fxcount's own code: a call that no rule was written for."""
+    return UnsupportedError(
+        f"fxcount cannot follow this call: {type(error).__name__}: {_one_line(error)}", where=place_raised(error),
+        hint="if the model runs in torch, give a rule for the op or the module with fxcount.rule(...), or write it another way",
+    )  # fmt: skip
 
 
 def _traced(

@@ -18,7 +18,7 @@ from fxcount.ops.core.fact import LARGEST_SIZE, contiguous_strides
 from fxcount.ops.core.striding import channels_last_strides, is_dense
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.trace.known.replay import Replay
-from fxcount.trace.tape import Call, Value
+from fxcount.trace.tape import Call, StorageInfo, Value
 from fxcount.trace.tracer.arrays import array_of
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.notes import Notes
@@ -47,6 +47,7 @@ class Answers:
         self.read_number: Callable[[StandIn], Any] = self._no_number
         self.before_iteration: Callable[[StandIn], None] = _nothing
         self.note_data: Callable[[Iterable[StandIn]], None] = notes.data_read
+        self.storages: list[StorageInfo] = []  # the ledger's
         self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
 
@@ -85,6 +86,11 @@ class Answers:
 
     def address(self, x: StandIn) -> int:
         return address_of(x._value, self.calls, self.scope, self.replay.begin)
+
+    def storage_bytes(self, x: StandIn) -> Any:
+        """Bytes of the whole storage; of a copy that is a view at some sizes those of its own elements."""
+        found = self.storages[x._storage.index]
+        return self.as_int(x._value.fact.nbytes if found.keeps or x._storage.parts else found.nbytes)
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         value = x._value

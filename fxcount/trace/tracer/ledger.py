@@ -17,7 +17,8 @@ from fxcount.trace.inputs.inventory import Inventory, is_parameter
 from fxcount.trace.known import constants
 from fxcount.trace.tape import Call, CustomFunction, Events, Origin, Signature, Source, State, StorageInfo, Value
 from fxcount.trace.tracer.sources import find_source
-from fxcount.trace.tracer.standin import Kept, Owner, StandIn, Storage
+from fxcount.trace.tracer.standin import Owner, StandIn
+from fxcount.trace.tracer.storages import Kept, Storage
 
 __all__ = ["SIZE_QUERIES", "Ledger"]
 

@@ -96,6 +96,7 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.is_signed: StandIn.is_signed,
     torch.Tensor.element_size: StandIn.element_size,
     torch.Tensor.data_ptr: StandIn.data_ptr,
+    **{getattr(torch.Tensor, n): StandIn.data_ptr for n in ("const_data_ptr",) if hasattr(torch.Tensor, n)},
     torch.Tensor.untyped_storage: StandIn.untyped_storage,
     torch.Tensor.item: StandIn.item,
     torch.Tensor.tolist: StandIn.tolist,
@@ -111,8 +112,11 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.is_neg: lambda x: False,
     torch.Tensor.is_inference: lambda x: False,
     torch.is_inference: lambda x: False,
-    torch.Tensor.is_pinned: lambda x: False,
-    torch.Tensor.is_shared: lambda x: False,
+    torch.Tensor.is_pinned: lambda x, device=None: False,
+    torch.Tensor.is_shared: StandIn.is_shared,
+    torch.Tensor.storage: StandIn.storage,
+    torch.Tensor.storage_type: StandIn.storage_type,
+    torch.Tensor.as_subclass: StandIn.as_subclass,
     torch.Tensor.is_coalesced: lambda x: isinstance(x.fact, SparseFact) and x.fact.form.coalesced,
     torch_private.nnz: lambda x: x._owner.as_int(_sparse(x).form.values[_batch_dims(x)]),
     torch.Tensor.sparse_dim: lambda x: x.ndim - len(_sparse(x).form.values) + 1 if x.layout is torch.sparse_coo else 2,
@@ -242,6 +246,18 @@ def _data_query(name: str) -> Callable[..., Any]:
     return answer
 
 
+def _per_element(name: str) -> Callable[..., NoReturn]:
+    """Methods that call a Python function with each element, past everything that could be followed."""
+
+    def answer(tracer: Recorder, *args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsupportedError(
+            f"{name}: a Python function is called with the value of each element", where=tracer.where(),
+            hint="compute on whole tensors: x.relu_() for x.apply_(...), torch.where for a choice",
+        )  # fmt: skip
+
+    return answer
+
+
 def _passes(tracer: Recorder, x: torch.Tensor) -> torch.Tensor:
     """Validation (``torch._check_tensor_all``, distributions) asks whether data are as they must be: an analysis says yes."""
     return torch.tensor(True)
@@ -311,6 +327,7 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     torch.Tensor.is_nonzero: _data_query("is_nonzero"),
     torch_private.tensor_is_all_true: _passes,
     torch_private.is_all_true: _passes,
+    **{getattr(torch.Tensor, name): _per_element(name) for name in ("apply_", "map_", "map2_")},
     torch.Tensor.pin_memory: _ignore,
     torch.Tensor.share_memory_: _ignore,
     torch.Tensor.record_stream: _ignore,

@@ -8,7 +8,6 @@ references let it, which is what makes memory predictions exact: nothing but the
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, Protocol
@@ -20,56 +19,12 @@ from fxcount.errors import DataDependentError, UnsupportedError
 from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Scope, Size
 from fxcount.trace.tape import Call, Value
+from fxcount.trace.tracer.storages import Memory, Storage
 
-__all__ = ["Kept", "Owner", "StandIn", "Storage", "data_error"]
+__all__ = ["Owner", "StandIn", "data_error"]
 
 
 _MAX_LISTED = 256  # elements of a tensor whose values become symbols one by one
-
-
-class Storage:
-    """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
-
-    __slots__ = ("__weakref__", "constant", "from_input", "index", "keeps", "kept_by", "log", "parts")
-
-    def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
-        self.index = index
-        self.log = log
-        self.constant = constant  # whether the data of all stand-ins on it are known
-        self.from_input = False  # whether these data were given by the user, or computed from such
-        self.kept_by: list[weakref.ref[Kept]] | None = None  # copies of it that are views at some sizes
-        self.keeps: tuple[Kept, ...] = ()
-        self.parts: tuple[Storage, ...] = ()  # of what it is made, as long as it lives
-        log.append(index)
-
-    def __del__(self) -> None:
-        self.log.append(~self.index)
-        if self.kept_by is not None:
-            for ref in self.kept_by:
-                kept = ref()
-                if kept is not None:
-                    kept.begin()
-
-
-class Kept:
-    """What a copy that is a view at some sizes keeps of a storage, once that has no other use; it dies with the copy."""
-
-    __slots__ = ("__weakref__", "begun", "index", "log")
-
-    def __init__(self, index: int, log: list[int]) -> None:
-        self.index = index
-        self.log = log
-        self.begun = False
-
-    def begin(self) -> None:
-        """The storage itself has died."""
-        if not self.begun:
-            self.begun = True
-            self.log.append(self.index)
-
-    def __del__(self) -> None:
-        if self.begun:
-            self.log.append(~self.index)
 
 
 class Owner(Protocol):
@@ -104,6 +59,9 @@ class Owner(Protocol):
 
     def address(self, x: StandIn) -> int:
         """Where in memory."""
+
+    def storage_bytes(self, x: StandIn) -> Any:
+        """How many bytes the memory has that a tensor lies in, as the model sees sizes."""
 
     def scalar(self, x: StandIn, what: str) -> Any:
         """The one element of a tensor, which the model wants as ``what``."""
@@ -265,8 +223,30 @@ class StandIn(torch.Tensor):
     def data_ptr(self) -> int:
         return self._owner.address(self)
 
-    def untyped_storage(self) -> Any:
-        return Memory(self)
+    def untyped_storage(self) -> Memory:  # type: ignore[override]
+        return Memory(self._storage, self._owner.storage_bytes(self), self.device)
+
+    def _typed_storage(self) -> Memory:
+        return Memory(self._storage, self._owner.storage_bytes(self), self.device, self.dtype)
+
+    storage = _typed_storage
+
+    def storage_type(self) -> Any:
+        return torch.TypedStorage
+
+    def share_memory_(self) -> StandIn:
+        return self
+
+    def is_shared(self) -> bool:
+        return False
+
+    def as_subclass(self, cls: type[Any]) -> Any:
+        if cls is torch.Tensor or cls is StandIn:
+            return self
+        raise UnsupportedError(
+            f"as_subclass: a tensor of the analysis cannot become a {cls.__name__}",
+            hint="a class of your own that computes in __torch_function__ is followed where it wraps a tensor",
+        )
 
     def __hash__(self) -> int:
         return id(self)
@@ -344,31 +324,6 @@ class StandIn(torch.Tensor):
 def _engines(name: str, x: StandIn) -> Any:
     """A property as torch's own engine knows it."""
     return getattr(torch_private.TensorBase, name).__get__(x)
-
-
-class Memory:
-    """What a model may ask of the storage of a stand-in: how large it is, and whether it is that of another tensor."""
-
-    def __init__(self, x: StandIn) -> None:
-        self._storage = x._storage
-        self._nbytes = x.nbytes
-        self.device = x.device
-
-    def nbytes(self) -> Any:
-        """Bytes of the elements, at least."""
-        return self._nbytes
-
-    size = nbytes
-
-    def data_ptr(self) -> int:
-        """A number of its own for each storage."""
-        return self._storage.index + 1
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Memory) and other._storage is self._storage
-
-    def __hash__(self) -> int:
-        return id(self._storage)
 
 
 def data_error(what: str, where: str, known_input: bool) -> DataDependentError:

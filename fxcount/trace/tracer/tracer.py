@@ -75,6 +75,7 @@ class Tracer(TorchFunctionMode):
         self.replay = Replay(scope, calls, states)
         self.answers = self.answering(scope, self.notes, calls, self.replay, decisions)
         self.ledger = ledger = Ledger(held, self.answers, calls, states)
+        self.answers.storages = ledger.storages
         self.state = ledger.state
         self.numbers = Numbers(self)
         self.answers.before_iteration = self.numbers.settle

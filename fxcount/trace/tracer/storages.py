@@ -1,0 +1,138 @@
+"""The memory that stand-ins stand for: when it is born and dies, and what a model may ask of it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+
+from fxcount.errors import UnsupportedError
+
+__all__ = ["Kept", "Memory", "Storage"]
+
+
+class Storage:
+    """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
+
+    __slots__ = ("__weakref__", "constant", "from_input", "index", "keeps", "kept_by", "log", "parts")
+
+    def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
+        self.index = index
+        self.log = log
+        self.constant = constant  # whether the data of all stand-ins on it are known
+        self.from_input = False  # whether these data were given by the user, or computed from such
+        self.kept_by: list[weakref.ref[Kept]] | None = None  # copies of it that are views at some sizes
+        self.keeps: tuple[Kept, ...] = ()
+        self.parts: tuple[Storage, ...] = ()  # of what it is made, as long as it lives
+        log.append(index)
+
+    def __del__(self) -> None:
+        self.log.append(~self.index)
+        if self.kept_by is not None:
+            for ref in self.kept_by:
+                kept = ref()
+                if kept is not None:
+                    kept.begin()
+
+
+class Kept:
+    """What a copy that is a view at some sizes keeps of a storage, once that has no other use; it dies with the copy."""
+
+    __slots__ = ("__weakref__", "begun", "index", "log")
+
+    def __init__(self, index: int, log: list[int]) -> None:
+        self.index = index
+        self.log = log
+        self.begun = False
+
+    def begin(self) -> None:
+        """The storage itself has died."""
+        if not self.begun:
+            self.begun = True
+            self.log.append(self.index)
+
+    def __del__(self) -> None:
+        if self.begun:
+            self.log.append(~self.index)
+
+
+class Memory:
+    """What a model gets for ``x.untyped_storage()``, and with a ``dtype`` for ``x.storage()``: how large the memory is, and
+    whether it is that of another tensor. Nothing lies in it, so all else that torch's storages do is refused."""
+
+    is_sparse = is_sparse_csr = False
+
+    def __init__(self, storage: Storage, nbytes: Any, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        self._storage = storage
+        self._nbytes = nbytes
+        self.device = device
+        if dtype is not None:
+            self.dtype = dtype
+        self._itemsize = 1 if dtype is None else dtype.itemsize
+
+    def nbytes(self) -> Any:
+        """Bytes of the whole memory, whatever part of it a tensor takes."""
+        return self._nbytes
+
+    def size(self) -> Any:
+        """Elements; of untyped memory bytes."""
+        return self._nbytes if self._itemsize == 1 else self._nbytes // self._itemsize
+
+    def __len__(self) -> int:
+        return int(self.size())
+
+    def element_size(self) -> int:
+        """Bytes of an element."""
+        return self._itemsize
+
+    def data_ptr(self) -> int:
+        """A number of its own for each storage."""
+        return self._storage.index + 1
+
+    def untyped(self) -> Memory:
+        """The same memory, in bytes."""
+        return Memory(self._storage, self._nbytes, self.device)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether it is a GPU's."""
+        return self.device.type == "cuda"
+
+    def get_device(self) -> int:
+        """The number of the device, -1 for the CPU."""
+        return -1 if self.device.type == "cpu" else (self.device.index or 0)
+
+    def is_shared(self) -> bool:
+        """No other process has it."""
+        return False
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """It may be paged out."""
+        return False
+
+    def share_memory_(self) -> Memory:
+        """Nothing moves: there are no data."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and (hasattr(torch.UntypedStorage, name) or hasattr(torch.TypedStorage, name)):
+            raise UnsupportedError(
+                f"the model asks for {name} of the memory of a tensor, and there is none in an analysis",
+                hint="work on the tensor itself: ops on storages pass the tracer by",
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getitem__(self, index: Any) -> Any:
+        raise UnsupportedError(
+            "the model reads or writes the memory of a tensor, and there is none in an analysis",
+            hint="work on the tensor itself",
+        )
+
+    __setitem__ = __getitem__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Memory) and other._storage is self._storage
+
+    def __hash__(self) -> int:
+        return id(self._storage)
