@@ -18,7 +18,7 @@ import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.errors import AssumptionError
-from fxcount.trace.inputs.inventory import attribute_names, every_module, split_attributes
+from fxcount.trace.inputs.inventory import attribute_names, each_module, every_module, own_attributes
 from fxcount.trace.torch_patch.active import exclusively
 
 __all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
@@ -83,7 +83,7 @@ class Recipe:
     hints: Mapping[str, int]
     analyse: Callable[..., Any] = field(repr=False)
     surroundings: Surroundings
-    written_down: tuple[Mark, ...] = field(repr=False)
+    written_down: Fingerprint = field(repr=False)
 
     @classmethod
     def of(
@@ -95,8 +95,8 @@ class Recipe:
             held: Callable[[], Any] = weakref.WeakMethod(model) if isinstance(model, MethodType) else weakref.ref(model)
         except TypeError:  # a path
             held = _Kept(model)
-        marks = fingerprint(model) if isinstance(model, torch.nn.Module) else ()
-        return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), marks)
+        found = fingerprint(model) if isinstance(model, torch.nn.Module) else Fingerprint()
+        return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), found)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _of_another_process, (self.model_name,)
@@ -128,13 +128,15 @@ class Recipe:
         """What differs in the model from when it was analysed, in words."""
         if not isinstance(model, torch.nn.Module) or fingerprint(model) == self.written_down:
             return []
-        before = {m.key: m for m in self.written_down}
+        before = self.written_down.marks()
+        told: set[int] = set()
         found = []
         for path, module in every_module(model):
-            was = before.pop(id(module), None)
-            if was is not None:
+            was = before.get(id(module))
+            if was is not None and id(module) not in told:
+                told.add(id(module))
                 found += [f"{path}.{text}".lstrip(".") for text in _differences(was, module)]
-            elif id(module) not in {m.key for m in self.written_down}:
+            elif was is None:
                 found.append(f"{path or 'the model'} is another {type(module).__name__}")
         return found or ["its modules are others"]
 
@@ -168,18 +170,35 @@ def _nothing(*_: Any) -> Any:
 
 def _of_another_process(model_name: str) -> Recipe:
     """What is left of a recipe in a copy of its report: the model is elsewhere."""
-    return Recipe(_gone, model_name, (), {}, {}, _nothing, Surroundings.now(), ())
+    return Recipe(_gone, model_name, (), {}, {}, _nothing, Surroundings.now(), Fingerprint())
 
 
 class Mark(NamedTuple):
     """What of one module decides its counts and costs next to nothing to read."""
 
-    key: int
     plain: tuple[Any, ...]
     tensors: tuple[Any, ...]
 
 
-def fingerprint(model: torch.nn.Module) -> tuple[Mark, ...]:
+class Fingerprint(NamedTuple):
+    """The marks of all modules: which modules, and one after the other what is noted of them; ``ends`` tells where that of each
+    module ends."""
+
+    modules: tuple[int, ...] = ()
+    plain: tuple[Any, ...] = ()
+    tensors: tuple[Any, ...] = ()
+    ends: tuple[tuple[int, int], ...] = ()
+
+    def marks(self) -> dict[int, Mark]:
+        """That of each module, by its identity."""
+        starts = [(0, 0), *self.ends]
+        return {
+            key: Mark(self.plain[a:c], self.tensors[b:d])
+            for key, (a, b), (c, d) in zip(self.modules, starts, self.ends, strict=False)
+        }
+
+
+def fingerprint(model: torch.nn.Module) -> Fingerprint:
     """A mark of each module: its mode and plain attributes, and of each parameter and buffer which one it is, its shape, dtype
     and whether it asks for a gradient. Values are not looked at.
 
@@ -190,27 +209,21 @@ def fingerprint(model: torch.nn.Module) -> tuple[Mark, ...]:
     >>> fingerprint(net.eval()) == before, fingerprint(net.train().half()) == before
     (False, False)
     """
-    found = []
-    waiting, seen = [model], set()
-    while waiting:
-        module = waiting.pop()
-        key = id(module)
-        if key in seen:
-            continue
-        seen.add(key)
+    return _fingerprint(each_module(model))
+
+
+def _fingerprint(modules: list[torch.nn.Module]) -> Fingerprint:
+    plain: list[Any] = []
+    tensors: list[Any] = []
+    ends: list[tuple[int, int]] = []
+    for module in modules:
         attributes = module.__dict__
-        _, own = split_attributes(attributes)
-        plain = [v for v in own if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)]
-        tensors = [  # written out: a call for each would cost more than all the rest
-            (id(t), t.shape, t.dtype, t.requires_grad)
-            for slot in (attributes.get("_parameters"), attributes.get("_buffers")) if slot
-            for t in slot.values() if type(t) not in _SHAPELESS
-        ]  # fmt: skip
-        found.append(Mark(key, tuple(plain), tuple(tensors)))
-        inside = attributes.get("_modules")
-        if inside:
-            waiting += [m for m in inside.values() if m is not None]
-    return tuple(found)
+        plain += [v for v in own_attributes(attributes) if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)]
+        for slot in (attributes.get("_parameters"), attributes.get("_buffers")):
+            if slot:  # written out: a call for each would cost more than all the rest
+                tensors += [(id(t), t.shape, t.dtype, t.requires_grad) for t in slot.values() if type(t) not in _SHAPELESS]
+        ends.append((len(plain), len(tensors)))
+    return Fingerprint(tuple(map(id, modules)), tuple(plain), tuple(tensors), tuple(ends))
 
 
 def _is_sizes(value: Any) -> bool:
@@ -219,7 +232,7 @@ def _is_sizes(value: Any) -> bool:
 
 def _differences(was: Mark, module: torch.nn.Module) -> list[str]:
     """What is another, by name."""
-    now = next(iter(fingerprint(module)))
+    (now,) = _fingerprint([module]).marks().values()
     own = [(name, module.__dict__[name]) for name in attribute_names(module.__dict__)]
     names = [name for name, v in own if type(v) in _PLAIN or _is_sizes(v)]
     found = []

@@ -19,7 +19,7 @@ from fxcount.ops import REGISTRY, Registry
 from fxcount.torch_private import VERSION
 from fxcount.trace.frontends.functions import is_function, module_of
 from fxcount.trace.frontends.wrappers import unwrapped
-from fxcount.trace.inputs.inventory import every_module
+from fxcount.trace.inputs.inventory import each_module
 from fxcount.trace.inputs.specs import symbols_of
 from fxcount.trace.nesting import refusing_depth
 from fxcount.trace.run import trace_model
@@ -154,7 +154,7 @@ def _trace_python(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any],
     engine: Callable[..., Trace] | None = None,
 ) -> Trace:  # fmt: skip
-    if not any([isinstance(m, torch.jit.ScriptModule) for _, m in every_module(model)]):
+    if not any([issubclass(kind, torch.jit.ScriptModule) for kind in set(map(type, each_module(model)))]):
         try:
             return trace_model(model, args, kwargs, **options)
         except NeedsEngine:

@@ -19,7 +19,10 @@ from fxcount.trace.inputs.holding import Held, held_by, local_bytes
 from fxcount.trace.tape import Declared
 from fxcount.wording import short_dtype
 
-__all__ = ["Inventory", "attribute_names", "declared", "every_module", "is_parameter", "split_attributes", "take_inventory"]
+__all__ = [
+    "Inventory", "attribute_names", "declared", "each_module", "every_module", "is_parameter", "own_attributes",
+    "split_attributes", "take_inventory",
+]  # fmt: skip
 
 _STANDARD = list(vars(torch.nn.Module()))
 _COUNT = len(_STANDARD)
@@ -66,25 +69,29 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
     hidden: set[str] = set()
     shadows: dict[str, str] = {}
     packed: dict[int, Packed] = {}
+    packing = {kind for kind in {type(m) for _, m in modules} if kind.__module__.startswith(_QUANTISED)}
     for path, module in modules:
         prefix = f"{path}." if path else ""
-        if type(module).__module__.startswith(_QUANTISED):
+        if packing and type(module) in packing:
             _note_packed(module, prefix, packed, names, buffers)
         attributes = module.__dict__
         for slot, found in ((attributes["_parameters"], parameters), (attributes["_buffers"], buffers)):
+            if not slot:
+                continue
             for name, tensor in slot.items():
                 if tensor is not None:
                     key = id(tensor)
                     names.setdefault(key, []).append(prefix + name)
                     found[key] = tensor
-                    hiding = name if name in attributes else _derived_attribute(module, name)
+                    hiding = name if name in attributes else name.endswith(_ORIGINALS) and _derived_attribute(module, name)
                     if hiding:
                         shadows[prefix + name] = prefix + hiding
-        for name in attributes["_non_persistent_buffers_set"]:
-            hidden.add(prefix + name)
+        if attributes["_non_persistent_buffers_set"]:
+            hidden.update([prefix + name for name in attributes["_non_persistent_buffers_set"]])
     known = {key: tuple(listed) for key, listed in names.items()}
     everything = tuple(
-        [declared(t, known[key], hidden, shadows) for key, t in (*parameters.items(), *buffers.items())]
+        [_ordinary(t, known[key], hidden, shadows) if type(t) in _ORDINARY else declared(t, known[key], hidden, shadows)
+         for key, t in (*parameters.items(), *buffers.items())]
     )  # fmt: skip
     if packed:
         held = {id(p.weight): _held_packed(p) for p in packed.values()}
@@ -146,31 +153,57 @@ def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]
                 waiting.extend([(prefix + name, m, 0) for name, m in reversed(module._modules.items()) if m is not None])
 
 
-def split_attributes(attributes: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Values of a module's attributes: first those that every module has but for ``training``, containers of which most are
-    empty, then the rest. These are three quarters of all, and told apart by their names as a whole.
+def each_module(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Every module once, those nearest to the model first."""
+    found = [model]
+    seen = {id(model)}
+    for module in found:
+        for inside in module._modules.values():
+            if inside is not None and id(inside) not in seen:
+                seen.add(id(inside))
+                found.append(inside)
+    return found
 
-    >>> standard, own = split_attributes(vars(torch.nn.ReLU()))
+
+def split_attributes(attributes: Iterable[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
+    """Values of modules' attributes, in two lists: those that every module has but for ``training``, containers of which most
+    are empty, and the rest. The first are three quarters of all, and told apart by their names as a whole.
+
+    >>> standard, own = split_attributes([vars(torch.nn.ReLU()), vars(torch.nn.Flatten())])
     >>> any(standard), own
-    (False, [True, False])
+    (False, [True, False, True, 1, -1])
     """
+    standard: list[Any] = []
+    own: list[Any] = []
+    for held in attributes:
+        values = list(held.values())
+        if list(islice(held, _COUNT)) == _STANDARD:
+            standard += values[1:_COUNT]
+            own.append(values[0])
+            own += values[_COUNT:]
+        else:
+            own += values
+    return standard, own
+
+
+def own_attributes(attributes: dict[str, Any]) -> list[Any]:
+    """The second list of ``split_attributes`` for one module."""
     values = list(attributes.values())
-    if list(islice(attributes, _COUNT)) != _STANDARD:
-        return [], values
-    own = values[_COUNT:]
-    own.insert(0, values[0])
-    return values[1:_COUNT], own
+    return [values[0], *values[_COUNT:]] if list(islice(attributes, _COUNT)) == _STANDARD else values
 
 
 def attribute_names(attributes: dict[str, Any]) -> list[str]:
-    """The names of what ``split_attributes`` says is a module's own."""
+    """The names of ``own_attributes``."""
     names = list(attributes)
     return [names[0], *names[_COUNT:]] if names[:_COUNT] == _STANDARD else names
 
 
 def is_parameter(tensor: torch.Tensor) -> bool:
     """``isinstance(tensor, torch.nn.Parameter)``; that class has an instance check of its own, which is slow."""
-    return type(tensor) is torch.nn.Parameter or isinstance(tensor, torch.nn.Parameter)
+    kind = type(tensor)
+    if kind is torch.Tensor:
+        return bool(getattr(tensor, "_is_param", False))
+    return kind is torch.nn.Parameter or isinstance(tensor, torch.nn.Parameter)
 
 
 def _aliases(modules: tuple[tuple[str, torch.nn.Module], ...]) -> tuple[tuple[str, ...], ...]:
@@ -189,11 +222,30 @@ _ORIGINALS = ("_g", "_v", "_orig")
 
 def _derived_attribute(module: torch.nn.Module, name: str) -> str:
     """The plain attribute ``weight`` that a hook computes from ``weight_g``, ``weight_v`` or ``weight_orig``; or ""."""
-    if name.endswith(_ORIGINALS):
-        base = name.rpartition("_")[0]
-        if base in module.__dict__:
-            return base
-    return ""
+    base = name.rpartition("_")[0]
+    return base if base in module.__dict__ else ""
+
+
+def _ordinary(
+    tensor: torch.Tensor, names: tuple[str, ...], hidden: Collection[str], shadows: Mapping[str, str]
+) -> Declared:
+    """``declared`` of a tensor of one of torch's own two classes, of which a model has thousands."""
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        return declared(tensor, names, hidden, shadows)
+    try:
+        storage, offset = torch_private.storage_key(tensor.untyped_storage()), tensor.storage_offset()
+        strides = None if tensor.is_contiguous() else tensor.stride()
+    except (NotImplementedError, RuntimeError):  # wrapped by torch.func
+        return declared(tensor, names, hidden, shadows)
+    return Declared._make((
+        "parameter" if is_parameter(tensor) else "buffer", names, tuple(tensor.shape), tensor.dtype,
+        tensor.requires_grad, storage, offset, names[0] not in hidden, _shadow(names, shadows) if shadows else "", strides,
+        None, None, "", "", None,
+    ))  # fmt: skip
+
+
+def _shadow(names: tuple[str, ...], shadows: Mapping[str, str]) -> str:
+    return next((shadows[n] for n in names if n in shadows), "")
 
 
 def declared(
@@ -225,10 +277,9 @@ def declared(
         storage, offset = id(tensor), 0
     kind: Literal["parameter", "buffer"] = "parameter" if is_parameter(tensor) else "buffer"
     held = None if plain and not tensor.is_quantized else held_by(tensor)
-    shadow = next((shadows[n] for n in names if n in shadows), "") if shadows else ""
     made = Declared(
-        kind, names, tuple(tensor.shape), tensor.dtype, tensor.requires_grad, storage, offset, names[0] not in hidden, shadow,
-        strides, stored, *(held or ()),
+        kind, names, tuple(tensor.shape), tensor.dtype, tensor.requires_grad, storage, offset, names[0] not in hidden,
+        _shadow(names, shadows), strides, stored, *(held or ()),
     )  # fmt: skip
     return made if plain or (local := local_bytes(tensor)) is None else made._replace(local=local)
 

@@ -22,7 +22,7 @@ _UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
 
 def has_lazy_state(modules: Sequence[torch.nn.Module]) -> bool:
     """Whether some parameter or buffer has no shape yet."""
-    kinds = {type(t) for m in modules for slot in (m._parameters, m._buffers) if slot for t in slot.values()}
+    kinds = {kind for m in modules for slot in _slots(m) if slot for kind in map(type, slot.values())}
     return any([issubclass(kind, _UNINITIALISED) for kind in kinds])
 
 

@@ -15,13 +15,14 @@ import gc
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from operator import is_
 from types import CellType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any
 
 import torch
 
 from fxcount.symbolic import Scope, SymRatio, SymSize
-from fxcount.trace.torch_patch.preserve import shallow, slotted
+from fxcount.trace.torch_patch.preserve import same_items, shallow, slotted
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.standin import StandIn
 
@@ -116,7 +117,7 @@ class Leftovers:
             if type(place) is _CACHE:
                 if place.cache_info().misses != content:
                     place.cache_clear()
-            elif _content(place) is not None:
+            elif not _is_as_before(place, content) and _content(place) is not None:
                 self._clean_place(place, content)
 
     def _clean_place(self, place: Any, before: Any) -> None:
@@ -193,6 +194,21 @@ class Leftovers:
 
 _OF_THE_TRACE = -1  # what a finished trace refers to the scope by, less what the tracer did
 _PLAIN = frozenset({int, str, bool, float, bytes, complex, type(None), type, torch.dtype, torch.device, ModuleType})
+
+
+def _is_as_before(place: Any, before: Any) -> bool:
+    """Whether the very same things are in a place, as far as that is seen at a glance: nearly always."""
+    kind = type(place)
+    if kind is CellType:
+        try:
+            return place.cell_contents is before
+        except ValueError:
+            return False
+    if kind is dict:
+        return same_items(place, before)
+    if kind is list:
+        return len(place) == len(before) and all(map(is_, place, before))
+    return isinstance(place, type) and same_items(vars(place), before)
 
 
 def _content(place: Any) -> Any:

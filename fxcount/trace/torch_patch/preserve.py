@@ -3,6 +3,9 @@
 Read before and put back after: attributes and classes of modules (a lazy module changes its class), containers however
 nested, numpy arrays and byte arrays, attributes of the user's own objects, generators, the flags and gradients of tensors.
 Objects count as they are (by identity); only what has changed is written.
+
+There are many of a few kinds (attributes of modules, their dicts of parameters, lists of numbers): what was in all of a kind
+is kept in one list, and compared with what is there in one go.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import random
 import sys
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
@@ -25,7 +29,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from fxcount.trace.inputs.inventory import split_attributes
 from fxcount.trace.torch_patch.active import Undo
 
-__all__ = ["keep", "preserved", "shallow", "slotted"]
+__all__ = ["keep", "preserved", "same_items", "shallow", "slotted"]
 
 _MOST = 10_000  # things looked into, those nearest to the modules first
 _LONG = 1_000  # entries of a container from which on these are not looked into themselves
@@ -37,6 +41,7 @@ _LEAVES = frozenset({
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 _HOOKS = frozenset({dict, OrderedDict, set, list})
 _PASSED = _LEAVES | _HOOKS
+_NAMES = frozenset({str})
 
 
 def keep(modules: Sequence[torch.nn.Module], undo: Undo, others: Iterable[Any] = ()) -> None:
@@ -51,7 +56,7 @@ def shallow(thing: Any) -> Iterator[tuple[Any, Any]]:
         return
     reader = _reader(kind)  # type: ignore[arg-type]
     if reader in _SHALLOW:
-        before = _Snapshot(())
+        before = _Read()
         reader(before, thing)
         for _, found, content in before.kept:
             yield found, content
@@ -67,54 +72,12 @@ def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
         before.restore()
 
 
-class _Snapshot:
-    """What was found, in the order it was found in."""
+class _Read:
+    """What was read of things, one by one."""
 
-    def __init__(self, modules: Sequence[torch.nn.Module], others: Iterable[Any] = ()) -> None:
-        self._modules = [(m, type(m), m.__dict__, m.__dict__.copy()) for m in modules]
-        self._containers: list[tuple[tuple[Any, ...], int]] = []  # a dozen for hooks, with how many of them are not empty
+    def __init__(self) -> None:
         self.kept: list[tuple[Callable[[Any, Any], None], Any, Any]] = []
-        self._tensors: list[tuple[torch.Tensor, bool, Any]] = []
-        self._seen: set[int] = {id(m) for m in modules}
-        self._look_into([*self._held(), *others])
-
-    def _held(self) -> list[Any]:
-        """What the modules hold, less what cannot change and containers that are empty, which are noted."""
-        held: list[Any] = []
-        for _, _, _, attributes in self._modules:
-            standard, own = split_attributes(attributes)
-            containers = (*standard, *[v for v in own if type(v) in _HOOKS])
-            filled = [v for v in containers if v]
-            self._containers.append((containers, len(filled)))
-            held += filled
-            held += [v for v in own if type(v) not in _PASSED]
-        return held
-
-    def _look_into(self, waiting: list[Any]) -> None:
-        """Nearest first, each once."""
-        seen, kept, tensors = self._seen, self.kept, self._tensors
-        while waiting and len(kept) < _MOST:
-            found, waiting = waiting, []
-            for thing in found:
-                kind = type(thing)
-                if kind in _LEAVES or id(thing) in seen:
-                    continue
-                seen.add(id(thing))
-                if kind in _TENSORS:
-                    if thing.is_leaf:
-                        tensors.append((thing, thing.requires_grad, thing.grad))
-                    continue
-                if kind is dict:
-                    children = thing.copy()
-                    kept.append((_write_dict, thing, children))
-                    children = children.values()
-                elif kind is tuple:
-                    children = [part for part in thing if type(part) not in _LEAVES]
-                else:
-                    reader = _reader(kind)  # type: ignore[arg-type]
-                    children = () if reader is None else reader(self, thing)
-                if len(children) <= _LONG:
-                    waiting.extend(children)
+        self.tensors: list[torch.Tensor] = []  # leaves
 
     def remember(self, write: Callable[[Any, Any], None], thing: Any, content: Any) -> None:
         """Have ``write(thing, content)`` called at the end."""
@@ -123,27 +86,88 @@ class _Snapshot:
     def note_tensor(self, tensor: torch.Tensor) -> None:
         """Remember a tensor of a class of its own."""
         if tensor.is_leaf and not isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
-            self._tensors.append((tensor, tensor.requires_grad, tensor.grad))
+            self.tensors.append(tensor)
+
+
+class _Snapshot(_Read):
+    """What was found, in the order it was found in."""
+
+    def __init__(self, modules: Sequence[torch.nn.Module], others: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self._modules = list(modules)
+        self._kinds = list(map(type, modules))
+        attributes = [m.__dict__ for m in modules]
+        self._together: list[_Dicts | _Lists] = [_Dicts(attributes)]
+        self._seen: set[int] = set(map(id, modules))
+        self._count = 0  # of containers and objects
+        standard, own = split_attributes(attributes)
+        self._containers = [*standard, *[v for v in own if type(v) in _HOOKS]]  # a dozen a module for hooks, mostly empty
+        filled = list(filter(None, self._containers))
+        self._filled = len(filled)
+        self._look_into([*filled, *[v for v in own if type(v) not in _PASSED], *others])
+        self._flags = [t.requires_grad for t in self.tensors]
+        self._gradients = [t.grad for t in self.tensors]
+
+    def _look_into(self, waiting: list[Any]) -> None:
+        """Nearest first, each once."""
+        while waiting and self._count + len(self.kept) < _MOST:
+            waiting = self._inside(waiting)
+
+    def _inside(self, found: list[Any]) -> list[Any]:
+        """What these hold, which are remembered."""
+        seen, tensors = self._seen, self.tensors
+        inside: list[Any] = []
+        dicts: list[dict[Any, Any]] = []
+        lists: list[list[Any]] = []
+        for thing in found:
+            kind = type(thing)
+            if kind in _LEAVES or id(thing) in seen:
+                continue
+            seen.add(id(thing))
+            if kind in _TENSORS:
+                if thing.is_leaf:
+                    tensors.append(thing)
+                continue
+            if kind is dict:
+                dicts.append(thing)
+                children = thing.values()
+            elif kind is list:
+                lists.append(thing)
+                children = thing
+            elif kind is tuple:
+                children = thing
+            else:
+                reader = _reader(kind)  # type: ignore[arg-type]
+                children = () if reader is None else reader(self, thing)
+            if len(children) <= _LONG:
+                inside.extend(children)
+        self._count += len(dicts) + len(lists)
+        if not _named(chain.from_iterable(dicts)):  # a copy of a dict copies its keys' hashes: they are not asked again
+            self.kept += [(_write_dict, d, d.copy()) for d in dicts if not _named(d)]
+            dicts = [d for d in dicts if _named(d)]
+        self._together += [_Dicts(dicts), _Lists(lists)]
+        return inside
 
     def restore(self) -> None:
         """Put back what has changed."""
-        for module, kind, attributes, before in self._modules:
-            if type(module) is not kind:
-                module.__class__ = kind
-            if not _unchanged(attributes, before):
-                _write_dict(attributes, before)
+        if not all(map(is_, map(type, self._modules), self._kinds)):
+            for module, kind in zip(self._modules, self._kinds, strict=True):
+                if type(module) is not kind:
+                    module.__class__ = kind
+        for group in self._together:
+            group.restore()
         for write, thing, content in self.kept:
             write(thing, content)
-        for containers, filled in self._containers:
-            now = [c for c in containers if c]
-            if len(now) > filled:
-                self._empty(now)
-        for tensor, flag, gradient in self._tensors:
-            if tensor.requires_grad is not flag:
-                tensor.requires_grad_(flag)
+        now = list(filter(None, self._containers))
+        if len(now) > self._filled:
+            self._empty(now)
+        if [t.requires_grad for t in self.tensors] != self._flags:
+            for tensor, flag in zip(self.tensors, self._flags, strict=True):
+                if tensor.requires_grad is not flag:
+                    tensor.requires_grad_(flag)
+        for tensor, gradient in zip(self.tensors, self._gradients, strict=True):
             if tensor.grad is not gradient:
                 tensor.grad = gradient
-
 
     def _empty(self, containers: list[Any]) -> None:
         """Those that were empty; the others are put back one by one."""
@@ -152,20 +176,68 @@ class _Snapshot:
                 container.clear()
 
 
+class _Dicts:
+    """Dicts whose keys are strings, and what was in them."""
+
+    def __init__(self, things: list[dict[str, Any]]) -> None:
+        self._things = things
+        self._sizes = list(map(len, things))
+        self._keys = list(chain.from_iterable(things))
+        self._values = list(chain.from_iterable(map(dict.values, things)))
+
+    def restore(self) -> None:
+        """Those that have changed get the same keys in the same order with the very same values."""
+        things = self._things
+        if (
+            list(map(len, things)) == self._sizes
+            and all(map(is_, chain.from_iterable(map(dict.values, things)), self._values))
+            and all(map(is_, chain.from_iterable(things), self._keys))
+        ):
+            return
+        start = 0
+        for thing, size in zip(things, self._sizes, strict=True):
+            part = slice(start, start + size)
+            start += size
+            if not (_same(thing.values(), self._values[part]) and _same(thing, self._keys[part])):
+                thing.clear()
+                thing.update(zip(self._keys[part], self._values[part], strict=True))
+
+
+class _Lists:
+    """Lists, and what was in them."""
+
+    def __init__(self, things: list[list[Any]]) -> None:
+        self._things = things
+        self._sizes = list(map(len, things))
+        self._values = list(chain.from_iterable(things))
+
+    def restore(self) -> None:
+        """Those that have changed get the very same values in the same order."""
+        things = self._things
+        if list(map(len, things)) == self._sizes and all(map(is_, chain.from_iterable(things), self._values)):
+            return
+        start = 0
+        for thing, size in zip(things, self._sizes, strict=True):
+            _write_list(thing, self._values[start : start + size])
+            start += size
+
+
 # -- kinds of things: how each is read, what it holds, how it is written back -----------------------------------------
+def _named(keys: Iterable[Any]) -> bool:
+    return set(map(type, keys)) <= _NAMES
+
+
 def _same(a: Any, b: Any) -> bool:
     return len(a) == len(b) and all(map(is_, a, b))
 
 
-def _unchanged(thing: dict[Any, Any], before: dict[Any, Any]) -> bool:
-    """Whether a dict has the same keys in the same order with the very same values."""
+def same_items(thing: Mapping[Any, Any], before: Mapping[Any, Any]) -> bool:
+    """Whether both have the same keys in the same order with the very same values."""
     return len(thing) == len(before) and all(map(is_, thing.values(), before.values())) and all(map(is_, thing, before))
 
 
 def _write_dict(thing: dict[Any, Any], before: dict[Any, Any]) -> None:
     """The same keys in the same order with the very same values; also for subclasses with ways of their own."""
-    if type(thing) is dict and _unchanged(thing, before):
-        return
     if _same(dict.values(thing), before.values()) and _same(thing, before):
         return
     if isinstance(thing, OrderedDict):
@@ -177,7 +249,7 @@ def _write_dict(thing: dict[Any, Any], before: dict[Any, Any]) -> None:
         dict.update(thing, before)
 
 
-def _read_dict(snapshot: _Snapshot, thing: dict[Any, Any]) -> list[Any]:
+def _read_dict(snapshot: _Read, thing: dict[Any, Any]) -> list[Any]:
     before = dict(dict.items(thing))
     snapshot.remember(_write_dict, thing, before)
     return [*before.values(), *_attributes(snapshot, thing)]
@@ -188,7 +260,7 @@ def _write_list(thing: list[Any], before: list[Any]) -> None:
         list.__setitem__(thing, slice(None), before)
 
 
-def _read_list(snapshot: _Snapshot, thing: list[Any]) -> list[Any]:
+def _read_list(snapshot: _Read, thing: list[Any]) -> list[Any]:
     before = list.copy(thing)
     snapshot.remember(_write_list, thing, before)
     return [*before, *_attributes(snapshot, thing)]
@@ -200,7 +272,7 @@ def _write_set(thing: set[Any], before: set[Any]) -> None:
         set.update(thing, before)
 
 
-def _read_set(snapshot: _Snapshot, thing: set[Any]) -> list[Any]:
+def _read_set(snapshot: _Read, thing: set[Any]) -> list[Any]:
     before = set(thing)
     snapshot.remember(_write_set, thing, before)
     return [*before, *_attributes(snapshot, thing)]
@@ -212,13 +284,13 @@ def _write_deque(thing: deque[Any], before: list[Any]) -> None:
         deque.extend(thing, before)
 
 
-def _read_deque(snapshot: _Snapshot, thing: deque[Any]) -> list[Any]:
+def _read_deque(snapshot: _Read, thing: deque[Any]) -> list[Any]:
     before = list(thing)
     snapshot.remember(_write_deque, thing, before)
     return [*before, *_attributes(snapshot, thing)]
 
 
-def _read_tuple(snapshot: _Snapshot, thing: Any) -> list[Any]:
+def _read_tuple(snapshot: _Read, thing: Any) -> list[Any]:
     return [part for part in thing if type(part) not in _LEAVES]
 
 
@@ -227,7 +299,7 @@ def _write_buffer(thing: Any, before: Any) -> None:
         thing[:] = before
 
 
-def _read_buffer(snapshot: _Snapshot, thing: Any) -> list[Any]:
+def _read_buffer(snapshot: _Read, thing: Any) -> list[Any]:
     snapshot.remember(_write_buffer, thing, thing[:])
     return []
 
@@ -238,13 +310,13 @@ def _write_array(thing: Any, before: Any) -> None:
     np.copyto(thing, before)
 
 
-def _read_array(snapshot: _Snapshot, thing: Any) -> list[Any]:
+def _read_array(snapshot: _Read, thing: Any) -> list[Any]:
     if thing.flags.writeable and not isinstance(thing, np.memmap):  # a file, however large
         snapshot.remember(_write_array, thing, thing.copy())
     return list(thing.flat) if thing.dtype.hasobject else []
 
 
-def _read_random(snapshot: _Snapshot, thing: random.Random) -> list[Any]:
+def _read_random(snapshot: _Read, thing: random.Random) -> list[Any]:
     snapshot.remember(random.Random.setstate, thing, thing.getstate())
     return []
 
@@ -253,7 +325,7 @@ def _write_numpy_random(thing: Any, before: Any) -> None:
     thing.state = before
 
 
-def _read_numpy_random(snapshot: _Snapshot, thing: Any) -> list[Any]:
+def _read_numpy_random(snapshot: _Read, thing: Any) -> list[Any]:
     bits = getattr(thing, "bit_generator", None) or thing._bit_generator
     snapshot.remember(_write_numpy_random, bits, bits.state)
     return []
@@ -263,17 +335,17 @@ def _write_generator(thing: torch.Generator, before: torch.Tensor) -> None:
     thing.set_state(before)
 
 
-def _read_generator(snapshot: _Snapshot, thing: torch.Generator) -> list[Any]:
+def _read_generator(snapshot: _Read, thing: torch.Generator) -> list[Any]:
     snapshot.remember(_write_generator, thing, thing.get_state())
     return []
 
 
-def _read_tensor(snapshot: _Snapshot, thing: torch.Tensor) -> list[Any]:
+def _read_tensor(snapshot: _Read, thing: torch.Tensor) -> list[Any]:
     snapshot.note_tensor(thing)
     return []
 
 
-def _attributes(snapshot: _Snapshot, thing: Any) -> list[Any]:
+def _attributes(snapshot: _Read, thing: Any) -> list[Any]:
     """Read the attributes of an object of a class of its own."""
     kind = type(thing)
     held: list[Any] = []
@@ -315,7 +387,7 @@ class _Slotted:
 
 
 _NOT_THEIRS = frozenset({"builtins", "collections"})
-_KINDS: tuple[tuple[Any, Callable[[_Snapshot, Any], list[Any]]], ...] = (
+_KINDS: tuple[tuple[Any, Callable[[_Read, Any], list[Any]]], ...] = (
     (torch.Tensor, _read_tensor),
     (dict, _read_dict),
     (list, _read_list),
@@ -335,7 +407,7 @@ _SHALLOW = frozenset({_read_dict, _read_list, _read_set, _read_deque, _attribute
 
 
 @lru_cache(1024)
-def _reader(kind: type) -> Callable[[_Snapshot, Any], list[Any]] | None:
+def _reader(kind: type) -> Callable[[_Read, Any], list[Any]] | None:
     """How to read things of this class, or ``None`` if nothing in them can change, or is the model's."""
     for base, reader in _KINDS:
         if issubclass(kind, base):
