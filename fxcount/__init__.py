@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fxcount.report import Report
     from fxcount.report.load import load, load_report
     from fxcount.report.training import TrainingReport
+    from fxcount.review.compare import Comparison, compare
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,8 @@ _HOMES = {
     "measure": "fxcount.measurement",
     "scaling": "fxcount.fitting.scale",
     "rule": "fxcount.api",
+    "Comparison": "fxcount.review.compare",
+    "compare": "fxcount.review.compare",
     "training_step": "fxcount.api",
     "TrainingReport": "fxcount.report.training",
     "CompileReports": "fxcount.compile_backend",
@@ -71,6 +74,7 @@ _HOMES = {
 
 __all__ = [
     "AssumptionError",
+    "Comparison",
     "CompileReports",
     "DataDependentError",
     "DepthError",
@@ -86,6 +90,7 @@ __all__ = [
     "UnsupportedError",
     "analyze",
     "backend",
+    "compare",
     "compare_modes",
     "curve",
     "find_unused_parameters",

@@ -33,9 +33,10 @@ ORDER["fitting"] = ORDER["api"] | {"api"}
 ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
 ORDER["measurement"] = ORDER["report"]
 ORDER["compat"] = ORDER["api"] | {"api", "measurement"}
+ORDER["review"] = ORDER["api"] | {"api"}
 ORDER["demo"] = set()
-ORDER["cli"] = ORDER["adapters"] | {"adapters", "fitting"}
-ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters", "fitting"}
+ORDER["cli"] = ORDER["adapters"] | {"adapters", "fitting", "review"}
+ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters", "fitting", "review"}
 ORDER["__main__"] = {"cli"}
 
 

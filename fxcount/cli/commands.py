@@ -31,5 +31,6 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("train", "fxcount.cli.train", "MODEL [INPUT ...] --optimizer adamw", "one training step: its peak, what holds it"),
     Command("fit", "fxcount.cli.fit", "MODEL [INPUT ...] --memory 24GB --over B", "the largest size that fits, and why"),
     Command("html", "fxcount.cli.html", "MODEL [INPUT ...] -o model.html", "one offline page in which sizes can be moved"),
+    Command("compare", "fxcount.cli.compare", "A B [INPUT ...]", "what differs between two models or saved reports"),
     Command("conventions", "fxcount.cli.conventions", "MODEL [INPUT ...]", "what other tools would say, and why"),
 )})  # fmt: skip

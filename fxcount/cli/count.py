@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from fxcount.cli.files import add_output, written
 from fxcount.cli.model import add_model_options, loaded, report_of
+from fxcount.cli.screen import has_colour, terminal_width
 
 if TYPE_CHECKING:
     from fxcount.report import Report
@@ -41,9 +40,7 @@ def _depth(text: str) -> int | None:
 
 def _table(report: Report, options: argparse.Namespace) -> str:
     """As wide as the terminal and in its colours, if it is one."""
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else None
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width, colour = terminal_width(), has_colour()
     return report.table(
         options.depth, fold=not options.unfold, columns=options.columns, sort=options.sort, width=width, colour=colour
     )

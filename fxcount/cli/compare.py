@@ -1,0 +1,84 @@
+"""Two models, two configurations or two saved reports: what differs in total and module by module."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+from typing import Any
+
+from fxcount.cli.model import add_model_options, loaded, report_of
+from fxcount.cli.screen import terminal_width
+from fxcount.cli.words import arguments
+
+__all__ = ["add_options", "run"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="A", help="a model as elsewhere, or a report saved as .json")
+    add_model_options(parser)
+    parser.add_argument("--arg-a", metavar="NAME=VALUE", action="append", default=[], help="an argument of A alone")
+    parser.add_argument("--arg-b", metavar="NAME=VALUE", action="append", default=[], help="an argument of B alone")
+    output = parser.add_argument_group("output")
+    output.add_argument("--top", type=int, default=20, metavar="N", help="rows of modules that are shown (default 20)")
+    output.add_argument("--by", metavar="COUNT", default="macs", help="what modules are sorted by: macs (default), params, ...")
+    output.add_argument("--formulas", action="store_true", help="formulas in the rows of modules, too")
+    output.add_argument("--markdown", action="store_true", help="Markdown, for a pull request")
+    output.add_argument("--json", action="store_true", help="print all as JSON")
+    output.add_argument("--fail-on-change", action="store_true", help="exit with 1 if anything differs")
+    for action in parser._actions:  # MODEL is the second of two here
+        if action.dest == "model":
+            action.metavar, action.help = "B", "the same"
+
+
+def run(options: argparse.Namespace) -> int:
+    before = _report(options, options.before, options.arg_a)
+    after = _report(options, options.model, options.arg_b)
+    from fxcount.review.compare import compare
+
+    found = compare(before, after, **options.at)
+    if (options.before, options.arg_a) != (options.model, options.arg_b):
+        found = dataclasses.replace(found, names=(_name(options.before, options.arg_a), _name(options.model, options.arg_b)))
+    if options.json:
+        import json
+
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        shown = {"top": options.top, "by": options.by, "formulas": options.formulas}
+        print((found.to_markdown(**shown) if options.markdown else found.table(width=terminal_width(), **shown)).rstrip("\n"))
+    return 1 if options.fail_on_change and not found.same else 0
+
+
+def _report(options: argparse.Namespace, word: str, own: list[str]) -> Any:
+    """The report of a word: saved, or of a model."""
+    if word.endswith(".json") and not word.startswith("hf:") and _is_report(word):
+        from fxcount.report.load import load
+
+        return load(word)
+    one = copy.copy(options)
+    one.model, one.at = word, {}
+    one.arg = {**options.arg, **arguments(own)}
+    given = loaded(one)  # held here: a report keeps no model alive
+    one.hints = {n: v for n, v in {**options.at, **options.hints}.items() if v > 0 and n in _symbols(given)}
+    return report_of(one, *given)
+
+
+def _name(word: str, own: list[str]) -> str:
+    return " ".join([word, *own])
+
+
+def _symbols(given: tuple[Any, ...]) -> set[str]:
+    from fxcount.cli.words import symbols_in
+
+    return symbols_in(*given[1:])
+
+
+def _is_report(path: str) -> bool:
+    """Whether a file of JSON is a report and no config."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return '"report"' in file.read()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+

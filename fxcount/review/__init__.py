@@ -1,0 +1,5 @@
+"""What changed between two reports, and whether a model keeps to its budget: the questions of a code review."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
