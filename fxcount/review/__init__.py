@@ -1,5 +1,1 @@
 """What changed between two reports, and whether a model keeps to its budget: the questions of a code review."""
-
-from __future__ import annotations
-
-__all__: list[str] = []
