@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fxcount.version import __version__
+
 if TYPE_CHECKING:
     from fxcount.adapters.load import load_model
     from fxcount.api import analyze, compare_modes, find_unused_parameters, rule, training_step
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from fxcount.review.compare import Comparison, compare
 
 __version__ = "0.1.0"
+    from fxcount.sweeping.job import Job
+    from fxcount.sweeping.sweep import Sweep, sweep
 
 # The rules of several hundred ops load on first use: importing fxcount beside torch costs next to nothing.
 _HOMES = {
@@ -51,6 +55,9 @@ _HOMES = {
     "rule": "fxcount.api",
     "Comparison": "fxcount.review.compare",
     "compare": "fxcount.review.compare",
+    "Job": "fxcount.sweeping.job",
+    "Sweep": "fxcount.sweeping.sweep",
+    "sweep": "fxcount.sweeping.sweep",
     "training_step": "fxcount.api",
     "TrainingReport": "fxcount.report.training",
     "CompileReports": "fxcount.compile_backend",
@@ -80,14 +87,17 @@ __all__ = [
     "DepthError",
     "FxcountError",
     "InputError",
+    "Job",
     "RefusedError",
     "Report",
     "Scaling",
     "ShapeError",
     "SizeError",
+    "Sweep",
     "TrainingReport",
     "UncountedError",
     "UnsupportedError",
+    "__version__",
     "analyze",
     "backend",
     "compare",
@@ -101,6 +111,7 @@ __all__ = [
     "rule",
     "scaling",
     "summary",
+    "sweep",
     "training_step",
 ]
 
@@ -125,4 +136,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted(__all__)

@@ -34,9 +34,10 @@ ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
 ORDER["measurement"] = ORDER["report"]
 ORDER["compat"] = ORDER["api"] | {"api", "measurement"}
 ORDER["review"] = ORDER["api"] | {"api"}
-ORDER["demo"] = set()
-ORDER["cli"] = ORDER["adapters"] | {"adapters", "fitting", "review"}
-ORDER["__init__"] = ORDER["compat"] | {"compat", "adapters", "fitting", "review"}
+ORDER["demo"] = ORDER["version"] = set()
+ORDER["sweeping"] = ORDER["adapters"] | {"adapters", "version"}
+ORDER["cli"] = ORDER["sweeping"] | {"sweeping", "fitting", "review"}
+ORDER["__init__"] = ORDER["cli"] | ORDER["compat"] | {"compat"}
 ORDER["__main__"] = {"cli"}
 
 

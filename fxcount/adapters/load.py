@@ -18,7 +18,7 @@ from fxcount.adapters.reference import FORMS, reference
 from fxcount.errors import InputError
 from fxcount.trace.inputs.building import on_meta
 
-__all__ = ["load", "load_model"]
+__all__ = ["MODULES", "library", "load", "load_model"]
 
 Loaded = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Arguments = Mapping[str, Any]
@@ -175,7 +175,8 @@ def _as_it_is(build: Callable[[], Any]) -> Any:
     return build()
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+    """The module of a library of models. Raises :class:`~fxcount.errors.InputError` if it is not installed."""
     from fxcount.adapters import torchvision_ops  # noqa: F401  (timm and transformers import torchvision too)
 
     try:
@@ -185,7 +186,7 @@ def _library(name: str) -> Any:
 
 
 def _torchvision(name: str, arguments: Arguments, make: Make) -> Loaded:
-    models = _library("torchvision").models
+    models = library("torchvision").models
     try:
         model = make(lambda: models.get_model(name, **{"weights": None, **_torchvision_options(models, name), **arguments}))
     except ValueError as error:
@@ -203,7 +204,7 @@ def _torchvision_options(models: Any, name: str) -> dict[str, Any]:
 
 
 def _timm(name: str, arguments: Arguments, make: Make) -> Loaded:
-    timm = _library("timm")
+    timm = library("timm")
     try:
         model = make(lambda: timm.create_model(name, **{"pretrained": False, **arguments}))
     except RuntimeError as error:
@@ -217,12 +218,15 @@ def _timm(name: str, arguments: Arguments, make: Make) -> Loaded:
 def _hugging_face(name: str, arguments: Arguments, make: Make) -> Loaded:
     from fxcount.adapters.hugging_face import class_for, config_of, inputs_of
 
-    transformers = _library("transformers")
+    transformers = library("transformers")
     config = config_of(transformers, name, arguments)
     build = class_for(transformers, config)
     model = make(lambda: build(config)).eval()
     return model, (), inputs_of(model)
 
+
+MODULES = MappingProxyType({"torchvision": "torchvision", "timm": "timm", "hf": "transformers"})
+"""What is imported for the models of a source."""
 
 _LIBRARIES: dict[str, Callable[[str, Arguments, Make], Loaded]] = {
     "torchvision": _torchvision, "timm": _timm, "hf": _hugging_face,

@@ -32,5 +32,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("fit", "fxcount.cli.fit", "MODEL [INPUT ...] --memory 24GB --over B", "the largest size that fits, and why"),
     Command("html", "fxcount.cli.html", "MODEL [INPUT ...] -o model.html", "one offline page in which sizes can be moved"),
     Command("compare", "fxcount.cli.compare", "A B [INPUT ...]", "what differs between two models or saved reports"),
+    Command("sweep", "fxcount.cli.sweep", "LIST ... -o RESULTS.sqlite", "many models, a row each: .sqlite, .csv, .parquet"),
+    Command("pareto", "fxcount.cli.pareto", "RESULTS.sqlite", "the models of a sweep that no other beats"),
+    Command("models", "fxcount.cli.models", "[LIBRARY [PATTERN]]", "names of models: timm 'resnet*'"),
     Command("conventions", "fxcount.cli.conventions", "MODEL [INPUT ...]", "what other tools would say, and why"),
 )})  # fmt: skip

@@ -40,6 +40,7 @@ _API = (
     (re.compile(r"\bstrict=True"), lambda m: "--strict"),
     (re.compile(r"load_model\(path, trust=True\), or --trust"), lambda m: "--trust"),
     (re.compile(r"\btrust=True"), lambda m: "--trust"),
+    (re.compile(r"\bresume=True"), lambda m: "--resume"),
     (re.compile(r"analyze\(\w+, (\"[^\"]*\")\)"), lambda m: f"fxcount MODEL {m[1]}"),
     (re.compile(r"\banalyze\(\)"), lambda m: "fxcount"),
 )  # fmt: skip

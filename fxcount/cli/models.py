@@ -1,0 +1,28 @@
+"""The names of the models of a library, those alone that match a pattern: fxcount models timm 'resnet*'."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["add_options", "run"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="LIBRARY", nargs="?", default="", help="torchvision, timm or hf; else all there are")
+    parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="with * and ?; all without")
+
+
+def run(options: argparse.Namespace) -> int:
+    from fxcount.adapters.catalogue import SOURCES, names
+    from fxcount.errors import InputError
+
+    sources = [options.source.rstrip(":")] if options.source else list(SOURCES)
+    for source in sources:
+        try:
+            found = names(source, options.pattern)
+        except InputError:
+            if options.source:
+                raise
+            continue
+        print("\n".join(f"{source}:{name}" for name in found) if found else f"{source} has no model like {options.pattern!r}")
+    return 0
