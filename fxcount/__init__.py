@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from fxcount.report.load import load, load_report
     from fxcount.report.training import TrainingReport
     from fxcount.review.compare import Comparison, compare
-
-__version__ = "0.1.0"
     from fxcount.sweeping.job import Job
     from fxcount.sweeping.sweep import Sweep, sweep
 
