@@ -37,6 +37,14 @@ class StepMemory:
         self.log = step.trace.events.log
         self.marks = step.trace.events.marks
 
+    @cached_property
+    def inside(self) -> bytearray:
+        """1 for each entry of the log after which an op that Python has called goes on: a peak is looked for at its end."""
+        found = bytearray(len(self.log) + 1)
+        for start, stop in self.step.within:
+            found[start : stop - 1] = b"\1" * (stop - 1 - start)
+        return found
+
     # -- what is held -------------------------------------------------------------------------------------------------
     @cached_property
     def parameters(self) -> int:
@@ -125,6 +133,7 @@ class StepMemory:
             if s.nbytes not in memo:
                 memo[s.nbytes] = evaluate(s.nbytes, values, found)
             sizes.append(memo[s.nbytes])
+        inside = self.inside
         most, at, now, done = -1, 0, 0, 0
         for stretch in stretches:
             now += sum([sizes[e] if e >= 0 else -sizes[~e] for e in self.log[done : stretch.start]])
@@ -133,7 +142,7 @@ class StepMemory:
             for position in stretch:
                 e = self.log[position]
                 now += sizes[e] if e >= 0 else -sizes[~e]
-                if now > most:
+                if now > most and not inside[position]:
                     most, at = now, position
             done = stretch.stop
         return Moment(max(most, 0), bisect_right(self.marks, at) - 1, at)
@@ -146,26 +155,34 @@ class StepMemory:
         at = [-1 if out else places[s.nbytes] for s, out in zip(self.storages, left, strict=True)]
         live = [0] * len(sizes)
         candidates: dict[tuple[int, ...], int] = {}
+        inside = self.inside
         done = 0
         for stretch in stretches:
             for e in self.log[done : stretch.start]:
                 size = at[e if e >= 0 else ~e]
                 if size >= 0:
                     live[size] += 1 if e >= 0 else -1
-            grew = True
+            if stretch and self.log[stretch.start] < 0:
+                candidates.setdefault(tuple(live), bisect_right(self.marks, max(stretch.start - 1, 0)) - 1)
+            larger = True  # whether it may be the most so far: something was born since the last candidate
             for position in stretch:
                 e = self.log[position]
                 size = at[e if e >= 0 else ~e]
-                if size < 0:
-                    continue
-                if grew and e < 0:
-                    candidates.setdefault(tuple(live), bisect_right(self.marks, max(position - 1, 0)) - 1)
-                live[size] += 1 if e >= 0 else -1
-                grew = e >= 0
-            if grew or not candidates:
+                if size >= 0:
+                    live[size] += 1 if e >= 0 else -1
+                    larger = larger or e >= 0
+                if larger and not inside[position] and not self._grows_after(position, stretch):
+                    candidates.setdefault(tuple(live), bisect_right(self.marks, position) - 1)
+                    larger = False
+            if not candidates:
                 candidates.setdefault(tuple(live), bisect_right(self.marks, max(stretch.stop - 1, 0)) - 1)
             done = stretch.stop
         return undominated(sizes, candidates, self.step.trace.scope)
+
+    def _grows_after(self, position: int, stretch: range) -> bool:
+        """Whether the next entry is a birth after which a peak may be."""
+        after = position + 1
+        return after < stretch.stop and self.log[after] >= 0 and not self.inside[after]
 
     def peak(self, stretches: Sequence[range], counted: frozenset[int] | None = None) -> Size:
         """The peak of these stretches as a formula."""
@@ -188,15 +205,19 @@ class StepMemory:
         return found
 
     def alive_after(self, values: Mapping[str, int]) -> list[int]:
-        """For each call the most bytes alive from when it is made until the next one is."""
+        """For each call the most bytes alive from when it is made until the next one is; of one that is a part of an op that
+        Python has called, what was alive before."""
         memo: dict[str, int] = {}
         sizes = [0 if s.origin in HELD else evaluate(s.nbytes, values, memo) for s in self.storages]
         found = []
-        now = 0
+        now = seen = 0
         for start, stop in zip((0, *self.marks[1:]), (*self.marks[1:], len(self.log)), strict=True):
-            most = now
-            for e in self.log[start:stop]:
+            most = seen
+            for position in range(start, stop):
+                e = self.log[position]
                 now += sizes[e] if e >= 0 else -sizes[~e]
-                most = max(most, now)
+                if not self.inside[position]:
+                    seen = now
+                    most = max(most, now)
             found.append(most)
         return found

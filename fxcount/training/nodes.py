@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +19,26 @@ from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize, max_, min_
 from fxcount.symbolic.floats import Comparison
 from fxcount.symbolic.floor import floordiv
 
-__all__ = ["Nodes", "RatioNode", "SizeNode", "TruthNode"]
+__all__ = ["Nodes", "RatioNode", "SizeNode", "TruthNode", "has_no_gaps"]
 
 _LARGEST = (1 << 63) - 1
 _WHY = "torch's own code compares"
+
+
+def has_no_gaps(scope: Scope, shape: Sequence[Size], strides: Sequence[Size]) -> bool:
+    """Whether the strides are a permutation of row-major ones: decided at the hint, as it is true of all that ops make.
+
+    >>> has_no_gaps(Scope({}), (3, 5), (1, 3)), has_no_gaps(Scope({}), (3, 5), (0, 1))
+    (True, False)
+    """
+    running = 1
+    for size, stride in sorted(zip(map(scope.hint, shape), map(scope.hint, strides)), key=lambda pair: (pair[1], pair[0])):
+        if size == 1:
+            continue
+        if stride != running:
+            return False
+        running *= size
+    return True
 
 
 class Nodes:
@@ -282,16 +298,8 @@ class SizeNode(_NumberNode):
     is_channels_last_strides_3d = is_channels_last_contiguous_3d
 
     def is_non_overlapping_and_dense(self, sizes: Any, strides: Any) -> TruthNode:
-        """Whether the strides are a permutation of row-major ones: decided at the hint, as it is true of all that ops make."""
-        shape, found = ([self.scope.hint(n.expr) for n in nodes] for nodes in (sizes, strides))
-        running = 1
-        for size, stride in sorted(zip(shape, found, strict=True), key=lambda pair: (pair[1], pair[0])):
-            if size == 1:
-                continue
-            if stride != running:
-                return TruthNode(answer=False)
-            running *= size
-        return TruthNode(answer=True)
+        shape, found = (tuple([n.expr for n in nodes]) for nodes in (sizes, strides))
+        return TruthNode(answer=has_no_gaps(self.scope, shape, found))
 
     def is_non_overlapping_and_dense_indicator(self, sizes: Any, strides: Any) -> SizeNode:
         return self._made(int(self.is_non_overlapping_and_dense(sizes, strides).answer()))

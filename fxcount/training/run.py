@@ -58,6 +58,7 @@ class StepTrace:
     backward_of: Mapping[int, int]
     every_gradient: frozenset[int] = frozenset()  # also those of earlier rounds, and of parameters whose gradient was dropped
     scales: frozenset[str] = frozenset()  # symbols for values of tensors that optimizers read
+    within: tuple[tuple[int, int], ...] = ()  # entries of the log of one call each, at whose end alone plain eager is looked at
 
     def of(self, *names: str) -> tuple[Phase, ...]:
         """The phases of these names that count: those of the last round in which there is a forward."""
@@ -277,7 +278,8 @@ def trace_step(
     if book.scales:
         trace.notes.append(f"the optimizer reads {len(book.scales)} values of tensors, which scale its update alone")
     every, scales = frozenset(book.every_gradient), frozenset(book.scales)
-    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every, scales)
+    within = tuple(book.tracer.within)
+    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every, scales, within)
 
 
 def _label(text: str) -> str:

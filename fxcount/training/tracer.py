@@ -65,6 +65,9 @@ _ANSWERED = {func: answer for func, answer in SPECIAL.items() if func not in _TH
 _METADATA = {func: answer for func, answer in METADATA.items() if func not in _THE_ENGINES}
 
 
+_SEVERAL = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
+"""What Python's bindings make several calls of."""
+
 _TO_COPY = torch.ops.aten._to_copy.default
 _LITERALS = frozenset({torch.Tensor.new_tensor, torch.tensor, torch.as_tensor})
 """What makes tensors of Python numbers."""
@@ -180,7 +183,7 @@ class TrainingTracer(Tracer):
         decisions: Decisions | None = None, compiling: bool = False, in_place: bool = True, wraps: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(scope, registry, held, progress, decisions, compiling)
-        self._accumulation = Accumulation() if in_place else None
+        self._accumulation = Accumulation(scope) if in_place else None
         self._wrapping = Wrapping(self.ledger) if wraps else None
         self.answers.aside = self.aside  # type: ignore[attr-defined]
         self._aside = False  # whether what runs now is the analysis' own work on real data
@@ -189,7 +192,7 @@ class TrainingTracer(Tracer):
         self.backward_of: dict[int, int] = {}  # call of a backward -> the call it is the backward of
         self._number = 0
         self.watch: Any = None  # told where a step of the user's own goes over into another phase
-        self._adding = registry[torch.ops.aten.add_.Tensor]
+        self.within: list[tuple[int, int]] = []  # entries of the log that one call of Python's made, if they are several
 
     @contextmanager
     def below(self) -> Iterator[None]:
@@ -214,15 +217,20 @@ class TrainingTracer(Tracer):
         if kwargs:
             kwargs = {name: self._standing(a) for name, a in kwargs.items()}
         elif func in FORMS:
-            return FORMS[func](self, *args)
+            func = partial(FORMS[func], self)
         wrapping = self._wrapping
         if wrapping is None:
             return func(*args, **kwargs)
         wrapping.by_python = True
+        log = self.ledger.log
+        start = len(log)
         try:
             result = func(*args, **kwargs)
+            if len(log) > start + 1 and func not in _SEVERAL and not isinstance(func, FunctionType):
+                self.within.append((start, len(log)))
         finally:
             wrapping.by_python = False
+            wrapping.held = None
         if wrapping.saved is not None and type(result) is StandIn:
             wrapping.hold(result)
         return result
@@ -352,16 +360,16 @@ class TrainingTracer(Tracer):
                 of = self._by_node.get(_node_number(node), -1) if node is not None else -1
                 if of >= 0:
                     modules.now = self._calls[of].module
-                if not grad and self._accumulation is not None and self._accumulation.is_in_place(func, args):
-                    func, entry = self._accumulation.adding, self._adding
+                if not grad and self._accumulation is not None:
+                    func, entry = self._as_plain(func, args, entry)
             if grad or not in_backward:
                 number = _sequence_number()
                 if number != self._number:
                     self._number = number
                     self._by_node.setdefault(number - 1, len(self._calls))
-            wrapped = None if self._wrapping is None else self._wrapping.begin(func, args, grad)
+            if self._wrapping is not None:
+                self._wrapping.begin(func, args, grad)
             result = self._recorded(entry, func, args, kwargs)
-            del wrapped
             if entry.reshapes_in_place:
                 _reshape(func, args, kwargs)
             if of >= 0:
@@ -370,6 +378,12 @@ class TrainingTracer(Tracer):
         finally:
             self._aside = False
             modules.now = now
+
+    def _as_plain(self, func: Any, args: tuple[Any, ...], entry: Op) -> tuple[Any, Op]:
+        """An op of the engine's as plain eager does it: in place where it can be."""
+        assert self._accumulation is not None
+        written = self._accumulation.in_place_of(func, args)
+        return (func, entry) if written is None else (written, self._ops.get(written) or self._entry(written) or _UNKNOWN)
 
     def _recorded(self, entry: Op, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
         if entry is _UNKNOWN:

@@ -32,18 +32,19 @@ class Wrapping:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._takes: dict[Any, bool] = {}  # whether an overload takes a tensor second
+        self.held: Storage | None = None  # that of the op at hand, as long as the call that Python makes
         self.saved: Storage | None = None  # the number that the node of the op at hand saves
         self.by_python = False  # whether Python called the op at hand; the engine's own ops get numbers that are wrapped
 
-    def begin(self, func: Any, args: tuple[Any, ...], grad: bool) -> Storage | None:
-        """The storage of a number among the operands, to be held while the op runs."""
+    def begin(self, func: Any, args: tuple[Any, ...], grad: bool) -> None:
+        """Enter a number among the operands."""
+        self.held = None
         nbytes = _BYTES.get(type(args[1])) if len(args) > 1 else None
         if nbytes is None or not self.by_python or not self._takes_tensor(func):
-            return None
-        made = self._ledger.new_storage(nbytes, "op", NUMBER)
+            return
+        made = self.held = self._ledger.new_storage(nbytes, "op", NUMBER)
         if grad and func in _SAVE and type(args[0]) is StandIn and args[0]._value.requires_grad:
             self.saved = made
-        return made
 
     def _takes_tensor(self, func: Any) -> bool:
         found = self._takes.get(func)

@@ -45,9 +45,8 @@ def test_bytes_and_flops_are_those_of_a_tracked_run(name: str) -> None:
     assert by_torch == [truth.forward_flops, truth.backward_flops]
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if n not in ("recurrent", "frozen", "checkpointed")])
+@pytest.mark.parametrize("name", CASES)
 def test_the_peak_is_that_of_plain_eager(name: str) -> None:
-    """Apart from what a norm frees at its end, before which we look."""
     case = CASES[name]
     model = case.build().train()
     found = fxcount.training_step(model, case.spec).at(**case.sizes)
