@@ -7,7 +7,7 @@ subclass, or under a dispatch mode, torch makes a new tensor instead: what it wo
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,21 +22,25 @@ _ALONE = 4
 """References to a gradient, and to its storage, while it is added into and nobody but the engine holds it."""
 
 
+_node_that_runs = torch_private.node_that_runs
 _ATEN = torch.ops.aten
 _ADD = _ATEN.add.Tensor
-_WRITTEN: Mapping[Any, Any] = {
-    _ATEN.index_put.default: _ATEN.index_put_.default,
-    _ATEN.index_add.default: _ATEN.index_add_.default,
-    _ATEN.index_fill.int_Tensor: _ATEN.index_fill_.int_Tensor,
-    _ATEN.put.default: _ATEN.put_.default,
-    _ATEN.scatter.src: _ATEN.scatter_.src,
-    _ATEN.scatter_add.default: _ATEN.scatter_add_.default,
-    _ATEN.masked_fill.Scalar: _ATEN.masked_fill_.Scalar,
-    _ATEN.masked_fill.Tensor: _ATEN.masked_fill_.Tensor,
-    _ATEN.masked_scatter.default: _ATEN.masked_scatter_.default,
+_ANY: frozenset[str] = frozenset()
+_CROSS_ENTROPY = frozenset({"BinaryCrossEntropyWithLogitsBackward0"})
+_WRITTEN: Mapping[Any, tuple[Any, frozenset[str]]] = {
+    _ATEN.index_put.default: (_ATEN.index_put_.default, frozenset({"IndexBackward0"})),
+    _ATEN.index_add.default: (_ATEN.index_add_.default, frozenset({"IndexSelectBackward0"})),
+    _ATEN.index_fill.int_Tensor: (_ATEN.index_fill_.int_Tensor, frozenset({"TraceBackward0"})),
+    _ATEN.put.default: (_ATEN.put_.default, frozenset({"TakeBackward0"})),
+    _ATEN.scatter.src: (_ATEN.scatter_.src, _ANY),
+    _ATEN.scatter_add.default: (_ATEN.scatter_add_.default, frozenset({"GatherBackward0", "CummaxBackward0", "CumminBackward0"})),
+    _ATEN.sub.Tensor: (_ATEN.sub_.Tensor, _CROSS_ENTROPY),
+    _ATEN.mul.Tensor: (_ATEN.mul_.Tensor, _CROSS_ENTROPY),
+    _ATEN.masked_scatter.default: (_ATEN.masked_scatter_.default, frozenset({"MaskedSelectBackward0"})),
 }
-"""What formulas of derivatives call for a tensor subclass, and what for a tensor. Source: the branches of ATen's
-FunctionsManual.cpp that ask ``areAnyTensorSubclassLike``."""
+"""What formulas of derivatives call on a tensor of their own for a tensor subclass, what for a tensor, and the nodes whose formulas
+these are, if others call it on a gradient. Source: the branches of ATen's FunctionsManual.cpp that ask
+``areAnyTensorSubclassLike``."""
 
 
 class Accumulation:
@@ -46,12 +50,15 @@ class Accumulation:
         self._scope = scope
         self._uses = torch_private.use_count
 
-    def in_place_of(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """The overload that plain eager takes for this op, which no Python code asks for; ``None`` if it is ``func`` itself."""
+    def in_place_of(self, func: Any, args: tuple[Any, ...], is_of_node: Callable[[Any], bool]) -> Any:
+        """The overload that plain eager takes for this op, which no Python code asks for; ``None`` if it is ``func`` itself.
+        ``is_of_node`` tells whether the node that runs has made a tensor."""
         if func is _ADD:
             return _ATEN.add_.Tensor if len(args) == 2 and self._adds_into(*args) else None
-        written = _WRITTEN.get(func)
-        return written if written is not None and self._is_free(args[0]) else None
+        written, nodes = _WRITTEN.get(func, (None, _ANY))
+        if written is None or not is_of_node(args[0]):
+            return None
+        return written if not nodes or _node_that_runs().name() in nodes else None
 
     def _is_free(self, into: Any) -> bool:
         """Whether nobody but the engine holds the tensor and its memory."""

@@ -191,6 +191,8 @@ class TrainingTracer(Tracer):
         self._by_node: dict[int, int] = {}  # sequence number of an autograd node -> the first call of its forward
         self.backward_of: dict[int, int] = {}  # call of a backward -> the call it is the backward of
         self._number = 0
+        self._running_node = -1
+        self._node_began = 0  # the first call of the node that runs
         self.watch: Any = None  # told where a step of the user's own goes over into another phase
         self.within: list[tuple[int, int]] = []  # entries of the log that one call of Python's made, if they are several
 
@@ -357,7 +359,10 @@ class TrainingTracer(Tracer):
             in_backward = _backward_that_runs() != -1
             if in_backward and now < 0:
                 node = _node_that_runs()
-                of = self._by_node.get(_node_number(node), -1) if node is not None else -1
+                number = _node_number(node) if node is not None else -1
+                if number != self._running_node:
+                    self._running_node, self._node_began = number, len(self._calls)
+                of = self._by_node.get(number, -1)
                 if of >= 0:
                     modules.now = self._calls[of].module
                 if not grad and self._accumulation is not None:
@@ -370,8 +375,10 @@ class TrainingTracer(Tracer):
             if self._wrapping is not None:
                 self._wrapping.begin(func, args, grad)
             result = self._recorded(entry, func, args, kwargs)
-            if entry.reshapes_in_place:
-                _reshape(func, args, kwargs)
+            if entry.reshapes_in_place and result is args[0]:
+                _reshape(result, func, args, kwargs)
+            if entry.unshrunk and type(result) is StandIn:
+                self._hold_unshrunk(entry, result)
             if of >= 0:
                 self._of(of)
             return result
@@ -382,13 +389,25 @@ class TrainingTracer(Tracer):
     def _as_plain(self, func: Any, args: tuple[Any, ...], entry: Op) -> tuple[Any, Op]:
         """An op of the engine's as plain eager does it: in place where it can be."""
         assert self._accumulation is not None
-        written = self._accumulation.in_place_of(func, args)
+        written = self._accumulation.in_place_of(func, args, self._is_of_node)
         return (func, entry) if written is None else (written, self._ops.get(written) or self._entry(written) or _UNKNOWN)
+
+    def _is_of_node(self, x: StandIn) -> bool:
+        """Whether the node that runs has made the memory of the tensor."""
+        return self.ledger.storages[x._storage.index].born >= self._node_began
 
     def _recorded(self, entry: Op, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
         if entry is _UNKNOWN:
             return record_unknown(self, func, args, kwargs or {})
         return self.record(entry, func, args, kwargs)
+
+    def _hold_unshrunk(self, entry: Op, result: StandIn) -> None:
+        """Memory that a result has besides its elements lives as long as the result."""
+        s = self._calls[-1].signature
+        assert entry.temporaries is not None
+        nbytes = entry.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
+        if nbytes != 0:
+            result._storage.parts = (self.ledger.new_storage(nbytes, "op"),)
 
     def _of(self, forward: int) -> None:
         """The call just recorded belongs to the backward of an earlier one, and to the line of that."""
@@ -462,13 +481,16 @@ def _size_of(a: Any) -> Any:
     return tuple(map(_size_of, a)) if isinstance(a, (tuple, list)) else a
 
 
-def _reshape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
-    """Have C++ know the sizes that the stand-in has from now on: the op is run on the wrapper itself."""
+def _reshape(x: StandIn, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+    """Have C++ know the sizes that the stand-in has from now on: the op is run on the wrapper itself, for its memory, and the
+    sizes are set, as ``transpose_`` does not."""
+    sizes, strides = x._owner.wrapped(x._value.fact)
     before = torch_private.meta_in_dispatch()
     with torch_private.no_dispatch():
         torch_private.set_meta_in_dispatch(True)
         try:
             func(*args, **(kwargs or {}))
+            torch.ops.aten.as_strided_.default(x, sizes, strides)
         finally:
             torch_private.set_meta_in_dispatch(before)
 

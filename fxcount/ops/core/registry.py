@@ -92,6 +92,8 @@ class Op:
     dispatcher-level storage tracker (e.g. saved statistics of a norm). ``counted``: the shape rule for sizes that data
     decide, called as ``counted(scope, count, *operands)`` where ``shape`` raises a ``DataDependentError``.
 
+    ``unshrunk``: the temporaries are memory of the result, which keeps it as long as it lives.
+
     Traits, what passes ask of an op:
 
     ``random``: its elements are not decided by its operands: drawn, or uninitialised memory; they are never known.
@@ -130,6 +132,7 @@ class Op:
     writes_if: tuple[int, str] | None = None
     reads_data: bool = False
     temporaries: TemporaryRule | None = None
+    unshrunk: bool = False
     counted: ShapeRule | None = None
     random: bool = False
     shape_only: tuple[int, ...] = ()
@@ -179,6 +182,7 @@ class Traits(TypedDict, total=False):
     writes_if: tuple[int, str] | None
     reads_data: bool
     temporaries: TemporaryRule | None
+    unshrunk: bool
     counted: ShapeRule | None
     random: bool
     shape_only: tuple[int, ...]

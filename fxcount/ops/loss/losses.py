@@ -171,10 +171,11 @@ OPS: tuple[Op, ...] = (
             shape=_elementwise_loss(name),
             cost=_per_element_cost(scalars),
             temporaries=_unshrunk if name in _POINTWISE_HELD else _l1_held if name == "l1_loss" else None,
+            unshrunk=name in _POINTWISE_HELD,
         )
         for name, scalars in LOSSES.items()
     ),
-    op("binary_cross_entropy", shape=binary_cross_entropy, cost=_bce_cost, temporaries=_bce_unshrunk),
+    op("binary_cross_entropy", shape=binary_cross_entropy, cost=_bce_cost, temporaries=_bce_unshrunk, unshrunk=True),
     op("binary_cross_entropy_with_logits", shape=bce_with_logits, cost=_bce_logits_cost),
     op("kl_div", shape=kl_div, cost=_kl_cost, temporaries=_three_held),
     op("poisson_nll_loss", shape=poisson_nll_loss, cost=_poisson_cost, temporaries=_poisson_held),
