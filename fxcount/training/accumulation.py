@@ -1,7 +1,7 @@
 """What a backward writes into a tensor that is there already, where nobody else holds it.
 
 Plain eager adds a gradient into the first that came, and formulas of derivatives scatter into zeros of their own. With a tensor
-subclass, or under a dispatch mode, torch makes a new tensor instead: what it would have done is told from who holds the stand-in.
+subclass, or under a dispatch mode, torch makes a new one instead: what it would have done is told from who holds the stand-in.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _node_that_runs = torch_private.node_that_runs
 _ATEN = torch.ops.aten
 _ADD = _ATEN.add.Tensor
 _ANY: frozenset[str] = frozenset()
+_SCATTERING = frozenset({"GatherBackward0", "CummaxBackward0", "CumminBackward0"})
 _CROSS_ENTROPY = frozenset({"BinaryCrossEntropyWithLogitsBackward0"})
 _WRITTEN: Mapping[Any, tuple[Any, frozenset[str]]] = {
     _ATEN.index_put.default: (_ATEN.index_put_.default, frozenset({"IndexBackward0"})),
@@ -33,13 +34,13 @@ _WRITTEN: Mapping[Any, tuple[Any, frozenset[str]]] = {
     _ATEN.index_fill.int_Tensor: (_ATEN.index_fill_.int_Tensor, frozenset({"TraceBackward0"})),
     _ATEN.put.default: (_ATEN.put_.default, frozenset({"TakeBackward0"})),
     _ATEN.scatter.src: (_ATEN.scatter_.src, _ANY),
-    _ATEN.scatter_add.default: (_ATEN.scatter_add_.default, frozenset({"GatherBackward0", "CummaxBackward0", "CumminBackward0"})),
+    _ATEN.scatter_add.default: (_ATEN.scatter_add_.default, _SCATTERING),
     _ATEN.sub.Tensor: (_ATEN.sub_.Tensor, _CROSS_ENTROPY),
     _ATEN.mul.Tensor: (_ATEN.mul_.Tensor, _CROSS_ENTROPY),
     _ATEN.masked_scatter.default: (_ATEN.masked_scatter_.default, frozenset({"MaskedSelectBackward0"})),
 }
-"""What formulas of derivatives call on a tensor of their own for a tensor subclass, what for a tensor, and the nodes whose formulas
-these are, if others call it on a gradient. Source: the branches of ATen's FunctionsManual.cpp that ask
+"""What formulas of derivatives call on a tensor of their own for a tensor subclass, what for a tensor, and the nodes whose
+formulas these are, if others mean what they call. Source: the branches of ATen's FunctionsManual.cpp that ask
 ``areAnyTensorSubclassLike``."""
 
 
