@@ -484,7 +484,8 @@ def _size_of(a: Any) -> Any:
 def _reshape(x: StandIn, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
     """Have C++ know the sizes that the stand-in has from now on: the op is run on the wrapper itself, for its memory, and the
     sizes are set, as ``transpose_`` does not."""
-    sizes, strides = x._owner.wrapped(x._value.fact)
+    answers: Any = x._owner
+    sizes, strides = answers.wrapped(x._value.fact)
     before = torch_private.meta_in_dispatch()
     with torch_private.no_dispatch():
         torch_private.set_meta_in_dispatch(True)
