@@ -10,7 +10,7 @@ from benchmarks.zoo.entry import Entry
 __all__ = ["on_cpu", "on_meta"]
 
 SEED = 7
-_READS_DATA = ("meta", "item", "device")  # what torch says where a constructor looks at the values of a meta tensor
+_READS_DATA = ("meta", "Meta", "item", "device")  # what torch says where a constructor looks at the values of a meta tensor
 
 
 def on_meta(entry: Entry) -> nn.Module:
@@ -54,7 +54,9 @@ def on_cpu(entry: Entry, trainable: bool = False) -> nn.Module:
     Its parameters ask for no gradient unless it is to be ``trainable``: then they do as it was built.
     """
     torch.manual_seed(SEED)
-    model = entry.build().to(entry.dtype).eval()
+    model = entry.build().eval()
+    if entry.dtype is not torch.float32:  # which would take the imaginary part from complex weights
+        model = model.to(entry.dtype)
     with torch.no_grad():
         for p in model.parameters():
             if p.is_floating_point() and p.numel() and bool(p.min() == p.max()):  # zero gates, unit scales

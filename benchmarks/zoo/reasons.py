@@ -25,6 +25,7 @@ UNSEEN: Mapping[str, str] = {
     "cdist": "cdist",
 }
 """Ops with multiply-accumulates that torch's counter leaves out."""
+_COMPLEX = "that a complex product is four real ones"
 _PRODUCTS = ("linear", "matmul", "mv", "addmv")
 
 
@@ -42,6 +43,8 @@ def reason(report: fxcount.Report, found: Count) -> str:
         unseen = _unseen(call) or _of_size_one(report, call, macs)
         if unseen:
             left_out[unseen] += 2 * macs
+        elif any(v.fact.dtype.is_complex for v in call.outputs):
+            left_out[_COMPLEX] += 2 * macs * 3 // 4
     subsets = chain.from_iterable(combinations(left_out, n) for n in range(1, len(left_out) + 1))
     names = next((s for s in subsets if sum(left_out[name] for name in s) == missing), ())
     return f"torch's counter does not know {' and '.join(names)}" if names else ""

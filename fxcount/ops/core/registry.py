@@ -103,6 +103,7 @@ class Op:
     ``takes_values``: its floating arguments are numbers to compute with: no size comes of them.
     ``takes_scales``: sizes come of its floating arguments, and its shape rule takes quotients of sizes for them.
     ``of_numbers``: called on plain numbers alone it makes a tensor of the first.
+    ``asks``: its result is a bool that only the data of its operands decide, as that of ``torch.equal``.
     ``reshapes_in_place``: its in-place variant gives the tensor another shape, as ``unsqueeze_`` does.
     ``follows``: how elements come from elements, where that can be said without the data. ``"moved"``: each is an element of
     the first operand (views, copies, selections); ``"mapped"``: each is computed from those at its place in the operands;
@@ -141,6 +142,7 @@ class Op:
     takes_values: bool = False
     takes_scales: bool = False
     of_numbers: bool = False
+    asks: bool = False
     reshapes_in_place: bool = False
     follows: Follows | None = None
     made_of: int | tuple[int, str] | None = None
@@ -191,6 +193,7 @@ class Traits(TypedDict, total=False):
     takes_values: bool
     takes_scales: bool
     of_numbers: bool
+    asks: bool
     reshapes_in_place: bool
     follows: Follows | None
     made_of: int | tuple[int, str] | None

@@ -187,9 +187,9 @@ OPS: tuple[Op, ...] = (
     op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held, follows="mapped"),
     op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
-    op("equal", shape=equal, cost=_asking(1), differentiable=False),
+    op("equal", shape=equal, cost=_asking(1), differentiable=False, asks=True),
     *(
-        op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_asking(1), differentiable=False)
+        op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_asking(1), differentiable=False, asks=True)
         for name in ("allclose", "is_nonzero")
     ),
     _mapped(

@@ -6,6 +6,7 @@ Ops on them are recorded like any other and also run for real, on small data, so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -83,6 +84,8 @@ def real_data(tensor: torch.Tensor) -> torch.Tensor | None:
     return tensor.detach()
 
 
+_CPU = torch.device("cpu")
+_DEVICE = re.compile(r"(cpu|meta|cuda|mps|xpu)(:\d+)?")
 _REAL = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
@@ -93,17 +96,25 @@ def compute(
     if entry.random or not _is_small(result):
         return None
     try:
+        if entry.shape_only == (1,) and type(args[-1]) is StandIn:
+            args = (*args[:-1], _looks_like(args[-1]._value.fact))
         real_args, real_kwargs = mapped(_real, args), mapped(_real, kwargs or {})
     except _Unknown:
         return None
     if "device" in real_kwargs:
-        real_kwargs["device"] = torch.device("cpu")
+        real_kwargs["device"] = _CPU
     elif torch.get_default_device().type == "meta" and not any(isinstance(a, torch.Tensor) for a in real_args):
         return None
     try:
         return func(*real_args, **real_kwargs)
     except (RuntimeError, TypeError, NotImplementedError, ValueError, IndexError):
         return None  # the data stay unknown; the shape rule has already judged the call
+
+
+def _looks_like(fact: TensorFact) -> torch.Tensor:
+    """A tensor for an op that asks an operand for its dtype and shape alone; without a shape where that is symbolic."""
+    numbers = all([type(s) is int for s in fact.shape])
+    return torch.empty(fact.shape if numbers and fact.numel <= MAX_KNOWN_NUMEL else (), dtype=fact.dtype)  # type: ignore[arg-type]
 
 
 def update(call: Call, target: StandIn, operands: list[StandIn]) -> bool:
@@ -143,6 +154,8 @@ def _real(a: Any) -> Any:
         return a._known
     if kind is SymSize or kind is SymRatio:
         raise _Unknown
+    if kind is torch.device or (kind is str and _DEVICE.fullmatch(a)):
+        return _CPU  # data are kept here, wherever the model means them to be: on meta there would be none
     if isinstance(a, torch.Tensor):
         data = known_data(a)
         if data is None:

@@ -21,7 +21,7 @@ from fxcount.symbolic import SymSize
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["namespaces_of", "shadow", "shown", "whole"]
+__all__ = ["Shapes", "namespaces_of", "shadow", "shown", "whole"]
 
 
 def _length(x: Any, /) -> Any:
@@ -36,6 +36,28 @@ def whole(*given: Any) -> Any:
 def shown(number: Any = "0") -> Decimal:
     """``Decimal`` of what a table of costs says, sizes at their sample values: opt_einsum decides nothing by it."""
     return Decimal(number.hint if type(number) is SymSize else number)
+
+
+class _Spelled(tuple[Any, ...]):
+    """A shape whose text spells sizes out as formulas: a key by which no two shapes are confused."""
+
+    def __format__(self, spec: str) -> str:
+        return f"({', '.join(str(s.expr) if type(s) is SymSize else str(s) for s in self)})"
+
+
+class Shapes:
+    """A library whose ``shape`` of a stand-in can be made a text without giving up its symbols; all else is as it was."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._library, name)
+
+    def shape(self, x: Any) -> Any:
+        """The shape as the library gives it."""
+        found = self._library.shape(x)
+        return _Spelled(found) if type(x) is StandIn else found
 
 
 def namespaces_of(modules: Sequence[torch.nn.Module]) -> list[dict[str, Any]]:

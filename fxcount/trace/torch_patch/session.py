@@ -36,7 +36,7 @@ from fxcount.trace.torch_patch.control import associative_scan, branch, loop, ma
 from fxcount.trace.torch_patch.flexible import FLEXIBLE, flexible_attention
 from fxcount.trace.torch_patch.functions import CustomFunctions
 from fxcount.trace.torch_patch.lazy import materialising
-from fxcount.trace.torch_patch.lengths import shown, whole
+from fxcount.trace.torch_patch.lengths import Shapes, shown, whole
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Shadowed, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in
@@ -110,6 +110,7 @@ def _changes() -> tuple[Any, ...]:
         ),
         Swapped(torch.autograd.forward_ad.enter_dual_level, _entering),
         Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
+        Swapped(torch.amp.autocast.__init__, _autocast_of_meta),
         Replaced(vars(torch), ("from_numpy",), _from_numpy),
         Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
         *[Swapped(f, _nested) for f in (torch.nested.as_nested_tensor, torch.nested.nested_tensor)],
@@ -119,6 +120,17 @@ def _changes() -> tuple[Any, ...]:
         *_engines_entry(),
         Swapped(torch.set_default_dtype, _undoing(torch.get_default_dtype), within=ALWAYS),
     )
+
+
+def _autocast_of_meta(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``torch.autocast(x.device.type)`` of a model on meta, which has no autocast of its own: the one that is on, or the CPU's."""
+
+    def start(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
+        if device_type == "meta":
+            device_type = "cuda" if torch.is_autocast_enabled("cuda") else "cpu"
+        original(self, device_type, *args, **kwargs)
+
+    return start
 
 
 def _engines_entry() -> list[Swapped]:
@@ -167,6 +179,10 @@ def _changes_of_loaded() -> list[Any]:
     if paths is not None:
         found.append(Shadowed(vars(paths), "int", whole))
         found.append(Replaced(vars(paths), ("Decimal",), lambda _, original: dispatching(shown, original)))
+    orders = sys.modules.get("tensorly.plugins")
+    if orders is not None:  # remembers orders of contractions under texts of shapes: formulas, in a table of the trace's own
+        names = [n for n in ("tl", "OPT_EINSUM_PATH_CACHE") if n in vars(orders)]
+        found.append(Replaced(vars(orders), names, lambda name, original: Shapes(original) if name == "tl" else {}))
     flexible = torch_private.loaded(FLEXIBLE)
     if flexible is not None:
         found.append(Swapped(flexible.flex_attention, lambda _: _traced(flexible_attention)))

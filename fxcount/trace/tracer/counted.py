@@ -19,6 +19,7 @@ from fxcount.ops.core.tree import mapped
 from fxcount.ops.memory.dynamic import index_columns
 from fxcount.ops.memory.indexing import MASKS
 from fxcount.symbolic import Size, SymSize, sum_
+from fxcount.trace.known.alike import same_data
 from fxcount.trace.known.constants import facts_of
 from fxcount.trace.tape import Call, Signature, Value
 from fxcount.trace.tracer.arguments import facts_of_arguments
@@ -105,6 +106,8 @@ class Numbers:
                 result = entry.shape(tracer.scope, *replaced, **replaced_named)
             elif operands and all([tracer.answers.is_known(o) for o in operands]):
                 result = self._computed(entry, func, args, kwargs, operands)
+            elif entry.asks and operands:
+                result = same_data(args, tracer.ledger.calls) or tracer.answers.decide(operands[0], f"{entry.name}()")
             else:
                 raise error from None
             # what is read is the mask itself, not the indices it stands for

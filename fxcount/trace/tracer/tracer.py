@@ -157,8 +157,8 @@ class Tracer(TorchFunctionMode):
         signature = call.signature
         known = None
         for operand in operands:
-            if not operand._storage.constant:
-                break
+            if not operand._storage.constant and not (entry.shape_only == (1,) and operand is operands[-1]):
+                break  # x.to(y) of a known x is known whatever y holds
         else:
             known = constants.compute(entry, func, args, kwargs, signature.result)
         if entry.looks_up is not None:
