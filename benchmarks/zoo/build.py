@@ -14,10 +14,12 @@ _READS_DATA = ("meta", "Meta", "item", "device")  # what torch says where a cons
 
 
 def on_meta(entry: Entry) -> nn.Module:
-    """The model in eval mode, without weights, also where its constructor computes with tensors.
+    """The model in eval mode, without weights, also where its constructor computes with tensors; with them if it reads those.
 
     Raises what the model's own constructor raises.
     """
+    if entry.reads_tables:
+        return on_cpu(entry)
     try:
         with torch.device("meta"):
             model = entry.build()

@@ -104,7 +104,8 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model of a zoo. ``file`` groups models that share code; ``inputs`` may look at the built model's configuration."""
+    """A model of a zoo. ``file`` groups models that share code; ``inputs`` may look at the built model's configuration.
+    One that ``reads_tables`` of its own looks at data of its buffers, which are not there on meta."""
 
     family: str
     name: str
@@ -112,6 +113,7 @@ class Entry:
     build: Callable[[], torch.nn.Module]
     inputs: Callable[[torch.nn.Module], Inputs]
     dtype: torch.dtype = torch.float32
+    reads_tables: bool = False
 
     @property
     def key(self) -> str:

@@ -125,7 +125,7 @@ def test_equal_of_others_is_a_decision_on_data(does: Any) -> None:
     with pytest.raises(fxcount.DataDependentError, match="branch"):
         fxcount.analyze(Net(does), "B,3")
     ways = [fxcount.analyze(Net(does), "B,3", hints={"branch": way}).at(B=5).macs for way in (0, 1)]
-    assert ways == [counted(Net(does), torch.randn(5, 3)), 45]  # they differ on random data; else one layer of 9 macs for 5 rows
+    assert ways == [counted(Net(does), torch.randn(5, 3)), 45]  # random data differ; else one layer of 9 macs for 5 rows
 
 
 # -- orders of contractions remembered under texts of shapes -----------------------------------------------------------

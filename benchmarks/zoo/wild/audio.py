@@ -78,7 +78,6 @@ MODELS: tuple[Model, ...] = (
     _speech("ECAPA_TDNN", "lobes.models.ECAPA_TDNN:ECAPA_TDNN", "f32[B,S,20]", 20, channels=[16] * 4 + [48], lin_neurons=12, attention_channels=8),
     _speech("Xvector", "lobes.models.Xvector:Xvector", in_channels=20, tdnn_channels=[16, 16, 16, 16, 48], lin_neurons=12),
     _speech("CRDNN", "lobes.models.CRDNN:CRDNN", input_size=20, cnn_channels=[4, 8], rnn_neurons=16, dnn_neurons=16),
-    _speech("ContextNet", "lobes.models.ContextNet:ContextNet", input_shape=(8, 50, 20), out_channels=16, conv_channels=None, num_blocks=3),
     _speech(
         "TransformerASR", "lobes.models.transformer.TransformerASR:TransformerASR", ("f32[B,S,20]", "i64[B,7]"), tgt_vocab=2,
         input_size=20, d_model=16, nhead=4, num_encoder_layers=1, num_decoder_layers=1, d_ffn=24,
@@ -91,9 +90,7 @@ MODELS: tuple[Model, ...] = (
         "BranchformerEncoder", "lobes.models.transformer.Branchformer:BranchformerEncoder",
         ("f32[B,S,16]", None, None, "f32[1,2*S-1,16]"), num_layers=2, d_model=16, nhead=4, csgu_linear_units=24,
     ),
-    _speech("MTFAD", "lobes.models.EnhanceResnet:EnhanceResnet", "f32[B,16*S]", 256, 32, 20),
-    _speech("HifiganGenerator", "lobes.models.HifiGAN:HifiganGenerator", "f32[B,8,S]", 8, 1, "1", [[1, 3]], [3], [8, 8], 16, [4, 4]),
-    _speech("Sepformer", "lobes.models.resepformer:ResourceEfficientSeparator", "f32[B,S,16]", 16, causal=False, segment_size=10),
+    _speech("HifiganGenerator", "lobes.models.HifiGAN:HifiganGenerator", "f32[B,8,S]", 8, 1, "1", [[1, 3, 5]], [3], [8, 8], 16, [4, 4]),
     _separate("ConvTasNet", 2, n_filters=16, n_blocks=2, n_repeats=1, bn_chan=8, hid_chan=16, skip_chan=8),
     _separate("DPRNNTasNet", 2, n_filters=16, bn_chan=8, hid_size=8, chunk_size=20, n_repeats=1),
     _separate("DPTNet", 2, n_filters=16, ff_hid=8, chunk_size=20, n_repeats=1),

@@ -34,7 +34,7 @@ def _stage(name: str) -> Callable[[], nn.Module]:
     return built(f"facenet_pytorch.models.mtcnn:{name}", pretrained=False)
 
 
-_PRETRAINED = {"se_resnet50": 224, "dpn68": 224, "bninception": 224, "xception": 299, "inceptionresnetv2": 299, "polynet": 299}
+_PRETRAINED = {"se_resnet50": 224, "dpn68": 224, "bninception": 224, "xception": 299, "inceptionresnetv2": 299, "polynet": 331}
 
 
 def _diffusion(name: str, **options: Any) -> Callable[[], nn.Module]:
@@ -61,7 +61,7 @@ def _open_clip(kind: str) -> Callable[[], nn.Module]:
             return net
         pooled = module.CLIPVisionCfg(**vision, attentional_pool=True, attn_pooler_heads=2, output_tokens=True)
         captions = module.CLIPTextCfg(**text, embed_cls=True, output_tokens=True)
-        net = coca.CoCa(64, coca.MultimodalCfg(**text, dim_head=16), captions, pooled)
+        net = coca.CoCa(32, coca.MultimodalCfg(**text, dim_head=16), captions, pooled)
         return net
 
     return build

@@ -16,7 +16,8 @@ __all__ = ["Model", "built", "image", "images", "of"]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """``hints`` are the sizes of the trace, ``other`` a second size that the model takes; ``below`` bounds integer inputs."""
+    """``hints`` are the sizes of the trace, ``other`` a second size that the model takes; ``below`` bounds integer inputs;
+    ``reads_tables``: it looks at buffers of its own, so that it is not measured on meta."""
 
     package: str
     name: str
@@ -26,6 +27,7 @@ class Model:
     other: Mapping[str, int]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     below: int = 2
+    reads_tables: bool = False
 
     def entry(self) -> Entry:
         """The model as the zoo has it: ``other`` is the first step that is tried for each symbol."""
@@ -33,7 +35,8 @@ class Model:
             n: (self.other[n] - hint, *STEPS.get(n, ())) for n, hint in self.hints.items() if self.other.get(n, hint) != hint
         }
         inputs = Inputs(self.args, self.kwargs, self.hints, steps, self.below)
-        return Entry("wild", f"{self.package}.{self.name}", self.package, self.build, lambda model: inputs)
+        name = f"{self.package}.{self.name}"
+        return Entry("wild", name, self.package, self.build, lambda model: inputs, reads_tables=self.reads_tables)
 
 
 def built(path: str, *args: Any, **options: Any) -> Callable[[], Any]:

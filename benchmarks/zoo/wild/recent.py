@@ -49,7 +49,7 @@ class _Density(nn.Module):
 
 
 def _zuko(name: str, **options: Any) -> Model:
-    return of("zuko", name, lambda: _Density(built(f"zuko.flows:{name}", 5, **options)()), "f32[B,5]", *_FIXED)
+    return of("zuko", name, lambda: _Density(built(f"zuko.flows:{name}", 5, **options)()), "f32[B,5]", *_FIXED, reads_tables=True)
 
 
 def _nflows() -> nn.Module:
@@ -150,7 +150,7 @@ MODELS: tuple[Model, ...] = (
     of("vocos", "VocosResNet", built("vocos.models:VocosResNetBackbone", 8, 16, 2), "f32[B,8,S]", *_TOKENS),
     *(_zuko(name) for name in ("NSF", "MAF", "NICE", "GF", "RealNVP", "SOSPF", "NCSF")),
     of("nflows", "MaskedAutoregressiveFlow", _nflows, "f32[B,5]", *_FIXED),
-    of("normflows", "coupling", _normflows, "f32[B,4]", *_FIXED),
+    of("normflows", "coupling", _normflows, "f32[B,4]", *_FIXED, reads_tables=True),
     of("conformer", "Conformer", built("conformer:Conformer", 32, depth=2, dim_head=8, heads=4, conv_kernel_size=7), _VECTORS, *_TOKENS),
     _quantizer("VectorQuantize", "VectorQuantize", dim=16, codebook_size=12),
     _quantizer("cosine", "VectorQuantize", dim=16, codebook_size=12, use_cosine_sim=True, heads=2, separate_codebook_per_head=True),

@@ -201,7 +201,7 @@ MODELS: tuple[Model, ...] = (
     of("neuralop", "SFNO", built("neuralop.models:SFNO", **_FNO), "f32[B,2,16,32]", *_FIXED),
     _clip("slow-r50", "resnet:create_resnet", model_num_class=5, model_depth=18 + 32, head_pool_kernel_size=(4, 2, 2)),
     _clip("x3d", "x3d:create_x3d", 4, 96, input_clip_length=4, input_crop_size=96, model_num_class=5),
-    _clip("r2plus1d", "r2plus1d:create_r2plus1d", 4, 64, model_num_class=5, head_pool_kernel_size=(1, 4, 4)),
+    _clip("r2plus1d", "r2plus1d:create_r2plus1d", 4, 128, model_num_class=5, head_pool_kernel_size=(1, 4, 4)),
     _clip("csn", "csn:create_csn", 8, 64, model_num_class=5, head_pool_kernel_size=(1, 2, 2)),
     of(
         "pytorchvideo", "slowfast", built("pytorchvideo.models.slowfast:create_slowfast", model_num_class=5, head_pool_kernel_sizes=((8, 2, 2), (32, 2, 2))),

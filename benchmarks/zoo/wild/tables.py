@@ -75,18 +75,24 @@ def _policy(policy: str, shape: tuple[int, ...], **options: Any) -> Callable[[],
     return build
 
 
-def _features(names: int = 3) -> list[Any]:
-    inputs = importlib.import_module("deepctr_torch.inputs")
-    sparse = [inputs.SparseFeat(f"c{i}", 10, embedding_dim=4) for i in range(names)]
-    return [*sparse, *[inputs.DenseFeat(f"d{i}", 1) for i in range(2)]]
+class _Columns(nn.Module):
+    """Classes and numbers of a table, as the one matrix these models take."""
+
+    def __init__(self, name: str, numbers: int) -> None:
+        super().__init__()
+        inputs = importlib.import_module("deepctr_torch.inputs")
+        columns = [inputs.SparseFeat(f"class{i}", 10, embedding_dim=4) for i in range(3)]
+        columns += [inputs.DenseFeat(f"number{i}", 1) for i in range(numbers)]
+        self.net = getattr(importlib.import_module("deepctr_torch.models"), name)(columns, columns)
+
+    def forward(self, *columns: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.net(torch.cat([c.float() for c in columns], 1))
+        return result
 
 
-def _ctr(name: str, **options: Any) -> Model:
-    def build() -> nn.Module:
-        net: nn.Module = getattr(importlib.import_module("deepctr_torch.models"), name)(_features(), _features(), **options)
-        return net
-
-    return of("deepctr_torch", name, build, "f32[B,5]", *_FIXED)
+def _ctr(name: str, numbers: int = 2) -> Model:
+    given = ("i64[B,3]", f"f32[B,{numbers}]")[: 1 + bool(numbers)]
+    return of("deepctr_torch", name, lambda: _Columns(name, numbers), given, *_FIXED, below=10)
 
 
 def _series(name: str, path: str, **options: Any) -> Model:
@@ -136,8 +142,8 @@ MODELS: tuple[Model, ...] = (
     of("torchrl", "DTActor", built("torchrl.modules:DTActor", 7, 3), ("f32[B,S,7]", "f32[B,S,3]", "f32[B,S,1]"), {"B": 2, "S": 6}, {"B": 3, "S": 9}),
     of("stable_baselines3", "ActorCriticPolicy", _policy("ActorCriticPolicy", (7,)), "f32[B,7]", *_FIXED),
     of("stable_baselines3", "ActorCriticCnnPolicy", _policy("ActorCriticCnnPolicy", (4, 84, 84)), "f32[B,4,84,84]", *_FIXED),
-    *(_ctr(name) for name in ("DeepFM", "xDeepFM", "AutoInt", "DCN", "NFM", "AFM", "WDL", "ONN", "FiBiNET", "DCNMix", "IFM", "DIFM")),
-    _ctr("CCPM"),
+    *(_ctr(name) for name in ("DeepFM", "xDeepFM", "AutoInt", "DCN", "NFM", "WDL", "ONN", "FiBiNET", "DCNMix", "IFM", "DIFM")),
+    *(_ctr(name, numbers=0) for name in ("AFM", "CCPM")),
     _series("SimpleFeedForward", "simple_feedforward.module:SimpleFeedForwardModel"),
     _series("DLinear", "d_linear.module:DLinearModel", hidden_dimension=8),
     _series("PatchTST", "patch_tst.module:PatchTSTModel", num_feat_dynamic_real=0, num_feat_static_real=0, num_feat_static_cat=0, patch_len=4, stride=2, d_model=8, nhead=2, dim_feedforward=12, dropout=0.0, activation="relu", norm_first=False, num_encoder_layers=2, padding_patch="end", scaling="mean"),

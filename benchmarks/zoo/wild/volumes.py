@@ -58,7 +58,7 @@ MODELS: tuple[Model, ...] = (
             num_heads=4,
         ),
     ),
-    _volume("SwinUNETR", _net("SwinUNETR", **_SEGMENT, feature_size=12), other={"B": 1, "D": 64, "H": 32, "W": 64}),
+    _volume("SwinUNETR", _net("SwinUNETR", **_SEGMENT, feature_size=12), 64, {"B": 1, "D": 64, "H": 96, "W": 64}),
     _volume(
         "SegResNet",
         _net("SegResNet", **_SEGMENT, init_filters=4, blocks_down=(1, 1, 1), blocks_up=(1, 1), norm=("GROUP", {"num_groups": 2})),

@@ -123,7 +123,7 @@ def _changes() -> tuple[Any, ...]:
 
 
 def _autocast_of_meta(original: Callable[..., Any]) -> Callable[..., Any]:
-    """``torch.autocast(x.device.type)`` of a model on meta, which has no autocast of its own: the one that is on, or the CPU's."""
+    """``torch.autocast(x.device.type)`` of a model on meta, which has none of its own: the one that is on, or the CPU's."""
 
     def start(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
         if device_type == "meta":
