@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.version import __version__
 
 if TYPE_CHECKING:
+    from fxcount.adapters.generation import generation
     from fxcount.adapters.load import load_model
     from fxcount.api import analyze, compare_modes, find_unused_parameters, rule, training_step
     from fxcount.compat.torchinfo import summary
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fxcount.fitting.scale import scaling
     from fxcount.measurement import measure
     from fxcount.report import Report
+    from fxcount.report.generation import GenerationReport
     from fxcount.report.load import load, load_report
     from fxcount.report.training import TrainingReport
     from fxcount.review.compare import Comparison, compare
@@ -48,6 +50,8 @@ _HOMES = {
     "find_unused_parameters": "fxcount.api",
     "Scaling": "fxcount.fitting.result",
     "curve": "fxcount.fitting.curve",
+    "generation": "fxcount.adapters.generation",
+    "GenerationReport": "fxcount.report.generation",
     "measure": "fxcount.measurement",
     "scaling": "fxcount.fitting.scale",
     "rule": "fxcount.api",
@@ -84,6 +88,7 @@ __all__ = [
     "DataDependentError",
     "DepthError",
     "FxcountError",
+    "GenerationReport",
     "InputError",
     "Job",
     "RefusedError",
@@ -102,6 +107,7 @@ __all__ = [
     "compare_modes",
     "curve",
     "find_unused_parameters",
+    "generation",
     "load",
     "load_model",
     "load_report",

@@ -35,5 +35,6 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("sweep", "fxcount.cli.sweep", "LIST ... -o RESULTS.sqlite", "many models, a row each: .sqlite, .csv, .parquet"),
     Command("pareto", "fxcount.cli.pareto", "RESULTS.sqlite", "the models of a sweep that no other beats"),
     Command("models", "fxcount.cli.models", "[LIBRARY [PATTERN]]", "names of models: timm 'resnet*'"),
+    Command("generate", "fxcount.cli.generate", "MODEL --prompt P=1024 --new N=256", "prompt, decode step, cache, all of it"),
     Command("conventions", "fxcount.cli.conventions", "MODEL [INPUT ...]", "what other tools would say, and why"),
 )})  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fxcount.passes.buffers import BufferRow
 from fxcount.passes.cost import CallCost, Costs, cost
-from fxcount.passes.memory import Memory, Peak, memory
+from fxcount.passes.memory import Memory, Peak, memory, peaks_of
 from fxcount.passes.parameters import ParameterRow, Parameters, ParameterTotals, parameters
 from fxcount.passes.sharing import SharingGroup
 from fxcount.passes.uses import Use
@@ -23,4 +23,5 @@ __all__ = [
     "cost",
     "memory",
     "parameters",
+    "peaks_of",
 ]

@@ -18,7 +18,7 @@ from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, s
 from fxcount.symbolic.witness import Witness, witness_at
 from fxcount.trace.tape import Trace
 
-__all__ = ["HELD", "Memory", "Peak", "memory", "undominated"]
+__all__ = ["HELD", "Memory", "Peak", "memory", "peaks_of", "undominated"]
 
 HELD = frozenset({"parameter", "buffer", "constant"})
 """Origins of storages that the model holds: no peak counts them."""
@@ -57,6 +57,21 @@ class Memory:
 def memory(trace: Trace) -> Memory:
     """Walk the births and deaths of the trace."""
     storages = trace.storages
+    out = {v.storage for v in trace.values_out()}
+    kept = {k for i in out for k in storages[i].keeps if storages[k].of not in out}
+    return Memory(
+        parameters=state_bytes(trace, "parameter"),
+        buffers=state_bytes(trace, "buffer"),
+        inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
+        outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
+        activations=_made(trace),
+        peaks=peaks_of(trace),
+    )
+
+
+def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
+    """The moments at which the bytes alive can be largest, in all of the trace or while some of its calls are made."""
+    storages = trace.storages
     held = [s.origin in HELD for s in storages]
     temporaries = _temporaries(trace)
     sizes = list(dict.fromkeys([*[s.nbytes for s, h in zip(storages, held, strict=True) if not h], *temporaries.values()]))
@@ -69,6 +84,8 @@ def memory(trace: Trace) -> Memory:
     grew = False
 
     def note(call: int) -> None:
+        if calls is not None and call not in calls:
+            return
         more = extra.get(call)
         if more is not None:
             live[more] += 1
@@ -91,16 +108,7 @@ def memory(trace: Trace) -> Memory:
             live[size] -= 1
     if grew:
         note(last_call)
-    out = {v.storage for v in trace.values_out()}
-    kept = {k for i in out for k in storages[i].keeps if storages[k].of not in out}
-    return Memory(
-        parameters=state_bytes(trace, "parameter"),
-        buffers=state_bytes(trace, "buffer"),
-        inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
-        outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
-        activations=_made(trace),
-        peaks=undominated(sizes, candidates, trace.scope),
-    )
+    return undominated(sizes, candidates, trace.scope)
 
 
 def _made(trace: Trace) -> Size:
