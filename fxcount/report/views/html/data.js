@@ -47,7 +47,6 @@ class Piece {
     this.held = unrolled(m.held);
     this.kind = unrolled(m.kind);
     this.result = unrolled(m.result);
-    this.paths = m.path;
   }
 
   /** Of a training step the phase of each op, 0 for what is not counted; of a report nothing. */
@@ -77,12 +76,18 @@ class Piece {
 
   // -- names ---------------------------------------------------------------------------------------------------------
   path(m) {
-    if (this.paths) return this.paths[m];
     const parts = [];
-    for (let at = m; at > 0; at = this.parent[at]) parts.unshift(this.names[this.moduleName[at]]);
-    return parts.join(".");
+    for (let at = m; at > 0; at = this.parent[at]) {
+      const part = this.names[this.moduleName[at]];
+      parts.unshift(part.startsWith("/") ? part.slice(1) : part);
+      if (part.startsWith("/")) break;
+    }
+    return parts.filter(Boolean).join(".");
   }
-  label(m) { return m === 0 ? this.names[this.className[0]] : this.names[this.moduleName[m]] || this.names[this.className[m]]; }
+  label(m) {
+    const name = m === 0 ? "" : this.names[this.moduleName[m]];
+    return name.slice(name.lastIndexOf(".") + 1) || this.names[this.className[m]];
+  }
   opName(i) { return this.names[this.signatures[this.op.signature[i]][0]]; }
   source(i) { return this.names[this.op.source[i]]; }
 

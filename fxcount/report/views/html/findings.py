@@ -17,7 +17,7 @@ from fxcount.wording import visible
 
 __all__ = ["findings"]
 
-_MOST_CALLS = 50_000
+_MOST_CALLS = 10_000
 """Calls of the largest model of which other tools' numbers are worked out."""
 _SHOWN = 4
 

@@ -192,8 +192,7 @@ class _Writer:
         modules = self.outline.modules
         held = self.held
         return {
-            "name": runs([self.names(visible(m.path.rpartition(".")[2])) for m in modules]),
-            "path": [visible(m.path) for m in modules] if any(not _told(m, modules) for m in modules) else None,
+            "name": runs([self.names(visible(_within(m, modules))) for m in modules]),
             "class": runs([self.names(visible(m.class_name)) for m in modules]),
             "number": runs([m.number for m in modules]),
             "up": runs([m.index - m.parent for m in modules]),
@@ -298,11 +297,12 @@ def in_json(claim: Any) -> Any:
     return claim if isinstance(claim, dict) else {"float": repr(claim)} if isinstance(claim, float) else {"int": str(claim)}
 
 
-def _told(m: ModuleCall, modules: Sequence[ModuleCall]) -> bool:
-    """Whether the path is the one of the module around it and the name."""
+def _within(m: ModuleCall, modules: Sequence[ModuleCall]) -> str:
+    """The path from the module around it; after a slash if it is not inside of that one's path."""
     around = modules[m.parent].path if m.parent >= 0 else ""
-    name = m.path.rpartition(".")[2]
-    return m.path == (f"{around}.{name}" if around else name)
+    if not around:
+        return m.path
+    return m.path.removeprefix(f"{around}.") if m.path.startswith(f"{around}.") else f"/{m.path}"
 
 
 def _layout_data(sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, int]]) -> dict[str, Any]:

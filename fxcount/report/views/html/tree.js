@@ -75,6 +75,12 @@ function treeTable(host) {
     rebuild();
   }
 
+  let written = [];  // the lines that exist
+  function refresh() {
+    const of = piece(), whole = valueOf(app.numbers, app.metric, lines[0]);
+    for (const drawn of written) write(of, drawn, whole);
+  }
+
   const keyOf = (node, times) => (node < 0 ? `o${~node}` : `${times > 1 ? "g" : "m"}${node}`);
 
   // -- which lines there are ----------------------------------------------------------------------------------------
@@ -178,6 +184,7 @@ function treeTable(host) {
     body.style.height = `${(printing ? last : lines.length) * ROW}px`;
     const focused = body.contains(document.activeElement);
     const of = piece(), whole = valueOf(app.numbers, app.metric, lines[0]);
+    written = [];
     replaced(body, Array.from({ length: Math.max(0, last - first) }, (_, i) => row(of, first + i, whole)));
     if (focused) body.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
   }
@@ -195,18 +202,30 @@ function treeTable(host) {
     const title = el("div", { role: "gridcell", class: "cell c-name", title: node < 0 ? of.source(~node) : of.path(node) }, toggle, el("span", { class: "name" }, name), marks(of, line));
     title.style.paddingLeft = `${(Math.min(line.level, 30) - 1) * 14 + 2}px`;
     node_.append(title, el("div", { role: "gridcell", class: "cell c-result" }, node < 0 ? of.opShape(~node) : of.shape(of.result[node])));
-    for (const metric of columns) {
-      const value = valueOf(app.numbers, metric, line);
-      node_.append(el("div", { role: "gridcell", class: `cell c-n${metric === app.metric ? " chosen" : ""}`, "data-metric": metric }, value || metric !== "params" ? (value ? shown(value, metrics()[metric].unit) : "-") : ""));
-    }
-    const value = valueOf(app.numbers, app.metric, line), share = whole ? value / whole : 0;
-    const bar = el("span", { class: "bar" });
-    bar.style.width = `${Math.max(0, Math.min(1, share)) * 52}px`;
-    bar.style.background = heat(share);
-    node_.append(el("div", { role: "gridcell", class: "cell c-share" }, el("span", { class: "track" }, bar), ` ${(100 * share).toFixed(1)}%`));
-    const other = reference();
-    if (other) node_.append(el("div", { role: "gridcell", class: "cell c-n against" }, against(of, line, value, other)));
+    const cells = columns.map(metric => el("div", { role: "gridcell", class: `cell c-n${metric === app.metric ? " chosen" : ""}`, "data-metric": metric }, document.createTextNode("")));
+    const bar = el("span", { class: "bar" }), share = document.createTextNode("");
+    node_.append(...cells, el("div", { role: "gridcell", class: "cell c-share" }, el("span", { class: "track" }, bar), share));
+    const other = reference() ? el("div", { role: "gridcell", class: "cell c-n against" }) : null;
+    if (other) node_.append(other);
+    const drawn = { line, cells, bar, share, other };
+    written.push(drawn);
+    write(of, drawn, whole);
     return node_;
+  }
+
+  /** The numbers of a line that is there. */
+  function write(of, { line, cells, bar, share, other }, whole) {
+    columns.forEach((metric, k) => {
+      const value = valueOf(app.numbers, metric, line);
+      const text = value ? shown(value, metrics()[metric].unit) : metric === "params" ? "" : "-";
+      if (cells[k].firstChild.data !== text) cells[k].firstChild.data = text;
+    });
+    const value = valueOf(app.numbers, app.metric, line), part = whole ? value / whole : 0;
+    bar.style.width = `${Math.max(0, Math.min(1, part)) * 52}px`;
+    bar.style.background = heat(part);
+    const text = ` ${(100 * part).toFixed(1)}%`;
+    if (share.data !== text) share.data = text;
+    if (other) other.textContent = against(of, line, value, reference());
   }
 
   function against(of, line, value, other) {
@@ -280,6 +299,7 @@ function treeTable(host) {
   app.listeners.push((what, quick) => {
     if (what === "piece" || what === "model") { active = 0; opened(); rebuild(); }
     else if (what === "pinned" || what === "metric" || (what === "sizes" && sort && !quick)) rebuild();
+    else if (what === "sizes" && written.length) refresh();
     else if (what === "sizes" || what === "theme") draw();
     else if (what === "selected") {
       if (!filter && !body.contains(document.activeElement)) {
