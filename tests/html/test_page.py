@@ -60,7 +60,7 @@ def test_names_of_modules_are_data_and_nothing_else() -> None:
     assert [tag for tag, _ in tags.tags].count("script") == 2
     assert not [tag for tag, _ in tags.tags if tag in ("img", "iframe", "link", "object", "embed", "base", "form")]
     names = data_of(page)["models"][0]["pieces"][0]["names"]
-    assert {"</script>", "<!--", '"><img src=x onerror=alert(1)>'} <= set(names)
+    assert {f"parts.{name}" for name in Named().parts} <= set(names)
 
 
 def test_the_policy_lets_only_this_script_and_style_in() -> None:
@@ -112,6 +112,24 @@ def test_a_step_says_what_its_report_says() -> None:
         "forward_peak": at.forward_peak, "peak": at.peak, "step_peak": at.step_peak.later, "total_peak": at.total_peak,
     }  # fmt: skip
     assert data_of(step.at(B=11).to_html())["models"][0]["sizes"] == {"B": "11"}
+
+
+def test_dead_in_a_step_is_what_has_no_gradient_after_a_real_one() -> None:
+    class Cut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle, self.cut = nn.Linear(3, 5), nn.Linear(3, 5), nn.Linear(5, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.used(x) + self.cut(self.used(x)).detach()
+
+    model = Cut()
+    step = fxcount.training_step(model, "B,3", optimizer="adamw")
+    model(torch.randn(2, 3)).sum().backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None]
+    assert [r.name for r in step.params.rows("dead")] == without == ["idle.weight", "idle.bias", "cut.weight", "cut.bias"]
+    dead = data_of(step.to_html())["models"][0]["pieces"][0]["findings"]["dead"]
+    assert sorted(name for d in dead for name in d["names"]) == sorted(without)
 
 
 def test_pieces_of_a_range_are_in_the_page() -> None:

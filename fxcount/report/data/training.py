@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fxcount.passes import Costs
+from fxcount.passes import Costs, Parameters, parameters
 from fxcount.report.data.family import Family
 from fxcount.report.data.piece import Piece
 from fxcount.report.data.report import ReportData
@@ -78,6 +78,14 @@ class StepPiece(Piece):
     def counted_in_steps(self) -> frozenset[int]:
         """The storages that a peak of the optimizer's step counts."""
         return self.of_step.counted_in_steps()
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Judged by the losses alone: an optimizer writes to every parameter."""
+        stop = max([p.calls.stop for p in self.step.of("forward")], default=0)
+        calls = self.trace.calls[:stop]
+        losses = tuple([v for c in calls for v in c.outputs if v.storage in self.step.losses])
+        return parameters(replace(self.trace, calls=calls, outputs=losses) if losses else self.trace)
 
     @cached_property
     def guesses(self) -> dict[str, Unbacked]:

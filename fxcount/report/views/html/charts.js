@@ -262,7 +262,7 @@ function partsOf(of) {
     times *= best[1];
   }
   const own = of.inside(m).filter(c => c < 0).map(c => ~c);
-  const parts = of.folded(m).filter(([c]) => c >= 0).map(([c, n]) => ({ name: n > 1 ? `${of.label(c)} ×${n}` : of.label(c), calls: members(of, c, n).flatMap(k => of.calls(k)) }));
+  const parts = of.folded(m).filter(([c]) => c >= 0).map(([c, n]) => ({ name: n > 1 ? `${of.label(c)} x${n}` : of.label(c), calls: members(of, c, n).flatMap(k => of.calls(k)) }));
   if (own.length) parts.push({ name: parts.length ? "own ops" : "ops", calls: own });
   return times > 1 ? parts.map(p => ({ name: p.name, calls: Array.from({ length: times }, () => p.calls).flat() })) : parts;
 }

@@ -180,7 +180,7 @@ const METRICS = {
   report: {
     macs: { label: "MACs", about: "multiply-accumulates of contractions", unit: "count", total: "macs" },
     flops: { label: "FLOPs", about: "all floating-point operations, 2 for each MAC", unit: "count", total: "flops" },
-    params: { label: "parameters", about: "elements, each counted once", unit: "count", total: "params" },
+    params: { label: "parameters", short: "params", about: "elements, each counted once", unit: "count", total: "params" },
     activations: { label: "activations", about: "bytes of all results", unit: "bytes", total: "activation_bytes" },
     peak: { label: "peak memory", about: "most bytes alive at one moment, inputs included, parameters not", unit: "bytes", total: "peak_bytes" },
     bytes: { label: "bytes moved", about: "bytes read and written", unit: "bytes", total: "bytes" },
@@ -194,7 +194,7 @@ const METRICS = {
     states: { label: "states", about: "bytes the optimizer keeps", unit: "bytes", total: "optimizer_bytes" },
     peak: { label: "peak memory", about: "forward and backward, parameters not included", unit: "bytes", total: "peak" },
     total: { label: "total peak", about: "everything, parameters, buffers and states included", unit: "bytes", total: "total_peak" },
-    params: { label: "parameters", about: "elements, each counted once", unit: "count", total: null },
+    params: { label: "parameters", short: "params", about: "elements, each counted once", unit: "count", total: null },
   },
 };
 

@@ -31,7 +31,7 @@ function moduleGraph(host) {
     tell();
   }
 
-  function enter(m) { app.container = m; app.selected = m; changed("selected"); if (app.container !== m) { app.container = m; rebuild(); } }
+  function enter(m) { chosen = null; app.container = m; app.selected = m; changed("selected"); if (app.container !== m) { app.container = m; rebuild(); } }
 
   const EDGE = 70, TOP = 34;
 

@@ -26,6 +26,7 @@ function start(data) {
   app.model = wanted.model === "1" && app.models.length > 1 ? 1 : 0;
   restore(wanted);
   const model = current(), root = document.getElementById("app");
+  root.className = data.kind;
   const side = el("aside", { id: "sizes", class: "panel", "aria-labelledby": "sizes-title" }), main = el("main", {});
   replaced(root, header(), el("div", { class: "layout" }, side, main));
   controls(side);

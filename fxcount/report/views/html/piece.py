@@ -193,7 +193,7 @@ class _Writer:
         held = self.held
         return {
             "name": runs([self.names(visible(_within(m, modules))) for m in modules]),
-            "class": runs([self.names(visible(m.class_name)) for m in modules]),
+            "class": runs([self.names(self._class(m)) for m in modules]),
             "number": runs([m.number for m in modules]),
             "up": runs([m.index - m.parent for m in modules]),
             "start": runs([m.start - (modules[m.parent].start if m.parent >= 0 else 0) for m in modules]),
@@ -202,6 +202,10 @@ class _Writer:
             "kind": runs(self.kinds),
             "result": runs([self._fact(m.outputs[0]) if m.outputs else -1 for m in modules]),
         }
+
+    def _class(self, m: ModuleCall) -> str:
+        made_up = m.index == 0 and len(self.outline.modules) > len(self.trace.modules) and self.trace.modules
+        return "all of the step" if made_up and self.step is not None else visible(m.class_name)
 
     @cached_property
     def held(self) -> dict[str, int]:

@@ -36,7 +36,7 @@ function nameOf(of, line) {
   if (line.count > 1) {
     const all = members(of, m, line.count), last = all[all.length - 1];
     const name = of.path(m) === of.path(last) ? `${of.label(m)} (calls ${of.number[m]} .. ${of.number[last]})` : `${of.label(m)} .. ${of.label(last)}`;
-    return `${name}: ${kind} ×${line.count}`;
+    return `${name}: ${kind} x${line.count}`;
   }
   const again = of.number[m] > 1 ? ` (call ${of.number[m]})` : "";
   return m === 0 || of.label(m) === kind ? `${kind}${again}` : `${of.label(m)}: ${kind}${again}`;
@@ -60,13 +60,14 @@ function treeTable(host) {
   function header() {
     replaced(head, titles.map((title, i) => {
       const metric = i >= 2 && i < 2 + columns.length ? title : "";
-      const label = metric ? metrics()[metric].label : title === "share" ? `share of ${metrics()[app.metric].label}` : title;
+      const label = metric ? metrics()[metric].short || metrics()[metric].label : title === "share" ? `share of ${metrics()[app.metric].label}` : title;
       const direction = sort !== title ? "none" : down ? "descending" : "ascending";
       const cell = el("div", { role: "columnheader", class: `cell c-${i === 0 ? "name" : i === 1 ? "result" : title === "share" ? "share" : "n"}${metric && metric === app.metric ? " chosen" : ""}`, "aria-sort": metric || i === 0 ? direction : null });
       if (metric || i === 0) cell.append(el("button", { type: "button", class: "sorter", onclick: () => sorted(title) }, label, sort === title ? (down ? " ▼" : " ▲") : ""));
       else cell.append(label);
       return cell;
     }));
+    table.classList.toggle("against-on", Boolean(reference()));
     if (reference()) head.append(el("div", { role: "columnheader", class: "cell c-n" }, "against"));
   }
 
