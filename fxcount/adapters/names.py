@@ -9,6 +9,7 @@ is asked when the model is built.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -17,14 +18,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fxcount.adapters.hub import CHECKPOINTS
+from fxcount.errors import InputError
 
-__all__ = ["LIBRARIES", "closest", "has", "library_of", "model_names"]
+__all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "model_names"]
 
 LIBRARIES = ("torchvision", "timm", "hf")
 """Where a name without a library is looked for, in this order."""
 
 _REGISTERED = re.compile(rb'@register_model(?:\((?:name="(\w+)")?\))?\n(?:@.*\n(?:[ )].*\n)*)*def (\w+)')
-_TYPES = re.compile(r'"([\w.-]+)"[,:] "\w+Config"')
+_TYPES = re.compile(r'"([a-z][\w.-]*)"[,:] "\w+Config"')
 _SOURCES = {"torchvision": ("torchvision", "models"), "timm": ("timm", "models"), "hf": ("transformers", "models/auto")}
 
 
@@ -53,6 +55,42 @@ def _types(home: Path) -> Iterator[str]:
     for file in (home / "auto_mappings.py", home / "configuration_auto.py"):
         if file.exists():
             yield from _TYPES.findall(file.read_text("utf-8", "replace"))
+
+
+def matching(library: str, pattern: str = "*") -> list[str]:
+    """The names of a library's models that fit a pattern of the shell.
+
+    Raises :class:`~fxcount.errors.InputError` for a library that is none, or is not installed.
+
+    >>> matching("torchvision", "resnet[13]*")
+    ['resnet101', 'resnet152', 'resnet18', 'resnet34']
+    """
+    if library not in _SOURCES:
+        close = get_close_matches(library, _SOURCES, 1)
+        raise InputError(
+            f"there is no list of models of {library!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+            hint=f"use one of {', '.join(_SOURCES)}",
+        )
+    if find_spec(_SOURCES[library][0]) is None:
+        raise InputError(f"{_SOURCES[library][0]} is not installed", hint=f"pip install {_SOURCES[library][0]}")
+    return fnmatch.filter(model_names(library), pattern)
+
+
+def expanded(name: str) -> list[str]:
+    """A model's name, or those that a pattern after the colon fits: ``timm:resnet*``.
+
+    Raises :class:`~fxcount.errors.InputError` for a pattern that none fits.
+
+    >>> expanded("torchvision:vit_b_*"), expanded("timm:vit_base_patch16_224")
+    (['torchvision:vit_b_16', 'torchvision:vit_b_32'], ['timm:vit_base_patch16_224'])
+    """
+    library, _, pattern = name.partition(":")
+    if not any(sign in pattern for sign in "*?["):
+        return [name]
+    found = [f"{library}:{model}" for model in matching(library, pattern)]
+    if not found:
+        raise InputError(f"{library} has no model like {pattern!r}", hint=f"fxcount models {library} lists them")
+    return found
 
 
 def library_of(name: str) -> str:

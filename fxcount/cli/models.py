@@ -13,13 +13,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from fxcount.adapters.catalogue import SOURCES, names
+    from fxcount.adapters.names import LIBRARIES, matching
     from fxcount.errors import InputError
 
-    sources = [options.source.rstrip(":")] if options.source else list(SOURCES)
+    sources = [options.source.rstrip(":")] if options.source else list(LIBRARIES)
     for source in sources:
         try:
-            found = names(source, options.pattern)
+            found = matching(source, options.pattern)
         except InputError:
             if options.source:
                 raise

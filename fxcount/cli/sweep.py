@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if (options.jobs is not None and options.jobs < 1) or (options.limit is not None and not options.limit > 0):
         raise InputError("--jobs and --limit are positive numbers", hint="write e.g. --jobs 4 --limit 60")
     asked = [found for text in options.lists for found in _asked(text)]
-    from fxcount.adapters.catalogue import expanded
+    from fxcount.adapters.names import expanded
     from fxcount.sweeping.job import Job
     from fxcount.sweeping.sweep import sweep
 

@@ -31,15 +31,6 @@ class Job:
     train: bool = False
 
     @property
-    def source(self) -> str:
-        """What stands before the colon: a library, or a module.
-
-        >>> Job("timm:resnet50").source
-        'timm'
-        """
-        return self.model.partition(":")[0]
-
-    @property
     def key(self) -> str:
         """The same for the same question. Raises :class:`~fxcount.errors.InputError` for what JSON cannot hold."""
         said = {

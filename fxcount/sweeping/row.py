@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -63,7 +64,7 @@ COUNTS = (
 def counted(job: Job, limit_seconds: float | None = None) -> Row:
     """The row of one job; it always comes back, also if the model cannot be built, or takes too long."""
     if limit_seconds is not None:
-        prepare(job.source)
+        prepare([job.model])
     begun = time.monotonic()
     try:
         with time_limit(limit_seconds):
@@ -75,16 +76,19 @@ def counted(job: Job, limit_seconds: float | None = None) -> Row:
     return _row(job, {**found, "seconds": round(time.monotonic() - begun, 3)})
 
 
-def prepare(source: str) -> None:
-    """Load what a job of this source needs, which takes seconds and does not bear an end in the middle."""
-    from fxcount.adapters import load
-    from fxcount.api import analyze
+def prepare(models: Iterable[str]) -> None:
+    """Load what counting these models needs, which takes seconds and does not bear an end in the middle."""
+    from fxcount.adapters.load import MODULES, library
+    from fxcount.adapters.reference import reference
 
-    assert analyze is not None
-    name = load.MODULES.get(source)
-    if name is not None:
+    importlib.import_module("fxcount.api")
+    homes = set()
+    for model in models:
         with contextlib.suppress(InputError):  # which the job itself will say
-            load.library(name)
+            homes.add(reference(model).home)
+    for name in sorted(homes & MODULES.keys()):
+        with contextlib.suppress(InputError):
+            library(MODULES[name])
 
 
 def failed(job: Job, why: str) -> Row:

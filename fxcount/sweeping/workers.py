@@ -52,8 +52,8 @@ def processes(workers: int | None, jobs: Iterable[Job]) -> Iterator[Processes]:
         ) from error
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     cores = workers or multiprocessing.cpu_count()
-    sources = sorted({job.source for job in jobs})
-    pool = ProcessPool(max_workers=cores, max_tasks=_TASKS, initializer=_alone, initargs=[sources], context=context)
+    models = sorted({job.model for job in jobs})
+    pool = ProcessPool(max_workers=cores, max_tasks=_TASKS, initializer=_alone, initargs=[models], context=context)
     try:
         yield Processes(pool)
         pool.close()
@@ -64,12 +64,11 @@ def processes(workers: int | None, jobs: Iterable[Job]) -> Iterator[Processes]:
         pool.join()
 
 
-def _alone(sources: Iterable[str]) -> None:
+def _alone(models: Iterable[str]) -> None:
     """One core for each process: nothing is computed, and threads would only be in each other's way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits, which stops these
     os.environ["OMP_NUM_THREADS"] = "1"
-    for source in sources:
-        prepare(source)
+    prepare(models)
 
 
 def answered(jobs: Sequence[Job], runs: Submits | Executor, limit_seconds: float | None, ahead: int) -> Iterator[Row]:
