@@ -76,7 +76,7 @@ def sweep(
     >>> with ThreadPoolExecutor(1) as executor:
     ...     found = sweep(["demo", "torch.nn:Nothing"], at={"B": 2}, executor=executor)
     >>> [(row.model, row.params, row.error) for row in found.rows]
-    [('demo', 27562, ''), ('torch.nn:Nothing', None, "InputError: torch.nn has no 'Nothing'")]
+    [('demo', 74346, ''), ('torch.nn:Nothing', None, "InputError: torch.nn has no 'Nothing'")]
     """
     jobs = jobs_of(models, at, train)
     kept = _opened(store, resume)

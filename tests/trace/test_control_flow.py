@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning"),
     pytest.mark.filterwarnings("ignore:return_lse is deprecated:FutureWarning"),
 ]
-MAPS = pytest.mark.skipif(VERSION < (2, 13), reason="before torch 2.13 functions of several dimensions are not mapped on symbols")
+MAPS = pytest.mark.skipif(VERSION < (2, 13), reason="on symbols, functions of several dimensions are mapped since torch 2.13")
 
 
 class Net(nn.Module):
