@@ -3,7 +3,8 @@
 A model that asks for data it computed (``if mask.any(): warn(...)``) can go on only with an answer. If all answers give the
 same counts, outputs and parameters in use, it does not matter, and the trace says so in its notes; a way on which the model
 raises an error of its own is none. If only the bytes moved differ, a note says how; but where sizes decide, and not data, the
-answer is worked out. If more differs, nobody but the user can say which is meant.
+way is that of many sizes that were tried, if it is the same for all, else that of the sample values, which are pinned. If more
+differs, nobody but the user can say which is meant.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def both_ways(run: Callable[[Decisions], Trace]) -> Trace:
     tried: list[Decisions] = []
     try:
         ways = _ways(run, tried, compute=False)
-        trace, alike = _whichever(ways)
-        if alike and all([w.error is None for w in ways]):
+        taken = [w for w in ways if w.decisions.as_always]
+        trace, alike = _whichever([*taken, *[w for w in ways if w not in taken]])
+        if (alike or taken) and all([w.error is None for w in ways]):
             return trace
     except Exception:
         if not any([d.could_compute for d in tried]):

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from fxcount import torch_private
-from fxcount.errors import DataDependentError, first_line
+from fxcount.errors import DataDependentError, FxcountError, first_line
 from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
@@ -65,6 +65,23 @@ class Replay:
         if value.fact.dtype.is_floating_point and type(found) is SymSize:
             return found.__sym_float__()
         return found
+
+    def always(self, value: Value) -> Any:
+        """The one element at the sample values and at many other sizes, if it is the same at all of them, without assuming
+        anything; ``None`` if it is not, or cannot be worked out."""
+        hints = dict(self.scope.hints)
+        tried = [hints, *[dict.fromkeys(hints, n) for n in _OTHER_SIZES]]
+        found = {self._apart(value, sizes) for sizes in tried if sizes is hints or self.scope.check(sizes) is None}
+        return found.pop() if len(found) == 1 else None
+
+    def _apart(self, value: Value, sizes: dict[str, int]) -> Any:
+        """The one element at these sizes; what is pinned on the way ends with the scope it is worked out in."""
+        apart = Replay(Scope(sizes), self._calls, self._states)
+        apart.given, apart.writers = self.given, self.writers
+        try:
+            return apart.element(value)
+        except (FxcountError, *_FAILURES):
+            return None
 
     def data(self, value: Value) -> torch.Tensor | None:
         """All elements, at the sample values of the sizes they depend on, which are pinned."""
@@ -436,6 +453,7 @@ class Replay:
         return self.scope.pin(n.expr, _PINNED) if isinstance(n, SymSize) else float(n) if isinstance(n, SymRatio) else n
 
 
+_OTHER_SIZES = (1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 257)
 _LATER = frozenset({"other", "exponent"})
 """Names of the last operand, which rules take by position."""
 _INTEGERS = frozenset({torch.int64, torch.int32})

@@ -129,7 +129,9 @@ class Answers:
         wait = is_question and self.decisions is not None and not self.decisions.compute
         found = self.replay.element(x._value, symbols_only=wait)
         if found is None and wait and self.decisions is not None and self.replay.is_made(x._value):
-            self.decisions.could_compute = True
+            always = self.replay.always(x._value)
+            line = find_source(sys._getframe(2))
+            self.decisions.could_be_computed(str(line), None if always is None else bool(always))
         return found
 
     def decide(self, x: StandIn, what: str) -> bool:

@@ -17,15 +17,28 @@ class Decisions:
     order in which the lines first asked, ``where`` the place of that first time.
 
     Data that are made of sizes could be computed, which pins the sizes: with ``compute`` they are, else such a question is
-    answered like any other and ``could_compute`` is set."""
+    answered like any other, ``could_compute`` is set, and ``always`` has the answers that are the same at the sample values and
+    at many other sizes: None for a line that has none."""
 
     def __init__(self, told: Mapping[str, bool], compute: bool) -> None:
         self.told = told
         self.compute = compute
         self.could_compute = False
+        self.always: dict[str, bool | None] = {}
         self.met: dict[str, bool] = {}
         self.where: dict[str, str] = {}
         self._asked: dict[str, int] = {}
+
+    def could_be_computed(self, line: str, always: bool | None) -> None:
+        """A question at this line is made of sizes, and has this answer wherever it was tried."""
+        self.could_compute = True
+        self.always[line] = always if self.always.get(line, always) is always else None
+
+    @property
+    def as_always(self) -> bool:
+        """Whether all such questions, and there are some, were answered as they are wherever they were tried."""
+        found = self.always.items()
+        return bool(found) and all(answer is not None and self.met.get(line) is answer for line, answer in found)
 
     def answer(self, line: str, where: Callable[[], str]) -> bool:
         """The answer for a line of code, the same whenever it asks."""
