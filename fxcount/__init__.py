@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fxcount.report.generation import GenerationReport
     from fxcount.report.load import load, load_report
     from fxcount.report.training import TrainingReport
+    from fxcount.review.check import Budget, BudgetError, assert_budget, check
     from fxcount.review.compare import Comparison, compare
     from fxcount.sweeping.job import Job
     from fxcount.sweeping.sweep import Sweep, sweep
@@ -55,6 +56,10 @@ _HOMES = {
     "measure": "fxcount.measurement",
     "scaling": "fxcount.fitting.scale",
     "rule": "fxcount.api",
+    "Budget": "fxcount.review.check",
+    "BudgetError": "fxcount.review.check",
+    "assert_budget": "fxcount.review.check",
+    "check": "fxcount.review.check",
     "Comparison": "fxcount.review.compare",
     "compare": "fxcount.review.compare",
     "Job": "fxcount.sweeping.job",
@@ -83,6 +88,8 @@ _HOMES = {
 
 __all__ = [
     "AssumptionError",
+    "Budget",
+    "BudgetError",
     "Comparison",
     "CompileReports",
     "DataDependentError",
@@ -102,7 +109,9 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "analyze",
+    "assert_budget",
     "backend",
+    "check",
     "compare",
     "compare_modes",
     "curve",

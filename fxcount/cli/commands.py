@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("train", "fxcount.cli.train", "MODEL [INPUT ...] --optimizer adamw", "one training step: its peak, what holds it"),
     Command("fit", "fxcount.cli.fit", "MODEL [INPUT ...] --memory 24GB --over B", "the largest size that fits, and why"),
     Command("html", "fxcount.cli.html", "MODEL [INPUT ...] -o model.html", "one offline page in which sizes can be moved"),
+    Command("check", "fxcount.cli.check", "[MODEL [INPUT ...]] --max-params 25M ...", "budgets for CI, proved for all sizes"),
     Command("compare", "fxcount.cli.compare", "A B [INPUT ...]", "what differs between two models or saved reports"),
     Command("sweep", "fxcount.cli.sweep", "LIST ... -o RESULTS.sqlite", "many models, a row each: .sqlite, .csv, .parquet"),
     Command("pareto", "fxcount.cli.pareto", "RESULTS.sqlite", "the models of a sweep that no other beats"),

@@ -76,7 +76,7 @@ def _run(words: list[str]) -> int:
         _parser(words).print_help()
         return 0
     options = parsed(_parser(words), words)
-    if "inputs" in options:
+    if "inputs" in options and "late" not in options:
         from fxcount.cli.model import read
 
         read(options)

@@ -22,6 +22,7 @@ from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import rewrite, substitute
 from fxcount.symbolic.dominance import covers
 from fxcount.symbolic.expr import Atom, Expr, Size, symbol
+from fxcount.symbolic.extrema import common_part
 from fxcount.symbolic.values import evaluate, free_symbols
 
 __all__ = ["Verdict", "never_exceeds"]
@@ -68,7 +69,20 @@ def _proved(difference: Size, bounds: Bounds, steps: Mapping[str, int]) -> bool:
     inner = {
         n: (_up(low, steps.get(n, 1)), None if high is None else high // steps.get(n, 1)) for n, (low, high) in bounds.items()
     }
-    return all(is_nonnegative(case, inner) or covers(case) for case in _cases(substitute(difference, inside)))
+    return all(
+        is_nonnegative(case, inner) or covers(case) or is_nonnegative(_without_factor(case), inner)
+        for case in _cases(substitute(difference, inside))
+    )
+
+
+def _without_factor(size: Size) -> Size:
+    """The size divided by a positive factor that all its terms have: of the same sign, and easier to bound.
+
+    >>> B, S = symbol("B"), symbol("S")
+    >>> _without_factor(108 * B * S - 16 * B * S * S)
+    -4*S + 27
+    """
+    return common_part([size])[1][0]
 
 def _up(low: int | None, step: int) -> int:
     return max(1, -(-(low if low is not None else 1) // step))
@@ -94,7 +108,7 @@ def _points(
 ) -> Iterator[dict[str, int]]:
     """Points of the domain: those given, the corners, small sizes, and ever larger ones."""
     for values in tries:
-        if all(name in values for name in names):
+        if all(name in values and _inside(values[name], bounds.get(name, (1, None)), steps.get(name, 1)) for name in names):
             yield {name: values[name] for name in names}
     choices = [_sizes(bounds.get(name, (1, None)), steps.get(name, 1)) for name in names]
     for corner in product(*[(c[0], c[-1], c[len(c) // 2]) for c in choices]):
@@ -103,6 +117,11 @@ def _points(
         yield {n: c[min(i, len(c) - 1)] for n, c in zip(names, choices)}
     for point in product(*[c[:: max(1, len(c) // 12)] for c in choices]):
         yield dict(zip(names, point))
+
+def _inside(value: int, interval: tuple[int | None, int | None], step: int) -> bool:
+    low, high = interval
+    return value % step == 0 and value >= max(1, low or 1) and (high is None or value <= high)
+
 
 def _sizes(interval: tuple[int | None, int | None], step: int) -> list[int]:
     low, high = _up(interval[0], step), None if interval[1] is None else interval[1] // step

@@ -30,6 +30,11 @@ class PieceRow:
         return text(self._found.domain)
 
     @property
+    def sides(self) -> tuple[tuple[Side, ...], ...]:
+        """The domain as data: alternatives, each of what is said of groups of symbols."""
+        return self._found.domain
+
+    @property
     def condition(self) -> Any:
         return condition(self._found.domain)
 
