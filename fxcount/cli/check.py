@@ -62,7 +62,9 @@ def _shown(options: argparse.Namespace, done: list[Budget]) -> None:
     from fxcount.review import views
 
     if options.sarif:
-        _write(options.sarif, [views.to_sarif(d) for d in done])
+        from fxcount import __version__
+
+        _write(options.sarif, [views.to_sarif(d, __version__) for d in done])
     if options.json:
         import json
 

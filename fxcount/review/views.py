@@ -72,10 +72,8 @@ def to_dict(budget: Findings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def to_sarif(budget: Findings) -> dict[str, Any]:
+def to_sarif(budget: Findings, version: str = "") -> dict[str, Any]:
     """SARIF 2.1.0: a result for each place, else for each broken limit at the module most to blame."""
-    import fxcount
-
     rules = sorted({f.rule for f in budget.findings})
     results = [
         {
@@ -85,7 +83,7 @@ def to_sarif(budget: Findings) -> dict[str, Any]:
         for f, text, file, line in _problems(budget)
     ]  # fmt: skip
     driver = {
-        "name": "fxcount", "version": fxcount.__version__,
+        "name": "fxcount", **({"version": version} if version else {}),
         "rules": [
             {"id": f"fxcount/{r}", "shortDescription": {"text": _RULES.get(r, f"A limit on {r} is broken")}} for r in rules
         ],
