@@ -62,9 +62,9 @@ def _shown(options: argparse.Namespace, done: list[Budget]) -> None:
     from fxcount.review import views
 
     if options.sarif:
-        from fxcount import __version__
+        import fxcount
 
-        _write(options.sarif, [views.to_sarif(d, __version__) for d in done])
+        _write(options.sarif, [views.to_sarif(d, fxcount.__version__) for d in done])
     if options.json:
         import json
 

@@ -65,7 +65,7 @@ def to_dict(budget: Findings) -> dict[str, Any]:
                 "rule": f.rule, "limit": f.limit, "holds": f.holds, "said": f.said, "value": f.value,
                 "sizes": None if f.sizes is None else dict(f.sizes),
                 "blame": [{"module": s.module, "number": s.number, "of": s.of, "where": s.where} for s in f.blame],
-                "places": [p._asdict() for p in f.places],
+                "places": [{"name": p.name, "file": p.file, "line": p.line, "reason": p.reason} for p in f.places],
             }
             for f in budget.findings
         ],
