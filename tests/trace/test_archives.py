@@ -361,6 +361,55 @@ def test_an_honest_file_is_read_as_torch_reads_it(file: Path, tmp_path: Path) ->
         assert torch.equal(found["a"], expected["a"])
 
 
+class Decides(torch.nn.Module):
+    """Ways that no op of the exported graph knows of: only guards tell that the other was not taken."""
+
+    def forward(self, x: torch.Tensor, more: list[torch.Tensor]) -> torch.Tensor:
+        n = x.shape[0]
+        if n % 2 == 0 and more[0].shape[0] > 2 * n:
+            return x @ x.mT
+        return x + more[0][0]
+
+
+def test_decisions_of_a_program_are_assumed_out_of_its_file(tmp_path: Path) -> None:
+    auto = {0: Dim.AUTO}
+    program = export(Decides(), (torch.zeros(6, 5), [torch.zeros(31, 5)]), dynamic_shapes=(auto, [auto]))
+    if not getattr(program, "_guards_code", None):
+        pytest.skip("this torch does not write guards")
+    save(program, tmp_path / "net.pt2")
+    for given in (program, str(tmp_path / "net.pt2")):
+        report = fxcount.analyze(given, "A,5", ["C,5"])
+        assert report.macs == 5 * report.symbol("A") ** 2
+        assert report.at(A=14, C=29, extend=False).macs == 5 * 14 * 14
+        for refused in ({"A": 7, "C": 100}, {"A": 14, "C": 28}):
+            with pytest.raises(fxcount.AssumptionError, match="torch.export recorded"):
+                report.at(**refused, extend=False)
+
+
+def test_guards_that_say_more_than_comparisons_of_sizes_pin_them(file: Path, tmp_path: Path) -> None:
+    def guarded(text: str) -> Change:
+        def change(records: dict[str, bytes], _: Path) -> None:
+            name = next(n for n in records if n.endswith("models/model.json"))
+            program = json.loads(records[name])
+            program["guards_code"] = [text]
+            records[name] = json.dumps(program).encode()
+
+        return change
+
+    for text, pinned in {
+        "L['x'].size()[0] ** 0.5 > 1": True,
+        f"__import__('os').mkdir({str(tmp_path / 'ran')!r}) or True": True,
+        "(" * 5000: True,
+        "L['x'].size()[0] >= 4": False,
+        "L['x'].size()[1] == 7": False,
+    }.items():
+        path = _changed(file, tmp_path / "guarded.pt2", guarded(text))
+        report = fxcount.analyze(path)
+        assert any(a.relation == "==" for a in report.assumptions) is pinned, (text, report.assumptions)
+        fxcount.load_model(path).module()
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -17,6 +17,7 @@ from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
 from fxcount.torch_private import pytree
 from fxcount.trace.frontends.blocks import module_stack
+from fxcount.trace.frontends.guards import guards_in
 from fxcount.trace.frontends.inputs import renamed_inputs
 from fxcount.trace.frontends.modules import Root, hold, identity, model_class, module_at, named_class
 from fxcount.trace.frontends.program import Program
@@ -56,6 +57,7 @@ def program_of(program: Any) -> Program:
     """The program's graph with its parameters, buffers and symbolic sizes bound."""
     from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 
+    guards = getattr(program, "_texts_of_guards", None) or getattr(program, "_guards_code", None) or ()
     program = _batched(program)
     graph = program.graph_module
     root = named_class(Root, model_class(graph) or "ExportedProgram")()
@@ -82,7 +84,7 @@ def program_of(program: Any) -> Program:
             bound[name] = _scalar(name, placeholders[name].meta.get("val"), sizes)
     return Program(
         graph, root, inputs, bound, sizes.hints, sizes.bounds(program.range_constraints), _finisher(program, states),
-        guards=sizes.assumed(),
+        guards=[*sizes.assumed(), *guards_in(guards, inputs)],
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ _WRITE_AGAIN = (
 
 
 def load_pt2(path: str | os.PathLike[str], *, trust: bool = False) -> Any:
-    """The exported program in a ``.pt2`` file, read as data: sample inputs, compiled libraries and guards are left out.
+    """The exported program in a ``.pt2`` file, read as data: sample inputs, compiled libraries and code of guards are left out.
 
     ``trust``: have ``torch.export.load`` read it, which may run code of the file's.
 
@@ -59,7 +59,9 @@ def _read(path: str) -> Any:
                 weights.table(f"data/{part}/{model}_{part}_config.json", f"data/{part}/{model}.pt", f"data/{part}/")
                 for part in ("weights", "constants")
             )
-        return _deserialized(vetter.program(plain), state, constants)
+        program = _deserialized(vetter.program(plain), state, constants)
+        program._texts_of_guards = vetter.guards  # beside those that torch would run
+        return program
     finally:
         records.close()
 

@@ -2,7 +2,8 @@
 
 ``torch`` writes node names into generated code, looks operators up as attributes of ``torch``, imports what output structures
 name, and evaluates sizes. So each text has to be what its place calls for: a name, an operator, a size, a structure, or text
-that is only ever text. Metadata but for module stacks and source lines is left out, and so is code for guards.
+that is only ever text. Metadata but for module stacks and source lines is left out, and so is code for guards,
+whose text is read by ``frontends.guards``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["Vetter"]
 MAX_DEPTH = 200
 MAX_NUMBER = 1 << 64
 MAX_BITS = 1 << 13
+MAX_GUARDS = 10_000
 
 _TEXT = frozenset(
     "as_string as_strings parameter_name buffer_name tensor_constant_name custom_obj_name user_input_name fqn class_fqn "
@@ -56,9 +58,10 @@ class Vetter:
         self.path = path
         self.bits: dict[str, int] = {}  # of the numbers that nodes compute, by name, at most
         self.known: set[str] = set()  # operators that passed
+        self.guards: list[str] = []  # texts that are read, and that torch gets nothing of
         self._fields: dict[str, Callable[[Any], Any]] = {
             "target": self.operator, "as_operator": self.operator, "expr_str": self.formula, "in_spec": self.structure,
-            "out_spec": self.structure, "metadata": self.metadata, "guards_code": lambda _: [], "nodes": self.nodes,
+            "out_spec": self.structure, "metadata": self.metadata, "guards_code": self.left_out, "nodes": self.nodes,
             "range_constraints": self.ranges,
         }  # fmt: skip
 
@@ -158,6 +161,13 @@ class Vetter:
             raise refused(self.path, f"the size {str(text)[:80]!r}", f"{why}; torch would evaluate it as Python")
         found: str = text
         return found
+
+    def left_out(self, guards: Any) -> list[str]:
+        """Guards are code to torch, which gets none; what they say of sizes is read from the text."""
+        if guards is not None and not (isinstance(guards, list) and all(isinstance(text, str) for text in guards)):
+            raise self.damaged("its guards are no list of texts")
+        self.guards += (guards or [])[:MAX_GUARDS]
+        return []
 
     def ranges(self, given: Any) -> Any:
         if not isinstance(given, dict):
