@@ -79,9 +79,36 @@ def _nonnegative_default(size: Expr) -> bool:
     return _is_at_least_zero(size, NO_BOUNDS)
 
 
-def _is_at_least_zero(size: Expr, bounds: Bounds) -> bool:
+MOST_CHOICES = 4  # of the largest and smallest that are taken apart one inside another
+
+
+def _is_at_least_zero(size: Expr, bounds: Bounds, choices: int = MOST_CHOICES) -> bool:
     low = _lower(size, bounds, enough=0)
-    return low is not None and low >= 0
+    return (low is not None and low >= 0) or (choices > 0 and _whichever_it_is(size, bounds, choices))
+
+
+def _whichever_it_is(size: Expr, bounds: Bounds, choices: int) -> bool:
+    """Whether the size is at least 0 as one of its Max and Min is any of its arguments, which it always is; one argument
+    is enough where the size grows with a Max, or falls with a Min: ``Max(H, 3) - H`` is not below ``H - H``."""
+    atom = next((f for m in size.terms for f in m if type(f) is Atom and f.kind != "floor"), None)
+    if atom is None or (not bounds and _refuted(size, 0)):
+        return False
+    having = {m: c for m, c in size.terms.items() if atom in m}
+    rest = make({m: c for m, c in size.terms.items() if atom not in m})
+    others = [(tuple(f for f in m if f is not atom), m.count(atom), c) for m, c in having.items()]
+    sign = 1 if atom.kind == "max" else -1
+    plain = all([k == 1 and c * sign > 0 and is_nonnegative(make({m: 1}), bounds) for m, k, c in others])
+
+    def holds(chosen: Size) -> bool:
+        made = rest
+        for m, k, c in others:
+            part = make({m: c})
+            for _ in range(k):
+                part = part * chosen
+            made = made + part
+        return made >= 0 if isinstance(made, int) else _is_at_least_zero(made, bounds, choices - 1)
+
+    return (any if plain else all)(map(holds, atom.args))
 
 
 def _lower(size: Size, bounds: Bounds, enough: int | None = None, intervals: dict[str, Interval] | None = None) -> int | None:

@@ -12,7 +12,7 @@ from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops import REGISTRY
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.memory.indexing import OPS
-from fxcount.symbolic import Scope, evaluate
+from fxcount.symbolic import Scope, evaluate, max_
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import SIZES, N, T, rule_result
 
@@ -23,6 +23,10 @@ Key = Callable[[Mapping[str, Any]], Any]
 
 def _view(key: Key, shape: str = "B,S,T,C", perm: Any = None, assumes: int = 0) -> Any:
     return pytest.param(T(shape, perm=perm), key, assumes)
+
+
+def _larger(a: Any, b: Any) -> Any:
+    return max(a, b) if type(a) is int else max_(a, b)
 
 
 # v maps names of sizes to symbols for the rule and to numbers for torch; t(shape) makes an index tensor
@@ -44,6 +48,8 @@ KEYS = [
     _view(lambda v, t: slice(-v["S"], None), "2*S,B"),
     _view(lambda v, t: slice(None, -v["S"]), "2*S,B"),
     _view(lambda v, t: slice(v["N"] - v["M"], None), "S,B", assumes=2),
+    _view(lambda v, t: slice(None, _larger(v["S"], 3)), "S,B"),
+    _view(lambda v, t: slice(-_larger(v["S"], v["N"]), None), "S,B"),
     _view(lambda v, t: slice(5, 2), "C,B", assumes=1),
     _view(lambda v, t: slice(4, 2**63 - 1), "C,B", assumes=1),
     _view(lambda v, t: (..., slice(0, 2)), "B,S,C", (0, 2, 1), assumes=1),

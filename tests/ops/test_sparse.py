@@ -319,8 +319,25 @@ def test_a_dense_tensor_has_no_stored_entries() -> None:
 def test_what_has_no_rule_says_so() -> None:
     with pytest.raises(FxcountError, match="exp: no rule for a sparse operand"):
         fxcount.analyze(Net(lambda a, x: torch.exp(a), matrix("coo")), "3,")
-    report = fxcount.analyze(Net(lambda a, x: torch.sparse.mm(a, a.t()), matrix("coo")), "3,")
-    assert [c.op.name for c in report.uncounted] == ["_sparse_mm"]
+
+
+@pytest.mark.parametrize("layout", ["coo", "twice", "csr"])
+@pytest.mark.parametrize("product", [torch.sparse.mm, torch.mm, torch.matmul])
+def test_a_product_of_sparse_matrices_counts_the_pairs_that_meet(layout: str, product: Callable[..., Any]) -> None:
+    a = matrix(layout)
+    other = a.to_sparse_coo().t().coalesce() if layout != "csr" else a.to_dense().T.to_sparse_csr()
+    found = entries(a), entries(other)
+    met = sum(k == row for _, k in found[0] for row, _ in found[1])
+    filled = len({(i, j) for i, k in found[0] for row, j in found[1] if k == row})
+    spec = f"{'csr' if layout == 'csr' else 'coo'} f32[11,7;E]"
+    report = fxcount.analyze(Net(lambda a, b, x: product(a, b) @ x, a), spec, "7,5")
+    assert not report.uncounted
+    assert [u.name for u in report.unbacked] == ["nnz_1", "met_1"]
+    assert report.at(E=len(found[1]), nnz_1=filled, met_1=met).macs == met + filled * 5
+    most = min(len(found[0]) * 7, 7 * len(found[1]))
+    assert str(report.unbacked[1].most) == f"7*Min({len(found[0])}, E)"
+    assert met <= most
+    assert report.at(E=len(found[1])).macs == most + 49 * 5
 
 
 def test_a_report_with_sparse_tensors_is_saved_and_read() -> None:

@@ -20,6 +20,26 @@ def test_bounds_hold(text, numbers):
     assert high is None or value <= high
 
 
+@given(formulas, formulas, values)
+def test_what_is_said_to_be_no_smaller_is_not(one, other, numbers):
+    sizes, at = (as_size(one), as_size(other)), (as_number(one, numbers), as_number(other, numbers))
+    assume(None not in sizes and None not in at)
+    bounds = {name: (v - 1 or 1, v + 2) for name, v in numbers.items()}
+    for a, b, x, y in ((*sizes, *at), (*sizes[::-1], *at[::-1])):
+        if is_nonnegative(a - b) or is_nonnegative(a - b, bounds):
+            assert x >= y
+
+
+def test_the_largest_and_the_smallest_are_one_of_theirs():
+    assert is_nonnegative(max_(H, 3) - H)
+    assert is_nonnegative(W * (H - min_(H, W)))
+    assert is_nonnegative(max_(H, W) - min_(H, W))
+    assert not is_nonnegative(max_(H, W) - H - 1)
+    assert not is_nonnegative(H - max_(H, 3))
+    assert min_(H, max_(H, 3)) == H
+    assert max_(min_(H, W), W) == W
+
+
 @given(formulas, values)
 def test_bounds_hold_within_bounds(text, numbers):
     size, value = as_size(text), as_number(text, numbers)

@@ -100,13 +100,16 @@ class TensorFact:
 @dataclass(frozen=True, slots=True)
 class SparseForm:
     """How a sparse tensor is stored: the layout, the shape of its ``values``, how many ``indices`` they have in all, of which
-    dtype. The ``values`` are (nnz, *dense) in COO, (*batch, nnz, *block) in CSR, CSC, BSR and BSC."""
+    dtype. The ``values`` are (nnz, *dense) in COO, (*batch, nnz, *block) in CSR, CSC, BSR and BSC.
+
+    ``met``: of the result of a product of two sparse tensors, how many pairs of their entries met."""
 
     layout: torch.layout
     values: tuple[Size, ...]
     indices: Size
     index_dtype: torch.dtype = torch.int64
     coalesced: bool = True
+    met: Size = 0
 
     @property
     def stored(self) -> Size:
@@ -126,7 +129,8 @@ class SparseForm:
 
     def mapped(self, change: Callable[[Size], Size]) -> SparseForm:
         """The form with each size changed."""
-        return dataclasses.replace(self, values=tuple(map(change, self.values)), indices=change(self.indices))
+        values = tuple(map(change, self.values))
+        return dataclasses.replace(self, values=values, indices=change(self.indices), met=change(self.met))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

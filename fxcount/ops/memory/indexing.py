@@ -55,9 +55,13 @@ def _clipped(scope: Scope | None, i: Bound, n: Size, default: Size) -> Size:
         return min_(i, n) if not is_nonnegative(-i - 1) else max_(i + n, 0)
     if not scope.decide(">=", i, 0, "slice bound"):
         i = i + n
+        if isinstance(i, Expr) and is_nonnegative(-i):
+            return 0
         return i if scope.decide(">=", i, 0, "slice within") else 0
     if scope.unbacked.concern(n) or scope.unbacked.concern(i):
         return min_(i, n)  # how many the data leave is not decided by a sample value
+    if isinstance(i, Expr) and is_nonnegative(i - n):
+        return n  # also where both are equal at the sample sizes
     return i if scope.decide("<=", i, n, "slice within") else n
 
 

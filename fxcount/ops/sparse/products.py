@@ -3,8 +3,9 @@
 Shapes:  as for dense operands; sparse (N, K) with nnz entries, dense (K, P) -> dense (N, P)
 Counts:  macs = nnz * P;  flops = 2*macs, + numel(y) for an added term, as for dense operands. What is stored counts, zeros
          and entries that occur twice (COO that is not coalesced) included; of blocks all elements.
-         The product of two sparse matrices has as many macs as entries meet, which their numbers do not say: uncounted
-Raises:  ShapeError: sizes do not match; UncountedError: both factors are sparse
+         The product of two sparse matrices has as many macs as pairs of their entries meet, (i, k) with (k, j): a symbol,
+         as nobody knows where they are, at most nnz(a) * P and N * nnz(b)
+Raises:  ShapeError: sizes do not match; DataDependentError: an added product of which both factors are sparse
 Source:  ``s_addmm_out_sparse_dense_worker`` (ATen/native/sparse/SparseTensorMath.cpp): a loop over the entries
 
 >>> from fxcount.ops.core.fact import SparseForm
@@ -22,7 +23,6 @@ from typing import Any
 
 import torch
 
-from fxcount.errors import UncountedError
 from fxcount.ops.contraction.matmul import added, contraction, linear_shape, matmul_shape, require_rank, scaled_sum
 from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.common import facts_in, refused
@@ -30,7 +30,7 @@ from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import CostRule, Count, Op, ShapeRule, absent, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.core.striding import strided
-from fxcount.symbolic import Scope, Size, prod
+from fxcount.symbolic import Scope, Size, min_, prod
 
 __all__ = ["OPS", "SPARSE"]
 
@@ -48,13 +48,10 @@ def _columns(b: TensorFact) -> Size:
 
 
 def _met(a: TensorFact, b: TensorFact) -> Size:
-    """Multiply-accumulates of ``a @ b``, one of which is sparse."""
+    """Multiply-accumulates of ``a @ b``, one of which is sparse; of two that are, at most."""
+    if isinstance(a, SparseFact) and isinstance(b, SparseFact):
+        return min_(a.form.stored * _columns(b), prod(a.shape[: a.ndim - 1]) * b.form.stored)
     if isinstance(a, SparseFact):
-        if isinstance(b, SparseFact):
-            raise UncountedError(
-                "how many entries of two sparse matrices meet depends on where they are",
-                hint="give one of them dense, or register a rule with fxcount.rule(...)",
-            )
         return a.form.stored * _columns(b)
     assert isinstance(b, SparseFact)
     return prod(a.shape[: a.ndim - 1]) * b.form.stored
@@ -85,10 +82,13 @@ def _product(name: str) -> ShapeRule:
 
 
 def _sparse_product(scope: Scope, count: Count, a: TensorFact, *args: Any, **kwargs: Any) -> TensorFact:
-    """The product of two sparse matrices, of which nobody knows how many entries it has."""
+    """The product of two sparse matrices, of which nobody knows how many entries it has, nor how many pairs of theirs meet."""
     b = (*args, *kwargs.values())[0]
     y = matmul_shape(scope, dense(a), dense(b))
-    return sparse_like(y, count("nnz", "the stored entries of a product of sparse matrices", y.numel, y.numel), a)
+    made = sparse_like(y, count("nnz", "the stored entries of a product of sparse matrices", y.numel, y.numel), a)
+    most = _met(a, b)
+    met = count("met", "the pairs of entries of two sparse matrices that meet in their product", most, most)
+    return replace(made, form=replace(made.form, met=met))
 
 
 def sparse_like(y: TensorFact, entries: Size, x: TensorFact, coalesced: bool = True) -> SparseFact:
@@ -104,7 +104,7 @@ def _index_dtype(x: TensorFact) -> torch.dtype:
 
 def _product_cost(y: TensorFact, a: TensorFact, *args: Any, **kwargs: Any) -> Work:
     b = (*args, *kwargs.values())[0]
-    return contraction(y.dtype, _met(a, b))
+    return contraction(y.dtype, y.form.met if isinstance(y, SparseFact) else _met(a, b))
 
 
 def _added(ranks: tuple[int, int]) -> tuple[ShapeRule, CostRule]:

@@ -15,6 +15,7 @@ import torch
 from fxcount import torch_private
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
+from fxcount.symbolic import Expr
 from fxcount.torch_private import pytree
 from fxcount.trace.frontends.blocks import module_stack
 from fxcount.trace.frontends.guards import guards_in
@@ -82,9 +83,10 @@ def program_of(program: Any) -> Program:
             bound[name] = spec.arg.value
         else:
             bound[name] = _scalar(name, placeholders[name].meta.get("val"), sizes)
+    numbers = {name: value for name, value in bound.items() if type(value) in (int, Expr)}
     return Program(
         graph, root, inputs, bound, sizes.hints, sizes.bounds(program.range_constraints), _finisher(program, states),
-        guards=[*sizes.assumed(), *guards_in(guards, inputs)],
+        guards=[*sizes.assumed(), *guards_in(guards, {**inputs, **numbers})],
     )  # fmt: skip
 
 

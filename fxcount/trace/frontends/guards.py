@@ -16,14 +16,17 @@ from fxcount.trace.torch_guards import Guard
 
 __all__ = ["guards_in"]
 
+Inputs = Mapping[str, InputSpec | Size]
+"""What a placeholder is, by its name: a tensor, or an integer of the call."""
+
 _MAX_LENGTH = 10_000
 _RELATIONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.GtE: ">=", ast.Gt: ">", ast.LtE: "<=", ast.Lt: "<",
 }  # fmt: skip
 
 
-def guards_in(texts: Iterable[str], inputs: Mapping[str, InputSpec]) -> list[Guard]:
-    """Guards in the sizes of these inputs, by the names of their placeholders.
+def guards_in(texts: Iterable[str], inputs: Inputs) -> list[Guard]:
+    """Guards in the sizes of these inputs.
 
     >>> from fxcount.trace.inputs.specs import parse_inputs
     >>> found = guards_in(["L['x'].size()[1] % 2 == 0 and 3 < L['x'].size()[1]"], {"x": parse_inputs("B,S")})
@@ -35,7 +38,7 @@ def guards_in(texts: Iterable[str], inputs: Mapping[str, InputSpec]) -> list[Gua
     return [guard for text in texts for guard in _guards(text, inputs)]
 
 
-def _guards(text: str, inputs: Mapping[str, InputSpec]) -> list[Guard]:
+def _guards(text: str, inputs: Inputs) -> list[Guard]:
     try:
         if len(text) > _MAX_LENGTH:
             raise SizeError("a guard is too long")
@@ -69,7 +72,7 @@ def _size(node: ast.expr, sizes: Mapping[str, Size]) -> Size:
 class _Named(ast.NodeTransformer):
     """Puts a name in the place of each size of an input, and remembers which."""
 
-    def __init__(self, inputs: Mapping[str, InputSpec], sizes: dict[str, Size]) -> None:
+    def __init__(self, inputs: Inputs, sizes: dict[str, Size]) -> None:
         self.inputs, self.sizes = inputs, sizes
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -81,13 +84,14 @@ class _Named(ast.NodeTransformer):
         return ast.Name(name)
 
 
-def _size_of(node: ast.Subscript, inputs: Mapping[str, InputSpec]) -> Size | None:
-    """``L['x'].size()[1]``, where ``L`` are the arguments of the call, as the size of the placeholder they became."""
+def _size_of(node: ast.Subscript, inputs: Inputs) -> Size | None:
+    """``L['x'].size()[1]`` and ``L['n']``, where ``L`` are the arguments of the call, as what the placeholder has there."""
     match node:
         case ast.Subscript(ast.Call(ast.Attribute(tensor, "size"), [], []), ast.Constant(int(dim))):
             spec = inputs.get("_".join(_path(tensor)))
-            return spec.shape[dim] if spec is not None and dim < len(spec.shape) else None
-    return None
+            return spec.shape[dim] if isinstance(spec, InputSpec) and dim < len(spec.shape) else None
+    number = inputs.get("_".join(_path(node)))
+    return number if isinstance(number, (int, Expr)) else None
 
 
 def _path(node: ast.expr) -> list[str]:
@@ -98,12 +102,16 @@ def _path(node: ast.expr) -> list[str]:
     return keys if isinstance(node, ast.Name) and node.id == "L" else []
 
 
-def _mentioned(text: str, inputs: Mapping[str, InputSpec]) -> list[Size]:
+def _mentioned(text: str, inputs: Inputs) -> list[Size]:
     """Sizes a guard speaks of; of one that cannot be read at all those of every input."""
     try:
         parts = list(ast.walk(ast.parse(text[:_MAX_LENGTH].strip(), mode="eval")))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         parts = []
     found = [_size_of(node, inputs) for node in parts if isinstance(node, ast.Subscript)]
-    sizes = [s for s in found if s is not None] or [s for spec in inputs.values() for s in spec.shape]
+    sizes = [s for s in found if s is not None] or [s for given in inputs.values() for s in _sizes(given)]
     return [s for s in dict.fromkeys(sizes) if isinstance(s, Expr)]
+
+
+def _sizes(given: InputSpec | Size) -> tuple[Size, ...]:
+    return given.shape if isinstance(given, InputSpec) else (given,)
