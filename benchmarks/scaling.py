@@ -1,5 +1,7 @@
 """Formulas in hyper-parameters against fresh builds: ``python -m benchmarks.scaling [--configs 20] [FAMILY ...]``.
 
+``--write docs/scaling.md`` puts the table of what came out between the two marks of that page.
+
 Each family is fitted over small builds (:func:`fxcount.scaling`); then random configurations outside of the fitted ranges are
 built. Parameters are compared with a sum over ``model.parameters()``, macs with torch's own counter on meta tensors, the KV
 cache with the tensors the model returns on meta, and every other formula with a fresh analysis, in all symbols at once.
@@ -12,6 +14,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -193,17 +196,49 @@ def _tensor(spec: str, sizes: dict[str, int]) -> torch.Tensor:
     return torch.zeros(shape, dtype=torch.int64 if spec.startswith("i64") else torch.float32, device="meta")
 
 
+HEAD = (
+    "| family | formulas | builds fitted | builds checked | fresh configurations equal | s |",
+    "|:--|:--|--:|--:|--:|--:|",
+)
+MARKS = ("<!-- written by python -m benchmarks.scaling -->", "<!-- until here -->")
+
+
+def row(name: str, outcome: Outcome) -> str:
+    """A line of the table: what was fitted, and at how many builds nobody had fitted it holds."""
+    found = outcome.found
+    formulas = {q: getattr(found, q) for q in ("params", "macs", "kv_bytes")}
+    said = "<br>".join(f"{q} = `{formula}`" for q, formula in formulas.items() if formula is not None)
+    equal = f"{outcome.equal} of {outcome.configurations}"
+    return f"| {name} | {said} | {len(found.fitted)} | {len(found.checked)} | {equal} | {outcome.seconds:.1f} |"
+
+
+def between_marks(page: str, lines: list[str]) -> str:
+    """The page with these lines between its marks.
+
+    >>> between_marks("\\n".join(["a", *MARKS, "b"]), ["x"]).split("\\n") == ["a", MARKS[0], "", "x", "", MARKS[1], "b"]
+    True
+    """
+    before, _, rest = page.partition(MARKS[0])
+    _, mark, after = rest.partition(MARKS[1])
+    if not mark:
+        raise SystemExit(f"the page has no lines {MARKS[0]} and {MARKS[1]}")
+    return "\n".join([before + MARKS[0], "", *lines, "", MARKS[1] + after])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("families", nargs="*", default=list(FAMILIES))
     parser.add_argument("--configs", type=int, default=20)
     parser.add_argument("--table", action="store_true", help="print every formula")
+    parser.add_argument("--write", metavar="FILE.md", type=Path, help="put the table between the marks of this page")
     options = parser.parse_args()
     from fxcount.adapters import torchvision_ops  # noqa: F401  (declares torchvision's ops where its library has none)
 
     failed = False
+    rows = []
     for name in options.families:
         outcome = measure(FAMILIES[name], options.configs)
+        rows.append(row(name, outcome))
         found = outcome.found
         counts = f"{len(found.fitted)} fitted, {len(found.checked)} checked, {len(found.skipped)} cannot be built"
         print(f"{name}: {outcome.builds} builds in {outcome.seconds:.1f} s ({counts})")
@@ -213,6 +248,9 @@ def main() -> None:
         for text in [*(f"{q}: {reason}" for q, reason in found.reasons.items()), *outcome.wrong]:
             print("  ", text)
         failed = failed or bool(outcome.wrong)
+    if options.write:
+        page = options.write.read_text(encoding="utf-8")
+        options.write.write_text(between_marks(page, [*HEAD, *rows]), encoding="utf-8")
     raise SystemExit(failed)
 
 
