@@ -7,15 +7,13 @@ sizes change it is kept as a ``Max`` over the candidates that can be largest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import compress
-from operator import lt, sub
+from operator import itemgetter
 
 from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
-from fxcount.symbolic import Scope, Size, combination, covers, evaluate, max_, sum_
-from fxcount.symbolic.witness import Witness, witness_at
+from fxcount.symbolic import Scope, Size, evaluate, largest_sums, max_, sum_
 from fxcount.trace.tape import Trace
 
 __all__ = ["HELD", "Memory", "Peak", "memory", "peaks_of", "undominated"]
@@ -133,47 +131,7 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
 
 
 def undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope: Scope) -> tuple[Peak, ...]:
-    """Drop every moment that another one exceeds at all sizes. A moment is how many storages of each size are alive.
-
-    A proof of that is tried only where a few sample sizes do not already refute it, which they mostly do.
-    """
-    samples = [witness_at(tuple(sample.items())) for sample in _samples(scope.hints)]
-    columns = [column for sample in samples if (column := _values(sizes, sample)) is not None]
-    ranked = [(_totals(live, columns), live, call) for live, call in candidates.items()]
-    ranked.sort(key=lambda item: (-item[0][0], item[2]))
-    kept: list[tuple[list[int], tuple[int, ...], int]] = []
-    for found in ranked:
-        for above in kept:
-            if not any(map(lt, above[0], found[0])) and covers(_sum_of(sizes, map(sub, above[1], found[1]))):
-                break
-        else:
-            kept.append(found)
-    return tuple([Peak(_sum_of(sizes, live), call) for _, live, call in kept])
-
-
-def _sum_of(sizes: list[Size], times: Iterable[int]) -> Size:
-    counts = list(times)
-    return combination(compress(zip(sizes, counts, strict=True), counts))
-
-
-def _totals(live: tuple[int, ...], columns: list[list[int]]) -> list[int]:
-    """The bytes alive at each sample."""
-    some = [(i, n) for i, n in enumerate(live) if n]
-    return [sum([n * column[i] for i, n in some]) for column in columns]
-
-
-def _values(sizes: list[Size], sample: Witness) -> list[int] | None:
-    """The sizes at a sample, or ``None`` where a symbolic divisor is 0: outside of what the model was analysed for."""
-    found = [value for value in map(sample.at, sizes) if value is not None]
-    return found if len(found) == len(sizes) else None
-
-
-def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:
-    """The hint first, then each symbol large and small on its own, then all alike.
-
-    Some may break the assumptions: the proof does not know these, so what fails anywhere cannot be proved.
-    """
-    points = [dict(hints)]
-    for name, value in hints.items():
-        points += [{**hints, name: 16 * value}, {**hints, name: max(1, value // 8)}]
-    return points + [dict.fromkeys(hints, value) for value in (1, 4, 29, 120)]
+    """Drop every moment that another one exceeds at all sizes. A moment is how many storages of each size are alive."""
+    moments = sorted(candidates.items(), key=itemgetter(1))
+    kept = largest_sums(sizes, [live for live, _ in moments], scope.hints)
+    return tuple([Peak(nbytes, moments[i][1]) for i, nbytes in kept])

@@ -13,13 +13,18 @@ against ``ceil(H/4)``) go to the general prover, and there are few of these.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import compress
+from operator import lt, sub
 
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound
-from fxcount.symbolic.expr import MEMO, Monomial, Size, make, terms_of
+from fxcount.symbolic.expr import MEMO, Atom, Monomial, Size, combination, make, terms_of
+from fxcount.symbolic.pairs import family
 from fxcount.symbolic.values import evaluate, free_symbols
+from fxcount.symbolic.witness import Witness, witness_at
 
-__all__ = ["covers"]
+__all__ = ["covers", "largest_sums"]
 
 LARGE = 55440  # many numbers divide it, so that floors are close to their fractions
 MOST_TIMES = 4096  # a ratio beyond is not one of two sizes of the same tensor
@@ -91,3 +96,90 @@ def _positive(factor: str) -> bool:
 @lru_cache(MEMO)
 def _not_negative(m: Monomial) -> bool:
     return all([is_nonnegative(make({(factor,): 1})) for factor in m])
+
+
+# -- sums of which some are the largest ------------------------------------------------------------------------------
+Times = tuple[int, ...]
+MOST_KEPT = 1 << 17  # numbers in the question: beyond that its answer is not remembered
+
+
+def largest_sums(
+    sizes: Iterable[Size], sums: Iterable[Times], hints: Mapping[str, int]
+) -> tuple[tuple[int, Size], ...]:
+    """Of sums of these sizes, each so many times, those that no other is shown to be at least as large as for all values of
+    the symbols: the position of each and its formula, the largest at the ``hints`` first.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, S = symbol("B"), symbol("S")
+    >>> largest_sums([B, S, B * S], [(1, 0, 1), (1, 0, 0), (0, 2, 0)], {"B": 2, "S": 3})
+    ((0, B*S + B), (2, 2*S))
+    """
+    question = tuple(sizes), tuple(sums), tuple(hints.items())
+    small = len(question[0]) * len(question[1]) <= MOST_KEPT
+    return _remembered(*question) if small else _largest_sums(*question)
+
+
+def _largest_sums(
+    sizes: tuple[Size, ...], sums: tuple[Times, ...], hints: tuple[tuple[str, int], ...]
+) -> tuple[tuple[int, Size], ...]:
+    """A proof is tried only where a few sample sizes do not already refute it, which they mostly do, and where the terms that
+    no proof can be about are the same."""
+    samples = [witness_at(tuple(sample.items())) for sample in _samples(dict(hints))]
+    columns = [column for sample in samples if (column := _values(sizes, sample)) is not None]
+    beyond = _beyond_proof(sizes)
+    ranked = [(_totals(times, columns), times, i) for i, times in enumerate(sums)]
+    ranked.sort(key=lambda item: -item[0][0])
+    groups: dict[Times, list[tuple[list[int], Times]]] = {}
+    kept: list[tuple[int, Size]] = []
+    for totals, times, i in ranked:
+        group = groups.setdefault(tuple(_totals(times, beyond)), [])
+        for above, larger in group:
+            if not any(map(lt, above, totals)) and covers(_sum_of(sizes, map(sub, larger, times))):
+                break
+        else:
+            group.append((totals, times))
+            kept.append((i, _sum_of(sizes, times)))
+    return tuple(kept)
+
+
+_remembered = lru_cache(32)(_largest_sums)
+
+
+def _sum_of(sizes: tuple[Size, ...], times: Iterable[int]) -> Size:
+    counts = list(times)
+    return combination(compress(zip(sizes, counts, strict=True), counts))
+
+
+def _totals(times: Times, columns: list[list[int]]) -> list[int]:
+    """The sum for each column of values of the sizes."""
+    some = [(i, n) for i, n in enumerate(times) if n]
+    return [sum([n * column[i] for i, n in some]) for column in columns]
+
+
+def _beyond_proof(sizes: tuple[Size, ...]) -> list[list[int]]:
+    """For each term that is not known to be 0 or more, and that no way to write sums of floors makes go away: how often each
+    size has it. A difference in which it is left has no proof."""
+    terms = [terms_of(size) for size in sizes]
+    every = {m for t in terms for m in t}
+    written: set[Monomial] = set()
+    for m in every:
+        if len(m) == 1 and type(m[0]) is Atom and m[0].paired:
+            written |= family(m[0]).touched
+    return [[t.get(m, 0) for t in terms] for m in every if m not in written and not _not_negative(m)]
+
+
+def _values(sizes: tuple[Size, ...], sample: Witness) -> list[int] | None:
+    """The sizes at a sample, or ``None`` where a symbolic divisor is 0: outside of what the model was analysed for."""
+    found = [value for value in map(sample.at, sizes) if value is not None]
+    return found if len(found) == len(sizes) else None
+
+
+def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:
+    """The hint first, then each symbol large and small on its own, then all alike.
+
+    Some may break the assumptions: the proof does not know these, so what fails anywhere cannot be proved.
+    """
+    points = [dict(hints)]
+    for name, value in hints.items():
+        points += [{**hints, name: 16 * value}, {**hints, name: max(1, value // 8)}]
+    return points + [dict.fromkeys(hints, value) for value in (1, 4, 29, 120)]

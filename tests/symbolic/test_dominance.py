@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fxcount.symbolic import ceildiv, combination, covers, evaluate, is_nonnegative, symbol
+from fxcount.symbolic import ceildiv, combination, covers, evaluate, is_nonnegative, largest_sums, min_, symbol
 from tests.symbolic.trees import NAMES, as_number, as_size, formulas, values
 
 B, H, W = map(symbol, "BHW")
@@ -78,3 +78,33 @@ def test_combination(parts, numbers):
     for size, n in sizes:
         plain = plain + size * n
     assert total == plain  # one canonical form, however it was added up
+
+
+counts = st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4).map(tuple), min_size=1, max_size=6, unique=True)
+of_memory = st.lists(st.builds(lambda n, f: n * f, st.integers(1, 9), grids | st.just(B * H)), min_size=3, max_size=3)
+
+
+@given(of_memory, counts, values)
+def test_the_sums_that_are_kept_have_the_largest_among_them(sizes, sums, numbers):
+    sizes = [*sizes, min_(B * (H // 28) - 1, 1)]  # of which nobody knows the sign
+    kept = largest_sums(sizes, sums, {"B": 2, "H": 224, "W": 224})
+    formulas = [combination(zip(sizes, times, strict=True)) for times in sums]
+    assert max(evaluate(f, numbers) for f in formulas) == max(evaluate(f, numbers) for _, f in kept)
+    assert all(formula == formulas[i] for i, formula in kept)
+
+
+@given(of_memory, counts)
+def test_a_sum_is_left_out_where_one_that_is_kept_covers_it_and_nowhere_else(sizes, sums):
+    sizes = [*sizes, min_(B * (H // 28) - 1, 1)]
+    kept = [i for i, _ in largest_sums(sizes, sums, {"B": 2, "H": 224, "W": 224})]
+    formulas = [combination(zip(sizes, times, strict=True)) for times in sums]
+    for i in set(range(len(sums))) - set(kept):
+        assert any(covers(formulas[k] - formulas[i]) for k in kept)
+    for larger, smaller in itertools.combinations(kept, 2):
+        assert not covers(formulas[larger] - formulas[smaller])
+
+
+def test_the_order_is_that_of_the_hints_asked_with():
+    sizes, sums = [B, H], [(1, 0), (0, 1)]
+    assert [i for i, _ in largest_sums(sizes, sums, {"B": 2, "H": 3})] == [1, 0]
+    assert [i for i, _ in largest_sums(sizes, sums, {"B": 3, "H": 2})] == [0, 1]
