@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from fxcount.report.training import TrainingReport
+    from fxcount.training.step import Step
 
 __all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule", "training_step"]
 
@@ -157,14 +158,15 @@ def training_step(
     wanted = targets if isinstance(targets, (tuple, list)) and not _is_shape(targets) else (targets,)
     after = tuple([parse_inputs(t) for t in wanted])
     done = step_of(loss, optimizer)
-    traced = partial(trace_training, step=done) if step is None else partial(trace_own_step, step=step)
 
     def analysed(
         model: Any, inputs: tuple[Any, ...], named_inputs: Mapping[str, Any], hints: Mapping[str, int] | None,
+        done: Step = done,
     ) -> TrainingReport:  # fmt: skip
+        traced = partial(trace_training, step=done) if step is None else partial(trace_own_step, step=step)
         found = traced(model, inputs, named_inputs, after, hints=hints, registry=registry, tracker=tracker)
         report = TrainingReport(found, cost(found.trace, strict=strict))
-        report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed)
+        report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed, done if step is None else None)
         return report
 
     return analysed(model, args, named, hints)

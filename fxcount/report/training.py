@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from fxcount.errors import InputError
 from fxcount.report.data.training import TrainingData
 from fxcount.report.formats import Format
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
+    import torch
+
     from fxcount.report.largest import Largest
+    from fxcount.report.whatif import WhatIf
 
 __all__ = ["TrainingReport"]
 
@@ -62,3 +67,28 @@ class TrainingReport(TrainingData):
 
         start = self.trace.scope.hints.get(symbol, 1)
         return largest_of(lambda values: self.at(**values).total_bytes, need, symbol, memory, sizes, start)
+
+    def what_if(
+        self, *, checkpoint: str | Sequence[str] = (), freeze: str | Sequence[str] = (), dtype: torch.dtype | None = None,
+        optimizer: str | Callable[..., Any] | None = None, accumulate: int = 1,
+    ) -> WhatIf:  # fmt: skip
+        """The same step done otherwise, beside this one: bytes saved and FLOPs paid.
+
+        ``checkpoint``: modules whose inside is not kept but computed again in the backward, by their paths, the ends of these
+        (``"encoder.layer"``: a list stands for the modules in it) or patterns; ``freeze``: modules whose parameters get no
+        gradient; ``dtype`` of parameters and buffers, and of inputs that are in the model's; another ``optimizer``;
+        ``accumulate``: so many forwards and backwards before a step, each of them with a batch of this report. The step is
+        analysed again with the model changed, which is left as it was found.
+
+        Raises:
+            InputError: there is no such module; the step is a function of the user's, and has its own optimizer.
+            AssumptionError: the model is gone, or has changed since.
+        """
+        from fxcount.report.data.changes import Change
+        from fxcount.report.whatif import WhatIf, analysed, paths_of
+
+        if not isinstance(accumulate, int) or accumulate < 1:
+            raise InputError(f"accumulate={accumulate!a} is no number of forwards", hint="give an integer of at least 1")
+        again, frozen = (paths_of(self, names) if names else () for names in (checkpoint, freeze))
+        change = Change(again, frozen, dtype, optimizer, accumulate)
+        return WhatIf(self, analysed(self, change), change)

@@ -76,10 +76,12 @@ class Phases(Protocol):
 @dataclass(frozen=True)
 class Step:
     """What is done: ``loss(result, *targets)`` of the model's result, its backward, and steps of ``optimizer(parameters)``:
-    a first one, which makes its states, and a later one."""
+    a first one, which makes its states, and a later one. Before them the same is done ``turns`` times, so that gradients add
+    up."""
 
     loss: Loss
     optimizer: Callable[[Any], Any] | None = None
+    turns: int = 1
 
     def __call__(self, phases: Phases, model: torch.nn.Module, given: tuple[Any, ...], targets: tuple[Any, ...]) -> None:
         args, kwargs = given
@@ -87,10 +89,11 @@ class Step:
         if make is not None:
             trained = [p for p in model.parameters() if p.requires_grad]
             optimizer = phases.phase("setup", lambda: make(trained))
-        loss = phases.phase("forward", lambda: self.loss(model(*args, **kwargs), *targets))
-        phases.note_loss(loss)
-        phases.phase("backward", loss.backward)
-        phases.note_gradients()
+        for _ in range(self.turns):
+            loss = phases.phase("forward", lambda: self.loss(model(*args, **kwargs), *targets))
+            phases.note_loss(loss)
+            phases.phase("backward", loss.backward)
+            phases.note_gradients()
         if optimizer is not None:
             for number in range(2):
                 phases.phase("optimizer", optimizer.step, number)

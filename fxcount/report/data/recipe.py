@@ -73,7 +73,8 @@ class Recipe:
     """One call of :func:`fxcount.analyze`.
 
     ``inputs`` and ``kwargs`` are parsed specifications; ``analyse(model, inputs, kwargs, hints)`` is the front door, given by
-    itself. ``model`` gives the model or ``None`` if it is gone; it is a path for a file.
+    itself. ``model`` gives the model or ``None`` if it is gone; it is a path for a file. ``step``: what a training step does,
+    unless that is a function of the user's.
     """
 
     model: Callable[[], Any]
@@ -84,11 +85,12 @@ class Recipe:
     analyse: Callable[..., Any] = field(repr=False)
     surroundings: Surroundings
     written_down: Fingerprint = field(repr=False)
+    step: Any = field(default=None, repr=False)
 
     @classmethod
     def of(
         cls, model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], hints: Mapping[str, int] | None,
-        analyse: Callable[..., Any],
+        analyse: Callable[..., Any], step: Any = None,
     ) -> Recipe:  # fmt: skip
         """The recipe of an analysis that was just made."""
         try:
@@ -96,7 +98,7 @@ class Recipe:
         except TypeError:  # a path
             held = _Kept(model)
         found = fingerprint(model) if isinstance(model, torch.nn.Module) else Fingerprint()
-        return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), found)
+        return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), found, step)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _of_another_process, (self.model_name,)
