@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fxcount.errors import SizeError
 from fxcount.report.data.changes import Change, otherwise
@@ -14,9 +14,6 @@ from fxcount.report.views.units import bytes_text, count_text
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call
 from fxcount.wording import visible
-
-if TYPE_CHECKING:
-    from fxcount.report.training import TrainingReport
 
 __all__ = ["Point", "Row", "WhatIf"]
 
@@ -58,7 +55,7 @@ class WhatIf:
     (252064, 1048576)
     """
 
-    def __init__(self, base: TrainingReport, report: TrainingReport, change: Change) -> None:
+    def __init__(self, base: TrainingData, report: TrainingData, change: Change) -> None:
         self.base = base
         self.report = report
         self.change = change
@@ -151,7 +148,7 @@ class WhatIf:
         return "\n".join([*lines, *([f"  and {len(at.rows) - 12} more"] if len(at.rows) > 12 else [])])
 
 
-def analysed(base: TrainingReport, change: Change) -> TrainingReport:
+def analysed(base: TrainingData, change: Change) -> TrainingData:
     """The step with the change, at the sizes of ``base``.
 
     Raises :class:`~fxcount.errors.AssumptionError` if the model is gone or has changed since."""
@@ -161,7 +158,7 @@ def analysed(base: TrainingReport, change: Change) -> TrainingReport:
 
         raise AssumptionError("the report was read from a file, without the model", hint="analyse the step again")
     other = otherwise(recipe, change)
-    found: TrainingReport = other.again({**recipe.hints, **base.trace.scope.hints} if recipe.hints or base.values else None)
+    found: TrainingData = other.again({**recipe.hints, **base.trace.scope.hints} if recipe.hints or base.values else None)
     found.recipe = other
     if base.values is not None:
         sizes = {n: base.values[n] for n in found.piece.asked}
@@ -194,7 +191,7 @@ def _inside(report: TrainingData, path: str, phase: str) -> list[Call]:
     return [c for c in calls if c.module >= 0 and inside[c.module]]
 
 
-def paths_of(base: TrainingReport, names: str | Sequence[str]) -> tuple[str, ...]:
+def paths_of(base: TrainingData, names: str | Sequence[str]) -> tuple[str, ...]:
     """The modules of these names in the model of a report."""
     from fxcount.errors import AssumptionError
     from fxcount.report.data.changes import chosen
