@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("compare", "fxcount.cli.compare", "A B [INPUT ...]", "what differs between two models or saved reports"),
     Command("sweep", "fxcount.cli.sweep", "LIST ... -o RESULTS.sqlite", "many models, a row each: .sqlite, .csv, .parquet"),
     Command("pareto", "fxcount.cli.pareto", "RESULTS.sqlite", "the models of a sweep that no other beats"),
+    Command("explain", "fxcount.cli.explain", "OP [INPUT ...]", "what is counted for an op: its rules, its traits"),
     Command("models", "fxcount.cli.models", "[LIBRARY [PATTERN]]", "names of models: timm 'resnet*'"),
     Command("generate", "fxcount.cli.generate", "MODEL --prompt P=1024 --new N=256", "prompt, decode step, cache, all of it"),
     Command("conventions", "fxcount.cli.conventions", "MODEL [INPUT ...]", "what other tools would say, and why"),
