@@ -23,7 +23,7 @@ AUTO = Dim.AUTO
 BATCH = {0: AUTO}
 IMAGE = {0: AUTO, 2: AUTO, 3: AUTO}
 TEXT = {0: AUTO, 1: AUTO}
-IMAGES = ({"B": 3, "H": 103, "W": 163}, {"B": 7, "H": 65, "W": 224})
+IMAGES = ({"B": 3, "H": 103, "W": 163}, {"B": 7, "H": 71, "W": 224})
 TEXTS = ({"B": 3, "S": 77}, {"B": 5, "S": 11})
 IDS = {"input_ids": "i64[B,S]", "use_cache": False}
 

@@ -58,7 +58,7 @@ def explained(entry: Op) -> str:
     >>> [line for line in explained(named_op("relu")).splitlines() if line.startswith(("relu", "counts", "  follows"))]
     ['relu', 'counts: `scalars.work(fact.numel, fact.dtype)`, with scalars=1 add', '  follows: mapped']
     """
-    others = [n for n in entry.names if n != entry.name]
+    others = entry.names[1:]
     lines = [f"{entry.name}{': also ' + ', '.join(others) if others else ''}"]
     if entry.schema:
         lines.append(f"schema: {entry.schema}")
@@ -128,7 +128,7 @@ def page() -> str:
     for room in sorted(rooms):
         lines += [f"## {room}", "", "| op | also | counts | traits |", "|:--|:--|:--|:--|"]
         for entry in sorted(rooms[room], key=lambda e: e.name):
-            others = ", ".join(f"`{n}`" for n in entry.names if n != entry.name)
+            others = ", ".join(f"`{n}`" for n in entry.names[1:])
             traits = ", ".join(n if v == "yes" else f"{n}: {v}" for n, v in traits_of(entry).items())
             lines.append(f"| `{entry.name}` | {others} | {_cell(in_a_line(entry))} | {_cell(traits)} |")
         lines.append("")
