@@ -151,8 +151,8 @@ def test_tables_go_to_files(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (here / "net.csv").read_text("utf-8").splitlines()[1].startswith("linear,1,15*B,")
     assert main(["command_nets:build", "B,3", "--format", "md"]) == 0
     assert capsys.readouterr().out.startswith("| path")
-    assert main(["command_nets:build", "B,3", "-o", "net.dot"]) == 2
-    assert "use one of .json, .csv, .md, .tex" in capsys.readouterr().err
+    assert main(["command_nets:build", "B,3", "-o", "net.xyz"]) == 2
+    assert "use one of .json, .csv, .md, .tex, .dot" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("here")

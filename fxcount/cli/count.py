@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "run"]
 
 
+_SHOWS = ("report", "rows", "graph", "work", "page")
+
+
 def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     add_model_options(parser, model)
     parser.add_argument("--depth", type=_depth, default=2, metavar="N", help="levels of modules shown, or all (default 2)")
@@ -26,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
     parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
-    add_output(parser, "report", "rows")
+    add_output(parser, *_SHOWS)
     parser.add_argument("--rows", choices=("ops", "modules", "kinds", "params"), help="what a table in FILE lists")
 
 
@@ -47,7 +50,7 @@ def _table(report: Report, options: argparse.Namespace) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    shown = written(options, "report", "rows")
+    shown = written(options, *_SHOWS)
     given = loaded(options)  # held here: a report keeps no model alive
     report = report_of(options, *given)
     if options.json:

@@ -63,7 +63,9 @@ class Formats:
     """The methods ``to_...`` of a report."""
 
     to_dict = Format[dict[str, Any]]("fxcount.report.views.plain:to_dict", "", "report", "totals and rows as plain data")
-    to_json = Format[str]("fxcount.report.views.plain:to_json", ".json", "report", "totals and rows as JSON")
+    to_json = Format[str](
+        "fxcount.report.views.plain:to_json", ".json", "report", "totals, rows and all that fxcount.load reads, as JSON"
+    )
     to_pandas = Format[Any]("fxcount.report.views.tables:to_pandas", "", "rows", "pandas.DataFrame", needs="pandas")
     to_csv = Format[str]("fxcount.report.views.tables:to_csv", ".csv", "rows", "comma-separated values")
     to_markdown = Format[str]("fxcount.report.views.tables:to_markdown", ".md", "rows", "a table in Markdown")
@@ -75,6 +77,21 @@ class Formats:
     to_dot = Format[str]("fxcount.report.views.graphs.dot:to_dot", ".dot", "graph", "Graphviz, modules as clusters")
     to_graphml = Format[str]("fxcount.report.views.graphs.markup:to_graphml", ".graphml", "graph", "GraphML: Gephi, yEd")
     to_gexf = Format[str]("fxcount.report.views.graphs.markup:to_gexf", ".gexf", "graph", "GEXF: Gephi")
+    to_explorer = Format[str](
+        "fxcount.report.views.graphs.viewers:to_explorer", ".explorer.json", "graph", "Model Explorer, modules as namespaces"
+    )
+    to_explorer_data = Format[str](
+        "fxcount.report.views.graphs.viewers:to_explorer_data", "", "graph", "Model Explorer's node data: a count as colours"
+    )
+    to_netron = Format[str]("fxcount.report.views.graphs.viewers:to_netron", ".netron.json", "graph", "Netron")
+    to_graphdef = Format[str](
+        "fxcount.report.views.graphs.viewers:to_graphdef", ".pbtxt", "graph", "TensorBoard's graph page, modules as scopes"
+    )
+    to_mermaid = Format[str]("fxcount.report.views.graphs.viewers:to_mermaid", ".mmd", "graph", "Mermaid, modules collapsed")
+    to_speedscope = Format[str](
+        "fxcount.report.views.profiles:to_speedscope", ".speedscope.json", "work", "speedscope: work by the stack of modules"
+    )
+    to_folded = Format[str]("fxcount.report.views.profiles:to_folded", ".folded", "work", "folded stacks, for flame graphs")
     to_html = Format[str]("fxcount.report.views.html.document:to_html", ".html", "page", "one offline page, its formulas alive")
 
 
@@ -86,9 +103,13 @@ def by_suffix(*shows: str) -> dict[str, Format[Any]]:
     """The formats of files that show one of these, by their ending without its dot.
 
     >>> list(by_suffix("graph"))
-    ['json', 'dot', 'graphml', 'gexf']
+    ['json', 'dot', 'graphml', 'gexf', 'explorer.json', 'netron.json', 'pbtxt', 'mmd']
     """
-    return {f.suffix.removeprefix("."): f for f in FORMATS.values() if f.suffix and f.shows in shows}
+    found: dict[str, Format[Any]] = {}
+    for each in FORMATS.values():
+        if each.suffix and each.shows in shows:
+            found.setdefault(each.suffix.removeprefix("."), each)  # the report's JSON has the graph's beside it
+    return found
 
 
 def format_of(path: str, *shows: str) -> Format[Any]:
@@ -100,8 +121,9 @@ def format_of(path: str, *shows: str) -> Format[Any]:
     'graphml'
     """
     choices = by_suffix(*shows)
-    ending = PurePath(path).suffix.lower().removeprefix(".")
-    if ending not in choices:
+    name = PurePath(path).name.lower()
+    ending = max([e for e in choices if name.endswith(f".{e}")], key=len, default="")
+    if not ending:
         raise InputError(
             f"{path!r} ends in no format of {' or '.join(shows)}s",
             hint=f"use one of .{', .'.join(choices)}, or say --format",

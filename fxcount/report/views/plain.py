@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fxcount.report.data.rows import COUNTS, module_rows, op_rows
 from fxcount.symbolic import Size, to_rows, to_text
+from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -86,8 +87,17 @@ def to_dict(report: ReportData) -> dict[str, Any]:
 
 
 def to_json(report: ReportData, indent: int | None = None) -> str:
-    """:func:`to_dict` as JSON text."""
-    return json.dumps(to_dict(report), indent=indent)
+    """:func:`to_dict` as JSON text, with the whole report beside it, and its other pieces: :func:`fxcount.load` reads it back.
+
+    >>> import torch, fxcount
+    >>> report = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
+    >>> fxcount.load(report.to_json()) == report, json.loads(report.to_json())["totals"]["macs"]
+    (True, '15*B')
+    """
+    from fxcount.report.views.graphs.nodelink import body
+
+    with no_collection():
+        return json.dumps({**to_dict(report), **body(report)}, indent=indent, allow_nan=False)
 
 
 def _size(report: ReportData, size: Size) -> int | str:

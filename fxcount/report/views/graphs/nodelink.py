@@ -22,12 +22,12 @@ from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION, to_network
 from fxcount.symbolic import Size
 from fxcount.trace.torch_patch.active import no_collection
 
-__all__ = ["read_report", "schema", "to_graph_json", "to_node_link"]
+__all__ = ["body", "read_report", "schema", "to_graph_json", "to_node_link"]
 
 _FROM_DAMAGE = (
     LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError, AssertionError
 )  # fmt: skip
-_HINT = "give a file written by `fxcount graph MODEL -o FILE.json` or report.to_graph_json()"
+_HINT = "give a file written by `fxcount MODEL -o FILE.json` or report.to_json()"
 
 
 def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]:
@@ -35,8 +35,14 @@ def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]
     import networkx as nx
 
     data: dict[str, Any] = nx.node_link_data(to_networkx(report, depth), edges="edges")
+    return {**data, **{key: part for key, part in body(report).items() if key != "graph"}}
+
+
+def body(report: ReportData) -> dict[str, Any]:
+    """What :func:`read_report` reads: the version, the analysis, and the others of its family."""
     others = [encode(piece) for piece in report.other_pieces()]
-    return {**data, "report": encode(report), **({"pieces": others} if others else {})}
+    found = {"graph": {"fxcount_schema": GRAPH_SCHEMA_VERSION}, "report": encode(report)}
+    return {**found, **({"pieces": others} if others else {})}
 
 
 def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:
