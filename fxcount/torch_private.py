@@ -51,6 +51,7 @@ class Name:
 NAMES = MappingProxyType({
     # -- tensors and modes
     "DisableTorchFunction": Name("torch._C.DisableTorchFunction", "run torch itself inside a trace"),
+    "AdaptiveOutput": Name("torch.nn.modules.adaptive._ASMoutput", "give what an adaptive softmax returns"),
     "disabled_torch_function": Name("torch._C._disabled_torch_function_impl", "leave stand-in tensors to the tracer's mode"),
     "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored"),
     "make_wrapper_subclass": Name("torch.Tensor._make_wrapper_subclass", "make a tensor without storage"),

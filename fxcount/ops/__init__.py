@@ -37,6 +37,7 @@ from fxcount.ops.memory import (
 )
 from fxcount.ops.normalise import functional, norm
 from fxcount.ops.quantise import packed, quantised
+from fxcount.ops.quantise import recurrent as quantised_recurrent
 from fxcount.ops.reduction import cumulative, distances, reduction, softmax, sorting, statistics
 from fxcount.ops.sparse import elementwise as sparse_elementwise
 from fxcount.ops.sparse import layouts as sparse_layouts
@@ -52,7 +53,7 @@ FAMILIES = (
     conv, matmul, products, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
-    backward_functions, backward_layers, backward_spatial, quantised, packed, foreach,
+    backward_functions, backward_layers, backward_spatial, quantised, packed, quantised_recurrent, foreach,
     sparse_products, sparse_layouts, sparse_elementwise,
 )  # fmt: skip
 

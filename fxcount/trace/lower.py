@@ -21,7 +21,7 @@ import torch.fx
 
 from fxcount.errors import UnsupportedError
 from fxcount.ops.core.tree import Node
-from fxcount.ops.quantise.packed import Packed
+from fxcount.ops.quantise.packed import Packed, PackedCell
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 from fxcount.trace.tape import Call, Quotient, Trace, Value
@@ -141,7 +141,7 @@ class _Lowering:
             return tuple(self._argument(x) for x in a)
         if isinstance(a, list):
             return [self._argument(x) for x in a]
-        if isinstance(a, Packed):
+        if isinstance(a, (Packed, PackedCell)):
             name = next((n for n, held in self.objects.items() if held is a.held), f"packed_{len(self.objects)}")
             self.objects[name] = a.held
             return self.graph.get_attr(name)

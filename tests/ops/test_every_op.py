@@ -36,6 +36,9 @@ ELSEWHERE: dict[str, str] = {
     "torchvision.deform_conv2d",
     "test_packed.test_layers": "quantized.linear quantize_per_tensor dequantize int_repr",
     "test_packed.test_dynamic_linear": "quantized.linear_dynamic",
+    "test_packed.test_dynamic_recurrent_layers":
+        "quantized_lstm quantized_gru quantized.quantized_lstm_cell_dynamic quantized.quantized_gru_cell_dynamic "
+        "quantized.quantized_rnn_tanh_cell_dynamic quantized.quantized_rnn_relu_cell_dynamic",
     "test_packed.test_half_precision_weights": "quantized.linear_dynamic_fp16",
     "test_packed.test_embeddings": "quantized.embedding_byte quantized.embedding_bag_byte",
     "test_packed.test_elements": "quantized.add",

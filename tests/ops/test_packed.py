@@ -218,3 +218,58 @@ def test_weights_packed_in_bytes() -> None:
     assert report.at(B=3).flops == 2 * 3 * 120 + 120 + 120  # minus 8, times scale
     assert report.params.buffer_bytes == 5 * 12 + 5 * 3 * 2
     torch.testing.assert_close(report.graph_module(x), net(x))
+
+
+CHOICE = 10  # of scale and zero point: 8 additions and 2 divisions
+RECURRENT: dict[str, tuple[Any, dict[str, Any], str, int, int]] = {
+    # layer, options, input, gates, scalars inside of a cell for each hidden unit: sums of both products, gates and state
+    "lstm": (nn.LSTM, {}, "T,N,7", 4, 4 + 1 + 3 + 5),
+    "lstm batch first": (nn.LSTM, {"batch_first": True}, "N,T,7", 4, 13),
+    "lstm both ways, two layers": (nn.LSTM, {"num_layers": 2, "bidirectional": True}, "T,N,7", 4, 13),
+    "gru": (nn.GRU, {"num_layers": 2}, "T,N,7", 3, 3 + 2 + 2 + 3),
+    "lstm cell": (nn.LSTMCell, {}, "N,7", 4, 13),
+    "gru cell": (nn.GRUCell, {}, "N,7", 3, 10),
+    "tanh cell": (nn.RNNCell, {}, "N,7", 1, 2),
+    "relu cell": (nn.RNNCell, {"nonlinearity": "relu"}, "N,7", 1, 2),
+}
+
+
+def around(given: int, made: int) -> int:
+    """Scalars around one product: its input's range, scale and values, its result as floats with a bias."""
+    return 2 * (given - 1) + CHOICE + 5 * given + 3 * made
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_dynamic_recurrent_layers(name: str) -> None:
+    """quantized_lstm, quantized_gru, and the cells: quantized_lstm_cell, quantized_gru_cell, quantized_rnn_tanh_cell,
+    quantized_rnn_relu_cell."""
+    kind, options, spec, gates, inside = RECURRENT[name]
+    hidden, layers, ways = 11, options.get("num_layers", 1), 2 if options.get("bidirectional") else 1
+    model = ao.quantize_dynamic(nn.Sequential(kind(7, hidden, **options)), {kind})
+    report = fxcount.analyze(model, spec)
+    n = 3
+    for t in (5, 13) if "T" in spec else (1,):
+        at = report.at(**({"N": n, "T": t} if "T" in spec else {"N": n}))
+        widths = [7 if layer == 0 else ways * hidden for layer in range(layers) for _ in range(ways)]
+        assert at.macs == sum(t * n * gates * hidden * (w + hidden) for w in widths)
+        assert at.macs_by_dtype == {"uint8 x int8": at.macs}
+        made = n * gates * hidden
+        other = sum(around(t * n * w, t * made) + t * around(n * hidden, made) for w in widths)
+        assert at.flops == other + len(widths) * t * n * hidden * inside
+    x = torch.randn([{"N": n, "T": 5}.get(s, 7) for s in spec.split(",")])
+    found, expected = report.graph_module(x), model(x)
+    torch.testing.assert_close(found, expected)
+    weights = sum(gates * hidden * (w + hidden) for w in widths)
+    rows = report.params.buffer_rows
+    # of each of the two products: a byte for each weight, 16 for scale and zero point, biases as floats
+    assert sum(b.nbytes for b in rows) == weights + len(widths) * 2 * (16 + 4 * gates * hidden)
+
+
+def test_observed_models() -> None:
+    """A model prepared for calibration: its own work, whatever the observers see."""
+    model = nn.Sequential(ao.QuantStub(), nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), ao.DeQuantStub()).eval()
+    model.qconfig = ao.get_default_qconfig("x86")  # type: ignore[assignment]
+    report = fxcount.analyze(ao.prepare(model), "B,3,H,W")
+    assert report.at(B=2, H=11, W=13).macs == 2 * 9 * 11 * 4 * 27
+    assert any("HistogramObserver" in note for note in report.trace.notes)
+    assert {str(a) for a in report.assumptions} == {"H >= 3", "W >= 3"}

@@ -55,6 +55,16 @@ def _fully_sharded() -> nn.Module:
     return model
 
 
+@pytest.mark.parametrize("original", [False, True])
+def test_flat_parameters_are_refused_in_words(original: bool) -> None:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    wrapped = FullyShardedDataParallel(_plain(), device_id=torch.device("cpu"), use_orig_params=original)
+    for model in (wrapped, nn.Sequential(nn.ReLU(), wrapped)):
+        with pytest.raises(fxcount.UnsupportedError, match="sharded by FullyShardedDataParallel"):
+            fxcount.analyze(model, "B,8")
+
+
 def _both() -> nn.Module:
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module

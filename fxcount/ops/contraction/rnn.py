@@ -41,7 +41,7 @@ from fxcount.ops.core.registry import CostRule, Op, Zero, op
 from fxcount.ops.core.scalars import Scalars, fact_of
 from fxcount.symbolic import Scope, Size, max_
 
-__all__ = ["OPS"]
+__all__ = ["CELLS", "OPS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Cell:
     inside: Scalars
 
 
-_CELLS = {
+CELLS = {
     "lstm": _Cell(4, Scalars(add=4 + 1, mul=3, fn=5)),
     "gru": _Cell(3, Scalars(add=3 + 2, mul=2, fn=3)),
     "rnn_tanh": _Cell(1, Scalars(add=1, fn=1)),
@@ -116,7 +116,7 @@ class _Call:
 
 def _layers_shape(kind: str, scope: Scope, x: TensorFact, **named: Any) -> tuple[TensorFact, ...]:
     call = _Call(x, **named)
-    gates = _CELLS[kind].gates
+    gates = CELLS[kind].gates
     require_rank(kind, x=(x, 2 if call.packed else 3), h=(call.states[0], 3))
     require_dtype(kind, x, *call.params)
     expected = (4 if call.has_biases else 2) + (len(call.states) == 2 and call.projects)
@@ -152,7 +152,7 @@ def _output(call: _Call, width: Size) -> TensorFact:
 def _layers_cost(kind: str, y: Results, x: TensorFact, **named: Any) -> Work:
     call = _Call(x, **named)
     h, r, steps = call.hidden, call.returned, call.steps
-    cell = _CELLS[kind]
+    cell = CELLS[kind]
     deeper = call.num_layers - 1
     widths = call.directions * (x.shape[-1] + deeper * call.directions * r)  # of all layers and directions together
     cells = call.num_layers * call.directions
@@ -183,7 +183,7 @@ def _layers_temporaries(kind: str, y: Results, x: TensorFact, **named: Any) -> S
         before = directions * one_way if deep else 0
         return copied + (2 * one_way if directions == 2 else 0) + max_(states, before)
     # the gates' inputs for all steps, outputs of all steps as a list and stacked, the other direction, the layer before
-    gates = _CELLS[kind].gates
+    gates = CELLS[kind].gates
     held = gates + (1 if directions == 1 else 4) + (directions if deep else 0)
     if call.batch_first:  # the bias is then added out of place
         held = max(held, 2 * gates + (-1 if directions == 1 else 3))
@@ -210,7 +210,7 @@ def _cell_shape(
     require(scope, x.shape[1], w_ih.shape[1], f"{what}: input width", x.shape, w_ih.shape)
     for state in states:
         require(scope, state.shape[0], x.shape[0], f"{what}: batch", state.shape, x.shape)
-        require(scope, w_ih.shape[0], _CELLS[kind].gates * state.shape[1], f"{what}: width", w_ih.shape, state.shape)
+        require(scope, w_ih.shape[0], CELLS[kind].gates * state.shape[1], f"{what}: width", w_ih.shape, state.shape)
     results = tuple(x.new((x.shape[0], state.shape[1])) for state in states)
     return results if len(results) > 1 else results[0]
 
@@ -219,7 +219,7 @@ def _cell_cost(
     kind: str, y: Results, x: TensorFact, hx: object, w_ih: TensorFact, w_hh: TensorFact, b_ih: Given = None, b_hh: Given = None
 ) -> Work:
     batch, hidden = x.shape[0], w_hh.shape[1]
-    scalars = _cell_scalars(_CELLS[kind], hidden, b_ih is not None)
+    scalars = _cell_scalars(CELLS[kind], hidden, b_ih is not None)
     return contraction(x.dtype, batch * (w_ih.numel + w_hh.numel), scalars * batch)
 
 
@@ -284,8 +284,8 @@ def _single(kind: str) -> Op:
 
 
 OPS: tuple[Op, ...] = (
-    *map(_layered, _CELLS),
-    *map(_single, _CELLS),
+    *map(_layered, CELLS),
+    *map(_single, CELLS),
     op("_pack_padded_sequence", shape=_pack_shape, cost=Zero("copy", moves=True), reads_data=True),
     op("_pad_packed_sequence", shape=_pad_shape, cost=Zero("copy", moves=True), reads_data=True),
 )

@@ -37,7 +37,7 @@ from fxcount.ops.core.tree import Node
 from fxcount.ops.memory import joining
 from fxcount.symbolic import Scope, Size, prod
 
-__all__ = ["OPS", "Packed", "is_packed", "scale_bytes", "unpacked"]
+__all__ = ["OPS", "Packed", "PackedCell", "as_it_comes", "is_packed", "scale_bytes", "unpacked"]
 
 _QUANTISED = Scalars(add=4, mul=1)
 _DEQUANTISED = Scalars(add=1, mul=1)
@@ -74,26 +74,62 @@ class Packed(Node):
         return self.tensors[0]
 
     @property
+    def cells(self) -> tuple[Packed, ...]:
+        """Itself: it is one product's."""
+        return (self,)
+
+    @property
     def biased(self) -> bool:
         """Whether there is a bias."""
         return len(self.tensors) > 1
 
 
+class PackedCell(Node):
+    """The object in which torch.ao keeps the two weights of a recurrent layer in one direction: ``cells`` are that of the
+    input and that of the state."""
+
+    __slots__ = ("cells", "held")
+
+    def __init__(self, held: Any, cells: tuple[Packed, ...]) -> None:
+        self.held = held
+        self.cells = cells
+
+    def parts(self) -> tuple[Any, ...]:
+        return tuple(part for cell in self.cells for part in cell.parts())
+
+    def of_parts(self, parts: Iterator[Any]) -> PackedCell:
+        cells = [cell.of_parts(iter([next(parts) for _ in cell.parts()])) for cell in self.cells]
+        return PackedCell(self.held, tuple(cells))
+
+    @property
+    def kind(self) -> Any:
+        return tuple(cell.kind for cell in self.cells)
+
+
 def is_packed(thing: Any) -> bool:
-    """Whether it is an object that keeps a quantised weight."""
-    return type(thing) is torch.ScriptObject and "PackedParams" in str(thing)
+    """Whether it is an object that keeps quantised weights."""
+    return type(thing) is torch.ScriptObject and any(name in str(thing) for name in ("PackedParams", _CELL))
 
 
-def unpacked(held: Any) -> Packed:
+_CELL = "CellParams"
+
+
+def unpacked(held: Any) -> Packed | PackedCell:
     """What such an object keeps.
 
     >>> import warnings
     >>> with warnings.catch_warnings(action="ignore"):  # torch's, of quantised dtypes
     ...     layer = torch.ao.nn.quantized.Conv2d(4, 6, 3, stride=2, groups=2)
-    >>> found = unpacked(layer._packed_params)
+    >>> found, = unpacked(layer._packed_params).cells
     >>> tuple(found.weight.shape), dict(found.settings)["groups"], found.scale_bytes
     ((6, 2, 3, 3), 2, 16)
     """
+    if _CELL in str(held):
+        return PackedCell(held, tuple([_product(part) for part in held.__getstate__()[0][-1] if is_packed(part)]))
+    return _product(held)
+
+
+def _product(held: Any) -> Packed:
     parts = held.unpack()
     weight, bias = parts if isinstance(parts, tuple) else (parts, None)
     settings = tuple([(n, _plain(getattr(held, n)())) for n in _SETTINGS if hasattr(held, n)])
@@ -132,9 +168,18 @@ def _added(packed: Packed) -> Scalars:
 
 def _from_floats(y: TensorFact, x: TensorFact, packed: Packed) -> Work:
     """Activations quantised as they come, and the result made floats again."""
-    seen = (Scalars(add=2 * (x.numel - 1)) + _CHOSEN + _QUANTISED * x.numel).work(1, torch.float32)
-    made = (_DEQUANTISED + _added(packed)).work(y.numel, torch.float32)
-    return Work(flops=seen.flops + made.flops)
+    return Work(flops=as_it_comes(x.numel, y.numel, packed.biased))
+
+
+def as_it_comes(given: Size, made: Size, biased: bool) -> Size:
+    """The flops around one product of integers: of its input, whose range is looked for, and of its result with a bias.
+
+    >>> as_it_comes(5, 3, True)  # 4 + 4 for the range, 10 for scale and zero point, 5 for each input, 3 for each result
+    52
+    """
+    seen = (Scalars(add=2 * (given - 1)) + _CHOSEN + _QUANTISED * given).work(1, torch.float32)
+    result = (_DEQUANTISED + (Scalars(add=1) if biased else Scalars())).work(made, torch.float32)
+    return seen.flops + result.flops
 
 
 # -- linear layers ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import torch
 
 from fxcount.errors import FxcountError, InputError, UnsupportedError
 from fxcount.ops import REGISTRY, Registry
-from fxcount.torch_private import VERSION
+from fxcount.torch_private import VERSION, loaded
 from fxcount.trace.frontends.functions import is_function, module_of
 from fxcount.trace.frontends.wrappers import unwrapped
 from fxcount.trace.inputs.inventory import each_module
@@ -98,11 +98,23 @@ def _traced(
             f"analyze() wants an nn.Module, a function, an ExportedProgram or a .pt2 file, got {type(model).__name__}",
             hint="give the model itself, not its class or its output",
         )
+    _refuse_flat(model)
     if isinstance(model, torch.fx.GraphModule) and frontend != "export":
         from fxcount.trace.frontends.graph import trace_graph
 
         return trace_graph(model, args, kwargs, **options)
     return _trace_module(model, args, kwargs, frontend, options, engine)
+
+
+def _refuse_flat(model: torch.nn.Module) -> None:
+    """``FullyShardedDataParallel`` holds a part of all its parameters in one flat tensor: what they were is not there."""
+    flat = getattr(loaded("distributed.fsdp.fully_sharded_data_parallel"), "FullyShardedDataParallel", None)
+    if flat is not None and any(type(module) is flat for module in model.modules()):
+        raise UnsupportedError(
+            "the model is sharded by FullyShardedDataParallel, which keeps a rank's part of them all in a flat tensor and "
+            "gathers it all as it runs",
+            hint="analyse it before it is wrapped: the counts are its own; or use fully_shard(), which is read as it is",
+        )  # fmt: skip
 
 
 def _trace_module(

@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount import torch_private
 from fxcount.errors import InputError
-from fxcount.ops.quantise.packed import Packed, is_packed, unpacked
+from fxcount.ops.quantise.packed import Packed, PackedCell, is_packed, unpacked
 from fxcount.ops.sparse.real import form_of
 from fxcount.trace.inputs.holding import Held, held_by, local_bytes
 from fxcount.trace.tape import Declared
@@ -41,7 +41,7 @@ class Inventory:
     aliases: tuple[tuple[str, ...], ...]
     device: torch.device
     dtype: torch.dtype
-    packed: Mapping[int, Packed] = field(default_factory=dict)
+    packed: Mapping[int, Packed | PackedCell] = field(default_factory=dict)
 
     def unique_modules(self) -> list[torch.nn.Module]:
         """Each module once."""
@@ -68,7 +68,7 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
     buffers: dict[int, torch.Tensor] = {}
     hidden: set[str] = set()
     shadows: dict[str, str] = {}
-    packed: dict[int, Packed] = {}
+    packed: dict[int, Packed | PackedCell] = {}
     packing = {kind for kind in {type(m) for _, m in modules} if kind.__module__.startswith(_QUANTISED)}
     for path, module in modules:
         prefix = f"{path}." if path else ""
@@ -94,7 +94,7 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
          for key, t in (*parameters.items(), *buffers.items())]
     )  # fmt: skip
     if packed:
-        held = {id(p.weight): _held_packed(p) for p in packed.values()}
+        held = {id(cell.weight): _held_packed(cell) for p in packed.values() for cell in p.cells}
         everything = tuple(
             [d._replace(held=held[key].nbytes, precision=held[key].precision) if key in held else d
              for d, key in zip(everything, (*parameters, *buffers), strict=True)]
@@ -116,16 +116,21 @@ def _held_packed(packed: Packed) -> Held:
 
 
 def _note_packed(
-    module: torch.nn.Module, prefix: str, packed: dict[int, Packed], names: dict[int, list[str]],
+    module: torch.nn.Module, prefix: str, packed: dict[int, Packed | PackedCell], names: dict[int, list[str]],
     buffers: dict[int, torch.Tensor],
 ) -> None:  # fmt: skip
     """The weights a module of torch.ao keeps in objects, as buffers: its state dict has them, and they are no parameters."""
     for attribute, value in module.__dict__.items():
         if is_packed(value):
             found = packed.setdefault(id(value), unpacked(value))
-            for name, tensor in zip(("weight", "bias"), found.tensors):
-                names.setdefault(id(tensor), []).append(f"{prefix}{attribute}.{name}")
-                buffers[id(tensor)] = tensor
+            for part, cell in zip(("",) if len(found.cells) == 1 else (".ih", ".hh"), found.cells):
+                _name_parts(cell, f"{prefix}{attribute}{part}", names, buffers)
+
+
+def _name_parts(packed: Packed, path: str, names: dict[int, list[str]], buffers: dict[int, torch.Tensor]) -> None:
+    for name, tensor in zip(("weight", "bias"), packed.tensors):
+        names.setdefault(id(tensor), []).append(f"{path}.{name}")
+        buffers[id(tensor)] = tensor
 
 
 def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:

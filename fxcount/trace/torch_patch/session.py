@@ -31,6 +31,7 @@ from fxcount.ops.core.common import broadcast
 from fxcount.symbolic import SYM_FUNCTIONS, SymSize
 from fxcount.trace.nesting import Room
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
+from fxcount.trace.torch_patch.adaptive import adaptive_softmax
 from fxcount.trace.torch_patch.chance import Chance
 from fxcount.trace.torch_patch.control import associative_scan, branch, loop, mapped, scan
 from fxcount.trace.torch_patch.flexible import FLEXIBLE, flexible_attention
@@ -110,6 +111,7 @@ def _changes() -> tuple[Any, ...]:
         ),
         Swapped(torch.autograd.forward_ad.enter_dual_level, _entering),
         Swapped(torch.nn.parameter.UninitializedParameter.materialize, materialising),
+        Swapped(torch.nn.AdaptiveLogSoftmaxWithLoss.forward, adaptive_softmax),
         Swapped(torch.amp.autocast.__init__, _autocast_of_meta),
         Replaced(vars(torch), ("from_numpy",), _from_numpy),
         Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
@@ -131,6 +133,14 @@ def _autocast_of_meta(original: Callable[..., Any]) -> Callable[..., Any]:
         original(self, device_type, *args, **kwargs)
 
     return start
+
+
+def _only_the_range(observer: Any, x: torch.Tensor) -> torch.Tensor:
+    """A histogram of activations: it looks for their range; which of its bins it widens then depends on data."""
+    if x.numel():
+        torch.aminmax(x.detach())
+        _tracer().notes.add("of a HistogramObserver the range it looks for is counted, not the bins that data decide")
+    return x
 
 
 def _engines_entry() -> list[Swapped]:
@@ -183,6 +193,9 @@ def _changes_of_loaded() -> list[Any]:
     if orders is not None:  # remembers orders of contractions under texts of shapes: formulas, in a table of the trace's own
         names = [n for n in ("tl", "OPT_EINSUM_PATH_CACHE") if n in vars(orders)]
         found.append(Replaced(vars(orders), names, lambda name, original: Shapes(original) if name == "tl" else {}))
+    observers = sys.modules.get("torch.ao.quantization.observer")
+    if observers is not None:
+        found.append(Swapped(observers.HistogramObserver.forward, lambda _: _only_the_range))
     flexible = torch_private.loaded(FLEXIBLE)
     if flexible is not None:
         found.append(Swapped(flexible.flex_attention, lambda _: _traced(flexible_attention)))

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 
 from fxcount.ops import Op
 from fxcount.ops.core.tree import Node
-from fxcount.ops.quantise.packed import Packed, is_packed
+from fxcount.ops.quantise.packed import Packed, PackedCell, is_packed
 from fxcount.symbolic import Expr, SymRatio, SymSize
 from fxcount.trace.tape import Quotient
 from fxcount.trace.tracer.arrays import ArrayStandIn, tensor_in
@@ -27,7 +27,7 @@ _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 class Keys:
     """Converts arguments; ``state`` gives the stand-in of a real tensor, ``packed`` what an object with weights in it keeps."""
 
-    def __init__(self, state: Callable[[torch.Tensor], StandIn], packed: Callable[[Any], Packed]) -> None:
+    def __init__(self, state: Callable[[torch.Tensor], StandIn], packed: Callable[[Any], Packed | PackedCell]) -> None:
         self._state = state
         self._packed = packed
 

@@ -11,7 +11,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.ops import TensorFact
-from fxcount.ops.quantise.packed import Packed, unpacked
+from fxcount.ops.quantise.packed import Packed, PackedCell, unpacked
 from fxcount.symbolic import Size
 from fxcount.trace.inputs.inventory import Inventory, is_parameter
 from fxcount.trace.known import constants
@@ -42,7 +42,7 @@ class Ledger:
         self.log: list[int] = []  # storage numbers; ~number for a death
         self.marks: list[int] = []  # length of the log when call i began
         self.next_value = count().__next__
-        self._packed: dict[int, Packed] = dict(held.packed)
+        self._packed: dict[int, Packed | PackedCell] = dict(held.packed)
         self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._facts: dict[tuple[torch.Size, torch.dtype, torch.device], TensorFact] = {}
         self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
@@ -81,7 +81,7 @@ class Ledger:
         storage.from_input = data is not None
         return self._make(value, storage, data)
 
-    def packed(self, held: Any) -> Packed:
+    def packed(self, held: Any) -> Packed | PackedCell:
         """What an object of torch.ao keeps; one that the model does not own as well."""
         found = self._packed.get(id(held))
         if found is None:
