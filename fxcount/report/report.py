@@ -12,9 +12,11 @@ from fxcount.wording import fitting
 
 if TYPE_CHECKING:
     from fxcount.report.curves import Curve
+    from fxcount.report.data.roofline import Machine
     from fxcount.report.data.verification import Verification
     from fxcount.report.family import Pieces
     from fxcount.report.largest import Largest
+    from fxcount.report.roofline import Roofline
     from fxcount.report.views.conventions import ConventionRow
 
 __all__ = ["Report"]
@@ -189,6 +191,29 @@ class Report(Formats, ReportData):
             return Need(parameters + buffers, peak, f"{at.memory.peak_op} ({line})" if line else at.memory.peak_op, parts)
 
         return largest_of(nbytes, need, symbol, memory, sizes, self.trace.scope.hints.get(symbol, 1))
+
+    def roofline(
+        self, device: str | Machine, *, dtype: Any = None, efficiency: float = 1, bandwidth: float = 1
+    ) -> Roofline:
+        """A lower bound of time on a device (``"H100"``, ``"A100"``, ``"RTX 4090"``, ... or a ``Machine`` of your own).
+
+        Each op takes as long as its arithmetic at peak or its traffic at full bandwidth, whichever is longer.
+
+        Arithmetic runs in each op's own dtype, or all of it in ``dtype`` (also ``"tf32"``). ``efficiency`` and ``bandwidth``
+        are the parts of the two peaks that are assumed to be reached. While sizes are symbols, intensities and
+        conditions are formulas; ``row.turns("B", S=4096)`` says from which size on an op is bound by arithmetic.
+
+        Raises :class:`~fxcount.errors.InputError` for a device or a dtype of which no rate is known.
+
+        >>> import torch, fxcount
+        >>> model = torch.nn.Linear(4096, 4096, bias=False, dtype=torch.bfloat16)
+        >>> row, = fxcount.analyze(model, "bf16[B,4096]").roofline("H100").rows
+        >>> row.intensity.simplify(), row.turns("B")
+        (2048*B/(B + 2048), 345)
+        """
+        from fxcount.report.roofline import roofline_of
+
+        return roofline_of(self, device, dtype, efficiency, bandwidth)
 
     # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
     def __eq__(self, other: object) -> bool:

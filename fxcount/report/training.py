@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fxcount.errors import InputError
+from fxcount.errors import InputError, SizeError
 from fxcount.report.data.training import TrainingData
 from fxcount.report.formats import Format
 from fxcount.wording import fitting
@@ -13,6 +13,7 @@ from fxcount.wording import fitting
 if TYPE_CHECKING:
     import torch
 
+    from fxcount.report.data.roofline import Machine
     from fxcount.report.largest import Largest
     from fxcount.report.whatif import WhatIf
 
@@ -55,7 +56,7 @@ class TrainingReport(TrainingData):
         >>> model = torch.nn.Linear(3, 5)
         >>> found = fxcount.training_step(model, "B,3", optimizer="adamw").largest("B", 1000)
         >>> found.value, found.need.nbytes, found.beyond[1].nbytes
-        (20, 992, 1024)
+        (23, 988, 1020)
         """
         from fxcount.report.largest import Need, largest_of
 
@@ -67,6 +68,34 @@ class TrainingReport(TrainingData):
 
         start = self.trace.scope.hints.get(symbol, 1)
         return largest_of(lambda values: self.at(**values).total_bytes, need, symbol, memory, sizes, start)
+
+    def utilisation(self, seconds: float, device: str | Machine, *, dtype: Any, devices: int = 1) -> float:
+        """The part of the peak of arithmetic that a step which took so many seconds reaches.
+
+        That is :attr:`flops` over what ``devices`` of a kind could do in ``dtype``: model FLOPs utilisation (MFU). Where
+        modules are computed again their FLOPs are among them, and it is hardware's (HFU): ask the step without checkpoints for
+        the other.
+
+        Raises:
+            InputError: no such device, no rate for the dtype, or no time.
+            SizeError: sizes without a value.
+
+        >>> import torch, fxcount
+        >>> step = fxcount.training_step(torch.nn.Linear(4096, 4096, bias=False), "B,4096").at(B=8192)
+        >>> round(step.utilisation(0.002, "H100", dtype=torch.bfloat16), 3)
+        0.278
+        """
+        from fxcount.report.data.devices import device_of
+
+        machine = device_of(device)
+        if dtype not in machine.flops_per_second:
+            known = ", ".join([str(d) for d in machine.flops_per_second])
+            raise InputError(f"no rate of {machine.name} is known for {dtype}", hint=f"there are {known}")
+        if not seconds > 0 or devices < 1:
+            raise InputError(f"{seconds!a} seconds on {devices!a} devices are no measurement", hint="give those of one step")
+        if self.symbols:
+            raise SizeError(f"{', '.join(self.symbols)} have no value", hint="ask step.at(...).utilisation(...)")
+        return float(self.flops / (seconds * devices * machine.flops_per_second[dtype]))
 
     def what_if(
         self, *, checkpoint: str | Sequence[str] = (), freeze: str | Sequence[str] = (), dtype: torch.dtype | None = None,

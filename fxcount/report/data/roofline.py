@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -15,16 +16,18 @@ from fxcount.passes.cost import CallCost, Costs
 from fxcount.symbolic import Size, evaluate
 from fxcount.trace.tape import Call, Signature, Trace
 
-__all__ = ["A100", "H100", "Machine", "seconds_by_call"]
+__all__ = ["A100", "H100", "Machine", "dtype_of", "seconds_by_call"]
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Peak rates of a device: ``flops_per_second`` by dtype (others run at the ``float32`` rate), ``bytes_per_second``."""
+    """Peak rates of a device: ``flops_per_second`` by dtype (others run at the ``float32`` rate), ``bytes_per_second``;
+    ``source`` says where they are from."""
 
     name: str
     bytes_per_second: float
-    flops_per_second: Mapping[torch.dtype, float] = field(hash=False)
+    flops_per_second: Mapping[Any, float] = field(hash=False)
+    source: str = ""
 
     def seconds(self, flops: int, nbytes: int, dtype: torch.dtype = torch.float32) -> float:
         """Seconds of one op with this many floating-point operations of ``dtype`` and bytes of traffic.
@@ -58,6 +61,10 @@ def _seconds(signature: Signature, cost: CallCost, values: Mapping[str, int], ma
     def at(size: Size) -> int:
         return size if isinstance(size, int) else evaluate(size, values)
 
+    return machine.seconds(at(cost.flops), at(cost.read_bytes) + at(cost.write_bytes), dtype_of(signature))
+
+
+def dtype_of(signature: Signature) -> torch.dtype:
+    """The dtype in which an op computes: the weights' where there are weights."""
     floating = [f.dtype for f in facts_in((signature.args, signature.kwargs)) if f.dtype.is_floating_point]
-    dtype = floating[-1] if floating else torch.float32  # the weights' dtype where there are weights
-    return machine.seconds(at(cost.flops), at(cost.read_bytes) + at(cost.write_bytes), dtype)
+    return floating[-1] if floating else torch.float32
