@@ -10,6 +10,9 @@ Exceptions that the user's own model raises are never wrapped: they pass through
 
 from __future__ import annotations
 
+import linecache
+import os
+from traceback import walk_tb
 from typing import Any
 
 from fxcount.wording import visible
@@ -45,6 +48,29 @@ class FxcountError(Exception):
         if self.hint:
             lines.append(f"  to fix: {self.hint}")
         return visible("\n".join(lines), lines=True)
+
+    def _render_traceback_(self) -> list[str]:
+        """What a cell of a notebook shows: the message, and the line of the user's that led to it, not our own way there."""
+        asked = None
+        for frame, line in walk_tb(self.__traceback__):
+            if _ours(frame.f_code.co_filename):
+                break
+            asked = (frame.f_code.co_filename, line)
+        shown = [f"{type(self).__name__}: {self}"]
+        if asked is not None:
+            code = linecache.getline(*asked).strip()
+            place = f"line {asked[1]}" if _in_cell(asked[0]) else f"{asked[0]}:{asked[1]}"
+            shown.append(visible(f"  asked in {place}" + (f": {code}" if code else "")))
+        return "\n".join(shown).split("\n")
+
+
+def _ours(file: str) -> bool:
+    return file.startswith(os.path.dirname(os.path.abspath(__file__)) + os.sep)
+
+
+def _in_cell(file: str) -> bool:
+    """Whether a file is a cell: those are compiled under made-up names."""
+    return not os.path.exists(file) or "ipykernel" in file
 
 
 class SizeError(FxcountError, ValueError):

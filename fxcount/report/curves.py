@@ -36,6 +36,17 @@ class Curve(CurveData):
     to_html = Format[str]("fxcount.report.views.html.document:curve_to_html", ".html", "curve", "one offline page")
     plot = Format[Any]("fxcount.report.views.curves:plot", "", "curve", "matplotlib axes", needs="matplotlib")
 
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import curve_html
+
+        return curve_html(self)
+
+    def show(self, height: int = 800) -> Any:
+        """The page, in the cell of a notebook or else in the browser."""
+        from fxcount.report.views.html.show import show
+
+        return show(self, height)
+
     def __str__(self) -> str:
         lines = self.to_markdown().splitlines()
         shown = lines if len(lines) <= 2 + 2 * _SHOWN else [*lines[: 2 + _SHOWN], "...", *lines[-_SHOWN:]]

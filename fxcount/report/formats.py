@@ -22,7 +22,7 @@ class Format(Generic[T]):
     """One line of the table, and in a report the method: ``report.to_dot()`` for the format ``dot``.
 
     ``home``: module and function that make it of a report; ``suffix``: of its files, "" if it is no file; ``shows``: what
-    is in it, "report", "graph", "rows", "page", "picture"; ``needs``: the package without which it cannot be made;
+    is in it, "report", "graph", "rows", "page", "picture", "timeline"; ``needs``: the package without which it cannot be made;
     ``binary``: bytes, not text.
     """
 
@@ -93,6 +93,12 @@ class Formats:
     )
     to_folded = Format[str]("fxcount.report.views.profiles:to_folded", ".folded", "work", "folded stacks, for flame graphs")
     to_html = Format[str]("fxcount.report.views.html.document:to_html", ".html", "page", "one offline page, its formulas alive")
+    to_timeline = Format[str](
+        "fxcount.report.views.pictures.notebook:to_timeline", ".svg", "timeline", "a picture of the bytes alive at each op"
+    )
+    to_svg = Format[str](
+        "fxcount.report.views.pictures.hierarchy:to_svg", ".svg", "picture", "the model as a picture, costs as heat"
+    )
 
 
 FORMATS: Mapping[str, Format[Any]] = MappingProxyType({f.name: f for f in vars(Formats).values() if isinstance(f, Format)})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.errors import AssumptionError
 from fxcount.report.data.report import ReportData
 from fxcount.report.formats import Formats
+from fxcount.report.parameters import Parameters, shown
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
@@ -56,6 +57,22 @@ class Report(Formats, ReportData):
 
     def __str__(self) -> str:
         return fitting(self.table())
+
+    @property
+    def params(self) -> Parameters:
+        """Parameters, each unique one counted once: ``total``, ``trainable``, ``frozen``, ``shared``, ``dead``, ``bytes``."""
+        return shown(self.piece)
+
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import report_html
+
+        return report_html(self)
+
+    def show(self, height: int = 800, **options: Any) -> Any:
+        """The interactive page, in the cell of a notebook or else in the browser; ``options`` are those of :meth:`to_html`."""
+        from fxcount.report.views.html.show import show
+
+        return show(self, height, **options)
 
     def count(self, convention: str = "fxcount") -> Any:
         """What another tool would say of this model: its number in its own unit (``fxcount``: exact macs).

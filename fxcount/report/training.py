@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.errors import InputError, SizeError
 from fxcount.report.data.training import TrainingData
 from fxcount.report.formats import Format
+from fxcount.report.parameters import Parameters, shown
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
@@ -30,6 +31,26 @@ class TrainingReport(TrainingData):
         from fxcount.report.views.step import render
 
         return render(self)
+
+    to_timeline = Format[str](
+        "fxcount.report.views.pictures.notebook:to_timeline", ".svg", "timeline", "a picture of the bytes alive at each op"
+    )
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters; dead are those that get no gradient from the loss."""
+        return shown(self.piece)
+
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import training_html
+
+        return training_html(self)
+
+    def show(self, height: int = 800, **options: Any) -> Any:
+        """The interactive page, in the cell of a notebook or else in the browser; ``options`` are those of :meth:`to_html`."""
+        from fxcount.report.views.html.show import show
+
+        return show(self, height, **options)
 
     def __str__(self) -> str:
         return fitting(self.table())

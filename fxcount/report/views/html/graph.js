@@ -53,7 +53,7 @@ function moduleGraph(host) {
     nodes.forEach((n, i) => {
       const [x, y] = [drawn.at[2 * i] + EDGE, drawn.at[2 * i + 1] + TOP], width = drawn.widths[i];
       if (!seen(y - TOP)) return;
-      const value = valueOf(app.numbers, metric, { node: n.node, count: 1 }), share = whole ? value / whole : 0, fill = heat(share), colour = ink(fill);
+      const value = valueOf(app.numbers, metric, { node: n.node, count: 1 }), share = whole ? value / whole : 0, fill = value ? heat(share) : "#e9ecef", colour = ink(fill);
       const marks = n.node >= 0 ? stateMarks(of).get(n.node) : null;
       const role = near.producers.has(i) ? "producer" : near.consumers.has(i) ? "consumer" : "";
       const name = n.node < 0 ? of.opName(~n.node) : of.label(n.node), kind = n.node < 0 ? of.opShape(~n.node) : of.names[of.className[n.node]];

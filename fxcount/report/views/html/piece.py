@@ -213,19 +213,7 @@ class _Writer:
 
     @cached_property
     def kinds(self) -> list[int]:
-        """Modules of one number are equal but for their names, at all sizes."""
-        pool = Pool[tuple[Any, ...]]()
-        kinds = [-1] * len(self.outline.modules)
-        for m, found in zip(reversed(self.outline.modules), reversed(self.outline.containers)):
-            inside = tuple([self._kind_of(child, kinds) for child in found.children])
-            kinds[m.index] = pool((m.class_name, self.held.get(m.path, 0), inside))
-        return kinds
-
-    def _kind_of(self, child: Child, kinds: Sequence[int]) -> tuple[str, int]:
-        if child.module < 0:
-            return "op", id(self.trace.calls[child.call].signature)
-        name = self.outline.modules[child.module].path.rpartition(".")[2]
-        return ("" if name.isdecimal() else name), kinds[child.module]
+        return self.outline.kinds(self.trace, self.held)
 
     def _layouts(self) -> dict[str, Any]:
         """Coordinates by container, each different layout once."""

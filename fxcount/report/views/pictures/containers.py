@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,6 +58,23 @@ class Outline:
             modules.insert(0, root)
         home = tuple([c.module + shift for c in trace.calls])
         return cls(tuple(modules), home, _containers(modules, home, trace.calls, shown), shown)
+
+    def kinds(self, trace: Trace, held: Mapping[str, int]) -> list[int]:
+        """A number for each module: those of one number are equal but for their names, at all sizes. ``held``: elements of
+        parameters by path."""
+        known: dict[tuple[object, ...], int] = {}
+        kinds = [-1] * len(self.modules)
+
+        def kind_of(child: Child) -> tuple[str, int]:
+            if child.module < 0:
+                return "op", id(trace.calls[child.call].signature)
+            name = self.modules[child.module].path.rpartition(".")[2]
+            return ("" if name.isdecimal() else name), kinds[child.module]
+
+        for m, found in zip(reversed(self.modules), reversed(self.containers)):
+            key = (m.class_name, held.get(m.path, 0), *map(kind_of, found.children))
+            kinds[m.index] = known.setdefault(key, len(known))
+        return kinds
 
 
 def _shifted(m: ModuleCall, shift: int) -> ModuleCall:
