@@ -1,4 +1,4 @@
-"""Pictures are well-formed SVG that says what the report says; what notebooks show passes a sanitiser; errors are a few lines."""
+"""Pictures are well-formed SVG that says what the report says; notebooks show what passes a sanitiser; errors are short."""
 
 from __future__ import annotations
 

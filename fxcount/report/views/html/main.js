@@ -99,11 +99,12 @@ function startCurve(data) {
   const width = 1000, height = 380, left = 80, right = 150, bottom = 34;
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", id: "curve", role: "img" });
   const metric = el("select", { id: "metric", "aria-label": "quantity" }, Object.entries(labels).map(([n, t]) => el("option", { value: n }, t)));
-  const axis = data.free[0] || Object.keys(data.sizes)[0] || "", others = data.free.filter(n => n !== axis);
+  const runs = data.free.length ? data.free : Object.keys(data.sizes), different = n => new Set(data.sizes[n]).size;
+  const axis = runs.reduce((a, b) => (a && different(a) >= different(b) ? a : b), ""), others = data.free.filter(n => n !== axis);
   const columns = [...Object.keys(data.sizes), ...Object.keys(labels), "piece", "refused"];
   const rows = data.refused.map((said, i) => [...Object.values(data.sizes).map(v => v[i]), ...Object.keys(labels).map(q => data.columns[q][i]), data.piece[i], said]);
   const csv = () => [columns, ...rows].map(cells => cells.map(csvCell).join(",")).join("\n") + "\n";
-  replaced(root, el("header", {}, el("h1", {}, data.name, " ", el("small", {}, `${rows.length} points, ${data.pieces.length} pieces`)), el("p", { class: "tools" }, themeButton(), " ", metric, " ",
+  replaced(root, el("header", {}, el("h1", {}, data.name, " ", el("small", {}, `${rows.length} points, ${data.pieces.length} piece${data.pieces.length === 1 ? "" : "s"}`)), el("p", { class: "tools" }, themeButton(), " ", metric, " ",
     el("button", { type: "button", onclick: () => saveSvg("curve.svg", picture) }, "SVG"), " ", el("button", { type: "button", id: "csv", onclick: () => save(`${data.name}.csv`, "text/csv", csv()) }, "CSV"), " ",
     el("button", { type: "button", id: "json", onclick: () => save(`${data.name}.json`, "application/json", JSON.stringify(data)) }, "JSON"))),
     el("main", {}, el("section", { class: "panel" }, picture), el("section", { class: "panel" }, el("h2", {}, "Pieces"), table(["piece", "analysed at", "since", "assumes"], data.pieces.map((p, i) => [String(i), sizesText(p.hints), p.because, names(p.assumptions, 3)]), { id: "pieces" })),

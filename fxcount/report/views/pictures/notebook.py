@@ -84,7 +84,7 @@ def parameters_html(params: Parameters) -> str:
 def curve_html(curve: CurveData) -> str:
     """The multiply-accumulates (or FLOPs) over the first size that runs, and a few of the points."""
     quantity = "macs" if any(curve.columns["macs"]) else "flops"
-    axis = (curve.free or list(curve.sizes) or [""])[0]
+    axis = max(curve.free or list(curve.sizes) or [""], key=lambda n: len(set(curve.sizes.get(n, ()))))
     others = [n for n in curve.free if n != axis]
     lines: dict[str, list[tuple[int, int | None, int | None]]] = {}
     xs = curve.sizes.get(axis, [1] * len(curve))
@@ -101,7 +101,8 @@ def curve_html(curve: CurveData) -> str:
         (*map(str, row.sizes.values()), *[_number(getattr(row, c)) for c in columns], visible(row.refused))
         for row in [every[i] for i in chosen]
     ]
-    said = f"<p>{len(curve):,} points, {len(curve.pieces)} pieces</p>"
+    pieces = len(curve.pieces)
+    said = f"<p>{len(curve):,} points, {pieces} piece{'s' * (pieces != 1)}</p>"
     return _image(chart, f"{quantity} over {axis}") + said + _table((*curve.sizes, *columns, "refused"), rows)
 
 
