@@ -20,7 +20,7 @@ class Piece {
     this.formulas = Object.fromEntries(Object.entries(data.formulas).map(([name, runs]) => [name, unrolled(runs)]));
     this.phase = this.phases();
     this.readStorages();
-    this.children = null;
+    this.children = new Map();
     const { states } = data.findings;
     if (!Array.isArray(states)) data.findings.states = this.states(states);
   }
@@ -118,21 +118,21 @@ class Piece {
   }
 
   // -- structure -----------------------------------------------------------------------------------------------------
-  /** What is directly inside each module, in order: module m as m, op i as ~i. */
+  /** What is directly inside a module, in order: module m as m, op i as ~i. */
   inside(m) {
-    if (!this.children) {
-      this.children = Array.from({ length: this.modules }, () => []);
-      for (let i = 1; i < this.modules; i++) this.children[this.parent[i]].push(i);
-      const shown = this.phase;
-      const ops = Array.from({ length: this.modules }, () => null);
-      for (let i = 0; i < this.ops; i++) {
-        if (shown && shown[i] !== 1) continue;
-        const home = this.op.module[i];
-        (ops[home] ||= []).push(i);
-      }
-      this.children = this.children.map((modules, home) => merged(this, modules, ops[home] || []));
+    const known = this.children.get(m);
+    if (known) return known;
+    const found = [], end = m + this.span(m), shown = this.phase, home = this.op.module;
+    let at = this.start[m];
+    const ops = to => { for (; at < to; at++) if (home[at] === m && (!shown || shown[at] === 1)) found.push(~at); };
+    for (let child = m + 1; child < end; child += this.span(child)) {
+      ops(this.start[child]);
+      found.push(child);
+      at = Math.max(at, this.stop[child]);
     }
-    return this.children[m];
+    ops(this.stop[m]);
+    this.children.set(m, found);
+    return found;
   }
 
   /** Parts of a module with what is alike and stands together as one: [first, count]. */
@@ -161,17 +161,6 @@ class Piece {
 function range(first, last, piece) {
   const found = [];
   for (let i = first; i <= last; i += piece ? piece.span(i) : 1) found.push(piece ? [i, 1] : i);
-  return found;
-}
-
-function merged(piece, modules, ops) {
-  const found = [];
-  let k = 0;
-  for (const m of modules) {
-    while (k < ops.length && ops[k] < piece.start[m]) found.push(~ops[k++]);
-    found.push(m);
-  }
-  while (k < ops.length) found.push(~ops[k++]);
   return found;
 }
 

@@ -1,0 +1,114 @@
+"""The page in a real browser: its size, the time to the first paint, and what one move of a slider takes.
+
+    python benchmarks/html.py                        # needs chromium, chromedriver and selenium
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import fxcount
+from fxcount.adapters.load import load
+
+TIMES = 5
+MOVES = """
+const s = document.querySelector('#sizes input[type=range]'), times = [];
+for (let k = 0; k < 60; k++) {
+  s.value = 200 + 8 * k;
+  const before = performance.now();
+  s.dispatchEvent(new Event('input', {bubbles: true}));
+  document.body.getBoundingClientRect();
+  times.push(performance.now() - before);
+}
+return times;
+"""
+
+
+class Block(nn.Module):
+    """Ten ops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.a(x)
+        for _ in range(6):
+            y = y + 1
+        return x + self.b(y).relu()
+
+
+def many(ops: int) -> nn.Module:
+    return nn.Sequential(*[nn.Sequential(*[Block() for _ in range(10)]) for _ in range(ops // 100)])
+
+
+def llama(layers: int) -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        num_hidden_layers=layers, hidden_size=8192, intermediate_size=28672, num_attention_heads=64, num_key_value_heads=8
+    )
+    with torch.device("meta"):
+        return LlamaForCausalLM(config).eval()
+
+
+def pages() -> dict[str, str]:
+    """Each model's page, by its name."""
+    found = {}
+    resnet = load("torchvision:resnet50")[0]
+    found["ResNet-50"] = fxcount.analyze(resnet, "B,3,H,W").to_html()
+    swin = load("torchvision:swin_t")[0]
+    report = fxcount.analyze(swin, "B,3,H,W", hints={"B": 1, "H": 224, "W": 224})
+    found["Swin-T, 3 pieces"] = report.to_html(over={"B": 1, "H": (96, 1024), "W": "H"})
+    for layers in (2, 80):
+        model = llama(layers)
+        found[f"Llama, {layers} layers"] = fxcount.analyze(model, "i64[B,S]", hints={"B": 1, "S": 4096}).to_html()
+    step = fxcount.training_step(resnet.train(), "B,3,64,64", optimizer="adamw", hints={"B": 2})
+    found["ResNet-50, a step"] = step.to_html()
+    for ops in (20_000, *([350_000] if "--all" in sys.argv else [])):
+        model = many(ops)
+        found[f"{ops:,} ops"] = fxcount.analyze(model, "B,8").to_html()
+    return found
+
+
+def browser() -> Any:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,1000"):
+        options.add_argument(argument)
+    return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+
+
+def main() -> None:
+    driver = browser()
+    print(f"{'page':<20}{'bytes':>12}{'first paint, ms':>18}{'slider, ms':>12}{'worst':>8}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, page in pages().items():
+            path = Path(folder) / "page.html"
+            path.write_text(page, "utf-8")
+            paints = []
+            for _ in range(TIMES):
+                driver.get(path.as_uri())
+                time.sleep(1)
+                paints.append(
+                    driver.execute_script("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+                )
+            moves = driver.execute_script(MOVES)
+            print(f"{name:<20}{len(page):>12,}{min(paints):>18.0f}{statistics.median(moves):>12.1f}{max(moves):>8.1f}")
+    driver.quit()
+
+
+if __name__ == "__main__":
+    main()
