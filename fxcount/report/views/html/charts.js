@@ -171,12 +171,13 @@ function curveChart(host) {
     series.forEach((s, i) => {
       let path = "", pen = false;
       for (const p of points) {
-        if (p.index === undefined || !(s.of(p) > 0)) { pen = false; continue; }
+        if (p.index === undefined || !(s.of(p) >= floor)) { pen = false; continue; }
         path += `${pen ? "L" : "M"}${X(p.n).toFixed(1)} ${Y(s.of(p)).toFixed(1)}`;
         pen = true;
       }
       const colour = i ? GROUPS[(i - 1) % 7] : c.text;
       shapes.push(svg("path", { d: path, fill: "none", stroke: i ? colour : c.text, "stroke-width": i ? 2 : 2.6, "stroke-dasharray": DASHES[i % DASHES.length] }));
+      if (!(s.of(last) >= floor)) return;
       let y = Y(s.of(last)) + 4;
       while (used.some(u => Math.abs(u - y) < 13)) y += 13;
       used.push(y);

@@ -40,7 +40,7 @@ function conventionsPanel(host) {
       const number = now.exact.at(c.number), exact = c.exact === null ? null : now.exact.at(c.exact);
       const off = exact === null ? "-" : number === exact ? "0" : `${number > exact ? "+" : "-"}${countText(number > exact ? number - exact : exact - number)}`;
       const why = c.differences.map(([kind, rule, calls, row]) => `${countText(now.exact.at(row))} ${kind} ×${calls}: ${rule}`);
-      return [el("details", {}, el("summary", {}, c.name), el("p", {}, `${c.tool} ${c.versions}. Includes ${c.includes}. Leaves out ${c.excludes}.`)), digits(number), c.unit, off, why.length ? el("ul", {}, why.map(w => el("li", {}, w))) : ""];
+      return [el("details", {}, el("summary", {}, c.name), el("p", {}, `${c.tool} ${c.versions}. Includes ${c.includes}. Leaves out ${c.excludes}.`)), number, c.unit, off, why.length ? el("ul", {}, why.map(w => el("li", {}, w))) : ""];
     });
     replaced(host, el("h2", {}, "What other tools say"), table(["convention", "number", "unit", "off exact MACs by", "because of"], rows, { id: "conventions" }));
   }

@@ -1,6 +1,6 @@
 """The page in a real browser: its size, the time to the first paint, and what one move of a slider takes.
 
-    python benchmarks/html.py                        # needs chromium, chromedriver and selenium
+    python benchmarks/page_in_browser.py             # needs chromium, chromedriver and selenium
 """
 
 from __future__ import annotations
