@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m fxcount``."""
 
 from fxcount.cli.main import main

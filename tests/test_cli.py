@@ -71,7 +71,7 @@ def test_known_models(capsys: pytest.CaptureFixture[str]) -> None:
         (["torchvision:resnet9000"], "torchvision has no model 'resnet9000'"),
         (["timm:no_such_net"], "timm has no model"),
         (["hf:no_such_kind"], "transformers has no architecture"),
-        (["some_nets:build"], "cannot be called with these inputs"),
+        (["some_nets:Pair"], "cannot be called with these inputs"),
         (["some_nets:build", "B,4"], "linear: x (B, 4) has 4 features"),
         (["some_nets:build", "B,3", "--at", "H=3"], "--at got 'H'; the symbols are B"),
         (["some_nets:build", "B,3", "--at", "B=three"], "cannot read 'B=three'"),

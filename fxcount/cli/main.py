@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import re
 import shlex
 import sys
@@ -16,6 +17,7 @@ from difflib import get_close_matches
 from typing import TextIO
 
 from fxcount.cli.commands import COMMANDS, DEFAULT
+from fxcount.cli.completion import complete
 from fxcount.cli.parser import Parser, parsed
 from fxcount.cli.words import in_command_words
 from fxcount.errors import FxcountError, InputError
@@ -43,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=TERMINAL)  # whatever it is encoded in, something can be shown
     typed = list(words)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how a line could go on
+        complete(_parser)
     try:
         status = _run(words)
         sys.stdout.flush()  # a pipe that was closed says so here, not at exit
@@ -63,8 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _close(stream: TextIO) -> None:
     """Let what is still buffered go nowhere: the interpreter would complain when it cannot be written at exit."""
-    import os
-
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):

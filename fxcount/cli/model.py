@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from fxcount.adapters.reference import reference
@@ -53,9 +54,17 @@ def read(options: argparse.Namespace) -> None:
 
 
 def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """The model, and the inputs that were described or else its own."""
+    """The model, and the inputs that were described, or else its own, or else a guess, which is said on standard error."""
     model, *own = built(options, options.arg)
-    return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
+    if options.args or options.kwargs or any(own):
+        return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
+    from fxcount.adapters.guess import guessed
+
+    guess = guessed(model)
+    if guess is None:
+        return model, (), {}
+    print(f"fxcount: no inputs were given: {' '.join(guess.inputs)} is guessed from {guess.because}", file=sys.stderr)
+    return model, guess.inputs, {}
 
 
 def built(options: argparse.Namespace, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

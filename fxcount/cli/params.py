@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fxcount.cli.model import add_model_options, analysed, hints, loaded
+from fxcount.cli.model import add_model_options, hints, loaded, report_of
 from fxcount.cli.words import names
 from fxcount.errors import InputError
 from fxcount.wording import did_you_mean
 
 if TYPE_CHECKING:
     from fxcount.passes.modes import ModeRow
+    from fxcount.passes.parameters import Parameters
 
 __all__ = ["BY", "STATES", "add_options", "run"]
 
@@ -40,10 +41,9 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(
                 f"--fail-on knows no {state!r}{did_you_mean(state, STATES)}", hint=f"use one or more of {', '.join(STATES)}"
             )
-    report = analysed(options)
     from fxcount.report.views import parameter_tables as views
 
-    params = report.params_for(outputs) if outputs else report.params
+    params, name = _parameters(options, outputs)
     if options.json:
         import json
 
@@ -55,11 +55,29 @@ def run(options: argparse.Namespace) -> int:
     elif options.state:
         print(views.rows_table(params.rows(options.state)))
     else:
-        print(views.overview(params, report.trace.model_name))
+        print(views.overview(params, name))
     found = [views.finding(state, params.rows(state)) for state in failing if params.rows(state)]
     if found:
         print(f"fxcount: {'; '.join(found)}", file=sys.stderr)
     return 1 if found else 0
+
+
+def _parameters(options: argparse.Namespace, outputs: Sequence[str]) -> tuple[Parameters, str]:
+    """The parameters and the model's name; of a model without inputs those that it holds, if it cannot be called."""
+    import torch
+
+    model, args, kwargs = loaded(options)
+    try:
+        report = report_of(options, model, args, kwargs)
+    except InputError:
+        asked = options.args or options.kwargs or options.at or options.hints or outputs or options.modes
+        if asked or not isinstance(model, torch.nn.Module) or "dead" in (options.state, *names(options.fail_on)):
+            raise  # what only a trace tells
+        from fxcount.passes.untraced import parameters
+
+        print("fxcount: no inputs were given, so nothing was traced: which parameters are used is not known", file=sys.stderr)
+        return parameters(model), type(model).__name__
+    return report.params_for(outputs) if outputs else report.params, report.trace.model_name
 
 
 def _modes(options: argparse.Namespace, outputs: Sequence[str]) -> list[ModeRow]:

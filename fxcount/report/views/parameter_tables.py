@@ -28,6 +28,8 @@ def overview(params: Parameters, model_name: str) -> str:
         parts += ["sharing:", *(f"  {group_text(g)}" for g in params.by_group())]
     if params.buffer_rows:
         parts.append(_buffers_text(params))
+    elif params.buffers:
+        parts.append(f"buffers: {params.buffers:,} elements, {bytes_text(params.buffer_bytes)}")
     return "\n".join(parts)
 
 
