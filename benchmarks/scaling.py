@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,10 +206,17 @@ MARKS = ("<!-- written by python -m benchmarks.scaling -->", "<!-- until here --
 def row(name: str, outcome: Outcome) -> str:
     """A line of the table: what was fitted, and at how many builds nobody had fitted it holds."""
     found = outcome.found
-    formulas = {q: getattr(found, q) for q in ("params", "macs", "kv_bytes")}
-    said = "<br>".join(f"{q} = `{formula}`" for q, formula in formulas.items() if formula is not None)
+    said = "<br>".join(_formulas(found))
     equal = f"{outcome.equal} of {outcome.configurations}"
     return f"| {name} | {said} | {len(found.fitted)} | {len(found.checked)} | {equal} | {outcome.seconds:.1f} |"
+
+
+def _formulas(found: Any) -> Iterator[str]:
+    for quantity in ("params", "macs", "kv_bytes"):
+        try:
+            yield f"{quantity} = `{getattr(found, quantity)}`"
+        except fxcount.FxcountError:  # no cache, or no one formula, which main() says
+            continue
 
 
 def between_marks(page: str, lines: list[str]) -> str:
