@@ -1,0 +1,201 @@
+"""Are the answers to the questions right? Each beside real runs on the CPU; writes QUESTIONS.md.
+
+    python -m benchmarks.questions                      # all of it, a few minutes
+    python -m benchmarks.questions --part fit --part what
+
+``fit``: ``largest`` beside bisection by real training steps, ten models. ``what``: ``what_if(checkpoint=...)`` beside real
+steps of the model with these modules wrapped. ``cache``: bytes for each token of known models. ``generate``: FLOPs of
+``generate()``, as torch counts them, beside the closed sum. ``time``: seconds of each answer for a Llama of 7 billion
+parameters on the meta device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import fxcount
+from benchmarks.steps.compare import _filled
+from benchmarks.steps.models import made, table
+from benchmarks.tables import table as markdown
+from tests.training import real
+
+__all__ = ["main"]
+
+_HERE = Path(__file__).resolve().parent
+_MODELS = {  # and what is computed again
+    "tv_resnet18": "layer?.?", "tv_squeezenet1_1": "features.[34]", "tv_mobilenet_v2": "features.[1-9]",
+    "timm_regnetx_002": "s?.b?", "hf_llama": "model.layers", "hf_gpt2": "transformer.h", "hf_bert": "encoder.layer",
+    "hf_mixtral": "model.layers", "hf_vit": "layers", "own_mlp": "*",
+}  # fmt: skip
+Row = Sequence[str]
+
+
+def _cases(names: Sequence[str]) -> Iterator[tuple[str, nn.Module, Any, Mapping[str, int]]]:
+    for name in names:
+        torch.manual_seed(0)
+        model, case = made(table()[name])
+        yield name, model.train(), case, case.sizes[0]
+
+
+def fit() -> tuple[str, list[Row]]:
+    """The largest batch within what a batch of 5 takes, and half a sample."""
+    rows = []
+    for name, model, case, sizes in _cases(list(_MODELS)):
+        step = fxcount.training_step(model, *case.specs, kwargs=case.kwargs)
+        others = {n: s for n, s in sizes.items() if n != "B"}
+        five, six = (step.at(**others, B=n).total_peak for n in (5, 6))
+        memory = (five + six) // 2
+        held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+        low, high = 0, 16
+        while high - low > 1:
+            middle = (low + high) // 2
+            args, kwargs = _filled(case, {**sizes, "B": middle})
+            took = held + real.plain_peak(model, *args, kwargs=kwargs)
+            low, high = (middle, high) if took <= memory else (low, middle)
+        found = step.largest("B", memory, **others)
+        rows.append([name, f"{memory:,}", str(found.value), str(low), found.need.place.split(" (")[0] if found.need else ""])
+    return "## Will it fit?\n\n" + markdown(["model", "bytes", "largest B", "by real steps", "what limits"], rows), rows
+
+
+class _Again(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return checkpoint(self.inner, *args, use_reentrant=False, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:  # transformers asks a layer for what it is
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+
+def what() -> tuple[str, list[Row]]:
+    """Predicted and real peaks with modules computed again."""
+    rows = []
+    for name, model, case, sizes in _cases(list(_MODELS)):
+        wanted = dict(sizes)
+        answers = [
+            fxcount.training_step(model, *case.specs, kwargs=case.kwargs, tracker=tracker).what_if(checkpoint=_MODELS[name])
+            for tracker in (True, False)
+        ]
+        tracked, plain = (answer.at(**wanted) for answer in answers)
+        for path in plain.change.checkpoint:
+            above, _, last = path.rpartition(".")
+            model.get_submodule(above)._modules[last] = _Again(model.get_submodule(path))
+        args, kwargs = _filled(case, sizes)
+        real_tracked = real.tracked(model, *args, kwargs=kwargs)[1]
+        real_plain = real.plain_peak(model, *args, kwargs=kwargs)
+        rows.append([
+            name, str(len(plain.change.checkpoint)), f"{plain.base.peak:,}", f"{tracked.report.peak:,}",
+            f"{tracked.report.peak - real_tracked:+,}", f"{plain.report.peak:,}", f"{plain.report.peak - real_plain:+,}",
+        ])  # fmt: skip
+    head = ["model", "modules", "peak before", "with a tracker", "off", "plain", "off from ends of ops"]
+    note = (
+        "\n\nThe last column looks at the ends of ops: where what is computed again ends in the middle of one (a norm that is "
+        "the\nlast of a layer), its moment is missed, and the prediction is above."
+    )
+    return "## What if?\n\n" + markdown(head, rows) + note, rows
+
+
+def cache() -> tuple[str, list[Row]]:
+    """Bytes for each token of a sequence, half precision."""
+    import transformers
+
+    from tests.report.test_generation import CHECKPOINTS
+
+    rows = []
+    for name, (stem, settings, expected) in CHECKPOINTS.items():
+        with torch.device("meta"):
+            config = getattr(transformers, f"{stem}Config")(**settings)
+            model = getattr(transformers, f"{stem}ForCausalLM")(config).to(torch.float16)
+        rows.append([name, f"{fxcount.generation(model).kv_bytes_per_token:,}", f"{expected:,}"])
+    return "## Bytes of the cache for each token\n\n" + markdown(["model", "fxcount", "by hand"], rows), rows
+
+
+def generate() -> tuple[str, list[Row]]:
+    """FLOPs of whole generations."""
+    from tests.report.test_generation import MODELS, OPTIONS, SIZES, _generated, _model
+
+    rows = []
+    for name in MODELS:
+        for kind in OPTIONS:
+            model = _model(name)
+            try:
+                found = fxcount.generation(model, cache=kind)
+            except ValueError:  # transformers quantises no windows
+                continue
+            answers = [found.at(B=b, P=p, N=n).macs for b, p, n in SIZES]
+            truths = [_generated(model, torch.randint(5, 200, (b, p)), n, kind) for b, p, n in SIZES]
+            off = max(abs(2 * mine - truth) for mine, truth in zip(answers, truths))
+            rows.append([name, kind, " ".join(f"{t:,}" for t in truths), f"{off:,}"])
+    sizes = ", ".join(f"B={b} P={p} N={n}" for b, p, n in SIZES)
+    head = f"## Generations\n\nFLOPs of `generate()` at {sizes}.\n\n"
+    return head + markdown(["model", "cache", "FLOPs", "most off"], rows), rows
+
+
+def seconds() -> tuple[str, list[Row]]:
+    """How long an answer takes."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig())
+    fxcount.analyze(model, "i64[B,S]", use_cache=False)  # loads what is loaded once
+    rows = []
+
+    def timed(name: str, ask: Callable[[], Any]) -> Any:
+        started = time.process_time()
+        found = ask()
+        rows.append([name, f"{time.process_time() - started:.2f}"])
+        return found
+
+    report = timed("analyze", lambda: fxcount.analyze(model, "i64[B,S]", use_cache=False))
+    timed("largest B of inference in 80 GB", lambda: report.largest("B", "80GB", S=4096))
+    timed("roofline on an H100", lambda: report.at(B=1, S=4096).roofline("H100").total_seconds)
+    step = timed("training step", lambda: fxcount.training_step(model, "i64[B,S]", optimizer="adamw", use_cache=False))
+    timed("largest B of a step in 1 TB", lambda: step.largest("B", "1000GB", S=512))
+    found = timed("what if all layers are computed again", lambda: step.what_if(checkpoint="model.layers"))
+    timed("its peak and FLOPs at B=8, S=4096", lambda: (lambda at: (at.peak_saved, at.flops_paid))(found.at(B=8, S=4096)))
+    generation = timed("generation", lambda: fxcount.generation(model))
+    timed("its sum at P=1024, N=256", lambda: generation.at(B=1, P=1024, N=256).total)
+    head = "## How long an answer takes\n\nA Llama of 7 billion parameters on the meta device; process time.\n\n"
+    return head + markdown(["question", "seconds"], rows), rows
+
+
+PARTS: Mapping[str, Callable[[], tuple[str, list[Row]]]] = {
+    "fit": fit, "what": what, "cache": cache, "generate": generate, "time": seconds,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Ask, print, and write the page if all parts were asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=[*PARTS], help="again for more; all by default")
+    parser.add_argument("--out", default=str(_HERE / "QUESTIONS.md"))
+    options = parser.parse_args(argv)
+    warnings.simplefilter("ignore")
+    written = f"Written by benchmarks/questions.py, torch {torch.__version__}, on a CPU. On a GPU: not measured."
+    texts = [f"# The questions people bring\n\n{written}"]
+    for name in options.part or PARTS:
+        text, _ = PARTS[name]()
+        print(text, flush=True)
+        texts.append(text)
+    if not options.part:
+        Path(options.out).write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
