@@ -20,8 +20,6 @@ __all__ = [
 # Operators, and why fxcount refuses them, why they cannot be run as they are, why their data hold at one size only; ATen ops,
 # and how they are known to differ.
 REFUSED = {
-    "allclose": "its result is data",
-    "equal": "its result is data",
     "item": "its result is data",
 }
 NOT_RUN = {

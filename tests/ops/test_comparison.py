@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
+import fxcount
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.elementwise import comparison
 from tests.ops.cases import call, named, uncovered
@@ -119,6 +120,13 @@ def test_a_python_bool_depends_on_data(func) -> None:
         rule_result(torch.where, MASK)
 
 
+def test_a_question_compares_as_isclose_does() -> None:
+    """Of operands that broadcast; whichever the answer is, the model goes on alike."""
+    asked = fxcount.analyze(torch.allclose, "B,1,5", "7,5")
+    assert asked.flops == fxcount.analyze(torch.isclose, "B,1,5", "7,5").flops
+    assert asked.at(B=11).flops == 6 * 11 * 7 * 5
+
+
 @pytest.mark.parametrize(
     ("func", "args"),
     [
@@ -128,6 +136,8 @@ def test_a_python_bool_depends_on_data(func) -> None:
         (torch.masked_fill, (T("B"), T("B", I64), 0)),
         (torch.masked_fill, (T("B"), T("B", BOOL), T("B"))),
         (torch.isclose, (T("B"), T("B", F64))),
+        (torch.allclose, (T("B"), T("B", F64))),
+        (torch.allclose, (T("B,3"), T("B,5"))),
     ],
 )
 def test_refuses_as_torch(func, args) -> None:

@@ -103,3 +103,10 @@ def test_functions_of_torch_written_in_python_fall_into_their_ops(
         function(torch.empty([size, *map(int, spec.split(",")[1:])], device="meta"), q=2)
     assert 2 * report.at(**sizes, extend=False).macs == counter.get_total_flops() > 0
     assert not report.uncounted
+
+
+@pytest.mark.parametrize("function", [torch.relu, torch.Tensor.relu, torch.nn.functional.relu])
+def test_functions_of_torch_are_models(function: Callable[..., Any]) -> None:
+    report = fxcount.analyze(function, "B,5")
+    assert report.flops == 5 * report.symbol("B")
+    assert report.trace.model_name == "relu"

@@ -15,6 +15,7 @@ Raises:  ShapeError: operands do not broadcast, a mask is not boolean; DataDepen
 from __future__ import annotations
 
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from fxcount.ops.core.iterator import dense_like, elementwise
 from fxcount.ops.core.registry import CostRule, Count, Op, ShapeRule, Zero, op
 from fxcount.ops.core.scalars import Scalars, is_arithmetic
 from fxcount.ops.memory.dynamic import index_columns, true_elements
-from fxcount.symbolic import Scope, Size
+from fxcount.symbolic import Scope, Size, prod
 
 __all__ = ["OPS", "masked_fill", "where"]
 
@@ -54,15 +55,17 @@ def _comparing(flops: int) -> CostRule:
     return cost
 
 
-def _asking(flops: int) -> CostRule:
-    """The same for a question about all elements, whose answer is a bool; with different shapes nothing is compared."""
+def _asking_cost(y: Results, x: TensorFact, other: Operand | None = None, *_: object, **__: object) -> Work:
+    """A comparison per element for a question about all of them; with different shapes nothing is compared."""
+    if not isinstance(other, TensorFact):
+        return Scalars(add=1).work(x.numel, x.dtype)
+    return Scalars(add=1).work(x.numel if x.shape == other.shape else 0, promote(x, other))
 
-    def cost(y: Results, x: TensorFact, other: Operand | None = None, *_: object, **__: object) -> Work:
-        if not isinstance(other, TensorFact):
-            return Scalars(add=flops).work(x.numel, x.dtype)
-        return Scalars(add=flops).work(x.numel if x.shape == other.shape else 0, promote(x, other))
 
-    return cost
+def _allclose_cost(y: Results, x: TensorFact, other: TensorFact, *_: object, **__: object) -> Work:
+    """As many comparisons as ``isclose`` makes of the two."""
+    pairs = zip_longest(reversed(x.shape), reversed(other.shape), fillvalue=1)
+    return Scalars(add=6).work(prod(b if a == 1 else a for a, b in pairs), promote(x, other))
 
 
 def _test(scope: Scope, x: TensorFact) -> TensorFact:
@@ -128,6 +131,14 @@ def equal(scope: Scope, x: TensorFact, other: TensorFact) -> Any:
     return False
 
 
+def allclose(
+    scope: Scope, x: TensorFact, other: TensorFact, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Whether tensors that broadcast to one shape are close, which only the data can say."""
+    isclose(scope, x, other, rtol, atol, equal_nan)
+    raise DataDependentError(f"allclose: {_IS_DATA}", hint=_VALUE)
+
+
 def isin(
     scope: Scope, elements: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False
 ) -> TensorFact:
@@ -187,11 +198,9 @@ OPS: tuple[Op, ...] = (
     op("isfinite", shape=_test, cost=_comparing(2), differentiable=False, temporaries=_isfinite_held, follows="mapped"),
     op("isclose", shape=isclose, cost=_comparing(6), differentiable=False, temporaries=_isclose_held),
     op("isin", shape=isin, cost=_isin_cost, differentiable=False),
-    op("equal", shape=equal, cost=_asking(1), differentiable=False, asks=True),
-    *(
-        op(name, shape=refused(name, _VALUE, _IS_DATA), cost=_asking(1), differentiable=False, asks=True)
-        for name in ("allclose", "is_nonzero")
-    ),
+    op("equal", shape=equal, cost=_asking_cost, differentiable=False, asks=True),
+    op("allclose", shape=allclose, cost=_allclose_cost, differentiable=False, asks=True),
+    op("is_nonzero", shape=refused("is_nonzero", _VALUE, _IS_DATA), cost=_asking_cost, differentiable=False, asks=True),
     _mapped(
         "where", shape=where, counted=where_true, cost=_SELECT, temporaries=_where_scalars, without=(_T.where,),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType
 from typing import Any
 
 import torch
@@ -18,13 +18,16 @@ class Function(torch.nn.Module):
     """Stands for a function; ``forward`` is the function itself, so that its signature is that of the model."""
 
 
+_KINDS = (FunctionType, MethodType, BuiltinFunctionType, MethodDescriptorType)  # of Python, and of torch's C++
+
+
 def is_function(model: Any) -> bool:
-    """Whether it is a function of Python or TorchScript: a lambda, a method of an object, a ``partial``.
+    """Whether it is a function of Python, of torch or of TorchScript: a lambda, a method of an object, a ``partial``.
 
     >>> is_function(torch.nn.functional.relu), is_function(torch.nn.Linear), is_function(3)
     (True, False, False)
     """
-    return isinstance(model, (FunctionType, MethodType, functools.partial, torch.jit.ScriptFunction))
+    return isinstance(model, (*_KINDS, functools.partial, torch.jit.ScriptFunction))
 
 
 def module_of(function: Callable[..., Any]) -> torch.nn.Module:
