@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from benchmarks.zoo import wild
 from benchmarks.zoo.entry import Entry, Inputs
 from benchmarks.zoo.gradients import compare_dead
 from benchmarks.zoo.measure import Options, measure
+from benchmarks.zoo.results import added
 from benchmarks.zoo.wild.model import Model, built, image, of
 
 FOLDER = Path(wild.__file__).parent
@@ -45,13 +47,13 @@ def test_the_second_size_of_a_line_is_the_first_step_that_is_tried() -> None:
 
 
 def test_a_line_becomes_a_record() -> None:
-    records: list[dict[str, object]] = []
+    records: list[dict[str, Any]] = []
     model: Model = of("torch", "linear", built("torch.nn:Linear", 3, 5), "f32[B,3]", {"B": 2}, {"B": 7})
     measure(model.entry(), Options(proof=True), records.append)
     last = records[-1]
     assert last["key"] == "wild/torch.linear"
     assert last["other"] == {"B": 7}
-    assert [c["twice_macs"] for c in last["reference"]] == [60, 210]  # type: ignore[attr-defined]
+    assert [c["twice_macs"] for c in last["reference"]] == [60, 210]
     assert last["dead"] == {"status": "equal", "number": 0}
 
 
@@ -91,6 +93,20 @@ def test_dead_is_what_a_backward_leaves_without_gradient(idle: bool) -> None:
     inputs = Inputs(("f32[B,3]",), hints={"B": 2})
     found = compare_dead(entry, fxcount.analyze(entry.build(), "f32[B,3]", hints={"B": 2}), inputs, {"B": 5})
     assert found == {"status": "equal", "number": 2 if idle else 0}
+
+
+def test_a_family_run_alone_has_its_section() -> None:
+    found: list[dict[str, Any]] = []
+    for size in (3, 5):
+        model = of("torch", f"linear{size}", built("torch.nn:Linear", size, 7), f"f32[B,{size}]", {"B": 2}, {"B": 11})
+        measure(model.entry(), Options(proof=True), lambda record: found.append(dict(record)))
+    page = added("# A page\n\nof others\n", found[-1:])
+    assert page.startswith("# A page\n\nof others\n\n<!-- section: wild -->")
+    assert "| models | 1 |" in page
+    again = added(page + "\nand more\n", [found[-1], {**found[-1], "name": "other"}])
+    assert "| models | 2 |" in again
+    assert "| models | 1 |" not in again
+    assert again.endswith("and more\n")
 
 
 def test_the_install_script_is_one() -> None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.zoo --family timm --name 'resnet*' --jobs 2 --resume --out timm.jsonl
     python -m benchmarks.zoo --results benchmarks/zoo/RESULTS.md *.jsonl
+    python -m benchmarks.zoo --add-to benchmarks/zoo/RESULTS.md wild.jsonl
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run models, or write a page from the records of earlier runs."""
     options = _parser().parse_args(argv)
-    if options.results or options.failures:
+    if options.results or options.failures or options.add_to:
         from benchmarks.zoo.failures import failures
-        from benchmarks.zoo.results import results
+        from benchmarks.zoo.results import added, results
 
         records = [record for file in options.records for record in read(Path(file))]
+        if options.add_to:
+            page = Path(options.add_to)
+            page.write_text(added(page.read_text(encoding="utf-8"), records), encoding="utf-8")
         for path, write in ((options.results, results), (options.failures, failures)):
             if path:
                 Path(path).write_text(write(records), encoding="utf-8")
@@ -95,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--proof", action=argparse.BooleanOptionalAction, default=False, help="run the graph against the model")
     parser.add_argument("--verify", action="store_true", help="report.verify() of each model, run where it is small enough")
     parser.add_argument("--results", metavar="FILE.md", help="write the page of results from records")
+    parser.add_argument("--add-to", metavar="FILE.md", help="write one family's results into a section of a page")
     parser.add_argument("--failures", metavar="FILE.md", help="write the failures, grouped by error")
     return parser
 

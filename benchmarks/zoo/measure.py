@@ -89,6 +89,8 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
         emit(record)
     if options.proof:
         given = inputs.with_free(tuple(record["kept"]))
+        if "branch" in record:
+            given = replace(given, hints={**given.hints, "branch": record["branch"]})
         record["proof"] = prove(entry, report, given, free)
         emit(record)
         record["dead"] = compare_dead(entry, report, given, free.other)

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.zoo.failures import failures
 from benchmarks.zoo.registry import FAMILIES
 
-__all__ = ["results"]
+__all__ = ["added", "results"]
 
 Record = dict[str, Any]
 Test = Callable[[Record], bool]
@@ -32,6 +32,7 @@ in a run of the model (the loss is the sum of its outputs) are those the report 
 _WILD = """
 
 *wild* are {models} models of {packages} packages outside the zoos: {versions}."""
+_BEGIN, _END = "<!-- section: {} -->", "<!-- end of section: {} -->"
 
 
 def results(records: Iterable[Record]) -> str:
@@ -44,6 +45,20 @@ def results(records: Iterable[Record]) -> str:
     rows = [[title, *(cell(group) for group in by_family.values())] for title, cell in _ROWS]
     head = _INTRODUCTION.format(versions=", ".join(_versions(_PACKAGES)), wild=_wild(by_family.get("wild", ())))
     return "\n".join([head, _table(["", *by_family], rows), "", failures(found, "## What fell short")])
+
+
+def added(page: str, records: Iterable[Record]) -> str:
+    """The page with a section of one family at its end, in the place of the one that was there: a run of that family alone."""
+    found = list(records)
+    (family,) = {r["family"] for r in found}
+    begin, end = _BEGIN.format(family), _END.format(family)
+    before, _, rest = page.partition(begin)
+    after = rest.partition(end)[2]
+    rows = [[title, cell(found)] for title, cell in _ROWS]
+    title = f"## {family}\n\nWritten by `python -m benchmarks.zoo --add-to`. Versions: {', '.join(_versions(_PACKAGES))}."
+    parts = [begin, title + (_wild(found) if family == "wild" else ""), "", _table(["", family], rows), ""]
+    section = "\n".join([*parts, failures(found, "### What fell short"), end])
+    return f"{before.rstrip()}\n\n{section}\n{after.lstrip()}"
 
 
 def _versions(packages: Iterable[str]) -> Iterable[str]:

@@ -31,6 +31,7 @@ from fxcount.trace.torch_patch.session import TraceSession, place_raised, random
 from fxcount.trace.tracer.arrays import array_of
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.engine import NeedsEngine
+from fxcount.trace.tracer.jagged import jagged_input
 from fxcount.trace.tracer.outputs import collect
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
@@ -214,8 +215,7 @@ class Run:
 
     def _arguments(self, given: list[Any]) -> Any:
         """Positional and named arguments of the call."""
-        arrays = [isinstance(leaf, InputSpec) and leaf.array for leaf in self.leaves]
-        return pytree.tree_unflatten([array_of(x) if a else x for x, a in zip(given, arrays, strict=True)], self.tree)
+        return pytree.tree_unflatten([_as_given(x, leaf) for x, leaf in zip(given, self.leaves, strict=True)], self.tree)
 
     def _call(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
@@ -263,6 +263,15 @@ def _fact(spec: InputSpec, held: Inventory, tracer: Tracer, name: str, pinned: b
     entries = spec.form or tracer.scope.unbacked.new("nnz", f"the stored entries of the input {name}", numel, numel)
     form = entries if isinstance(entries, SparseForm) else SparseForm.of(spec.layout, shape, entries)
     return SparseFact(shape, dtype, device, form=form)
+
+
+def _as_given(x: Any, leaf: Any) -> Any:
+    """What the model gets: the stand-in, or an array or a nested tensor made of it."""
+    if not isinstance(leaf, InputSpec):
+        return x
+    if leaf.lengths:
+        return jagged_input(x, leaf.lengths)
+    return array_of(x) if leaf.array else x
 
 
 def _label(keystr: str, model: Any) -> str:

@@ -6,6 +6,7 @@
 ``("B", 3, "H", "W")``, ``(1, 3, 8, 8)``  a shape as list or tuple; its integers may be numpy's or sympy's, its symbols sympy's
 ``(None, 3, 224, 224)``, ``"None,3"``      a size without a name: B in the first place, d1, d2, ... in the others
 ``"coo f32[N,N;E]"``, ``"csr f32[N,N]"``  a sparse tensor (coo, csr or csc) of E stored entries; a symbol ``nnz_1`` if not said
+``"jagged f32[L1,L2;7]"``                 a nested tensor of two samples of L1 and L2 rows of 7
 a tensor (real, meta or fake)             its shape, dtype and device; the data of a few integers or booleans on
                                           the CPU (image grids, lengths) if the model asks for them
 an array of numpy, ``"np f32[B,7]"``      an array: the model gets what is numpy's array of a stand-in
@@ -31,7 +32,7 @@ import torch
 from fxcount.errors import InputError, SizeError
 from fxcount.ops.core.fact import LARGEST_SIZE, SparseForm
 from fxcount.ops.sparse.real import form_of
-from fxcount.symbolic import BRANCH, Expr, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse
+from fxcount.symbolic import BRANCH, Expr, Size, UnbackedSizes, evaluate, free_symbols, is_data_dependent, parse, sum_
 from fxcount.torch_private import pytree
 from fxcount.trace.inputs.containers import Container, contained
 from fxcount.trace.nesting import refusing_depth
@@ -55,7 +56,7 @@ MAX_READ_NUMEL = 4096
 """Integer inputs of more elements than this are never looked at."""
 
 _PRIMES = (13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-_WITH_DTYPE = re.compile(r"^\s*(?:(coo|csr|csc|np)\s+)?(?:torch\.)?(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
+_WITH_DTYPE = re.compile(r"^\s*(?:(coo|csr|csc|np|jagged)\s+)?(?:torch\.)?(\w+)\s*\[(.*)\]\s*$", re.DOTALL)
 _OPEN = frozenset({"None", "?"})
 _LAYOUTS = {"coo": torch.sparse_coo, "csr": torch.sparse_csr, "csc": torch.sparse_csc}
 
@@ -72,13 +73,14 @@ class InputSpec:
     data: torch.Tensor | None = field(default=None, repr=False, compare=False)
     layout: torch.layout = torch.strided
     form: SparseForm | None = None  # of a sparse tensor, if its number of entries is known
+    lengths: tuple[Size, ...] = ()  # of the samples of a nested tensor, which lie one after the other
     array: bool = False  # whether the model gets it as an array of numpy
     hints: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)  # for symbols nobody gives others for
 
     @property
     def sizes(self) -> tuple[Size, ...]:
         """All sizes of which the input is made."""
-        return self.shape if self.form is None else (*self.shape, *self.form.values)
+        return (*self.shape, *self.lengths, *(() if self.form is None else self.form.values))
 
     def hinted(self, hints: Mapping[str, int]) -> InputSpec:
         """The same with hints for those of its symbols."""
@@ -89,7 +91,8 @@ class InputSpec:
         """The same with each size changed."""
         strides = None if self.strides is None else tuple(map(change, self.strides))
         form = None if self.form is None else self.form.mapped(change)
-        return dataclasses.replace(self, shape=tuple(map(change, self.shape)), strides=strides, form=form)
+        lengths = tuple(map(change, self.lengths))
+        return dataclasses.replace(self, shape=tuple(map(change, self.shape)), strides=strides, form=form, lengths=lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +145,26 @@ def _of_data(given: torch.Tensor | np.ndarray[Any, Any]) -> Any:
         except TypeError:
             return given
         return dataclasses.replace(_of_data(data), array=True)
+    if given.layout is torch.jagged:
+        return _of_nested(given)
     if given.layout is not torch.strided:
         form = form_of(given)
         return InputSpec(tuple(given.shape), given.dtype, given.device, given.requires_grad, layout=given.layout, form=form)
     shape = tuple(int(s) for s in given.shape)
     strides = None if given.is_contiguous() else tuple(int(s) for s in given.stride())
     return InputSpec(shape, given.dtype, given.device, given.requires_grad, strides, _readable(given))
+
+
+def _of_nested(given: Any) -> InputSpec:
+    """Its values, and how many of them each sample has."""
+    values, rest = given.values(), tuple(given.shape[2:])
+    if given.lengths() is not None or tuple(values.shape[1:]) != rest:
+        raise InputError(
+            "a nested tensor whose samples do not lie one after the other, or whose dimensions were swapped, is no input",
+            hint="give torch.nested.nested_tensor(samples, layout=torch.jagged), and transpose it in the forward",
+        )
+    lengths = tuple(int(n) for n in given.offsets().diff().tolist())
+    return InputSpec((sum(lengths), *rest), given.dtype, given.device, given.requires_grad, lengths=lengths)
 
 
 def _readable(given: torch.Tensor) -> torch.Tensor | None:
@@ -183,6 +200,8 @@ def _parse_text(text: str) -> Any:
                 f"unknown dtype {match[2][:80]!r} in the input {text[:200]!r}{did_you_mean(match[2], DTYPE_WORDS)}",
                 hint=f"use one of {', '.join(DTYPES)}",
             )
+        if match[1] == "jagged":
+            return _parse_jagged(dtype, match[3], text)
         if match[1] and match[1] != "np":
             return _parse_sparse(_LAYOUTS[match[1]], dtype, match[3], text)
         body = match[3].strip().rstrip(",")
@@ -206,6 +225,18 @@ def _parse_sparse(layout: torch.layout, dtype: torch.dtype, body: str, text: str
         raise InputError(f"the input {text[:200]!r} has {len(shape)} dimensions, and is a matrix in {layout}")
     form = SparseForm.of(layout, shape, _sizes([entries], text)[0]) if entries.strip() else None
     return InputSpec(shape, dtype, layout=layout, form=form)
+
+
+def _parse_jagged(dtype: torch.dtype, body: str, text: str) -> InputSpec:
+    """A nested tensor: the lengths of its samples, and after a semicolon the sizes that they share."""
+    before, semicolon, rest = body.partition(";")
+    if not semicolon or not before.strip():
+        raise InputError(
+            f"the input {text[:200]!r} does not say which sizes are lengths of samples",
+            hint='write the lengths, a semicolon and the other sizes: "jagged f32[L1,L2;7]"',
+        )
+    lengths = _sizes(_split(before), text)
+    return InputSpec((sum_(lengths), *(_sizes(_split(rest), text) if rest.strip() else ())), dtype, lengths=lengths)
 
 
 def _split(text: str) -> list[str]:

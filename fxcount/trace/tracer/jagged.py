@@ -13,9 +13,10 @@ import torch
 
 from fxcount.errors import UnsupportedError
 from fxcount.ops.core.tree import leaves, mapped
+from fxcount.symbolic import Size, SymSize
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["Jagged", "dispatched", "jagged_of"]
+__all__ = ["Jagged", "dispatched", "jagged_input", "jagged_of"]
 
 
 class Jagged:
@@ -141,6 +142,12 @@ def jagged_of(samples: Any, *, dtype: Any = None, device: Any = None) -> Jagged:
     parts = list(samples)
     joined = torch.cat([p if dtype is None else p.to(dtype) for p in parts])
     return Jagged(joined, [p.shape[0] for p in parts])
+
+
+def jagged_input(values: StandIn, lengths: Sequence[Size]) -> Jagged:
+    """The nested tensor of an input's values, (sum of lengths, ...)."""
+    scope = values._owner.scope
+    return Jagged(values, [n if isinstance(n, int) else SymSize(n, scope.hint(n), scope) for n in lengths])
 
 
 def dispatched(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
