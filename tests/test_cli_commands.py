@@ -84,7 +84,7 @@ def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture
 def test_choices_are_those_of_the_passes_and_views() -> None:
     assert tuple(STATES) == params.STATES
     assert parameter_tables.BY == params.BY
-    assert ROWS == ("ops", "modules", "kinds", "params")
+    assert ROWS == ("ops", "modules", "kinds", "params", "layers", "classes")
 
 
 @pytest.mark.usefixtures("here")

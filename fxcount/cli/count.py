@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fxcount.cli.files import add_output, written
 from fxcount.cli.model import add_model_options, loaded, report_of
@@ -30,7 +30,11 @@ def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
     parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
     add_output(parser, *_SHOWS)
-    parser.add_argument("--rows", choices=("ops", "modules", "kinds", "params"), help="what a table in FILE lists")
+    parser.add_argument(
+        "--rows", choices=("ops", "modules", "kinds", "params", "layers", "classes"), help="what a table in FILE lists"
+    )
+    parser.add_argument("--top", type=int, metavar="N", help="so many rows in FILE, with --sort those with most")
+    parser.add_argument("--only", metavar="PATTERN", default="", help="rows in FILE whose path, op or class fits: 'layer1.*'")
 
 
 def _depth(text: str) -> int | None:
@@ -49,6 +53,12 @@ def _table(report: Report, options: argparse.Namespace) -> str:
     )
 
 
+def _chosen(options: argparse.Namespace) -> dict[str, Any]:
+    """Which rows a table has."""
+    given = {"rows": options.rows, "sort": options.sort, "top": options.top, "only": options.only}
+    return {name: value for name, value in given.items() if value}
+
+
 def run(options: argparse.Namespace) -> int:
     shown = written(options, *_SHOWS)
     given = loaded(options)  # held here: a report keeps no model alive
@@ -56,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(report.to_json(indent=1))
     elif shown is not None:
-        chosen = {"rows": options.rows} if options.rows and shown.format.shows == "rows" else {}
+        chosen = _chosen(options) if shown.format.shows == "rows" else {}
         shown.write(shown.format.function(report, **chosen), f"{report.trace.model_name} written to {options.output}")
     else:
         print(_table(report, options))

@@ -10,14 +10,16 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fxcount.errors import InputError
 from fxcount.passes import Costs
+from fxcount.report.data.own_rows import class_rows, layer_rows
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import COUNTS, module_rows, op_kinds, op_rows
-from fxcount.symbolic import Expr, Size
+from fxcount.symbolic import Expr, Size, evaluate
 from fxcount.symbolic import to_latex as size_to_latex
 from fxcount.symbolic import to_text as size_to_text
 from fxcount.trace.tape import Trace
@@ -25,7 +27,7 @@ from fxcount.wording import visible
 
 __all__ = ["ROWS", "Rows", "kept", "markdown_table", "to_csv", "to_latex", "to_markdown", "to_pandas"]
 
-Rows = Literal["ops", "modules", "kinds", "params"]
+Rows = Literal["ops", "modules", "kinds", "params", "layers", "classes"]
 ROWS: tuple[Rows, ...] = get_args(Rows)
 """What a table may list."""
 
@@ -37,12 +39,20 @@ _COLUMNS: dict[Rows, tuple[str, ...]] = {
         "name", "names", "shape", "dtype", "elements", "unique_elements", "bytes", "trainable", "shared", "dead", "uses",
         "reason",
     ),
+    "layers": ("path", "class_name", "number", "output_shapes", "params", "activation_bytes", *COUNTS, "guesses"),
+    "classes": ("class_name", "calls", "params", "activation_bytes", *COUNTS, "guesses"),
 }  # fmt: skip
+_NAMES = ("path", "module", "op", "name", "class_name")
 _TEXTS = frozenset("op module source output_shapes guesses path class_name name names shape dtype reason".split())
 
 
-def to_pandas(report: ReportData, rows: Rows = "ops") -> Any:
-    """A data frame of "ops", "modules", "kinds" or "params".
+def to_pandas(
+    report: ReportData, rows: Rows = "ops", *, sort: str | None = None, top: int | None = None, only: str = ""
+) -> Any:
+    """A data frame of "ops", "modules", "kinds", "params", "layers" (what modules do by themselves) or "classes" of these.
+
+    ``sort``: a column of numbers, largest first, at the report's sizes or the hints; ``top``: so many rows; ``only``: rows
+    whose path, op, name or class fits a pattern of the shell (``"layer1.*"``, ``"Conv2d"``). All tables take these.
 
     Counts are ``int``, or ``sympy.Expr`` while symbols remain. Raises :class:`~fxcount.errors.InputError` for other rows.
 
@@ -53,11 +63,14 @@ def to_pandas(report: ReportData, rows: Rows = "ops") -> Any:
     """
     import pandas as pd
 
-    columns, cells = _cells(report, rows, report.public, whole=True)
+    columns, cells = _chosen(report, rows, report.public, sort, top, only, whole=True)
     return pd.DataFrame.from_records(cells, columns=list(columns))
 
 
-def to_csv(report: ReportData, rows: Rows = "ops", path: str | os.PathLike[str] | None = None) -> str:
+def to_csv(
+    report: ReportData, rows: Rows = "ops", path: str | os.PathLike[str] | None = None, *, sort: str | None = None,
+    top: int | None = None, only: str = "",
+) -> str:  # fmt: skip
     """The rows as comma-separated values, formulas as text that ``fxcount.symbolic.parse`` reads; also written to ``path``.
 
     >>> import torch, fxcount
@@ -65,14 +78,17 @@ def to_csv(report: ReportData, rows: Rows = "ops", path: str | os.PathLike[str] 
     op,calls,macs,flops,transcendentals,read_bytes,write_bytes,guesses
     linear,1,15*B,35*B,0,12*B + 80,20*B,
     """
-    columns, cells = _cells(report, rows, size_to_text)
+    columns, cells = _chosen(report, rows, size_to_text, sort, top, only)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows([columns, *[[visible(c) if isinstance(c, str) else c for c in line] for line in cells]])
     return kept(buffer.getvalue(), path)
 
 
-def to_markdown(report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None) -> str:
+def to_markdown(
+    report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None, *, sort: str | None = None,
+    top: int | None = None, only: str = "",
+) -> str:  # fmt: skip
     """The rows as a table of GitHub's Markdown, without columns that are empty throughout; also written to ``path``.
 
     >>> import torch, fxcount
@@ -81,7 +97,7 @@ def to_markdown(report: ReportData, rows: Rows = "modules", path: str | os.PathL
     |:-------|------:|-----:|------:|----------------:|-----------:|------------:|
     | linear |     1 |  105 |   245 |               0 |        164 |         140 |
     """
-    columns, cells = _filled(*_cells(report, rows, size_to_text))
+    columns, cells = _filled(*_chosen(report, rows, size_to_text, sort, top, only))
     return kept(markdown_table(columns, cells, [name in _TEXTS for name in columns]), path)
 
 
@@ -97,7 +113,10 @@ def markdown_table(columns: Sequence[str], cells: Iterable[Sequence[Any]], left:
     return "\n".join([shown[0], f"|{rule}|", *shown[1:]]) + "\n"
 
 
-def to_latex(report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None) -> str:
+def to_latex(
+    report: ReportData, rows: Rows = "modules", path: str | os.PathLike[str] | None = None, *, sort: str | None = None,
+    top: int | None = None, only: str = "",
+) -> str:  # fmt: skip
     r"""The rows as a ``tabular`` of LaTeX with booktabs' rules, formulas as mathematics; also written to ``path``.
 
     >>> import torch, fxcount
@@ -110,7 +129,7 @@ def to_latex(report: ReportData, rows: Rows = "modules", path: str | os.PathLike
     \bottomrule
     \end{tabular}
     """
-    columns, cells = _filled(*_cells(report, rows, lambda size: _Mathematics(size_to_latex(size))))
+    columns, cells = _filled(*_chosen(report, rows, lambda size: _Mathematics(size_to_latex(size)), sort, top, only))
     body = [" & ".join(map(_latex, line)) + r" \\" for line in cells]
     head = " & ".join(map(_latex, columns)) + r" \\"
     alignment = "".join("l" if name in _TEXTS else "r" for name in columns)
@@ -129,6 +148,33 @@ class _Mathematics(str):
     """Text that is LaTeX already."""
 
     __slots__ = ()
+
+
+def _chosen(
+    report: ReportData, rows: Rows, formula: Callable[[Expr], Any], sort: str | None, top: int | None, only: str,
+    whole: bool = False,
+) -> tuple[Sequence[str], list[list[Any]]]:  # fmt: skip
+    """The cells of those rows that are asked for, in that order."""
+    columns, cells = _cells(report, rows, formula, whole)
+    if sort is None and top is None and not only:
+        return columns, cells
+    places = list(range(len(cells)))
+    if only:
+        names = [i for i, name in enumerate(columns) if name in _NAMES]
+        places = [p for p in places if any(fnmatchcase(str(cells[p][i]), only) for i in names)]
+    if sort is not None:
+        numbers = _numbers(report, rows, sort)
+        places.sort(key=lambda p: -numbers[p])
+    return columns, [cells[p] for p in places[:top]]
+
+
+def _numbers(report: ReportData, rows: Rows, column: str) -> list[int]:
+    """A column as numbers at the report's sizes, or at the hints. Raises InputError for one that is none."""
+    columns, cells = _cells(report, rows, lambda size: evaluate(size, report.sizes))
+    numeric = [name for i, name in enumerate(columns) if name not in _TEXTS and all(isinstance(c[i], int) for c in cells)]
+    if column not in numeric:
+        raise InputError(f"rows of {rows} cannot be sorted by {column!r}", hint=f"use one of {', '.join(numeric)}")
+    return [line[columns.index(column)] for line in cells]
 
 
 def _cells(
@@ -159,12 +205,15 @@ def _cells(
             for p in report.params.rows()
         ]  # fmt: skip
     trace, costs = report.trace, report.costs
-    made: dict[str, Callable[[Trace, Costs], Iterable[Any]]] = {"ops": op_rows, "modules": module_rows, "kinds": op_kinds}
+    made: dict[str, Callable[[Trace, Costs], Iterable[Any]]] = {
+        "ops": op_rows, "modules": module_rows, "kinds": op_kinds, "layers": layer_rows, "classes": class_rows,
+    }  # fmt: skip
     lines = []
     for row in made[rows](trace, costs):
         counts = [getattr(row, name) for name in COUNTS]
         special = {
             **dict(zip(COUNTS, map(sized, counts))), "guesses": listed(report.guesses_in(*counts)),
+            "activation_bytes": sized(getattr(row, "activation_bytes", 0)),
             "output_shapes": listed([shaped(shape) for shape in getattr(row, "output_shapes", ())]),
         }  # fmt: skip
         lines.append([special[name] if name in special else getattr(row, name) for name in columns])
