@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -18,13 +19,22 @@ import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.errors import AssumptionError
-from fxcount.trace.inputs.inventory import attribute_names, each_module, every_module, own_attributes
+from fxcount.trace.inputs.inventory import each_module, every_module
 from fxcount.trace.torch_patch.active import exclusively
 
 __all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
 
 _PLAIN = frozenset({bool, int, float, str, type(None), torch.dtype})
 _DEVICES = ("cpu", "cuda")
+
+
+class _End:
+    """What comes after all that is noted of one module."""
+
+
+_END = (_End(),)
+_EMPTY: Mapping[str, Any] = {}
+_NOTED = _PLAIN | {_End}
 _SHAPELESS = frozenset({type(None), UninitializedBuffer, UninitializedParameter})
 """What stands for a parameter that is not there, or not yet."""
 
@@ -183,21 +193,26 @@ class Mark(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """The marks of all modules: which modules, and one after the other what is noted of them; ``ends`` tells where that of each
-    module ends."""
+    """The marks of all modules: which modules, and one after the other what is noted of them, an end after each."""
 
     modules: tuple[int, ...] = ()
     plain: tuple[Any, ...] = ()
     tensors: tuple[Any, ...] = ()
-    ends: tuple[tuple[int, int], ...] = ()
 
     def marks(self) -> dict[int, Mark]:
         """That of each module, by its identity."""
-        starts = [(0, 0), *self.ends]
         return {
-            key: Mark(self.plain[a:c], self.tensors[b:d])
-            for key, (a, b), (c, d) in zip(self.modules, starts, self.ends, strict=False)
+            key: Mark(plain, tensors)
+            for key, plain, tensors in zip(self.modules, _parts(self.plain), _parts(self.tensors), strict=True)
         }
+
+
+def _parts(noted: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    start = 0
+    for i, thing in enumerate(noted):
+        if type(thing) is _End:
+            yield noted[start:i]
+            start = i + 1
 
 
 def fingerprint(model: torch.nn.Module) -> Fingerprint:
@@ -215,17 +230,18 @@ def fingerprint(model: torch.nn.Module) -> Fingerprint:
 
 
 def _fingerprint(modules: list[torch.nn.Module]) -> Fingerprint:
-    plain: list[Any] = []
-    tensors: list[Any] = []
-    ends: list[tuple[int, int]] = []
-    for module in modules:
-        attributes = module.__dict__
-        plain += [v for v in own_attributes(attributes) if type(v) in _PLAIN or (type(v) is tuple and v and type(v[0]) is int)]
-        for slot in (attributes.get("_parameters"), attributes.get("_buffers")):
-            if slot:  # written out: a call for each would cost more than all the rest
-                tensors += [(id(t), t.shape, t.dtype, t.requires_grad) for t in slot.values() if type(t) not in _SHAPELESS]
-        ends.append((len(plain), len(tensors)))
-    return Fingerprint(tuple(map(id, modules)), tuple(plain), tuple(tensors), tuple(ends))
+    attributes = [m.__dict__ for m in modules]
+    values = chain.from_iterable([part for a in attributes for part in (a.values(), _END)])
+    held = chain.from_iterable(
+        [part for a in attributes for part in (*[(a.get(s) or _EMPTY).values() for s in ("_parameters", "_buffers")], _END)]
+    )
+    return Fingerprint(  # written out: a call for each would cost more than all the rest
+        tuple(map(id, modules)),
+        tuple([v for v in values if type(v) in _NOTED or (type(v) is tuple and v and type(v[0]) is int)]),
+        tuple(
+            [t if type(t) is _End else (id(t), t.shape, t.dtype, t.requires_grad) for t in held if type(t) not in _SHAPELESS]
+        ),
+    )
 
 
 def _is_sizes(value: Any) -> bool:
@@ -235,8 +251,7 @@ def _is_sizes(value: Any) -> bool:
 def _differences(was: Mark, module: torch.nn.Module) -> list[str]:
     """What is another, by name."""
     (now,) = _fingerprint([module]).marks().values()
-    own = [(name, module.__dict__[name]) for name in attribute_names(module.__dict__)]
-    names = [name for name, v in own if type(v) in _PLAIN or _is_sizes(v)]
+    names = [name for name, v in module.__dict__.items() if type(v) in _PLAIN or _is_sizes(v)]
     found = []
     if len(was.plain) == len(now.plain):
         found += [f"{name} was {a!r}, is {b!r}" for name, a, b in zip(names, was.plain, now.plain) if a != b]

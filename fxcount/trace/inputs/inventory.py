@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
@@ -19,13 +19,7 @@ from fxcount.trace.inputs.holding import Held, held_by, local_bytes
 from fxcount.trace.tape import Declared
 from fxcount.wording import short_dtype
 
-__all__ = [
-    "Inventory", "attribute_names", "declared", "each_module", "every_module", "is_parameter", "own_attributes",
-    "split_attributes", "take_inventory",
-]  # fmt: skip
-
-_STANDARD = list(vars(torch.nn.Module()))
-_COUNT = len(_STANDARD)
+__all__ = ["Inventory", "declared", "each_module", "every_module", "is_parameter", "take_inventory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,7 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
             [d._replace(held=held[key].nbytes, precision=held[key].precision) if key in held else d
              for d, key in zip(everything, (*parameters, *buffers), strict=True)]
         )  # fmt: skip
-    home = _home([*parameters.values()], [b for b in buffers.values() if not b.is_quantized])
+    home = _home(parameters, buffers, everything)
     return Inventory(modules, known, everything, _aliases(modules), *home, packed)
 
 
@@ -170,39 +164,6 @@ def each_module(model: torch.nn.Module) -> list[torch.nn.Module]:
     return found
 
 
-def split_attributes(attributes: Iterable[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
-    """Values of modules' attributes, in two lists: those that every module has but for ``training``, containers of which most
-    are empty, and the rest. The first are three quarters of all, and told apart by their names as a whole.
-
-    >>> standard, own = split_attributes([vars(torch.nn.ReLU()), vars(torch.nn.Flatten())])
-    >>> any(standard), own
-    (False, [True, False, True, 1, -1])
-    """
-    standard: list[Any] = []
-    own: list[Any] = []
-    for held in attributes:
-        values = list(held.values())
-        if list(islice(held, _COUNT)) == _STANDARD:
-            standard += values[1:_COUNT]
-            own.append(values[0])
-            own += values[_COUNT:]
-        else:
-            own += values
-    return standard, own
-
-
-def own_attributes(attributes: dict[str, Any]) -> list[Any]:
-    """The second list of ``split_attributes`` for one module."""
-    values = list(attributes.values())
-    return [values[0], *values[_COUNT:]] if list(islice(attributes, _COUNT)) == _STANDARD else values
-
-
-def attribute_names(attributes: dict[str, Any]) -> list[str]:
-    """The names of ``own_attributes``."""
-    names = list(attributes)
-    return [names[0], *names[_COUNT:]] if names[:_COUNT] == _STANDARD else names
-
-
 def is_parameter(tensor: torch.Tensor) -> bool:
     """``isinstance(tensor, torch.nn.Parameter)``; that class has an instance check of its own, which is slow."""
     kind = type(tensor)
@@ -220,6 +181,7 @@ def _aliases(modules: tuple[tuple[str, torch.nn.Module], ...]) -> tuple[tuple[st
 
 
 _ORDINARY = frozenset({torch.Tensor, torch.nn.Parameter})
+_OF_QUANTISED = frozenset({torch.qint8, torch.quint8, torch.qint32, torch.quint4x2, torch.quint2x4})
 _NONE: Mapping[str, str] = MappingProxyType({})
 _ORIGINALS = ("_g", "_v", "_orig")
 """Endings that torch's hooks for weight_norm, spectral_norm and pruning give to what they compute a weight from."""
@@ -235,7 +197,8 @@ def _ordinary(
     tensor: torch.Tensor, names: tuple[str, ...], hidden: Collection[str], shadows: Mapping[str, str]
 ) -> Declared:
     """``declared`` of a tensor of one of torch's own two classes, of which a model has thousands."""
-    if tensor.layout is not torch.strided or tensor.is_quantized:
+    dtype = tensor.dtype
+    if dtype in _OF_QUANTISED or tensor.layout is not torch.strided:
         return declared(tensor, names, hidden, shadows)
     try:
         storage, offset = torch_private.storage_key(tensor.untyped_storage()), tensor.storage_offset()
@@ -243,8 +206,8 @@ def _ordinary(
     except (NotImplementedError, RuntimeError):  # wrapped by torch.func
         return declared(tensor, names, hidden, shadows)
     return Declared._make((
-        "parameter" if is_parameter(tensor) else "buffer", names, tuple(tensor.shape), tensor.dtype,
-        tensor.requires_grad, storage, offset, names[0] not in hidden, _shadow(names, shadows) if shadows else "", strides,
+        "parameter" if is_parameter(tensor) else "buffer", names, tuple(tensor.shape), dtype, tensor.requires_grad,
+        storage, offset, names[0] not in hidden, _shadow(names, shadows) if shadows else "", strides,
         None, None, "", "", None,
     ))  # fmt: skip
 
@@ -289,9 +252,14 @@ def declared(
     return made if plain or (local := local_bytes(tensor)) is None else made._replace(local=local)
 
 
-def _home(parameters: list[torch.Tensor], buffers: list[torch.Tensor]) -> tuple[torch.device, torch.dtype]:
+def _home(
+    parameters: Mapping[int, torch.Tensor], buffers: Mapping[int, torch.Tensor], everything: Iterable[Declared]
+) -> tuple[torch.device, torch.dtype]:
     """Device of the model, and the dtype of its floating parameters if they agree."""
-    first = next(iter((*parameters, *buffers)), None)
-    dtypes = {p.dtype for p in parameters if p.dtype.is_floating_point}
+    first = next(iter(parameters.values()), None)
+    if first is None:
+        first = next((b for b in buffers.values() if not b.is_quantized), None)
+    dtypes = {d.dtype for d in islice(everything, len(parameters))}
+    floating = [dtype for dtype in dtypes if dtype.is_floating_point]
     device = first.device if first is not None else torch.get_default_device()
-    return device, dtypes.pop() if len(dtypes) == 1 else torch.get_default_dtype()
+    return device, floating[0] if len(floating) == 1 else torch.get_default_dtype()

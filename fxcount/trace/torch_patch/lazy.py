@@ -8,6 +8,7 @@ tensor parallelism gather and cut up tensors before and after a module runs, whi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ _UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
 
 def has_lazy_state(modules: Sequence[torch.nn.Module]) -> bool:
     """Whether some parameter or buffer has no shape yet."""
-    kinds = {kind for m in modules for slot in _slots(m) if slot for kind in map(type, slot.values())}
+    kinds = set(map(type, chain.from_iterable([slot.values() for m in modules for slot in _slots(m) if slot])))
     return any([issubclass(kind, _UNINITIALISED) for kind in kinds])
 
 

@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from fxcount.trace.inputs.inventory import split_attributes
 from fxcount.trace.torch_patch.active import Undo
 
 __all__ = ["keep", "preserved", "same_items", "shallow", "slotted"]
@@ -96,15 +95,14 @@ class _Snapshot(_Read):
         super().__init__()
         self._modules = list(modules)
         self._kinds = list(map(type, modules))
-        attributes = [m.__dict__ for m in modules]
-        self._together: list[_Dicts | _Lists] = [_Dicts(attributes)]
+        attributes = _Dicts([m.__dict__ for m in modules])
+        self._together: list[_Dicts | _Lists] = [attributes]
         self._seen: set[int] = set(map(id, modules))
         self._count = 0  # of containers and objects
-        standard, own = split_attributes(attributes)
-        self._containers = [*standard, *[v for v in own if type(v) in _HOOKS]]  # a dozen a module for hooks, mostly empty
+        self._containers = [v for v in attributes.values if type(v) in _HOOKS]  # a dozen a module, mostly empty
         filled = list(filter(None, self._containers))
         self._filled = len(filled)
-        self._look_into([*filled, *[v for v in own if type(v) not in _PASSED], *others])
+        self._look_into([*filled, *[v for v in attributes.values if type(v) not in _PASSED and not _is_leaves(v)], *others])
         self._flags = [t.requires_grad for t in self.tensors]
         self._gradients = [t.grad for t in self.tensors]
 
@@ -183,14 +181,14 @@ class _Dicts:
         self._things = things
         self._sizes = list(map(len, things))
         self._keys = list(chain.from_iterable(things))
-        self._values = list(chain.from_iterable(map(dict.values, things)))
+        self.values = list(chain.from_iterable(map(dict.values, things)))
 
     def restore(self) -> None:
         """Those that have changed get the same keys in the same order with the very same values."""
         things = self._things
         if (
             list(map(len, things)) == self._sizes
-            and all(map(is_, chain.from_iterable(map(dict.values, things)), self._values))
+            and all(map(is_, chain.from_iterable(map(dict.values, things)), self.values))
             and all(map(is_, chain.from_iterable(things), self._keys))
         ):
             return
@@ -198,9 +196,9 @@ class _Dicts:
         for thing, size in zip(things, self._sizes, strict=True):
             part = slice(start, start + size)
             start += size
-            if not (_same(thing.values(), self._values[part]) and _same(thing, self._keys[part])):
+            if not (_same(thing.values(), self.values[part]) and _same(thing, self._keys[part])):
                 thing.clear()
-                thing.update(zip(self._keys[part], self._values[part], strict=True))
+                thing.update(zip(self._keys[part], self.values[part], strict=True))
 
 
 class _Lists:
@@ -223,6 +221,11 @@ class _Lists:
 
 
 # -- kinds of things: how each is read, what it holds, how it is written back -----------------------------------------
+def _is_leaves(thing: Any) -> bool:
+    """Whether it is a tuple of what cannot change, such as a kernel size."""
+    return type(thing) is tuple and _LEAVES.issuperset(map(type, thing))
+
+
 def _named(keys: Iterable[Any]) -> bool:
     return set(map(type, keys)) <= _NAMES
 
