@@ -152,7 +152,7 @@ class Run:
             module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=ledger.signatures,
             declared=held.declared, input_tree=(self.tree, self.leaves), notes=tracer.notes.texts,
             functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, reassigned=reassigned,
-            training=self.model.training,
+            training=self.model.training, unseen=tracer.answers.unseen,
         )  # fmt: skip
         return trace, tracer.answers.missed_lengths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -91,3 +92,42 @@ def test_a_symbolic_divisor_is_never_zero_where_it_is_looked_at():
     assert "assumptions" in report.to_dict()
     with pytest.raises(fxcount.AssumptionError, match="S"):
         report.at(B=2, S=7, H=64, extend=False)
+
+
+def _directly(x: torch.Tensor) -> bool:
+    return x.shape[0] is x.shape[2]
+
+
+def _by_name(x: torch.Tensor) -> bool:
+    _, _, h, w = x.shape
+    return h is not w
+
+
+def _by_type(x: torch.Tensor) -> bool:
+    return type(x.size(2)) is int
+
+
+def _by_class(x: torch.Tensor) -> bool:
+    n = x.size(-1)
+    return issubclass(type(n), int)
+
+
+def _of_nothing(x: torch.Tensor) -> bool:
+    n = x.shape[0]
+    return n is not None and x.dtype is torch.float32 and type(x) is not int
+
+
+@pytest.mark.parametrize("asks", [_directly, _by_name, _by_type, _by_class, _of_nothing])
+def test_what_python_tells_nobody_of_pins(asks: Callable[[torch.Tensor], bool]) -> None:
+    class Asks(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.exp() if asks(x) else x
+
+    model = Asks()
+    report = fxcount.analyze(model, "B,3,H,W", hints={"B": 5, "H": 5, "W": 5})
+    pinned = asks is not _of_nothing
+    assert any(a.kind == "pin" for a in report.assumptions) is pinned
+    assert any("all sizes are pinned" in note for note in report.trace.notes) is pinned
+    for b, h, w in ((5, 5, 5), (1, 1, 1), (2, 7, 11)):
+        runs = asks(torch.empty(b, 3, h, w))
+        assert report.at(B=b, H=h, W=w).transcendentals == (b * 3 * h * w if runs else 0)

@@ -123,7 +123,7 @@ def _trace_module(
 ) -> Trace:  # fmt: skip
     if frontend != "export":
         try:
-            return _trace_python(model, args, kwargs, options, engine)
+            return _all_seen(_trace_python(model, args, kwargs, options, engine), model, args, kwargs, options)
         except Exception as error:
             if not isinstance(error, FxcountError) and not raised_by_us(error):
                 return _with_numbers(model, args, kwargs, options, error)
@@ -143,6 +143,22 @@ def _trace_module(
         raise first from None
     trace.notes.append(f"through torch.export, since the tracer could not follow the model: {_one_line(first)}")
     return trace
+
+
+def _all_seen(
+    trace: Trace, model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any]
+) -> Trace:
+    """The trace; one with plain integers if the model asks whether a size *is* another, or of which type it is."""
+    if not trace.unseen or not symbols_of(*args, dict(kwargs or {})):
+        return trace
+    reason = f"the identity or the type of a size is asked for at {trace.unseen}, and Python tells nobody"
+    try:
+        pinned = _trace_python(model, args, kwargs, {**options, "pinned": reason})
+    except Exception:  # in that way it does not run
+        trace.notes.append(f"not followed: {reason}")
+        return trace
+    pinned.notes.append(f"all sizes are pinned, since {reason}")
+    return pinned
 
 
 def _with_numbers(

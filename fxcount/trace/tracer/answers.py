@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import prod
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -21,6 +21,7 @@ from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, StorageInfo, Value
 from fxcount.trace.tracer.arrays import array_of
 from fxcount.trace.tracer.decisions import Decisions
+from fxcount.trace.tracer.identity import asks_identity
 from fxcount.trace.tracer.notes import Notes
 from fxcount.trace.tracer.offsets import address_of, offset_of
 from fxcount.trace.tracer.sources import find_source
@@ -49,7 +50,16 @@ class Answers:
         self.note_data: Callable[[Iterable[StandIn]], None] = notes.data_read
         self.storages: list[StorageInfo] = []  # the ledger's
         self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
+        self.readers: dict[int, CodeType] = {}
+        self.unseen = ""  # where the model asks of a size what nobody is told of
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
+
+    def read_by(self, code: CodeType) -> None:
+        """Remember a function that reads shapes, and whether it asks for the identity or the type of a size."""
+        self.readers[id(code)] = code
+        line = asks_identity(code)
+        if line is not None and not self.unseen:
+            self.unseen = f"{code.co_filename}:{line}"
 
     def maker(self) -> Callable[..., StandIn]:
         """What makes the stand-ins of this trace: ``make(value, storage, known=None)``."""

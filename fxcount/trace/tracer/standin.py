@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NoReturn, Protocol
 
 import torch
@@ -34,7 +34,11 @@ class Owner(Protocol):
     calls: list[Call]  # recorded so far
     differentiates: bool  # whether torch's autograd engine runs on the stand-ins
     before_iteration: Callable[[StandIn], None]
+    readers: dict[int, CodeType]  # functions that have read a shape
     note_data: Callable[[Iterable[StandIn]], None]
+
+    def read_by(self, code: CodeType) -> None:
+        """A function reads a shape for the first time."""
 
     def maker(self) -> Callable[..., StandIn]:
         """What makes stand-ins: ``make(value, storage, known=None)``."""
@@ -120,10 +124,16 @@ class StandIn(torch.Tensor):
 
     @property
     def shape(self) -> torch.Size:  # type: ignore[override]
-        return self._owner.layout(self._value.fact)[0]
+        owner, code = self._owner, sys._getframe(1).f_code
+        if id(code) not in owner.readers:
+            owner.read_by(code)
+        return owner.layout(self._value.fact)[0]
 
     def size(self, dim: int | None = None) -> Any:
-        sizes = self._owner.layout(self._value.fact)[0]
+        owner, code = self._owner, sys._getframe(1).f_code
+        if id(code) not in owner.readers:
+            owner.read_by(code)
+        sizes = owner.layout(self._value.fact)[0]
         return sizes if dim is None else sizes[dim]
 
     @property
