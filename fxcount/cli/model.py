@@ -44,6 +44,9 @@ def read(options: argparse.Namespace) -> None:
     options.hints = words.assignments(options.hints, "--hints")
     options.arg = words.arguments(options.arg)
     options.args, options.kwargs = words.inputs(options.inputs)
+    first = getattr(options, "before", "")  # of two that are compared
+    if first and not first.endswith(".json"):
+        reference(first)
     found = reference(options.model)
     own = _KNOWN.get(found.home, ("B", "S", "T", "H", "W", "A", "F", "P", "N")) if found.kind == "library" else ()
     symbols = sorted(words.symbols_in(options.args, options.kwargs)) or (("B", "H", "W") if found.kind == "demo" else own)

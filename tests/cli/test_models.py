@@ -78,7 +78,7 @@ def test_what_lies_beside_a_file_can_be_imported_by_it(shell: Shell, tmp_path: P
     assert json.loads(shell("below/user_main.py", "B,3", "--json").out)["totals"]["macs"] == "21*B"
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_torchscript(shell: Shell, tmp_path: Path) -> None:
     net = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 7))
     torch.jit.save(torch.jit.script(net), str(tmp_path / "net.pt"))
@@ -101,7 +101,7 @@ class RunsCode(nn.Module):
         return x + x
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_torchscript_that_runs_code_needs_trust(shell: Shell, tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(RunsCode()), str(tmp_path / "runs.pt"))
     done = shell("runs.pt", "B,3")
