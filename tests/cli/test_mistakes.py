@@ -40,7 +40,8 @@ AT_ONCE = [
     (["no such model"], "cannot read the model"), (["torch.nn.Linear"], "did you mean 'torch.nn:Linear'"),
     (["demo", "--depth", "deep"], "neither a number of levels nor 'all'"),
     (["compare", "resnet5O", "resnet50"], "'resnet50'"), (["compare", "resnet50", "resnet5O"], "'resnet50'"),
-    (["check", "resnet5O", "--max-params", "1"], "'resnet50'"), (["demo", "-o", "net.xyz"], "ends in no format"), (["params", "demo", "--by", "moduel"], "'module'"),
+    (["check", "resnet5O", "--max-params", "1"], "'resnet50'"),
+    (["demo", "-o", "net.xyz"], "ends in no format"), (["params", "demo", "--by", "moduel"], "'module'"),
     (["demo", "--arg", "width:3"], "NAME=VALUE"), (["curve", "demo", "--over", "H=9"], "NAME=FIRST:LAST:STEP"),
 ]  # fmt: skip
 
