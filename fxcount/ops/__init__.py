@@ -13,7 +13,7 @@ from typing import Any
 from fxcount.ops.backward import functions as backward_functions
 from fxcount.ops.backward import layers as backward_layers
 from fxcount.ops.backward import spatial as backward_spatial
-from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, tensordot
+from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, rnn_layer, tensordot
 from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
 from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.ops.core.registry import Op, Registry, Zero, op
@@ -50,7 +50,7 @@ FAMILIES = (
     views, viewcopy, joining, flips, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
     reduction, softmax, norm, functional, cumulative, sorting, losses,
-    conv, matmul, products, einsum, tensordot, attention, rnn, factorizations, svd, solvers, statistics, distances,
+    conv, matmul, products, einsum, tensordot, attention, rnn, rnn_layer, factorizations, svd, solvers, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
     backward_functions, backward_layers, backward_spatial, quantised, packed, quantised_recurrent, foreach,

@@ -22,6 +22,8 @@ __all__ = ["FORMS"]
 class Caller(Protocol):
     """The tracer, as far as a form asks."""
 
+    is_plain: bool  # whether torch would see no tracker, under which it writes less in place
+
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
 
@@ -141,7 +143,7 @@ def _linear(tracer: Caller, x: Any, weight: Any, bias: Any = None) -> Any:
     """``at::linear``: one product with a bias where the input is contiguous, else ``matmul`` and a bias added in place.
 
     Source: ``linear`` of ATen's Linear.cpp. It makes a new sum for a tensor subclass, which a stand-in is and the real tensor
-    is not.
+    is not, and under a tracker.
     """
     if x.dim() < 3 or weight.dim() != 2 or not _is_symbolic(x):
         return torch.ops.aten.linear.default(x, weight, bias)
@@ -151,7 +153,56 @@ def _linear(tracer: Caller, x: Any, weight: Any, bias: Any = None) -> Any:
         out = torch.addmm(bias, flat, torch.t(weight))
         return torch.Tensor.view(out, [*outer, weight.shape[0]])
     out = _matmul(tracer, x, torch.t(weight)) if _ASKS_FOR_NUMBERS else torch.matmul(x, torch.t(weight))
-    return out if bias is None else torch.Tensor.add_(out, bias)
+    if bias is None:
+        return out
+    return torch.Tensor.add_(out, bias) if tracer.is_plain else torch.add(out, bias)
+
+
+_LSTM_MODE = 2  # the number ATen gives it
+
+
+def _lstm(
+    tracer: Caller, x: Any, hx: Any, params: Any, has_biases: Any, num_layers: Any, dropout: Any, train: Any,
+    bidirectional: Any, batch_first: Any,
+) -> Any:  # fmt: skip
+    """``at::lstm`` of padded sequences, where oneDNN takes it: a kernel for each layer and direction.
+
+    Source: ``mkldnn_rnn`` of ATen's native/mkldnn/RNN.cpp, which no stand-in with formulas for sizes is led to.
+    """
+    padded = isinstance(hx, (tuple, list)) and isinstance(num_layers, int)
+    if not padded or not _is_symbolic(x) or not _onednn_takes(x, hx):
+        return torch.lstm(x, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)
+    directions = 2 if bidirectional else 1
+    stride = 4 if has_biases else 2
+    layer = torch.Tensor.contiguous(torch.transpose(x, 0, 1) if batch_first else x)
+    hidden: list[Any] = []
+    cells: list[Any] = []
+    h, c = map(torch.Tensor.contiguous, hx)
+    for number in range(num_layers):
+        outputs = []
+        for direction in range(directions):
+            index = number * directions + direction
+            weights = list(params[index * stride : (index + 1) * stride])
+            if not has_biases:
+                weights += [torch.zeros(w.shape, dtype=w.dtype, device=w.device) for w in weights]
+            y, one_h, one_c, _ = torch.ops.aten.mkldnn_rnn_layer.default(
+                layer, *weights, torch.select(h, 0, index), torch.select(c, 0, index), direction > 0, [], _LSTM_MODE,
+                params[0].shape[0] // 4, num_layers, has_biases, bidirectional, batch_first, train,
+            )  # fmt: skip
+            outputs.append(y)
+            hidden.append(one_h)
+            cells.append(one_c)
+        layer = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+        if dropout and train and number < num_layers - 1:
+            layer = torch.dropout(layer, dropout, True)
+    states = torch.stack(hidden, 0), torch.stack(cells, 0)
+    return (torch.transpose(layer, 0, 1) if batch_first else layer, *states)
+
+
+def _onednn_takes(x: Any, hx: Any) -> bool:
+    """Source: ``use_mkldnn`` of ATen's RNN.cpp; without a projection."""
+    enabled = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    return enabled and x.device.type == "cpu" and x.dtype is torch.float32 and hx[0].shape[-1] == hx[1].shape[-1]
 
 
 _ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)
@@ -166,6 +217,7 @@ FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     **{f: _resized(f, False) for f in map(_NN.__dict__.get, RESIZERS) if f is not None},
     **{f: _resized(f, True) for f in map(_NN.__dict__.get, ALIGNED_RESIZERS) if f is not None},
     torch.instance_norm: _instance_norm,
+    torch.lstm: _lstm,
     _NN.linear: _linear,
     **(_PRODUCTS if _ASKS_FOR_NUMBERS else {}),
 })  # fmt: skip

@@ -77,8 +77,11 @@ class StepMemory:
         return max(pairs, key=total) if len(pairs) > 1 else pairs[0] if pairs else ()
 
     def _saved_between(self, forward: Phase, backward: Phase) -> tuple[int, ...]:
-        alive = self._born(forward) & self._alive_at(forward.log.stop)
+        born = self._born(forward)
+        alive = born & self._alive_at(forward.log.stop)
         alive = {i for i in alive if self.storages[i].name != NUMBER}
+        if self.step.packed:
+            return tuple(sorted(born & self.step.packed))
         return tuple(sorted((alive - self._alive_at(backward.log.stop)) - set(self.step.losses)))
 
     @cached_property

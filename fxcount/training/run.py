@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,6 +11,7 @@ from threading import get_ident
 from typing import Any
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch.optim.optimizer import register_optimizer_step_post_hook as after_step
 from torch.optim.optimizer import register_optimizer_step_pre_hook as before_step
 
@@ -58,6 +59,7 @@ class StepTrace:
     backward_of: Mapping[int, int]
     every_gradient: frozenset[int] = frozenset()  # also those of earlier rounds, and of parameters whose gradient was dropped
     scales: frozenset[str] = frozenset()  # symbols for values of tensors that optimizers read
+    packed: frozenset[int] = frozenset()  # to a tracker: storages that hooks for saved tensors have seen in the forward
     within: tuple[tuple[int, int], ...] = ()  # entries of the log of one call each, at whose end alone plain eager is looked at
 
     def of(self, *names: str) -> tuple[Phase, ...]:
@@ -92,6 +94,7 @@ class Book:
         self._gradients: dict[int, int] = {}
         self.every_gradient: set[int] = set()
         self.scales: set[str] = set()
+        self.packed: set[int] = set()
         self.round = 0
 
     @property
@@ -104,11 +107,21 @@ class Book:
         ledger = self.tracer.ledger
         call, entry = len(ledger.calls), len(ledger.log)
         known = self.values_read()
-        result = body()
+        with self._noting_saved() if name == "forward" and not self.tracer.is_plain else nullcontext():
+            result = body()
         if name == "optimizer":
             self.scales |= self.values_read() - known
         self.phases.append(Phase(name, range(call, len(ledger.calls)), range(entry, len(ledger.log)), round))
         return result
+
+    def _noting_saved(self) -> AbstractContextManager[Any]:
+        """A block in which what autograd saves is noted, as hooks that count it would: also of a graph that is soon gone."""
+        return saved_tensors_hooks(self._note_saved, lambda x: x)
+
+    def _note_saved(self, x: torch.Tensor) -> torch.Tensor:
+        if isinstance(x, StandIn):
+            self.packed.add(x._storage.index)
+        return x
 
     def values_read(self) -> set[str]:
         """Symbols for values of tensors so far."""
@@ -278,8 +291,8 @@ def trace_step(
     if book.scales:
         trace.notes.append(f"the optimizer reads {len(book.scales)} values of tensors, which scale its update alone")
     every, scales = frozenset(book.every_gradient), frozenset(book.scales)
-    within = tuple(book.tracer.within)
-    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every, scales, within)
+    packed, within = frozenset(book.packed), tuple(book.tracer.within)
+    return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every, scales, packed, within)
 
 
 def _label(text: str) -> str:

@@ -183,6 +183,7 @@ class TrainingTracer(Tracer):
         decisions: Decisions | None = None, compiling: bool = False, in_place: bool = True, wraps: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(scope, registry, held, progress, decisions, compiling)
+        self.is_plain = in_place
         self._accumulation = Accumulation(scope) if in_place else None
         self._wrapping = Wrapping(self.ledger) if wraps else None
         self.answers.aside = self.aside  # type: ignore[attr-defined]

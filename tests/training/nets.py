@@ -215,6 +215,18 @@ class Recurrent(nn.Module):
         return self.out(y[-1])
 
 
+class Tagger(nn.Module):
+    """oneDNN runs an LSTM, and keeps a workspace for its backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(17, 10)
+        self.cells, self.out = nn.LSTM(10, 7, 2, batch_first=True, bidirectional=True, dropout=0.1), nn.Linear(14, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.out(self.cells(self.embed(tokens))[0])
+
+
 class Convolved(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -258,5 +270,6 @@ CASES: Mapping[str, Case] = {
     "quantised": Case(Quantised, "B,8", {"B": 7}),
     "low rank": Case(LowRank, "B,S,12", {"B": 3, "S": 13}),
     "recurrent": Case(Recurrent, "S,B,5", {"B": 3, "S": 6}),
+    "tagger": Case(Tagger, "i64[B,S]", {"B": 3, "S": 13}),
     "convolved": Case(Convolved, "B,4,S", {"B": 3, "S": 26}),
 }

@@ -74,6 +74,8 @@ FORMULAS: Mapping[str, Function] = {
     "batch norm in eval": lambda w: F.batch_norm(w, torch.zeros(30), torch.ones(30)),
     "matrices by one": lambda w: w.view(4, 10, 30) @ w[:30, :5],
     "broadcast matrices": lambda w: w.view(2, 2, 10, 30) @ w.view(2, 1, 20, 30).mT,
+    "norm of what is turned": lambda w: F.layer_norm((w * 2).t(), (40,)).reshape(40, 30).tanh(),
+    "gradient that is seen flat": lambda w: F.layer_norm(w.view(4, 10, 30).mT + w.view(4, 30, 10) @ w[:10, :10], (10,)),
     "spectrum": lambda w: torch.stft(w.view(-1), 64, window=torch.ones(64), return_complex=True).abs(),
     "turned in place": lambda w: (w * 2).transpose_(0, 1).unsqueeze_(0),
     "expanded sums": lambda w: (w * 2).sum(0) * 3 + (w * w).sum(0),
