@@ -21,6 +21,8 @@ MAKERS: dict[str, Callable[[Any], Any]] = {
     **OPTIMIZERS,
     "sgd foreach": partial(_SGD, foreach=True), "momentum foreach": partial(_SGD, momentum=0.9, foreach=True),
     "adam foreach": partial(optim.Adam, foreach=True), "adamw fused": partial(optim.AdamW, fused=True),
+    "sgd fused": partial(_SGD, fused=True), "momentum fused": partial(_SGD, momentum=0.9, fused=True),
+    "adagrad fused": partial(optim.Adagrad, fused=True), "maximising": partial(optim.Adam, maximize=True, weight_decay=0.1),
     "amsgrad foreach": partial(optim.Adam, amsgrad=True, foreach=True),
     "rmsprop foreach": partial(optim.RMSprop, foreach=True),
 }  # fmt: skip
@@ -34,6 +36,21 @@ def test_a_step_holds_what_a_real_one_holds(name: str) -> None:
     assert (*found.step_peak, found.optimizer_bytes) == (first, later, states)
     without = fxcount.training_step(model, "B,11").at(B=7)
     assert (found.peak, found.forward_peak) == (without.peak, without.forward_peak)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"weight_decay": 0.1, "nesterov": False}, {"ns_steps": 3}], ids=["plain", "decayed", "three steps"]
+)
+def test_muon(options: dict[str, Any]) -> None:
+    """Of matrices alone: products of its own in each step."""
+    muon = getattr(optim, "Muon", None)
+    if muon is None:
+        pytest.skip("torch.optim.Muon came with torch 2.9")
+    model = torch.nn.Sequential(torch.nn.Linear(11, 23, bias=False), torch.nn.Tanh(), torch.nn.Linear(23, 5, bias=False))
+    make = partial(muon, lr=0.01, **options)
+    found = fxcount.training_step(model, "B,11", optimizer=make).at(B=7)
+    first, later, states = real.optimizer_peaks(model, make)
+    assert (*found.step_peak, found.optimizer_bytes) == (first, later, states)
 
 
 def test_names_and_optimizers_that_are_there_already() -> None:

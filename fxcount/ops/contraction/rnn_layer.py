@@ -5,12 +5,12 @@ Shapes:  x (T, N, I), weights (4*H, I), (4*H, H), biases (4*H) twice, h and c (N
          -> y (T, N, H), h and c (N, H), and the workspace that the backward reads, in bytes
          backward -> the gradients of x, both weights, both biases, h and c
 Counts:  macs = T*N*4*H*(I + H); with biases 8*H additions, and per unit 4 sums of the two products, 3 sigmoid, 2 tanh and
-         c = f*c + i*g, h = o*tanh(c): 4. The backward multiplies twice as often: once for the input, once for the weights; per unit, with t = tanh(c):
-         do = dh*t, dc += dh*o*(1 - t*t), df = dc*c', dc' = dc*f, di = dc*g, dg = dc*i: 8 products, 2 sums; ds*s*(1 - s)
-         of three gates, dg*(1 - g*g): 8 and 4; dh of the step after it: 1; 4 sums for the biases
-Source:  the formula of ``torch.nn.LSTM``; ``rnn_utils.hpp`` of oneDNN for the workspace (f32): seven regions, each from the start
-         of a page of 4096 bytes: gates (T*N rows), outputs (T*N), states of layer and iteration and the gradients of
-         the former two (2*(T+1)*N rows each, of which one region more), cell states and their gradients (2*(T+1)*N)
+         c = f*c + i*g, h = o*tanh(c): 4. The backward multiplies twice as often: once for the input, once for the weights;
+         per unit, with t = tanh(c): do = dh*t, dc += dh*o*(1 - t*t), df = dc*c', dc' = dc*f, di = dc*g, dg = dc*i: 8
+         products, 2 sums; ds*s*(1 - s) of three gates, dg*(1 - g*g): 8 and 4; dh of the step after it: 1; 4 sums for the biases
+Source:  the formula of ``torch.nn.LSTM``; ``rnn_utils.hpp`` of oneDNN for the workspace (f32): seven regions, each from the
+         start of a page of 4096 bytes: gates and outputs (T*N rows), three of states and their gradients, as wide as the
+         wider of input and state, and two of cell states and their gradients (2*(T+1)*N rows each)
 
 >>> f32 = torch.float32
 >>> x, w, r, b, h = (TensorFact(s, f32) for s in ((17, 3, 24), (80, 24), (80, 20), (80,), (3, 20)))
@@ -65,7 +65,7 @@ def _workspace(scope: Scope, steps: Size, batch: Size, width: Size, hidden: Size
 
 
 def _row(scope: Scope, width: Size) -> Size:
-    """Numbers from one row to the next: whole cache lines, and not a multiple of 256, which would meet in one line of a cache."""
+    """Numbers from one row to the next: whole cache lines, and no multiple of 256, whose rows would meet in one of them."""
     padded = 16 * ceildiv(width, 16)
     if isinstance(padded, int):
         return padded + 16 if padded % 256 == 0 else padded
