@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import fxcount
-from benchmarks.steps import nets
+from benchmarks.steps.nets import UNet, Views
 from benchmarks.zoo.entry import tensors
-from tests.training import loops, real
+from tests.training import loops, nets, real
 
 __all__ = ["WAYS", "LoopWay", "Way"]
 
@@ -94,11 +94,8 @@ class Selective(nets.Checkpointed):
 class Dropping(nets.Checkpointed):
     """A checkpoint keeps the state of the generator."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(20, 80), nn.GELU(), nn.Dropout(0.2), nn.Linear(80, 20)) for _ in range(4)
-        )
+    def block(self, width: int, hidden: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.2), nn.Linear(hidden, width))
 
 
 class WithoutState(nets.Checkpointed):
@@ -159,6 +156,74 @@ class Offloading(nn.Module):
             return self.layers(x)
 
 
+class Hooked(nn.Module):
+    """Hooks of tensors, modules and parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers, self.out = nn.Sequential(nn.Linear(9, 13), nn.Tanh(), nn.Linear(13, 13)), nn.Linear(13, 4)
+        self.layers[0].register_forward_hook(lambda module, given, result: result * 1.5)
+        self.layers[1].register_full_backward_hook(lambda module, given, result: (given[0] * 2,))
+        for p in self.out.parameters():
+            p.register_post_accumulate_grad_hook(lambda p: None)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layers(x)
+        y.register_hook(lambda g: g * 0.5)
+        return self.out(y)
+
+
+class OnTheCPU(Offloading):
+    """The way torch has for it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.save_on_cpu():
+            return self.layers(x)
+
+
+class Equation(Penalised):
+    """A second derivative by the inputs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.detach().requires_grad_(True)
+        u = self.layers(x)
+        (g,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        (h,) = torch.autograd.grad(g[:, 0].sum(), x, create_graph=True)
+        return (h[:, 0] - u[:, 0]).square().mean()
+
+
+class Mapped(Functional):
+    """A gradient, a value and a Jacobian of each sample."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        g, value = torch.func.grad_and_value(lambda z: self.layers(z).sum())(x)
+        return g.sum() + value + torch.func.vmap(torch.func.jacrev(self.layers))(x).sum()
+
+
+class Twice(nn.Module):
+    """Weights are cast once for both calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(9, 13), nn.LayerNorm(13), nn.Linear(13, 13), nn.Softmax(-1), nn.Linear(13, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x) + self.layers(x * 2)
+
+
+class Stopped(nn.Module):
+    """Parts that nothing is differentiated by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(9, 13), nn.Linear(13, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            y = torch.tanh(self.a(x))
+        return self.b(y) + self.b(torch.relu(self.a(x)).detach())
+
+
 def _adapted() -> nn.Module:
     """A small encoder with adapters of peft."""
     from peft import LoraConfig, get_peft_model
@@ -181,18 +246,18 @@ def _autocast(dtype: torch.dtype) -> Context:
 _IMAGE = {"B": 2, "H": 20, "W": 28}
 _BF16, _FP16 = torch.bfloat16, torch.float16
 WAYS: Mapping[str, Way | LoopWay] = {
-    "checkpoint": Way(nets.Checkpointed, "f32[B,20]", {"B": 7}),
-    "checkpoint reentrant": Way(nets.Reentrant, "f32[B,20]", {"B": 7}),
-    "checkpoint selective": Way(Selective, "f32[B,20]", {"B": 7}),
-    "checkpoint dropout": Way(Dropping, "f32[B,20]", {"B": 7}),
-    "checkpoint without state": Way(WithoutState, "f32[B,20]", {"B": 7}),
-    "autocast bf16 mlp": Way(nets.Perceptron, "f32[B,100]", {"B": 33}, _autocast(_BF16)),
-    "autocast bf16 conv": Way(nets.UNet, "f32[B,3,H,W]", {"B": 2, "H": 48, "W": 80}, _autocast(_BF16)),
-    "autocast bf16 attention": Way(nets.Views, "f32[B,T,32]", {"B": 3, "T": 11}, _autocast(_BF16)),
+    "checkpoint": Way(nets.Checkpointed, "f32[B,6]", {"B": 7}),
+    "checkpoint reentrant": Way(nets.Reentrant, "f32[B,6]", {"B": 7}),
+    "checkpoint selective": Way(Selective, "f32[B,6]", {"B": 7}),
+    "checkpoint dropout": Way(Dropping, "f32[B,6]", {"B": 7}),
+    "checkpoint without state": Way(WithoutState, "f32[B,6]", {"B": 7}),
+    "autocast bf16 mlp": Way(nets.Perceptron, "f32[B,11]", {"B": 33}, _autocast(_BF16)),
+    "autocast bf16 conv": Way(UNet, "f32[B,3,H,W]", {"B": 2, "H": 48, "W": 80}, _autocast(_BF16)),
+    "autocast bf16 attention": Way(Views, "f32[B,T,32]", {"B": 3, "T": 11}, _autocast(_BF16)),
     "autocast bf16 tied": Way(nets.Tied, "i64[B,T]", {"B": 3, "T": 11}, _autocast(_BF16)),
-    "autocast fp16 mlp": Way(nets.Perceptron, "f32[B,100]", {"B": 33}, _autocast(_FP16)),
-    "autocast fp16 views": Way(nets.Views, "f32[B,T,32]", {"B": 3, "T": 11}, _autocast(_FP16)),
-    "low rank": Way(nets.LowRank, "f32[B,T,64]", {"B": 3, "T": 11}),
+    "autocast fp16 mlp": Way(nets.Perceptron, "f32[B,11]", {"B": 33}, _autocast(_FP16)),
+    "autocast fp16 views": Way(Views, "f32[B,T,32]", {"B": 3, "T": 11}, _autocast(_FP16)),
+    "low rank": Way(nets.LowRank, "f32[B,T,12]", {"B": 3, "T": 11}),
     "peft lora": Way(_adapted, "f32[B,T,32]", {"B": 3, "T": 11}),
     "tied": Way(nets.Tied, "i64[B,T]", {"B": 3, "T": 11}),
     "frozen": Way(nets.Frozen, "f32[B,3,H,W]", _IMAGE),
@@ -200,8 +265,14 @@ WAYS: Mapping[str, Way | LoopWay] = {
     "forces": Way(Forces, "f32[B,3]", {"B": 13}),
     "torch.func.grad": Way(Functional, "f32[B,3]", {"B": 13}),
     "saved tensors elsewhere": Way(Offloading, "f32[B,17]", {"B": 13}),
+    "saved on the CPU": Way(OnTheCPU, "f32[B,17]", {"B": 13}),
+    "hooks": Way(Hooked, "f32[B,9]", {"B": 13}),
+    "equation": Way(Equation, "f32[B,9]", {"B": 13}),
+    "torch.func of each": Way(Mapped, "f32[B,3]", {"B": 13}),
+    "autocast bf16 twice": Way(Twice, "f32[B,9]", {"B": 13}, _autocast(_BF16)),
+    "stopped": Way(Stopped, "f32[B,9]", {"B": 13}),
     "lstm": Way(nets.Tagger, "i64[B,T]", {"B": 3, "T": 17}),
-    "gru": Way(nets.LastOfGRU, "f32[T,B,12]", {"B": 3, "T": 9}),
+    "gru": Way(nets.Recurrent, "f32[T,B,5]", {"B": 3, "T": 9}),
     **{f"loop {name}": LoopWay(make) for name, make in loops.LOOPS.items()},
 }  # fmt: skip
 """Name -> the way."""

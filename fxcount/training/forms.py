@@ -201,8 +201,9 @@ def _lstm(
 
 def _onednn_takes(x: Any, hx: Any) -> bool:
     """Source: ``use_mkldnn`` of ATen's RNN.cpp; without a projection."""
-    enabled = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-    return enabled and x.device.type == "cpu" and x.dtype is torch.float32 and hx[0].shape[-1] == hx[1].shape[-1]
+    one_dnn: Any = torch.backends.mkldnn
+    kinds = x.device.type == "cpu" and x.dtype is torch.float32 and hx[0].shape[-1] == hx[1].shape[-1]
+    return bool(kinds and one_dnn.is_available() and one_dnn.enabled)
 
 
 _ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)

@@ -87,8 +87,9 @@ class StepTrace:
 class Book:
     """Notes where phases begin and end while a step runs."""
 
-    def __init__(self, tracer: TrainingTracer) -> None:
+    def __init__(self, tracer: TrainingTracer, notes_saved: bool = False) -> None:
         self.tracer = tracer
+        self.notes_saved = notes_saved
         self.phases: list[Phase] = []
         self.losses: list[int] = []
         self._gradients: dict[int, int] = {}
@@ -107,7 +108,7 @@ class Book:
         ledger = self.tracer.ledger
         call, entry = len(ledger.calls), len(ledger.log)
         known = self.values_read()
-        with self._noting_saved() if name == "forward" and not self.tracer.is_plain else nullcontext():
+        with self._noting_saved() if name == "forward" and self.notes_saved else nullcontext():
             result = body()
         if name == "optimizer":
             self.scales |= self.values_read() - known
@@ -233,6 +234,7 @@ class _StepRun(Run):
         self.step = step
         self.others = others
         self.tracker = tracker
+        self.notes_saved = True
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
 
@@ -265,7 +267,7 @@ class _StepRun(Run):
 
     def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert isinstance(tracer, TrainingTracer)
-        self._book = book = Book(tracer)
+        self._book = book = Book(tracer, self.tracker and self.notes_saved)
         with tracer.below():
             return TraceSession.trace(tracer, partial(self.step, book, self.model), args, kwargs)
 
@@ -286,7 +288,13 @@ def trace_step(
         check_call(model, given)
     specs: Any = ((given, tuple([parse_inputs(t) for t in targets])), {})
     run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called)
-    trace = TraceSession.run(partial(with_engine, run.trace))
+    try:
+        trace = TraceSession.run(partial(with_engine, run.trace))
+    except RuntimeError as error:
+        if not tracker or "saved tensor hooks" not in str(error):
+            raise
+        run.notes_saved = False  # torch.func takes no such hooks
+        trace = TraceSession.run(partial(with_engine, run.trace))
     book, backward_of = run.found[id(trace)]
     if book.scales:
         trace.notes.append(f"the optimizer reads {len(book.scales)} values of tensors, which scale its update alone")

@@ -11,14 +11,20 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["CASES", "Case"]
+__all__ = [
+    "CASES", "Case", "Checkpointed", "Convolved", "Frozen", "InPlace", "LowRank", "Normalised", "Perceptron", "Quantised",
+    "Recurrent", "Reentrant", "Residual", "Tagger", "Tied",
+]  # fmt: skip
 
 
 class Perceptron(nn.Module):
-    def __init__(self) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int, int] = (11, 23, 19, 5), dropout: float = 0.3, act: Callable[[], nn.Module] = nn.GELU
+    ) -> None:
         super().__init__()
-        first = nn.Sequential(nn.Linear(11, 23), nn.ReLU(), nn.Dropout(0.3))
-        self.layers = nn.Sequential(first, nn.Linear(23, 19), nn.GELU(), nn.Linear(19, 5))
+        a, b, c, d = widths
+        first = nn.Sequential(nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout))
+        self.layers = nn.Sequential(first, nn.Linear(b, c), act(), nn.Linear(c, d))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
@@ -62,24 +68,28 @@ class Fused(Attention):
 
 
 class InPlace(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = 14) -> None:
         super().__init__()
-        self.a, self.b = nn.Linear(10, 14), nn.Linear(14, 3)
+        self.first, self.out = nn.Linear(10, width), nn.Linear(width, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.a(x)
+        y = self.first(x)
         y += 1
         y.relu_()
-        z = y[:, ::2] * 2
+        z = y[:, ::2]
+        z = z * 2
         y = y.clone()
-        y[:, :7] = z
-        return self.b(y.mul_(0.3))
+        y[:, : z.shape[1]] = z
+        return self.out(y.mul_(0.3))
 
 
 class Checkpointed(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = 6, hidden: int = 20, depth: int = 3) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(6, 20), nn.GELU(), nn.Linear(20, 6)) for _ in range(3))
+        self.blocks = nn.ModuleList(self.block(width, hidden) for _ in range(depth))
+
+    def block(self, width: int, hidden: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
@@ -88,32 +98,35 @@ class Checkpointed(nn.Module):
 
 
 class Reentrant(Checkpointed):
+    """The first block is not checkpointed: the reentrant kind wants an input that has a gradient."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.blocks[0](x)
+        x = x + self.blocks[0](x)
         for block in self.blocks[1:]:
             x = x + checkpoint(block, x, use_reentrant=True)
         return x
 
 
 class Frozen(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, first: int = 7, second: int = 9) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 7, 3, 2, 1), nn.BatchNorm2d(7), nn.ReLU(), nn.Conv2d(7, 9, 3))
-        self.body.requires_grad_(False)
-        self.head = nn.Linear(9, 4)
+        stem = (nn.Conv2d(3, first, 3, 2, 1), nn.BatchNorm2d(first), nn.ReLU())
+        self.body = nn.Sequential(*stem, nn.Conv2d(first, second, 3, 2, 1), nn.ReLU()).requires_grad_(False)
+        self.head = nn.Linear(second, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.body(x).mean((2, 3)))
 
 
 class Tied(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, words: int = 17, width: int = 6, depth: int = 2) -> None:
         super().__init__()
-        self.table, self.mix, self.norm = nn.Embedding(17, 6), nn.Linear(6, 6), nn.LayerNorm(6)
+        self.table, self.mix, self.norm = nn.Embedding(words, width), nn.Linear(width, width), nn.LayerNorm(width)
+        self.depth = depth
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         h = self.table(tokens)
-        for _ in range(2):
+        for _ in range(self.depth):
             h = h + self.norm(F.silu(self.mix(h)))
         return h @ self.table.weight.t()
 
@@ -121,11 +134,11 @@ class Tied(nn.Module):
 class Normalised(nn.Module):
     """Composites whose C++ wants numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 8, groups: int = 2, tracked: bool = True) -> None:
         super().__init__()
-        self.conv, self.group, self.act = nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.PReLU()
-        self.instance = nn.InstanceNorm2d(8, affine=True, track_running_stats=True)
-        self.up, self.out = nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(8, 2, 1)
+        self.conv, self.group, self.act = nn.Conv2d(3, width, 3, padding=1), nn.GroupNorm(groups, width), nn.PReLU()
+        self.instance = nn.InstanceNorm2d(width, affine=True, track_running_stats=tracked)
+        self.up, self.out = nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(width, 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(self.up(self.act(self.instance(self.group(self.conv(x))))))
@@ -182,22 +195,26 @@ class Several(nn.Module):
 class Quantised(nn.Module):
     """A gradient that goes straight through a look-up."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 8, width: int = 6, outputs: int = 3, entries: int = 5) -> None:
         super().__init__()
-        self.a, self.b, self.table = nn.Linear(8, 6), nn.Linear(6, 3), nn.Parameter(torch.randn(5, 6))
+        self.a, self.b = nn.Linear(inputs, width), nn.Linear(width, outputs)
+        self.table = nn.Parameter(torch.randn(entries, width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = torch.tanh(self.a(x))
-        nearest = (h.detach().unsqueeze(1) - self.table).pow(2).sum(-1).argmin(-1)
-        return self.b(h + (self.table[nearest] - h).detach())
+        distances = (h.detach().unsqueeze(1) - self.table).pow(2).sum(-1)
+        nearest = distances.argmin(-1)
+        found = self.table[nearest]
+        found = h + (found - h).detach()
+        return self.b(found)
 
 
 class LowRank(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = 12, rank: int = 2, depth: int = 2) -> None:
         super().__init__()
-        self.base = nn.ModuleList(nn.Linear(12, 12) for _ in range(2)).requires_grad_(False)
-        self.down = nn.ParameterList(torch.randn(12, 2) for _ in range(2))
-        self.up = nn.ParameterList(torch.zeros(2, 12) for _ in range(2))
+        self.base = nn.ModuleList(nn.Linear(width, width) for _ in range(depth)).requires_grad_(False)
+        self.down = nn.ParameterList(torch.randn(width, rank) for _ in range(depth))
+        self.up = nn.ParameterList(torch.zeros(rank, width) for _ in range(depth))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for base, down, up in zip(self.base, self.down, self.up):
@@ -206,9 +223,9 @@ class LowRank(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 5, width: int = 7) -> None:
         super().__init__()
-        self.cells, self.out = nn.GRU(5, 7), nn.Linear(7, 3)
+        self.cells, self.out = nn.GRU(inputs, width), nn.Linear(width, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y, _ = self.cells(x)
@@ -218,20 +235,22 @@ class Recurrent(nn.Module):
 class Tagger(nn.Module):
     """oneDNN runs an LSTM, and keeps a workspace for its backward."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: int = 17, inputs: int = 10, width: int = 7, tags: int = 3) -> None:
         super().__init__()
-        self.embed = nn.Embedding(17, 10)
-        self.cells, self.out = nn.LSTM(10, 7, 2, batch_first=True, bidirectional=True, dropout=0.1), nn.Linear(14, 3)
+        self.embed = nn.Embedding(words, inputs)
+        self.cells = nn.LSTM(inputs, width, 2, batch_first=True, bidirectional=True, dropout=0.1)
+        self.out = nn.Linear(2 * width, tags)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.out(self.cells(self.embed(tokens))[0])
 
 
 class Convolved(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = 6, groups: int = 3) -> None:
         super().__init__()
-        self.a = nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 7, padding=3))
-        self.b, self.out = nn.Conv1d(6, 6, 3, padding=2, dilation=2, groups=3), nn.ConvTranspose1d(6, 1, 4, 2, 1)
+        self.a = nn.utils.parametrizations.weight_norm(nn.Conv1d(4, width, 7, padding=3))
+        self.b = nn.Conv1d(width, width, 3, padding=2, dilation=2, groups=groups)
+        self.out = nn.ConvTranspose1d(width, 1, 4, 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         gated = F.glu(F.leaky_relu(self.a(x)).repeat(1, 2, 1), 1)
