@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ def summary(records: list[Record]) -> str:
         "`python -m benchmarks.training` runs real steps on the CPU and compares: bytes alive at the end of a top-level op at "
         "most (`peak`, torch's profiler: plain eager), the same to a tracker of dispatched ops (`tracker_peak`), what "
         "is saved, and FLOPs as torch's FlopCounterMode counts them (`count(\"torch\")`). Sizes are not the hints.",
+        *_earlier(records),
         f"torch {', '.join(sorted({r['torch'] for r in records if 'torch' in r}))}.", "",
     ]  # fmt: skip
     for family, title in _TITLES.items():
@@ -31,14 +33,31 @@ def summary(records: list[Record]) -> str:
     return "\n".join(lines)
 
 
+def _earlier(records: list[Record]) -> Iterator[str]:
+    """Rows of a run before the last changes are told apart."""
+    earlier = sum(bool(r.get("earlier")) for r in records)
+    if earlier:
+        yield (
+            f"{earlier} of the {len(records)} rows were made at an earlier state of the code, and are marked *: what they miss "
+            "may be mended since. A row that is made again takes their place."
+        )
+
+
+def _name(r: Record) -> str:
+    return f"{r['name']}*" if r.get("earlier") else str(r["name"])
+
+
 def _compared(records: list[Record]) -> Iterator[str]:
+    from benchmarks.steps.compare import names
+
     ran = [r for r in records if r.get("checks")]
-    yield f"{len(records)} rows, {len(ran)} compared."
+    left = len(names(records[0]["family"])) - len(records)
+    yield f"{len(records)} rows, {len(ran)} compared" + (f"; {left} more of this family were not run." if left > 0 else ".")
     yield ""
     yield "| quantity | compared | equal | within 0.1% | largest difference |"
     yield "|:--|--:|--:|--:|:--|"
     for key in dict.fromkeys(key for r in ran for key in r["checks"]):
-        pairs = [(r["name"], *r["checks"][key]) for r in ran if key in r["checks"]]
+        pairs = [(_name(r), *r["checks"][key]) for r in ran if key in r["checks"]]
         equal = sum(ours == theirs for _, ours, theirs in pairs)
         near = sum(abs(ours - theirs) <= 0.001 * theirs for _, ours, theirs in pairs)
         name, ours, theirs = max(pairs, key=lambda p: abs(p[1] - p[2]) / max(p[2], 1))
@@ -54,12 +73,17 @@ def _apart(records: Iterable[Record]) -> Iterator[str]:
         off = [f"{k} {a - b:+} of {b}" for k, (a, b) in r.get("checks", {}).items() if a != b]
         failed = r.get("error") or r.get("stopped")
         if off or failed:
-            rows.append(f"| {r['name']} | {'; '.join(off)} | {str(failed or '').replace('|', '/')[:160]} |")
+            rows.append(f"| {_name(r)} | {'; '.join(off)} | {_short(str(failed or ''))} |")
     if rows:
         yield ""
         yield "| not equal, or not run | difference | error |"
         yield "|:--|:--|:--|"
         yield from rows
+
+
+def _short(error: str) -> str:
+    """The beginning of a message, without the folders of this machine."""
+    return re.sub(r"(?<![\w.])/\S*/(?=\S+)", "", error).replace("|", "/")[:160]
 
 
 def _cost(records: list[Record]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from fxcount.training.session import bound_functions, with_engine
 from fxcount.training.tracer import TrainingTracer
 
 __all__ = ["Phase", "StepTrace", "trace_step"]
+
+_COMPILER = "torch._dynamo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,19 +291,27 @@ def trace_step(
         check_call(model, given)
     specs: Any = ((given, tuple([parse_inputs(t) for t in targets])), {})
     run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called)
-    try:
-        trace = TraceSession.run(partial(with_engine, run.trace))
-    except RuntimeError as error:
-        if not tracker or "saved tensor hooks" not in str(error):
-            raise
-        run.notes_saved = False  # torch.func takes no such hooks
-        trace = TraceSession.run(partial(with_engine, run.trace))
+    trace = _in_steady_state(run)
     book, backward_of = run.found[id(trace)]
     if book.scales:
         trace.notes.append(f"the optimizer reads {len(book.scales)} values of tensors, which scale its update alone")
     every, scales = frozenset(book.every_gradient), frozenset(book.scales)
     packed, within = frozenset(book.packed), tuple(book.tracer.within)
     return StepTrace(trace, tuple(book.phases), book.gradients, tuple(book.losses), backward_of, every, scales, packed, within)
+
+
+def _in_steady_state(run: _StepRun) -> Trace:
+    """The trace of a step that is not the process' first: where a checkpoint has torch load its compiler, what is loaded keeps
+    frames of the model, and their tensors, for a while."""
+    before = _COMPILER in sys.modules
+    try:
+        trace = TraceSession.run(partial(with_engine, run.trace))
+    except RuntimeError as error:
+        if not run.tracker or "saved tensor hooks" not in str(error):
+            raise
+        run.notes_saved = False  # torch.func takes no such hooks
+        return _in_steady_state(run)
+    return trace if before or _COMPILER not in sys.modules else TraceSession.run(partial(with_engine, run.trace))
 
 
 def _label(text: str) -> str:
