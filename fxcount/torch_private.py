@@ -235,6 +235,7 @@ def _in_processor(dtype: torch.dtype) -> bool:
 
 
 # -- graphs, scripts and compiled modules ------------------------------------------------------------------------------
+COMPILER = "torch._dynamo"  # the module that torch loads where a checkpoint is first called
 PREDISPATCH = "torch._functorch.predispatch"  # the module of the functions an exported graph calls for torch.vmap
 
 

@@ -16,6 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.optim.optimizer import register_optimizer_step_post_hook as after_step
 from torch.optim.optimizer import register_optimizer_step_pre_hook as before_step
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.ops import Registry
 from fxcount.symbolic import Scope
@@ -35,7 +36,7 @@ from fxcount.training.tracer import TrainingTracer
 
 __all__ = ["Phase", "StepTrace", "trace_step"]
 
-_COMPILER = "torch._dynamo"
+_COMPILER = torch_private.COMPILER
 
 
 @dataclass(frozen=True, slots=True)
