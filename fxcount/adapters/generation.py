@@ -55,8 +55,9 @@ def generation(
     >>> all_of_it.macs - all_of_it.prefill.macs == sum([found.at(B=2, P=11, T=past).step.macs for past in range(11, 17)])
     True
     """
-    taken = _parameters(model)
-    if "past_key_values" not in taken or "use_cache" not in taken:
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a generation needs the model itself, not a {type(model).__name__}")
+    if not cache_argument(model) or not hasattr(model, "config"):
         raise InputError(
             f"{type(model).__name__} takes no past_key_values: it keeps no cache",
             hint="give a causal language model of transformers, e.g. LlamaForCausalLM",
@@ -80,10 +81,10 @@ def generation(
     return GenerationReport(analysed(model, (), given, known), names, values)
 
 
-def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
-    if not isinstance(model, nn.Module):
-        raise InputError(f"a generation needs the model itself, not a {type(model).__name__}")
-    return inspect.signature(model.forward).parameters
+def cache_argument(model: nn.Module) -> str:
+    """The input that takes keys and values of before, which transformers 5.24 calls ``cache``; empty if there is none."""
+    parameters = inspect.signature(model.forward).parameters
+    return next((name for name in ("past_key_values", "cache") if name in parameters), "")
 
 
 def _sampled(names: Names, fixed: bool, given: Mapping[str, int]) -> dict[str, int]:
@@ -160,7 +161,7 @@ class _Turn(nn.Module):
 def greedily(model: Any, ids: torch.Tensor, cache: Any, **inputs: Any) -> torch.Tensor:
     """The most likely token after these, for each sequence; their keys and values go into the cache."""
     last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
-    found = model(input_ids=ids, past_key_values=cache, use_cache=True, **last, **inputs)
+    found = model(input_ids=ids, use_cache=True, **{cache_argument(model): cache}, **last, **inputs)
     token: torch.Tensor = found.logits[:, -1].argmax(-1, keepdim=True)
     return token
 
