@@ -23,6 +23,10 @@ UNSEEN: Mapping[str, str] = {
     "dot": "products of two vectors",
     "vdot": "products of two vectors",
     "cdist": "cdist",
+    "linalg_matrix_exp": "matrix_exp",
+    "matrix_exp": "matrix_exp",
+    "linalg_solve": "the factorisation of a matrix",
+    "linalg_solve_ex": "the factorisation of a matrix",
 }
 """Ops with multiply-accumulates that torch's counter leaves out."""
 _COMPLEX = "that a complex product is four real ones"
@@ -36,6 +40,8 @@ def reason(report: fxcount.Report, found: Count) -> str:
     """
     if found.flops is None:
         return f"the counter stopped: {found.error}"
+    if found.how == "real" and report.unbacked:
+        return "sizes that data decide are at their defaults, and on the run at what random data make them"
     missing = 2 * int(report.macs) - found.flops
     left_out: Counter[str] = Counter()
     for call in report.trace.calls:

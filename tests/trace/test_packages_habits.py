@@ -69,6 +69,31 @@ def test_data_of_the_input_stay_unknown() -> None:
         fxcount.analyze(Net(does).to("meta"), "B,3")
 
 
+class Remembers(nn.Module):
+    """Whether it has been set up is a buffer of its own, as the codebooks of quantisers remember it."""
+
+    def __init__(self, matters: bool) -> None:
+        super().__init__()
+        self.layer, self.matters = nn.Linear(3, 3), matters
+        self.register_buffer("ready", torch.tensor(True))
+        self.register_buffer("steps", torch.tensor(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.ready:
+            return self.layer(x) if self.matters else x[:0]
+        if self.ready.item() and bool(self.ready):
+            return self.layer(self.layer(x))
+        return self.layer(self.layer(x))
+
+
+def test_state_of_a_model_on_meta_is_data_that_nobody_knows() -> None:
+    assert fxcount.analyze(Remembers(True), "B,3").at(B=5).macs == 90  # its data are there
+    on_meta = Remembers(True).to("meta")
+    with pytest.raises(fxcount.DataDependentError, match="branch"):
+        fxcount.analyze(on_meta, "B,3")
+    assert [fxcount.analyze(on_meta, "B,3", hints={"branch": way}).at(B=5).macs for way in (0, 1)] == [45, 90]
+
+
 # -- autocast of the device the model is on ----------------------------------------------------------------------------
 @pytest.mark.parametrize("options", [{"enabled": False}, {"dtype": torch.bfloat16}, {}])
 def test_autocast_of_meta_is_that_of_the_cpu(options: Any) -> None:

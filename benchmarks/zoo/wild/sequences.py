@@ -198,7 +198,6 @@ MODELS: tuple[Model, ...] = (
     _operator("TFNO-tt", "TFNO", **_FNO, factorization="tt", implementation="factorized", rank=0.2),
     _operator("UNO", "UNO", **_UNO),
     of("neuralop", "FNO1d", built("neuralop.models:FNO", **{**_FNO, "n_modes": (8,)}), "f32[B,2,S]", {"B": 2, "S": 24}, {"B": 3, "S": 40}),
-    of("neuralop", "SFNO", built("neuralop.models:SFNO", **_FNO), "f32[B,2,16,32]", *_FIXED),
     _clip("slow-r50", "resnet:create_resnet", model_num_class=5, model_depth=18 + 32, head_pool_kernel_size=(4, 2, 2)),
     _clip("x3d", "x3d:create_x3d", 4, 96, input_clip_length=4, input_crop_size=96, model_num_class=5),
     _clip("r2plus1d", "r2plus1d:create_r2plus1d", 4, 128, model_num_class=5, head_pool_kernel_size=(1, 4, 4)),

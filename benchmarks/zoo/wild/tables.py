@@ -144,8 +144,16 @@ MODELS: tuple[Model, ...] = (
     of("stable_baselines3", "ActorCriticCnnPolicy", _policy("ActorCriticCnnPolicy", (4, 84, 84)), "f32[B,4,84,84]", *_FIXED),
     *(_ctr(name) for name in ("DeepFM", "xDeepFM", "AutoInt", "DCN", "NFM", "WDL", "ONN", "FiBiNET", "DCNMix", "IFM", "DIFM")),
     *(_ctr(name, numbers=0) for name in ("AFM", "CCPM")),
-    _series("SimpleFeedForward", "simple_feedforward.module:SimpleFeedForwardModel"),
+    of(
+        "gluonts", "SimpleFeedForward",
+        built("gluonts.torch.model.simple_feedforward.module:SimpleFeedForwardModel", prediction_length=4, context_length=8),
+        "f32[B,8]", *_FIXED,
+    ),
     _series("DLinear", "d_linear.module:DLinearModel", hidden_dimension=8),
-    _series("PatchTST", "patch_tst.module:PatchTSTModel", num_feat_dynamic_real=0, num_feat_static_real=0, num_feat_static_cat=0, patch_len=4, stride=2, d_model=8, nhead=2, dim_feedforward=12, dropout=0.0, activation="relu", norm_first=False, num_encoder_layers=2, padding_patch="end", scaling="mean"),
+    _series(
+        "PatchTST", "patch_tst.module:PatchTSTModel", num_feat_dynamic_real=0, patch_len=4, stride=2, d_model=8, nhead=2,
+        dim_feedforward=12, dropout=0.0, activation="relu", norm_first=False, num_encoder_layers=2, padding_patch="end",
+        scaling="mean",
+    ),
     of("sentence_transformers", "BERT-mean", _sentence, ("i64[B,S]", "i64[B,S]"), *_TOKENS),
 )  # fmt: skip

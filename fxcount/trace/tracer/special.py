@@ -35,6 +35,8 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
     stand_ins = _has_stand_in((args, kwargs))
     if metadata is not None and args and type(args[0]) is StandIn:
         return metadata(*args, **kwargs)
+    if not stand_ins and _asks_what_is_not_there(func, args):  # the state of a model on meta: a stand-in can say what it is not
+        return getattr(tracer.state(args[0]), func.__name__)(*args[1:], **kwargs)
     if not stand_ins and (metadata is not None or not _touches_state(tracer, args, kwargs)):
         if metadata is not None and args:
             tracer.ledger.note_query(args[0], func)
@@ -54,6 +56,16 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
         if done:
             return result
     return record_unknown(tracer, func, args, kwargs)
+
+
+def _asks_what_is_not_there(func: Any, args: tuple[Any, ...]) -> bool:
+    return (
+        getattr(func, "__name__", "") in _READING and bool(args) and isinstance(args[0], torch.Tensor) and args[0].is_meta
+        and not args[0].is_nested
+    )  # fmt: skip
+
+
+_READING = frozenset({"item", "tolist", "__bool__", "__int__", "__float__", "__index__"})
 
 
 def _has_stand_in(arguments: Any) -> bool:
