@@ -93,6 +93,6 @@ def _cost(records: list[Record]) -> Iterator[str]:
     yield "|:--|--:|--:|--:|--:|"
     for r in records:
         if "ratio" in r:
-            yield f"| {r['name']} | {r['forward_ms']:.1f} | {r['step_ms']:.1f} | {r['ratio']} | {r['first_ratio']} |"
+            yield f"| {_name(r)} | {r['forward_ms']:.1f} | {r['step_ms']:.1f} | {r['ratio']} | {r['first_ratio']} |"
         else:
-            yield f"| {r['name']} | | | {r.get('error') or r.get('stopped')} | |"
+            yield f"| {_name(r)} | | | {r.get('error') or r.get('stopped')} | |"
