@@ -8,16 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
-
-import torch
 
 from fxcount.errors import UncountedError
-from fxcount.ops import REGISTRY
 from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
-from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact
-from fxcount.symbolic import Expr
 from fxcount.trace.tape import Call, Signature, Trace
 
 __all__ = ["CallCost", "Costs", "cost", "signature_cost"]
@@ -75,73 +68,5 @@ def signature_cost(signature: Signature) -> CallCost:
 
     Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
     """
-    question = _question(signature)
-    if question is None:
-        found = call_cost(signature.op, signature.args, signature.kwargs, signature.result)
-    else:
-        found = _answered(question)
+    found = call_cost(signature.op, signature.args, signature.kwargs, signature.result)
     return found if signature.times == 1 else found.scaled(signature.times)
-
-
-# -- models have layers in common: a rule of fxcount's own is asked once for the same operands ---------------------------
-_MEMO = 1 << 12
-_ASKED = frozenset(REGISTRY.ops)
-_AS_THEY_ARE = frozenset({TensorFact, Expr, int, str, type(None), torch.dtype, torch.device})
-
-
-class _Question:
-    """All that the cost of a call depends on, in a form that can be compared; the signature only until it is answered."""
-
-    __slots__ = ("about", "signature")
-
-    def __init__(self, about: tuple[Any, ...], signature: Signature | None) -> None:
-        self.about = about
-        self.signature = signature
-
-    def __hash__(self) -> int:
-        return hash(self.about)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question) and self.about == other.about
-
-
-class _Unlike(Exception):
-    """Something is in it that cannot be told from others for certain."""
-
-
-def _question(signature: Signature) -> _Question | None:
-    """``None`` for an op of the user's, whose rule may see more than its operands, and where these hold anything but facts and
-    plain values."""
-    if signature.op not in _ASKED:
-        return None
-    try:
-        parts = (_frozen(signature.args), _frozen(signature.kwargs), _frozen(signature.result))
-    except _Unlike:
-        return None
-    return _Question((signature.op, torch.get_default_dtype(), *parts), signature)
-
-
-def _frozen(a: Any) -> Any:
-    """``a`` as something hashable that equals only what is the same: ``1``, ``1.0`` and ``True`` are three."""
-    kind = type(a)
-    if kind in _AS_THEY_ARE:
-        return a
-    if kind is bool or kind is float:
-        return kind, repr(a)
-    if kind is tuple or kind is list:
-        return kind, *[_frozen(part) for part in a]
-    if kind is dict:
-        return kind, *[(name, _frozen(part)) for name, part in a.items()]
-    if kind is Alias:
-        return kind, _frozen(a.fact), a.of
-    if kind is CopyOrView and type(a.fact) is TensorFact:
-        return kind, a.fact, a.of, a.copied
-    raise _Unlike
-
-
-@lru_cache(_MEMO)
-def _answered(question: _Question) -> CallCost:
-    signature = question.signature
-    assert signature is not None
-    question.signature = None
-    return call_cost(signature.op, signature.args, signature.kwargs, signature.result)
