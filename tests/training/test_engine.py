@@ -107,6 +107,16 @@ def test_plain_eager_adds_gradients_in_place() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "peak"), [("resnet50", 147131816), ("mobilenet_v3_small", 19897992), ("densenet121", 107358888)]
+)
+def test_peaks_that_torchs_profiler_found(name: str, peak: int) -> None:
+    """At (3, 96, 128), at the ends of top-level ops of a step that nobody watches."""
+    torchvision = pytest.importorskip("torchvision")
+    model = getattr(torchvision.models, name)(weights=None)
+    assert fxcount.training_step(model, "B,3,H,W").at(B=3, H=96, W=128).peak == peak
+
+
 # -- the report -----------------------------------------------------------------------------------------------------------
 def test_formulas_give_the_numbers_of_the_walk() -> None:
     """The ``Max`` of the moments that can be largest is the largest sum at any sizes."""
