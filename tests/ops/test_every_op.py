@@ -30,7 +30,7 @@ ELSEWHERE: dict[str, str] = {
     "test_backward.test_no_formula_is_not_zero": "_ctc_loss_backward",
     "test_matmul.test_scaled_product": "_scaled_mm _scaled_mm_v2",
     "test_attention.test_flex_attention_is_dense": "flex_attention",
-    "test_linalg.test_rules_of_other_names": "cholesky",
+    "test_linalg.test_rules_of_other_names": "cholesky qr",
     "test_rnn.test_padding_needs_the_batch_sizes": "_pack_padded_sequence _pad_packed_sequence",
     "test_rnn_layer.test_the_gradients_have_the_shapes_of_what_they_are_of": "mkldnn_rnn_layer_backward",
     "test_vision.test_shapes": "torchvision.roi_align torchvision.ps_roi_align torchvision.roi_pool torchvision.ps_roi_pool "

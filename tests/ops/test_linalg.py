@@ -233,6 +233,7 @@ def test_powers(n: int, multiplications: int, inverts: int) -> None:
 def test_rules_of_other_names() -> None:
     assert rule_result(torch.orgqr, TALL, T("B,3"))[0] == rule_result(linalg.householder_product, TALL, T("B,3"))[0]
     assert rule_result(torch.qr, TALL)[0] == rule_result(linalg.qr, TALL)[0]
+    assert rule_result(torch.qr, TALL, False)[0] == rule_result(linalg.qr, TALL, mode="complete")[0]
     assert rule_result(torch.matrix_power, A, 3)[0] == rule_result(linalg.matrix_power, A, 3)[0]
     assert rule_result(torch.cholesky, A)[0] == rule_result(linalg.cholesky, A)[0]
 

@@ -96,7 +96,7 @@ def compute(
     if entry.random or not _is_small(result):
         return None
     try:
-        if entry.shape_only == (1,) and type(args[-1]) is StandIn:
+        if entry.shape_only == (1,) and len(args) > 1 and type(args[-1]) is StandIn:
             args = (*args[:-1], _looks_like(args[-1]._value.fact))
         real_args, real_kwargs = mapped(_real, args), mapped(_real, kwargs or {})
     except _Unknown:

@@ -147,15 +147,16 @@ def _record(
         outputs = tuple(s._value for s in _stand_ins(result) if id(s) not in plain and s.is_floating_point())
         for value in outputs:
             value.requires_grad = True
-        inputs += _reached(tracer.ledger.calls[start:], inputs)
+        inputs += _reached(tracer.ledger.calls[start:], inputs, tracer.modules.now)
         tracer.ledger.functions.append(CustomFunction(cls.__name__, start, len(tracer.ledger.calls), inputs, outputs))
     return context, result
 
 
-def _reached(calls: Iterable[Call], inputs: tuple[Value, ...]) -> tuple[Value, ...]:
-    """Trainable parameters that the forward reads without being given them, by way of a module: the backward of such a function
-    runs the module again and fills their gradients itself, as those of reversible nets do."""
-    found = {v.index: v for call in calls for v in call.operands if v.origin == "parameter" and v.requires_grad}
+def _reached(calls: Iterable[Call], inputs: tuple[Value, ...], outside: int) -> tuple[Value, ...]:
+    """Trainable parameters that the forward reads without being given them, by way of a module that it calls: the backward of
+    such a function runs the module again and fills their gradients itself, as those of reversible nets do."""
+    read = [v for call in calls if call.module != outside for v in call.operands]
+    found = {v.index: v for v in read if v.origin == "parameter" and v.requires_grad}
     return tuple(v for v in found.values() if v not in inputs)
 
 
