@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -56,3 +59,10 @@ def test_the_function_of_an_op_calls_it_alone() -> None:
     report = fxcount.analyze(callable_of(named_op("linalg.qr")), "B,5,5")
     assert [row.op for row in report.ops] == ["linalg.qr"]
     assert callable_of(named_op("relu"))(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+
+
+def test_the_page_lists_every_op() -> None:
+    """``fxcount explain all`` writes docs/ops.md anew."""
+    written = (Path(__file__).parents[2] / "docs/ops.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `([^`]+)` \|", written, re.MULTILINE))
+    assert {entry.name for entry in REGISTRY.ops} <= listed

@@ -34,7 +34,10 @@ _COMPOSITE = frozenset(
     "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell einsum chain_matmul linalg.multi_dot "
     "linalg.matrix_power linalg.pinv cov corrcoef".split()
 )
-_LOWER_CPU = _LOWER | _COMPOSITE | frozenset("_native_multi_head_attention _addmm_activation tensordot inner mkldnn_rnn_layer".split())
+_LOWER_CPU = (
+    _LOWER | _COMPOSITE
+    | frozenset("_native_multi_head_attention _addmm_activation tensordot inner mkldnn_rnn_layer".split())
+)  # fmt: skip
 _LOWER_CUDA = _LOWER | _COMPOSITE | frozenset("addmv addr mv _scaled_dot_product_flash_attention".split())
 _FLOAT32_CPU = frozenset(
     "avg_pool3d binary_cross_entropy grid_sampler grid_sampler_2d grid_sampler_3d polar prod quantile nanquantile stft cdist "
