@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 
+os.environ.pop("COLUMNS", None)  # which a parallel run sets, and tables would fit
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 

@@ -15,6 +15,8 @@ from torch.ao.nn import quantized as nnq
 from torch.ao.nn.quantized import dynamic as nnqd
 
 import fxcount
+from fxcount.ops.quantise import recurrent
+from tests.ops.test_every_op import ELSEWHERE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
@@ -273,3 +275,8 @@ def test_observed_models() -> None:
     assert report.at(B=2, H=11, W=13).macs == 2 * 9 * 11 * 4 * 27
     assert any("HistogramObserver" in note for note in report.trace.notes)
     assert {str(a) for a in report.assumptions} == {"H >= 3", "W >= 3"}
+
+
+def test_recurrent_ops_are_all_compared() -> None:
+    """By the layers above, each against torch's own run."""
+    assert {entry.name for entry in recurrent.OPS} == set(ELSEWHERE["test_packed.test_dynamic_recurrent_layers"].split())

@@ -64,7 +64,9 @@ def to_pandas(
     import pandas as pd
 
     columns, cells = _chosen(report, rows, report.public, sort, top, only, whole=True)
-    return pd.DataFrame.from_records(cells, columns=list(columns))
+    listed = dict(zip(columns, zip(*cells))) if cells else dict.fromkeys(columns, ())
+    # texts as objects: a name may hold what Arrow's strings cannot
+    return pd.DataFrame({c: pd.Series(list(v), dtype=object if c in _TEXTS or not v else None) for c, v in listed.items()})
 
 
 def to_csv(

@@ -137,9 +137,9 @@ def _record(
         return context, result
     with torch.no_grad():
         if setup is None:
-            result = forward(context, *args)
+            result = _called(forward, context, *args)
         else:
-            result = forward(*args)
+            result = _called(forward, *args)
             setup(context, args, result)
         result = _fresh(result, args, context.dirty)
     if inputs:
@@ -150,6 +150,16 @@ def _record(
         inputs += _reached(tracer.ledger.calls[start:], inputs, tracer.modules.now)
         tracer.ledger.functions.append(CustomFunction(cls.__name__, start, len(tracer.ledger.calls), inputs, outputs))
     return context, result
+
+
+def _called(forward: Callable[..., Any], *args: Any) -> Any:
+    """Arguments that do not fit a function of the model's are its own mistake, though the call of it stands here."""
+    try:
+        return forward(*args)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            error.__dict__["__of_the_model__"] = True
+        raise
 
 
 def _reached(calls: Iterable[Call], inputs: tuple[Value, ...], outside: int) -> tuple[Value, ...]:

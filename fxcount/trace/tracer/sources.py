@@ -65,6 +65,6 @@ def raised_by_us(error: BaseException) -> bool:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    if isinstance(error, FxcountError) or traceback is None:
+    if isinstance(error, FxcountError) or traceback is None or hasattr(error, "__of_the_model__"):
         return False
     return traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE + os.sep)
