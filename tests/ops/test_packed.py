@@ -16,7 +16,6 @@ from torch.ao.nn.quantized import dynamic as nnqd
 
 import fxcount
 from fxcount.ops.quantise import recurrent
-from tests.ops.test_every_op import ELSEWHERE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
@@ -279,4 +278,6 @@ def test_observed_models() -> None:
 
 def test_recurrent_ops_are_all_compared() -> None:
     """By the layers above, each against torch's own run."""
+    from tests.ops.test_every_op import ELSEWHERE  # which imports this file
+
     assert {entry.name for entry in recurrent.OPS} == set(ELSEWHERE["test_packed.test_dynamic_recurrent_layers"].split())

@@ -151,3 +151,10 @@ def test_nested_inputs_and_outputs(name: str) -> None:
             fxcount.analyze(Inside(0, wrap), nested("B,3", depth, wrap))
         with pytest.raises(DepthError):
             fxcount.analyze(Inside(depth, wrap), "B,3")
+
+
+def test_what_is_loaded_besides_does_not_matter() -> None:
+    """``torch.distributed``'s wrapper is looked for in a model only where it is loaded."""
+    from torch.distributed.fsdp import FullyShardedDataParallel  # noqa: F401
+
+    test_what_is_not_called_may_be_as_deep_as_it_likes()

@@ -109,7 +109,7 @@ def _traced(
 def _refuse_flat(model: torch.nn.Module) -> None:
     """``FullyShardedDataParallel`` holds a part of all its parameters in one flat tensor: what they were is not there."""
     flat = getattr(loaded("distributed.fsdp.fully_sharded_data_parallel"), "FullyShardedDataParallel", None)
-    if flat is not None and any(type(module) is flat for module in model.modules()):
+    if flat is not None and any([type(module) is flat for module in each_module(model)]):
         raise UnsupportedError(
             "the model is sharded by FullyShardedDataParallel, which keeps a rank's part of them all in a flat tensor and "
             "gathers it all as it runs",
