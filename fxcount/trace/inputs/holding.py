@@ -1,6 +1,10 @@
 """What a tensor holds in memory where that is not its elements: quantised tensors, and subclasses made of other tensors.
 
->>> held_by(torch.quantize_per_tensor(torch.ones(3, 5), 0.1, 0, torch.qint8))
+>>> import warnings
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore")  # torch's, once in a process, that such tensors are to go
+...     quantised = torch.quantize_per_tensor(torch.ones(3, 5), 0.1, 0, torch.qint8)
+>>> held_by(quantised)
 Held(nbytes=31, precision='int8', quantises='')
 >>> held_by(torch.ones(3, 5)) is None
 True
