@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 import fxcount
 from benchmarks.steps.compare import _filled
 from benchmarks.steps.models import made, table
 from benchmarks.tables import table as markdown
+from tests.report.test_what_if import Again
 from tests.training import real
 
 __all__ = ["main"]
@@ -67,14 +67,7 @@ def fit() -> tuple[str, list[Row]]:
     return "## Will it fit?\n\n" + markdown(["model", "bytes", "largest B", "by real steps", "what limits"], rows), rows
 
 
-class _Again(nn.Module):
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return checkpoint(self.inner, *args, use_reentrant=False, **kwargs)
-
+class _Again(Again):
     def __getattr__(self, name: str) -> Any:  # transformers asks a layer for what it is
         try:
             return super().__getattr__(name)

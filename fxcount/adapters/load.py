@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -17,8 +16,9 @@ import torch
 from fxcount.adapters.reference import FORMS, reference
 from fxcount.errors import InputError
 from fxcount.trace.inputs.building import on_meta
+from fxcount.trace.inputs.options import check_binds
 
-__all__ = ["MODULES", "library", "load", "load_model"]
+__all__ = ["library", "load", "load_model"]
 
 Loaded = tuple[Any, tuple[Any, ...], dict[str, Any]]
 Arguments = Mapping[str, Any]
@@ -150,25 +150,12 @@ def _built(
         return found, (), {}
     if not callable(found):
         raise InputError(f"{home}:{attribute} is neither a module nor something that builds one")
-    _check_call(found, f"{home}:{attribute}", args, kwargs)
+    hint = "give arguments as --arg NAME=VALUE, or as net:Net(64)"
+    check_binds(found, f"{home}:{attribute}", args, kwargs, "", hint)
     model = make(lambda: found(*args, **kwargs))
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"{home}:{attribute}() gave a {type(model).__name__}, not an nn.Module")
     return model.eval(), (), {}
-
-
-def _check_call(build: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Say which arguments are missing, or are none, before anything is built."""
-    try:
-        signature = inspect.signature(build)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise InputError(
-            f"{name}{signature} cannot be called: {error}", hint="give arguments as --arg NAME=VALUE, or as net:Net(64)"
-        ) from None
 
 
 def _as_it_is(build: Callable[[], Any]) -> Any:
@@ -224,9 +211,6 @@ def _hugging_face(name: str, arguments: Arguments, make: Make) -> Loaded:
     model = make(lambda: build(config)).eval()
     return model, (), inputs_of(model)
 
-
-MODULES = MappingProxyType({"torchvision": "torchvision", "timm": "timm", "hf": "transformers"})
-"""What is imported for the models of a source."""
 
 _LIBRARIES: dict[str, Callable[[str, Arguments, Make], Loaded]] = {
     "torchvision": _torchvision, "timm": _timm, "hf": _hugging_face,

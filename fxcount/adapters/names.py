@@ -20,7 +20,7 @@ from pathlib import Path
 from fxcount.adapters.hub import CHECKPOINTS
 from fxcount.errors import InputError
 
-__all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "model_names"]
+__all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "model_names", "package_of"]
 
 LIBRARIES = ("torchvision", "timm", "hf")
 """Where a name without a library is looked for, in this order."""
@@ -42,6 +42,15 @@ def model_names(library: str) -> tuple[str, ...]:
     home = Path(spec.origin).parent / folder
     found = _types(home) if library == "hf" else _registered(home)
     return tuple(sorted(set(found)))
+
+
+def package_of(library: str) -> str:
+    """What is imported for the models of a library.
+
+    >>> package_of("hf")
+    'transformers'
+    """
+    return _SOURCES[library][0]
 
 
 def _registered(home: Path) -> Iterator[str]:
@@ -71,8 +80,8 @@ def matching(library: str, pattern: str = "*") -> list[str]:
             f"there is no list of models of {library!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
             hint=f"use one of {', '.join(_SOURCES)}",
         )
-    if find_spec(_SOURCES[library][0]) is None:
-        raise InputError(f"{_SOURCES[library][0]} is not installed", hint=f"pip install {_SOURCES[library][0]}")
+    if find_spec(package_of(library)) is None:
+        raise InputError(f"{package_of(library)} is not installed", hint=f"pip install {package_of(library)}")
     return fnmatch.filter(model_names(library), pattern)
 
 

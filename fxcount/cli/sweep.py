@@ -43,17 +43,22 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--jobs and --limit are positive numbers", hint="write e.g. --jobs 4 --limit 60")
     asked = [found for text in options.lists for found in _asked(text)]
     from fxcount.adapters.names import expanded
+    from fxcount.report.views.progress import RowsDone
     from fxcount.sweeping.job import Job
     from fxcount.sweeping.sweep import sweep
 
     jobs = [Job(model, args, kwargs, arguments) for name, args, kwargs, arguments in asked for model in expanded(name)]
-    progress = _Progress()
+    line = RowsDone()
+
+    def progress(done: int, of: int, row: Row) -> None:
+        line(done, of, f"{row.model[:50]}{' failed' if row.error else ''}")
+
     with _cluster(options.dask) as executor:
         found = sweep(
             jobs, at=at, train=options.train, store=options.output, resume=options.resume, retry=options.retry,
             executor=executor, workers=options.jobs, limit_seconds=options.limit, progress=progress,
         )  # fmt: skip
-    progress.close()
+    line.close()
     for row in found.failed:
         print(f"{row.model}: {row.error}", file=sys.stderr)
     print(f"{len(found) - len(found.failed):,} of {len(found):,} models counted, written to {options.output}")
@@ -112,21 +117,3 @@ def _cluster(address: str) -> Iterator[Any]:
         raise InputError(f"no cluster answers at {address!r}", hint="start one: dask scheduler") from error
     with client:
         yield client.get_executor(pure=False)
-
-
-class _Progress:
-    """One line on a terminal, rewritten with each row."""
-
-    def __init__(self) -> None:
-        self._shown = False
-
-    def __call__(self, done: int, of: int, row: Row) -> None:
-        if sys.stderr.isatty():
-            self._shown = True
-            sys.stderr.write(f"\r\x1b[K{done:,} of {of:,}: {row.model[:50]}{' failed' if row.error else ''}")
-            sys.stderr.flush()
-
-    def close(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

@@ -14,7 +14,7 @@ from fxcount.sweeping.job import Job
 from fxcount.sweeping.limit import TimeLimit, time_limit
 from fxcount.version import __version__
 
-__all__ = ["COLUMNS", "COUNTS", "Row", "counted", "failed", "prepare"]
+__all__ = ["COLUMNS", "COUNTS", "Row", "cells", "counted", "failed", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,13 @@ class Row:
 
 
 COLUMNS = tuple(f.name for f in fields(Row))
+
+
+def cells(row: Row) -> list[Any]:
+    """What a row holds, in the order of :data:`COLUMNS`."""
+    return [getattr(row, name) for name in COLUMNS]
+
+
 COUNTS = (
     "params", "trainable_params", "shared_params", "dead_params", "param_bytes", "macs", "flops", "read_bytes", "write_bytes",
     "peak_bytes",
@@ -78,7 +85,8 @@ def counted(job: Job, limit_seconds: float | None = None) -> Row:
 
 def prepare(models: Iterable[str]) -> None:
     """Load what counting these models needs, which takes seconds and does not bear an end in the middle."""
-    from fxcount.adapters.load import MODULES, library
+    from fxcount.adapters.load import library
+    from fxcount.adapters.names import LIBRARIES, package_of
     from fxcount.adapters.reference import reference
 
     importlib.import_module("fxcount.api")
@@ -86,9 +94,9 @@ def prepare(models: Iterable[str]) -> None:
     for model in models:
         with contextlib.suppress(InputError):  # which the job itself will say
             homes.add(reference(model).home)
-    for name in sorted(homes & MODULES.keys()):
+    for name in sorted(homes.intersection(LIBRARIES)):
         with contextlib.suppress(InputError):
-            library(MODULES[name])
+            library(package_of(name))
 
 
 def failed(job: Job, why: str) -> Row:

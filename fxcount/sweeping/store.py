@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fxcount.errors import InputError
-from fxcount.sweeping.row import COLUMNS, COUNTS, Row
+from fxcount.sweeping.row import COLUMNS, COUNTS, Row, cells
 
 __all__ = ["SUFFIXES", "Store", "exported", "read_rows"]
 
@@ -50,16 +50,16 @@ class Store:
 
     def add(self, row: Row) -> None:
         """Keep a row, on disk before this returns; one of the same job goes."""
-        cells = [_kept(getattr(row, c)) for c in COLUMNS]
+        values = [_kept(cell) for cell in cells(row)]
         with self._opened() as connection:
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"INSERT OR REPLACE INTO results ({', '.join(COLUMNS)}) VALUES ({_marks(COLUMNS)})", cells)
+            connection.execute(f"INSERT OR REPLACE INTO results ({', '.join(COLUMNS)}) VALUES ({_marks(COLUMNS)})", values)
 
     def rows(self) -> list[Row]:
         """All rows, in the order they came."""
         with self._opened() as connection:
             found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM results ORDER BY rowid").fetchall()
-        return [_row(dict(zip(COLUMNS, cells))) for cells in found]
+        return [_row(dict(zip(COLUMNS, line))) for line in found]
 
 
 def _marks(columns: Iterable[str]) -> str:
@@ -70,10 +70,10 @@ def _kept(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not -_MOST <= value < _MOST else value
 
 
-def _row(cells: Mapping[str, Any]) -> Row:
-    numbers = {c: int(cells[c]) for c in _NUMBERS if cells[c] is not None and cells[c] != ""}
-    texts = {c: "" for c, value in cells.items() if value is None and c not in (*_NUMBERS, "seconds")}
-    return Row(**{**cells, **texts, **numbers})
+def _row(line: Mapping[str, Any]) -> Row:
+    numbers = {c: int(line[c]) for c in _NUMBERS if line[c] is not None and line[c] != ""}
+    texts = {c: "" for c, value in line.items() if value is None and c not in (*_NUMBERS, "seconds")}
+    return Row(**{**line, **texts, **numbers})
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[Row]:
@@ -111,7 +111,7 @@ def exported(rows: Iterable[Row], path: str | os.PathLike[str]) -> None:
         with beside.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows(["" if (cell := getattr(row, c)) is None else cell for c in COLUMNS] for row in rows)
+            writer.writerows(["" if cell is None else cell for cell in cells(row)] for row in rows)
     else:
         _parquet(rows, beside)
     os.replace(beside, place)
@@ -125,7 +125,7 @@ def _parquet(rows: Iterable[Row], path: Path) -> None:
         raise InputError(
             f"Parquet needs pandas and pyarrow ({error})", hint='pip install "fxcount[sweep]", or write .csv or .sqlite'
         ) from error
-    frame = pd.DataFrame([[getattr(row, c) for c in COLUMNS] for row in rows], columns=list(COLUMNS))
+    frame = pd.DataFrame(map(cells, rows), columns=list(COLUMNS))
     for name in _NUMBERS:
         numbers = [n for n in frame[name] if n is not None and n == n]
         frame[name] = frame[name].astype("Int64" if all(-_MOST <= n < _MOST for n in numbers) else "string")

@@ -13,7 +13,7 @@ from typing import Any
 
 from fxcount.errors import InputError
 from fxcount.sweeping.job import Job, jobs_of
-from fxcount.sweeping.row import COLUMNS, Row
+from fxcount.sweeping.row import COLUMNS, Row, cells
 from fxcount.sweeping.store import SUFFIXES, Store, exported, read_rows
 from fxcount.sweeping.workers import answered, processes
 
@@ -37,7 +37,7 @@ class Sweep:
         """A data frame, a column for each field of :class:`Row`; counts are exact Python integers."""
         import pandas as pd
 
-        return pd.DataFrame([[getattr(row, c) for c in COLUMNS] for row in self.rows], columns=list(COLUMNS), dtype=object)
+        return pd.DataFrame(map(cells, self.rows), columns=list(COLUMNS), dtype=object)
 
     def __len__(self) -> int:
         return len(self.rows)

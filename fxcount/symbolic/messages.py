@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 
 from fxcount import torch_private
 
-__all__ = ["asserted", "calls_cache", "formats_number", "in_message", "tells"]
+__all__ = ["asserted", "calls_cache", "formats_number", "in_message", "source_tree", "tells"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
@@ -191,7 +191,7 @@ def _tells(found: Any) -> bool:
 # -- the syntax tree --------------------------------------------------------------------------------------------------
 @lru_cache(maxsize=4096)
 def _caller(code: CodeType, lasti: int) -> Caller:
-    tree = _tree(code.co_filename)
+    tree = source_tree(code.co_filename)
     if tree is None:
         return Caller()
     starts = _started(tree, code, lasti)
@@ -209,7 +209,8 @@ def _caller(code: CodeType, lasti: int) -> Caller:
 
 
 @lru_cache(maxsize=8)
-def _tree(filename: str) -> ast.Module | None:
+def source_tree(filename: str) -> ast.Module | None:
+    """The text of a file of Python, parsed; ``None`` where there is none that can be."""
     lines = linecache.getlines(filename)
     try:
         return ast.parse("".join(lines)) if lines else None

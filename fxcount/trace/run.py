@@ -18,6 +18,7 @@ from fxcount.symbolic.unbacked import Unbacked
 from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
 from fxcount.trace.inputs.inventory import Inventory, every_module, take_inventory
+from fxcount.trace.inputs.options import check_binds
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs, whole_hints
 from fxcount.trace.nesting import refusing_depth, too_deep
 from fxcount.trace.tape import Trace
@@ -295,15 +296,5 @@ def _positional_names(model: Any) -> list[str]:
 
 def check_call(model: Any, specs: tuple[Any, Any]) -> None:
     """Complain about missing and unknown inputs in the user's terms before the model does in Python's."""
-    args, kwargs = specs
-    try:
-        signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise InputError(
-            f"{type(model).__name__}.forward{signature} cannot be called with these inputs: {error}",
-            hint="give one specification per tensor input, keyword inputs by name",
-        ) from None
+    hint = "give one specification per tensor input, keyword inputs by name"
+    check_binds(model.forward, f"{type(model).__name__}.forward", *specs, " with these inputs", hint)

@@ -43,7 +43,7 @@ def named_op(name: str) -> Op:
             return REGISTRY.named(found)
     for owner in (torch.nn.functional, torch, torch.Tensor):
         function = getattr(owner, parts[-1], None)
-        if callable(function) and (entry := REGISTRY._by_callable.get(function)) is not None:
+        if callable(function) and (entry := REGISTRY.get(function)) is not None:
             return entry
     close = get_close_matches(parts[-1], REGISTRY.names, 3)
     raise InputError(
@@ -83,7 +83,7 @@ def callable_of(entry: Op) -> Callable[..., Any]:
             function: Any = owner
             for part in name.split("."):
                 function = getattr(function, part, None)
-            if callable(function) and entry in (REGISTRY._by_callable.get(function), REGISTRY.get(function)):
+            if callable(function) and REGISTRY.get(function) is entry:
                 return function  # type: ignore[no-any-return]
     raise InputError(f"no function of torch is {entry.name} alone", hint="explain it without inputs")
 

@@ -6,11 +6,11 @@ import sys
 import time
 from typing import TextIO
 
-__all__ = ["PointsLeft", "Progress"]
+__all__ = ["PointsLeft", "Progress", "RowsDone"]
 
 
-class Progress:
-    """Called with the number of ops traced so far; writes nothing unless stderr is a terminal."""
+class _Line:
+    """One line that is written again and again; nothing unless stderr is a terminal."""
 
     __slots__ = ("_next", "_shown", "_start", "_stream")
 
@@ -20,33 +20,54 @@ class Progress:
         self._next = self._start + after_seconds
         self._shown = False
 
-    def __call__(self, ops: int) -> None:
-        if ops & 255:
-            return
-        now = time.monotonic()
-        if now < self._next or not self._stream.isatty():
-            return
-        self._next = now + 0.1
-        self._shown = True
-        self._stream.write(f"\rtracing: {ops:,} ops in {now - self._start:.1f} s")
-        self._stream.flush()
+    def _show(self, text: str) -> None:
+        """At once."""
+        if self._stream.isatty():
+            self._shown = True
+            self._stream.write(f"\r{text}")
+            self._stream.flush()
+
+    def _show_now_and_then(self, now: float, text: str) -> None:
+        """Not before its time, and ten times a second at most."""
+        if now >= self._next and self._stream.isatty():
+            self._next = now + 0.1
+            self._show(text)
 
     def close(self) -> None:
         """Remove the line."""
         if self._shown:
-            self._stream.write("\r\x1b[K")
+            self._stream.write(f"\r{_CLEAR}")
             self._stream.flush()
 
 
-class PointsLeft(Progress):
+_CLEAR = "\x1b[K"  # to the end of the line
+
+
+class Progress(_Line):
+    """Called with the number of ops traced so far."""
+
+    __slots__ = ()
+
+    def __call__(self, ops: int) -> None:
+        if ops & 255:
+            return
+        now = time.monotonic()
+        self._show_now_and_then(now, f"tracing: {ops:,} ops in {now - self._start:.1f} s")
+
+
+class PointsLeft(_Line):
     """Called with the number of points that are still to be answered, before each further analysis."""
 
     __slots__ = ()
 
     def __call__(self, points: int) -> None:
-        now = time.monotonic()
-        if now >= self._next and self._stream.isatty():
-            self._next = now + 0.1
-            self._shown = True
-            self._stream.write(f"\r\x1b[Kanalysing again: {points:,} points left")
-            self._stream.flush()
+        self._show_now_and_then(time.monotonic(), f"{_CLEAR}analysing again: {points:,} points left")
+
+
+class RowsDone(_Line):
+    """Called with each row that is done: how many, of how many, and what it is about."""
+
+    __slots__ = ()
+
+    def __call__(self, done: int, of: int, what: str) -> None:
+        self._show(f"{_CLEAR}{done:,} of {of:,}: {what}")

@@ -10,10 +10,29 @@ from typing import Any
 from fxcount.errors import InputError
 from fxcount.symbolic import BRANCH
 
-__all__ = ["check_flag", "check_misspelt", "check_option"]
+__all__ = ["check_binds", "check_flag", "check_misspelt", "check_option"]
 
 _EXAMPLES = {"hints": 'e.g. hints={"B": 2, "H": 224}', "rules": "e.g. rules=[fxcount.rule(...)]"}
 _CLOSE = 0.8  # of difflib's ratio: hint and hints have 0.89
+
+
+def check_binds(function: Callable[..., Any], name: str, args: Any, kwargs: Mapping[str, Any], what: str, hint: str) -> None:
+    """Complain that arguments are missing, or are none of the function's, before Python does.
+
+    >>> check_binds(lambda x, y: x, "net:build", (1,), {}, "", "give both")
+    Traceback (most recent call last):
+        ...
+    fxcount.errors.InputError: net:build(x, y) cannot be called: missing a required argument: 'y'
+      to fix: give both
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise InputError(f"{name}{signature} cannot be called{what}: {error}", hint=hint) from None
 
 
 def check_option(name: str, value: Any, fits: Callable[[Any], bool], what: str, model: Any) -> None:

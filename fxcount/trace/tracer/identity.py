@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ast
 import dis
-import linecache
 import types
 from functools import lru_cache
+
+from fxcount.symbolic.messages import source_tree
 
 __all__ = ["asks_identity"]
 
@@ -26,21 +27,12 @@ def asks_identity(code: types.CodeType) -> int | None:
     """The line on which a function asks for the identity or the type of a size it reads, if there is one."""
     if _IS not in code.co_code[::2] and "type" not in code.co_names:
         return None
-    tree = _parsed(code.co_filename)
+    tree = source_tree(code.co_filename)
     function = None if tree is None else _function(tree, code)
     if function is None:
         return None
     names = _sizes(function)
     return next((node.lineno for node in ast.walk(function) if isinstance(node, ast.expr) and _asks(node, names)), None)
-
-
-@lru_cache(8)
-def _parsed(filename: str) -> ast.Module | None:
-    lines = linecache.getlines(filename)
-    try:
-        return ast.parse("".join(lines)) if lines else None
-    except (SyntaxError, ValueError, RecursionError):
-        return None
 
 
 def _function(tree: ast.Module, code: types.CodeType) -> ast.AST | None:
