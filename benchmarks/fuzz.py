@@ -27,8 +27,9 @@ import torch
 from torch import nn
 
 import fxcount
+from fxcount.report.views.saved.header import KINDS as KINDS_OF_FILES
 
-__all__ = ["KINDS", "at_arguments", "corrupted", "corruptions", "outcome", "spec_strings", "survey"]
+__all__ = ["KINDS", "at_arguments", "corrupted", "corruptions", "outcome", "saved_files", "spec_strings", "survey"]
 
 LIMIT_SECONDS = 10
 
@@ -156,9 +157,11 @@ def _places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def corruptions(saved: dict[str, Any], count: int, seed: int = 0) -> Iterator[Change]:
-    """Places in the report, and what to do there: ``replace`` it, ``delete`` it, ``repeat`` it or ``swap`` it for another."""
+    """Places in what is read of a file, and what to do there: ``replace`` it, ``delete`` it, ``repeat`` it or ``swap`` it for
+    another."""
     draw = random.Random(seed)
-    places = [("report", *path) for path in _places(saved["report"])] + [("graph", *path) for path in _places(saved["graph"])]
+    read = [part for part in (*dict.fromkeys(KINDS_OF_FILES.values()), "pieces", "graph", "fxcount") if part in saved]
+    places = [(part, *path) for part in read for path in _places(saved[part])]
     for _ in range(count):
         what = draw.choice(("replace", "replace", "replace", "delete", "repeat", "swap", "add"))
         argument = draw.choice(places) if what == "swap" else draw.choice(_LEAVES)
@@ -187,13 +190,21 @@ def corrupted(saved: dict[str, Any], change: Change) -> str:
     else:
         owner[key] = copy.deepcopy(argument)
 
-    def use() -> None:
-        report = fxcount.load(json.loads(json.dumps(data)))
-        _ = report.table(), report.to_dict(), report.by_op(), report.by_module(), report.ops, report.memory.peak
-        if report.values is None:
-            report.at(**{name: 2 * hint for name, hint in report.symbols.items()})
+    return outcome(lambda: _use(fxcount.load(json.loads(json.dumps(data)))))
 
-    return outcome(use)
+
+def _use(found: Any) -> None:
+    """Ask for everything."""
+    _ = str(found), repr(found), found == found, found.to_json()
+    if isinstance(found, fxcount.GenerationReport):
+        found.at(**dict.fromkeys(found.symbols, 7)).table()
+    if not isinstance(found, (fxcount.Report, fxcount.TrainingReport)):
+        return
+    _ = found.table(), found.to_dict(), found.by_module(), found.ops, found.params.rows()
+    if isinstance(found, fxcount.Report):
+        _ = found.by_op(), found.memory.peak
+    if found.values is None:
+        found.at(**{name: 2 * hint for name, hint in found.symbols.items()})
 
 
 # -- the table --------------------------------------------------------------------------------------------------------
@@ -217,11 +228,35 @@ def _ats(count: int, seed: int) -> Iterator[tuple[str, Any]]:
         yield outcome(partial(report.at, **given)), given
 
 
-def _reports(count: int, seed: int) -> Iterator[tuple[str, Any]]:
+class _Decides(nn.Module):
+    """One piece for short sequences, one for long ones."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ x.mT if x.shape[1] > 8 else x + 1
+
+
+def saved_files() -> dict[str, dict[str, Any]]:
+    """One file of each kind that :func:`fxcount.load` reads."""
     net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 36, 7))
-    saved = json.loads(fxcount.analyze(net, "B,3,8,8").to_graph_json())
-    for change in corruptions(saved, count, seed):
-        yield corrupted(saved, change), change
+    step = fxcount.training_step(net, "B,3,8,8", optimizer="adamw")
+    decides = _Decides()
+    report = fxcount.analyze(decides, "B,S,5", hints={"S": 16})
+    curve, pieces = report.curve(B=2, S=range(5, 12)), report.pieces(B=(1, 8), S=(1, 64))
+    compared = fxcount.compare(net, nn.Sequential(*net[:3], nn.Linear(5 * 36, 11)), "B,3,8,8")
+    graph = fxcount.analyze(net, "B,3,8,8").to_graph_json()
+    return {
+        name: json.loads(text) for name, text in (
+            ("graph", graph), ("report", report.to_json()), ("step", step.to_json()), ("curve", curve.to_json()),
+            ("pieces", pieces.to_json()), ("comparison", compared.to_json()),
+        )
+    }  # fmt: skip
+
+
+def _reports(count: int, seed: int) -> Iterator[tuple[str, Any]]:
+    files = saved_files()
+    for saved in files.values():
+        for change in corruptions(saved, count // len(files), seed):
+            yield corrupted(saved, change), change
 
 
 KINDS: dict[str, Callable[[int, int], Iterator[tuple[str, Any]]]] = {"specs": _specs, "at": _ats, "reports": _reports}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+from pathlib import PurePath
 from typing import Any
 
+from fxcount.cli.files import save
 from fxcount.cli.model import add_model_options, loaded, report_of
 from fxcount.cli.screen import terminal_width
 from fxcount.cli.words import arguments
+from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
 
@@ -25,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--formulas", action="store_true", help="formulas in the rows of modules, too")
     output.add_argument("--markdown", action="store_true", help="Markdown, for a pull request")
     output.add_argument("--json", action="store_true", help="print all as JSON")
+    output.add_argument("-o", "--output", metavar="FILE", default="", help="FILE.json, .md, .txt; else printed")
     output.add_argument("--fail-on-change", action="store_true", help="exit with 1 if anything differs")
     for action in parser._actions:  # MODEL is the second of two here
         if action.dest == "model":
@@ -32,6 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.output and PurePath(options.output).suffix.lower() not in (".json", ".md", ".txt"):
+        raise InputError(f"{options.output!r} ends in no format of comparisons", hint="use one of .json, .md, .txt")
     before = _report(options, options.before, options.arg_a)
     after = _report(options, options.model, options.arg_b)
     from fxcount.review.compare import compare
@@ -39,22 +45,29 @@ def run(options: argparse.Namespace) -> int:
     found = compare(before, after, **options.at)
     if (options.before, options.arg_a) != (options.model, options.arg_b):
         found = dataclasses.replace(found, names=(_name(options.before, options.arg_a), _name(options.model, options.arg_b)))
-    if options.json:
-        import json
-
-        print(json.dumps(found.to_dict(), indent=1))
+    kind = PurePath(options.output).suffix.lower()
+    shown = {"top": options.top, "by": options.by, "formulas": options.formulas}
+    if options.json or kind == ".json":
+        text = found.to_json(indent=1)
+    elif options.markdown or kind == ".md":
+        text = found.to_markdown(**shown)
     else:
-        shown = {"top": options.top, "by": options.by, "formulas": options.formulas}
-        print((found.to_markdown(**shown) if options.markdown else found.table(width=terminal_width(), **shown)).rstrip("\n"))
+        text = found.table(width=None if options.output else terminal_width(), **shown)
+    if options.output:
+        save(text.rstrip("\n") + "\n", options.output)
+        print(f"{found.names[0]} -> {found.names[1]} written to {options.output}")
+    else:
+        print(text.rstrip("\n"))
     return 1 if options.fail_on_change and not found.same else 0
 
 
 def _report(options: argparse.Namespace, word: str, own: list[str]) -> Any:
     """The report of a word: saved, or of a model."""
     if word.endswith(".json") and not word.startswith("hf:") and _is_report(word):
-        from fxcount.report.load import load
+        from fxcount.report.load import load_as
+        from fxcount.report.report import Report
 
-        return load(word)
+        return load_as(Report, word)
     one = copy.copy(options)
     one.model, one.at = word, {}
     one.arg = {**options.arg, **arguments(own)}

@@ -7,12 +7,13 @@ from pathlib import PurePath
 from typing import Any
 
 from fxcount.cli import words
+from fxcount.cli.files import save
 from fxcount.cli.model import add_model_options, built, loaded
 from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
 
-_TABLES = {".csv": "to_csv", ".md": "to_markdown"}
+_TABLES = {".csv": "to_csv", ".md": "to_markdown", ".json": "to_json", ".html": "to_html"}
 _PLOTS = (".png", ".svg", ".pdf")
 
 
@@ -25,7 +26,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--set", metavar="W=H,B=1", default="", help="the other symbols: a number, or in terms of others")
     output = parser.add_argument_group("output")
-    output.add_argument("-o", "--output", metavar="FILE", default="", help="FILE.csv, .md, .png, .svg, .pdf; else printed")
+    endings = ", ".join((*_TABLES, *_PLOTS))
+    output.add_argument("-o", "--output", metavar="FILE", default="", help=f"FILE{endings}; else printed")
+    output.add_argument("--json", action="store_true", help="print all points and pieces as JSON")
     output.add_argument(
         "--quantity", metavar="NAME", action="append", default=[], help="plotted: macs (the default), flops, peak_bytes, ..."
     )
@@ -41,10 +44,13 @@ def run(options: argparse.Namespace) -> int:
     if twice:
         raise InputError(f"{twice[0]} has a value, and runs", hint="give each symbol either to --over or to --set")
     curve = _curve(options, axes, rest)
+    if options.json:
+        print(curve.to_json(indent=1))
+        return 0
     if suffix in _PLOTS:
         curve.plot(options.output, options.quantity or "macs")
     elif suffix:
-        getattr(curve, _TABLES[suffix])(options.output)
+        save(getattr(curve, _TABLES[suffix])(), options.output)
     else:
         print(curve.to_markdown(), end="")
         return 0

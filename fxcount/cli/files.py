@@ -9,7 +9,7 @@ from typing import Any
 from fxcount.errors import InputError
 from fxcount.report.formats import Format, by_suffix, format_of
 
-__all__ = ["Output", "add_output", "written"]
+__all__ = ["Output", "add_output", "save", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,18 @@ class Output:
         if self.path == "-" and isinstance(content, str):
             print(content.rstrip("\n"))
             return
-        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-        try:
-            with open(self.path, "wb") as file:
-                file.write(data)
-        except OSError as error:
-            raise InputError(f"cannot write {self.path!r} ({error})", hint="give -o a place that can be written to") from error
+        save(content, self.path)
         print(done)
+
+
+def save(content: str | bytes, path: str) -> None:
+    """Write a file. Raises :class:`~fxcount.errors.InputError` if it cannot be."""
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise InputError(f"cannot write {path!r} ({error})", hint="give -o a place that can be written to") from error
 
 
 def add_output(parser: argparse.ArgumentParser, *shows: str, required: bool = False) -> None:

@@ -18,6 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--new", metavar="N=256", default="N", help="new tokens")
     group.add_argument("--batch", metavar="B=1", default="B", help="sequences at once")
     group.add_argument(
+        "--json", action="store_true", help="print all that fxcount.load reads as JSON"
+    )
+    group.add_argument(
         "--cache", metavar="KIND", default="dynamic", choices=("dynamic", "static", "fp8"), help="dynamic, static or fp8"
     )
 
@@ -37,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
         hints={**options.at, **values, **options.hints},
     )  # fmt: skip
     values |= options.at
-    print((found.at(extend=True, **values) if values else found).table())
+    shown = found.at(extend=True, **values) if values else found
+    print(shown.to_json(indent=1) if options.json else shown.table())
     return 0
 
 

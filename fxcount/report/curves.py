@@ -33,6 +33,10 @@ class Curve(CurveData):
     to_pandas = Format[Any]("fxcount.report.views.curves:to_pandas", "", "curve", "pandas.DataFrame", needs="pandas")
     to_csv = Format[str]("fxcount.report.views.curves:to_csv", ".csv", "curve", "comma-separated values")
     to_markdown = Format[str]("fxcount.report.views.curves:to_markdown", ".md", "curve", "a table in Markdown")
+    to_json = Format[str](
+        "fxcount.report.views.saved.written:curve_to_json", ".json", "curve",
+        "all points and pieces, as JSON that fxcount.load reads"
+    )
     to_html = Format[str]("fxcount.report.views.html.document:curve_to_html", ".html", "curve", "one offline page")
     plot = Format[Any]("fxcount.report.views.curves:plot", "", "curve", "matplotlib axes", needs="matplotlib")
 

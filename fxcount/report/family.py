@@ -28,6 +28,10 @@ class Pieces(PiecesData):
 
     to_markdown = Format[str]("fxcount.report.views.pieces:to_markdown", ".md", "pieces", "a table in Markdown")
 
+    to_json = Format[str](
+        "fxcount.report.views.saved.written:pieces_to_json", ".json", "pieces", "all pieces, as JSON that fxcount.load reads"
+    )
+
     def piecewise(self, quantity: str) -> Any:
         """A total as ``sympy.Piecewise``, exact on the range and undefined outside; pieces of the same formula are one."""
         import sympy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fxcount.report.data.generation import GenerationData, Part
+from fxcount.report.formats import Format
 from fxcount.report.views.units import bytes_text, count_text
 from fxcount.wording import fitting, visible
 
@@ -11,6 +12,22 @@ __all__ = ["GenerationReport"]
 
 class GenerationReport(GenerationData):
     __doc__ = GenerationData.__doc__
+
+    to_json = Format[str](
+        "fxcount.report.views.saved.written:generation_to_json", ".json", "generation",
+        "all of it, as JSON that fxcount.load reads"
+    )
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, GenerationReport):
+            return self is other
+        from fxcount.report.views.graphs.encode import encode
+
+        same = (self.names, self.values, self.extend) == (other.names, other.values, other.extend)
+        return same and encode(self.turns) == encode(other.turns)
+
+    def __hash__(self) -> int:
+        return hash((self.turns.trace.model_name, self.names, frozenset(self.values.items())))
 
     def table(self) -> str:
         """The prompt, one step, and all of it, on one screen."""

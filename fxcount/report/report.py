@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import AssumptionError
 from fxcount.report.data.report import ReportData
 from fxcount.report.formats import Formats
 from fxcount.report.parameters import Parameters, shown
+from fxcount.report.value import Value
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Report"]
 
 
-class Report(Formats, ReportData):
+class Report(Value, Formats, ReportData):
     """What :func:`fxcount.analyze` found. Totals are ``int``, or ``sympy.Expr`` while symbols remain.
 
     >>> import torch, fxcount
@@ -231,44 +232,3 @@ class Report(Formats, ReportData):
         from fxcount.report.roofline import roofline_of
 
         return roofline_of(self, device, dtype, efficiency, bandwidth)
-
-    # -- a value: equal if all that is recorded is, and pickled as graph files are ------------------------------------
-    def __eq__(self, other: object) -> bool:
-        if self is other or not isinstance(other, Report):
-            return self is other
-        from fxcount.report.views.graphs.encode import encode
-
-        return encode(self) == encode(other)
-
-    def __hash__(self) -> int:
-        values = None if self.values is None else frozenset(self.values.items())
-        return hash((self.trace.model_name, len(self.trace.calls), self.costs.total, values, frozenset(self.fixed.items())))
-
-    def __reduce__(self) -> tuple[Callable[..., Report], tuple[dict[str, Any], ...]]:
-        """What :func:`fxcount.load` reads: everything but ``graph_module``, as that needs the model's tensors and code."""
-        from fxcount.report.views.graphs.encode import encode
-
-        return type(self)._decoded, (encode(self), *map(encode, self.other_pieces()))
-
-    @classmethod
-    def _decoded(cls, body: Mapping[str, Any], *others: Mapping[str, Any]) -> Report:
-        from fxcount.report.views.graphs.decode import decode
-
-        found = cls.of(decode(body))
-        found.adopt(map(decode, others))
-        return found
-
-    @classmethod
-    def of(cls, data: ReportData) -> Report:
-        """The report of what was read from a file."""
-        guessed = None if data.values is None else [u.name for u in data.guesses]
-        found = cls(data.trace, data.costs, data.values, guessed)
-        found.fixed, found.piece.because = data.fixed, data.piece.because
-        found.adopt(data.other_pieces())
-        return found
-
-    def __copy__(self) -> Report:  # nothing in it changes
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Report:
-        return self

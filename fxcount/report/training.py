@@ -9,6 +9,7 @@ from fxcount.errors import InputError, SizeError
 from fxcount.report.data.training import TrainingData
 from fxcount.report.formats import Format
 from fxcount.report.parameters import Parameters, shown
+from fxcount.report.value import Value
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
@@ -21,10 +22,24 @@ if TYPE_CHECKING:
 __all__ = ["TrainingReport"]
 
 
-class TrainingReport(TrainingData):
+class TrainingReport(Value, TrainingData):
     __doc__ = TrainingData.__doc__
 
     to_html = Format[str]("fxcount.report.views.html.document:to_html", ".html", "page", "one offline page, its formulas alive")
+
+    to_json = Format[str](
+        "fxcount.report.views.saved.written:step_to_json", ".json", "step", "totals and all that fxcount.load reads, as JSON"
+    )
+
+    @staticmethod
+    def _parts(data: Any) -> tuple[Any, ...]:
+        return data.step, data.costs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Totals, phases and modules as plain data: numbers, or the texts of formulas while symbols remain."""
+        from fxcount.report.views.step import to_dict
+
+        return to_dict(self)
 
     def table(self) -> str:
         """The step on one screen: totals, the place of the peak, what holds it, the modules that save most."""

@@ -8,33 +8,13 @@ from typing import Any
 
 from fxcount.api import analyze
 from fxcount.errors import InputError
-from fxcount.report.data.comparison import Comparison as _Data
+from fxcount.report.comparison import Comparison
 from fxcount.report.data.comparison import compared
 from fxcount.report.data.report import ReportData
-from fxcount.report.load import load
-from fxcount.report.views.comparison import SHOWN, render, to_dict, to_markdown
+from fxcount.report.load import load_as
+from fxcount.report.report import Report
 
 __all__ = ["Comparison", "as_report", "compare"]
-
-
-class Comparison(_Data):
-    """Two reports side by side: ``totals`` and ``modules`` with each quantity before and after, as formulas and as numbers at
-    ``sizes``; ``lines`` of code whose cost differs. ``same`` says whether nothing does."""
-
-    def table(self, *, top: int = SHOWN, by: str = "macs", formulas: bool = False, width: int | None = None) -> str:
-        """Totals, then at most ``top`` rows of modules, those first that differ most in ``by``; no wider than ``width``."""
-        return render(self, top=top, by=by, formulas=formulas, width=width)
-
-    def to_markdown(self, *, top: int = SHOWN, by: str = "macs", formulas: bool = False) -> str:
-        """The same in GitHub's Markdown, for a pull request."""
-        return to_markdown(self, top=top, by=by, formulas=formulas)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data, for JSON."""
-        return to_dict(self)
-
-    def __str__(self) -> str:
-        return self.table()
 
 
 def compare(
@@ -71,7 +51,7 @@ def as_report(
     if isinstance(given, ReportData):
         return given
     if isinstance(given, (str, os.PathLike, Mapping)):
-        return load(given)
+        return load_as(Report, given)
     if isinstance(given, tuple):
         if not given:
             raise InputError("an empty tuple is no model with inputs", hint="write (model, 'B,3,H,W')")

@@ -279,13 +279,14 @@ class Events:
     marks: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Events:
-        """From single events in order."""
+    def of(cls, events: Iterable[Event], calls: int = 0) -> Events:
+        """From single events in order, of at least so many ``calls``."""
         log: list[int] = []
         marks: list[int] = []
         for storage, birth, call in events:
             marks.extend([len(log)] * (call + 1 - len(marks)))
             log.append(storage if birth else ~storage)
+        marks.extend([len(log)] * (calls - len(marks)))
         return cls(tuple(log), tuple(marks))
 
     def __iter__(self) -> Iterator[Event]:

@@ -180,7 +180,7 @@ def test_files_and_dicts_are_read(tmp_path: Path) -> None:
 def _damaged(change: str) -> str:
     data = json.loads(fxcount.analyze(nn.Linear(3, 5), "B,3").to_graph_json())
     if change == "schema":
-        data["graph"]["fxcount_schema"] = 99
+        data["fxcount"]["schema"] = 99
     elif change == "table":
         data["report"]["facts"] = []
     elif change == "dtype":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import time
 from typing import Any
 
 import pytest
 from torch import nn
 
 import fxcount
-from benchmarks.fuzz import corrupted, corruptions
+from benchmarks.fuzz import corrupted, corruptions, saved_files
 from fxcount.errors import InputError, SizeError
 from fxcount.symbolic import eval_rows, from_rows
 
@@ -79,13 +81,65 @@ def test_what_is_no_report(source: Any) -> None:
         fxcount.load(source)
 
 
-def test_corruptions() -> None:
-    """A seeded sample of what ``benchmarks/fuzz.py`` does 2000 times."""
-    saved = _saved()
-    outcomes = [corrupted(saved, change) for change in corruptions(saved, 150, seed=3)]
+@pytest.fixture(scope="module")
+def files() -> dict[str, dict[str, Any]]:
+    return saved_files()
+
+
+@pytest.mark.parametrize("kind", ["graph", "report", "step", "curve", "pieces", "comparison"])
+def test_corruptions(files: dict[str, dict[str, Any]], kind: str) -> None:
+    """A seeded sample of what ``benchmarks/fuzz.py`` does by the thousand."""
+    outcomes = [corrupted(files[kind], change) for change in corruptions(files[kind], 60, seed=3)]
     assert not [o for o in outcomes if o.startswith(("foreign", "hang"))]
-    assert outcomes.count("refused") > 60
-    assert outcomes.count("ok") > 5
+    assert outcomes.count("refused") > 20
+    assert outcomes.count("ok") > 2
+
+
+HUGE = " + ".join(f"a{i}" for i in range(20_000))
+DEEP: Any = []
+for _ in range(3000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("step", ("report", "step", "phases", 0, "calls"), [0, 10**9]),
+        ("step", ("report", "step", "phases", 0, "log"), [5, 2]),
+        ("step", ("report", "step", "gradients"), [10**30]), ("step", ("report", "step", "phases"), []),
+        ("step", ("report", "step", "backward_of"), [[0, 10**6]]), ("step", ("report", "step", "within"), [[-1, 4]]),
+        ("step", ("report", "step", "phases", 0, "name"), "sideways"), ("step", ("report", "step", "scales"), DEEP),
+        ("step", ("report", "facts", 0, "device"), "moon:7"), ("step", ("report", "storages", 3, "nbytes"), HUGE),
+        ("curve", ("curve", "columns", "macs", 0), float("nan")), ("curve", ("curve", "columns", "macs", 0), None),
+        ("curve", ("curve", "piece", 0), 99), ("curve", ("curve", "sizes", "S"), [1]), ("curve", ("curve", "free"), ["Q"]),
+        ("curve", ("curve", "refused", 0), 0), ("curve", ("curve", "pieces", 0, "assumptions", 0, "expr"), "(a+b+c)**(2**40)"),
+        ("curve", ("curve", "columns", "flops"), DEEP),
+        ("pieces", ("piecewise", "rows", 0, "totals", "macs"), []),
+        ("pieces", ("piecewise", "rows", 0, "totals", "macs"), ["-B"]),
+        ("pieces", ("piecewise", "rows", 0, "totals", "macs"), ["Q"]),
+        ("pieces", ("piecewise", "rows", 0, "totals", "macs", 0), HUGE),
+        ("pieces", ("piecewise", "rows", 0, "sides", 0, 0, "progressions"), [[7, 1, 0]]),
+        ("pieces", ("piecewise", "rows", 0, "sides", 0, 0, "names"), []), ("pieces", ("piecewise", "rows", 0, "sides"), DEEP),
+        ("comparison", ("comparison", "totals", "macs", 2), 12345), ("comparison", ("comparison", "totals", "macs", 0), "B//0"),
+        ("comparison", ("comparison", "modules", 0, "after"), {}), ("comparison", ("comparison", "names"), ["a"]),
+        ("comparison", ("comparison", "lines"), DEEP), ("comparison", ("comparison", "totals", "flops", 1), HUGE),
+        ("report", ("fxcount", "kind"), "step"), ("step", ("fxcount", "kind"), "report"),
+        ("curve", ("fxcount", "kind"), "pieces"),
+        ("curve", ("fxcount", "schema"), 3), ("curve", ("fxcount",), None), ("report", ("pieces",), [DEEP]),
+    ],
+    ids=lambda v: str(v)[:40],
+)  # fmt: skip
+def test_each_kind_of_file_is_checked(files: dict[str, dict[str, Any]], kind: str, path: tuple[Any, ...], value: Any) -> None:
+    saved = dict(files[kind])
+    saved[path[0]] = at = copy.deepcopy(saved.get(path[0])) if len(path) > 1 else value
+    for step in path[1:-1]:
+        at = at[step]
+    if len(path) > 1:
+        at[path[-1]] = value
+    started = time.perf_counter()
+    with pytest.raises(InputError):
+        fxcount.load(saved)
+    assert time.perf_counter() - started < 20
 
 
 @pytest.mark.parametrize(

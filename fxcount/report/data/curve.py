@@ -87,6 +87,15 @@ class CurveData:
     def __len__(self) -> int:
         return len(self.refused)
 
+    def __eq__(self, other: object) -> bool:
+        return self._all() == other._all() if isinstance(other, CurveData) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.model_name, self.free, len(self), len(self.pieces)))
+
+    def _all(self) -> tuple[Any, ...]:
+        return self.model_name, self.free, self.sizes, self.columns, self.piece, self.refused, self.pieces
+
     def __iter__(self) -> Iterator[CurveRow]:
         return iter(self.rows)
 

@@ -136,7 +136,7 @@ class GenerationData:
         self.turns = turns
         self.names = names
         self.values = dict(values or {})
-        self._extend = extend
+        self.extend = extend
         known = self._inside(self._traced(self.values))
         self._report = turns.at(extend=extend, **known) if known else turns
         self._piece: TurnsPiece = self._report.piece
@@ -316,7 +316,7 @@ class GenerationData:
     def _answering(self, past: int) -> TurnsPiece:
         """The piece in which a prompt of so many tokens is."""
         traced = {**self._inside(self._traced(self.values)), self.names.prompt: past}
-        found = self.turns.family.answering(self._piece, traced, self._extend)
+        found = self.turns.family.answering(self._piece, traced, self.extend)
         assert isinstance(found, TurnsPiece)
         return found
 

@@ -46,9 +46,13 @@ class PieceRow:
     def assumptions(self) -> list[Assumption]:
         return list(self._found.assumptions)
 
+    def sizes(self, quantity: str) -> tuple[Size, ...]:
+        """The formulas of which a total is the largest: several for a peak, for all others one."""
+        return self._found.sizes[quantity]
+
     def size(self, quantity: str) -> Size:
         """A total as the project's own formula, which prints without sympy."""
-        sizes = self._found.sizes[quantity]
+        sizes = self.sizes(quantity)
         return sizes[0] if len(sizes) == 1 else peak_of(sizes)
 
     def formula(self, quantity: str) -> Any:
@@ -63,6 +67,12 @@ class PieceRow:
     @property
     def flops(self) -> Any:
         return self.formula("flops")
+
+    def __eq__(self, other: object) -> bool:
+        return self._found == other._found if isinstance(other, PieceRow) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.domain)
 
     def __repr__(self) -> str:
         return f"<PieceRow {self.domain}>"
@@ -93,6 +103,15 @@ class PiecesData:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == other._all() if isinstance(other, PiecesData) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.model_name, self.over, len(self.rows), len(self.refused)))
+
+    def _all(self) -> tuple[Any, ...]:
+        return self.model_name, self.over, self.rows, self.refused
 
     def __iter__(self) -> Iterator[PieceRow]:
         return iter(self.rows)

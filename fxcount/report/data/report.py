@@ -349,14 +349,9 @@ class ReportData:
             raise self._unknown(guessed, sizes)
         return self._of(piece, piece.completed(sizes), [u.name for u in guessed])
 
-    def other_pieces(self) -> list[ReportData]:
+    def other_pieces(self) -> list[Self]:
         """The other analyses of the family, each as it was made."""
-        found = []
-        for piece in self.family.pieces:
-            if piece is not self._found:
-                found.append(ReportData(piece.trace, piece.costs))
-                found[-1]._found = piece
-        return found
+        return [self.in_piece(piece) for piece in self.family.pieces if piece is not self._found]
 
     def in_piece(self, piece: Piece) -> Self:
         """What one of the family's pieces says, with all its symbols."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from fxcount.report.data.rows import COUNTS, module_rows, op_rows
@@ -86,8 +86,9 @@ def to_dict(report: ReportData) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def to_json(report: ReportData, indent: int | None = None) -> str:
+def to_json(report: ReportData, path: str | os.PathLike[str] | int | None = None, indent: int | None = None) -> str:
     """:func:`to_dict` as JSON text, with the whole report beside it, and its other pieces: :func:`fxcount.load` reads it back.
+    Also written to ``path``; a number in its place is ``indent``.
 
     >>> import torch, fxcount
     >>> report = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
@@ -95,9 +96,10 @@ def to_json(report: ReportData, indent: int | None = None) -> str:
     (True, '15*B')
     """
     from fxcount.report.views.graphs.nodelink import body
+    from fxcount.report.views.saved.written import written
 
     with no_collection():
-        return json.dumps({**to_dict(report), **body(report)}, indent=indent, allow_nan=False)
+        return written({**to_dict(report), **body(report)}, path, indent)
 
 
 def _size(report: ReportData, size: Size) -> int | str:

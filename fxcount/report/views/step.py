@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fxcount.report.data.training import Place, TrainingData
+from fxcount.symbolic import Size, to_text
 from fxcount.wording import visible
 
-__all__ = ["render"]
+__all__ = ["render", "to_dict"]
 
 _WIDTH = 40
 _KEEPING = 5
@@ -36,6 +39,42 @@ def render(report: TrainingData) -> str:
     if report.uncounted:
         lines += ["", f"FLOPs are lower bounds: {len(report.uncounted)} calls have no cost rule"]
     return "\n".join([*lines, *[f"note: {visible(note)}" for note in report.notes]])
+
+
+def to_dict(report: TrainingData) -> dict[str, Any]:
+    """Totals, phases and modules as plain data: integers, or the texts of formulas while symbols remain; places and what is
+    held are those at the report's sizes, or at the sample sizes."""
+
+    def plain(size: Size) -> int | str:
+        found = report.size(size)
+        return found if isinstance(found, int) else to_text(found)
+
+    steps = report.step_peak_place
+    return {
+        "model": report.trace.model_name, "symbols": dict(report.symbols), "at": report.values, "fixed": dict(report.fixed),
+        "totals": {name: plain(size) for name, size in report.formulas().items()},
+        "places": {
+            "forward_peak": str(report.forward_peak_place), "peak": str(report.peak_place),
+            "step_peak": None if steps is None else str(steps), "total_peak": str(report.total_peak_place),
+        },
+        "held": report.held(),
+        "phases": [{"name": p.name, "round": p.round, "calls": len(p.calls)} for p in report.phases],
+        "modules": [
+            {
+                "path": row.path, "class": row.class_name, "forward_flops": _shown(row.forward_flops),
+                "backward_flops": _shown(row.backward_flops), "saved_bytes": _shown(row.saved_bytes),
+            }
+            for row in report.by_module()
+        ],
+        "assumptions": [
+            {"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where, "line": a.line} for a in report.assumptions
+        ],
+        "notes": report.notes,
+    }  # fmt: skip
+
+
+def _shown(number: Any) -> int | str:
+    return number if isinstance(number, int) else str(number)
 
 
 _ORDER = ("parameters", "buffers", "gradients", "states", "inputs", "saved", "temporaries")

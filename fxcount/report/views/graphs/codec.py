@@ -18,11 +18,12 @@ import torch
 
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact
 from fxcount.ops.core.modulefact import ModuleFact
-from fxcount.symbolic import Expr, Size, parse, to_text
+from fxcount.report.views.saved.sizes import size_from, size_text
+from fxcount.symbolic import Expr
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
 
-__all__ = ["Decoder", "Encoder", "Foreign", "Plain", "size_from", "size_text"]
+__all__ = ["Decoder", "Encoder", "Foreign", "Plain"]
 
 Plain = Any  # what json.loads returns: dicts, lists, texts, numbers, booleans, None
 _NAMED = {torch.dtype: "$dtype", torch.layout: "$layout", torch.memory_format: "$memory_format"}
@@ -34,35 +35,6 @@ class Foreign:
     """An object of the model's own that the file names and does not hold."""
 
     class_name: str
-
-
-@functools.lru_cache(1 << 14)
-def _text(size: Expr) -> str:
-    return to_text(size)
-
-
-@functools.lru_cache(1 << 14)
-def _parsed(text: str) -> Size:
-    return parse(text)
-
-
-def size_text(size: Size) -> int | str:
-    """An int as it is, a formula as text.
-
-    >>> from fxcount.symbolic import symbol
-    >>> size_text(3), size_text(2 * symbol("B"))
-    (3, '2*B')
-    """
-    return _text(size) if isinstance(size, Expr) else int(size)
-
-
-def size_from(plain: int | str) -> Size:
-    """The inverse of :func:`size_text`.
-
-    >>> size_from("2*B"), size_from(2**70)
-    (2*B, 1180591620717411303424)
-    """
-    return _parsed(plain) if isinstance(plain, str) else int(plain)
 
 
 class Encoder:

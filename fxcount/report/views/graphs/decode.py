@@ -19,8 +19,12 @@ from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
-from fxcount.report.views.graphs.codec import Decoder, size_from
-from fxcount.symbolic import Assumption, Expr, Scope, Size, claim_from
+from fxcount.report.data.training import TrainingData
+from fxcount.report.views.graphs.codec import Decoder
+from fxcount.report.views.saved.conditions import assumption_from
+from fxcount.report.views.saved.sizes import size_from
+from fxcount.report.views.saved.step import step_from
+from fxcount.symbolic import Scope, Size
 from fxcount.symbolic.unbacked import Unbacked
 from fxcount.trace.tape import (
     Call,
@@ -64,7 +68,7 @@ def decode(body: _Row) -> ReportData:
             )
             for row in body["storages"]
         ],
-        events=Events.of([Event(storage, bool(birth), call) for storage, birth, call in body["events"]]),
+        events=Events.of([Event(storage, bool(birth), call) for storage, birth, call in body["events"]], len(calls)),
         outputs=decoder.tree(body["outputs"]),
         module_paths=dict(body["module_paths"]),
         signatures=signatures,
@@ -80,8 +84,10 @@ def decode(body: _Row) -> ReportData:
         reassigned=tuple(body["reassigned"]),
         training=body.get("training"),
     )
-    at = body["at"]
-    report = ReportData(trace, _costs(body["signatures"], trace), None if at is None else dict(at), body["guessed"])
+    at = None if body["at"] is None else dict(body["at"])
+    costs = _costs(body["signatures"], trace)
+    step = step_from(body["step"], trace) if "step" in body else None
+    report = ReportData(trace, costs, at, body["guessed"]) if step is None else TrainingData(step, costs, at, body["guessed"])
     report.fixed, report.piece.because = dict(body.get("fixed", {})), body.get("because", "")
     return report
 
@@ -96,7 +102,7 @@ def _scope(body: _Row) -> Scope:
     for name, hint in body["hints"].items():
         scope.declare(name, hint)
     scope.bounds.update({name: (low, high) for name, (low, high) in body["bounds"].items()})
-    scope.assumptions = [_assumption(row) for row in body["assumptions"]]
+    scope.assumptions = [assumption_from(row) for row in body["assumptions"]]
     scope.limit(*map(size_from, body.get("float_limits", ())))
     for row in body["data_sizes"]:
         scope.unbacked.by_name[row["name"]] = Unbacked(
@@ -105,19 +111,6 @@ def _scope(body: _Row) -> Scope:
         if row["given"] is not None:
             scope.unbacked.given[row["name"]] = row["given"]
     return scope
-
-
-def _assumption(row: _Row) -> Assumption:
-    expr = size_from(row["expr"])
-    if not isinstance(expr, Expr):
-        raise ValueError(f"the assumption {row['text']!r} depends on no symbol")
-    claim = None if row.get("claim") is None else claim_from(row["claim"], size_from)
-    if (row["relation"] == "float") != (claim is not None):
-        raise ValueError(f"the assumption {row['text']!r} says not what floats come to")
-    line, comment = row.get("quote", ("", ""))  # of this file alone: it may name any other, which nobody opens
-    return Assumption(
-        row["relation"], expr, row["modulus"], row["kind"], row["reason"], row["where"], claim, (str(line), str(comment))
-    )
 
 
 # -- tensors ----------------------------------------------------------------------------------------------------------

@@ -17,10 +17,13 @@ from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
-from fxcount.report.views.graphs.codec import Encoder, Plain, size_text
-from fxcount.symbolic import Scope, Size, plain_claim
+from fxcount.report.data.training import TrainingData
+from fxcount.report.views.graphs.codec import Encoder, Plain
+from fxcount.report.views.saved.conditions import plain_assumption
+from fxcount.report.views.saved.sizes import size_text
+from fxcount.report.views.saved.step import plain_step
+from fxcount.symbolic import Scope, Size
 from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
-from fxcount.wording import quoted
 
 __all__ = ["encode", "is_registered", "parameter_names"]
 
@@ -70,6 +73,8 @@ def encode(report: ReportData) -> dict[str, Plain]:
     body["values"] = [_value(v, encoder) for v in encoder.values]
     body["facts"] = [_fact(f) for f in encoder.facts]
     body["sources"] = places.rows
+    if isinstance(report, TrainingData):
+        body["step"] = plain_step(report.step)
     return body
 
 
@@ -88,14 +93,7 @@ def _scope(scope: Scope) -> Plain:
     return {
         "hints": dict(scope.hints),
         "bounds": {name: list(interval) for name, interval in scope.bounds.items()},
-        "assumptions": [
-            {
-                "relation": a.relation, "expr": size_text(a.expr), "modulus": a.modulus, "kind": a.kind, "reason": a.reason,
-                "where": a.where, "quote": list(quoted(a.where) if a.quote is None else a.quote), "text": str(a),
-                "claim": None if a.claim is None else plain_claim(a.claim, size_text),
-            }
-            for a in scope.assumptions
-        ],
+        "assumptions": [plain_assumption(a) for a in scope.assumptions],
         "float_limits": [size_text(size) for size in scope.limits],
         "data_sizes": [
             {

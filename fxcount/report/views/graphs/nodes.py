@@ -13,8 +13,8 @@ from fxcount.passes.cost import CallCost
 from fxcount.passes.uses import called_paths
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import module_parameters
-from fxcount.report.views.graphs.codec import size_text
 from fxcount.report.views.graphs.outputs import named_outputs
+from fxcount.report.views.saved.sizes import size_text
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Declared, Trace, Value
 
