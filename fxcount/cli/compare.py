@@ -87,10 +87,11 @@ def _symbols(given: tuple[Any, ...]) -> set[str]:
 
 
 def _is_report(path: str) -> bool:
-    """Whether a file of JSON is a report and no config."""
+    """Whether a file of JSON is of fxcount's, and no config."""
     try:
         with open(path, encoding="utf-8") as file:
-            return '"report"' in file.read()
+            text = file.read()
+            return '"report"' in text or '"fxcount"' in text
     except (OSError, UnicodeDecodeError):
         return False
 

@@ -96,9 +96,14 @@ def test_corruptions(files: dict[str, dict[str, Any]], kind: str) -> None:
 
 
 HUGE = " + ".join(f"a{i}" for i in range(20_000))
-DEEP: Any = []
-for _ in range(3000):
-    DEEP = [DEEP]
+DEEP = "nested 3000 times"
+
+
+def _deep() -> Any:
+    found: Any = []
+    for _ in range(3000):
+        found = [found]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ for _ in range(3000):
     ids=lambda v: str(v)[:40],
 )  # fmt: skip
 def test_each_kind_of_file_is_checked(files: dict[str, dict[str, Any]], kind: str, path: tuple[Any, ...], value: Any) -> None:
-    saved = dict(files[kind])
+    saved, value = dict(files[kind]), _deep() if value == DEEP else [_deep()] if value == [DEEP] else value
     saved[path[0]] = at = copy.deepcopy(saved.get(path[0])) if len(path) > 1 else value
     for step in path[1:-1]:
         at = at[step]

