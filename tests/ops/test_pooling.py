@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from fxcount.errors import ShapeError
+import fxcount
+from fxcount.errors import AssumptionError, ShapeError
 from fxcount.ops import REGISTRY
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.spatial.pooling import OPS, gcd_size
@@ -51,6 +52,41 @@ def _name(case: tuple[Any, ...]) -> str:
 @pytest.mark.parametrize("case", WINDOWS, ids=_name)
 def test_windows(case: tuple[Any, ...]) -> None:
     check(*case, assumes=None, device="cpu")
+
+
+EMPTY = [
+    (torch.max_pool1d, (0, 12), 2), (torch.max_pool1d, (2, 0, 12), 2), (torch.max_pool1d, (0, 3, 12), 2),
+    (torch.max_pool2d, (0, 12, 12), 2), (torch.max_pool2d, (2, 0, 12, 12), 2), (torch.max_pool2d, (0, 3, 12, 12), 2),
+    (nn.avg_pool2d, (2, 0, 12, 12), 2), (nn.avg_pool2d, (0, 3, 12, 12), 2), (torch.avg_pool1d, (2, 3, 0), 2, 2, 1),
+    (nn.adaptive_avg_pool2d, (2, 0, 12, 12), 2), (nn.adaptive_avg_pool2d, (2, 3, 0, 12), 2),
+    (torch.adaptive_max_pool1d, (0, 12), 2), (torch.adaptive_max_pool1d, (2, 0, 12), 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EMPTY, ids=lambda case: f"{case[0].__name__}{case[1]}")
+def test_only_a_batch_may_be_empty(case: tuple[Any, ...]) -> None:
+    function, shape, *rest = case
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        y = function(x, *rest)
+        pooled: torch.Tensor = y[0] if isinstance(y, tuple) else y
+        return pooled
+
+    try:
+        real = tuple(run(torch.ones(shape)).shape)
+    except RuntimeError:
+        with pytest.raises(ShapeError):
+            fxcount.analyze(lambda x: run(x[tuple([slice(n) for n in shape])]), ",".join(["13"] * len(shape)))
+    else:
+        report = fxcount.analyze(lambda x: run(x[tuple([slice(n) for n in shape])]), ",".join(["13"] * len(shape)))
+        assert report.trace.values_out()[0].fact.shape == real
+
+
+def test_half_of_a_batch_of_one_is_not_pooled() -> None:
+    report = fxcount.analyze(lambda x: torch.max_pool1d(x.tensor_split(2)[1] * 1, 2), "B,12", hints={"B": 3})
+    assert report.at(B=5, extend=False).trace.values_out()[0].fact.shape
+    with pytest.raises(AssumptionError):
+        report.at(B=1, extend=False)
 
 
 @pytest.mark.parametrize("n", range(5, 30))

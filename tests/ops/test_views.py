@@ -53,9 +53,15 @@ VIEWS = [
     *(call(f, T("B")) for f in (torch.atleast_1d, torch.atleast_2d, torch.atleast_3d)),
 ]
 
+LAST, LAST_3D = T("B,H,W,3", perm=(0, 3, 1, 2)), T("B,H,W,2,3", perm=(0, 4, 1, 2, 3))
+
 JOINS = [
     *(call(f, [X, T("B,3,H")], 1) for f in (torch.cat, torch.concat, torch.concatenate)),
     *(call(f, [X, X], 1) for f in (torch.stack, aten._stack.default)),
+    *(call(torch.stack, [LAST, LAST, LAST], dim) for dim in range(5)),
+    call(torch.stack, [LAST_3D, LAST_3D], 1),
+    call(torch.stack, [LAST, T("B,3,H,W")], 1),
+    *(call(f, [LAST, LAST]) for f in (torch.hstack, torch.vstack, torch.dstack)),
     call(torch.hstack, [X, T("B,3,H")]),
     call(torch.vstack, [X, T("2*B,5,H")]),
     call(torch.row_stack, [X, T("2*B,5,H")]),

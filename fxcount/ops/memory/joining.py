@@ -59,7 +59,12 @@ def stack(scope: Scope, tensors: Tensors, dim: int = 0) -> TensorFact:
         if t.ndim != first.ndim or not all(scope.same(a, b, "stack") for a, b in zip(first.shape, t.shape, strict=True)):
             raise ShapeError(f"stack: shapes {' and '.join(shape_text(t.shape) for t in facts)} must be equal")
     d = wrap_dim(dim, first.ndim + 1)
-    return TensorFact((*first.shape[:d], len(facts), *first.shape[d:]), promote(*facts), first.device)
+    shape = (*first.shape[:d], len(facts), *first.shape[d:])
+    if d == first.ndim or first.ndim not in (4, 5) or not all(map(is_channels_last, facts)):
+        return TensorFact(shape, promote(*facts), first.device)
+    joined = channels_last_strides((*first.shape[:d], len(facts) * first.shape[d], *first.shape[d + 1 :]))
+    # torch's stack is its cat, of which it splits the joined dimension; along a new last one it is another cat
+    return TensorFact(shape, promote(*facts), first.device, (*joined[:d], joined[d] * first.shape[d], *joined[d:]))
 
 
 def pad_sequence(
@@ -80,11 +85,13 @@ def _at_least(facts: list[TensorFact], ndim: int) -> list[TensorFact]:
     lifted = []
     for t in facts:
         shape = t.shape
-        if len(shape) < ndim:
-            if ndim == 3:
-                shape = {0: (1, 1, 1), 1: (1, *shape, 1), 2: (*shape, 1)}[len(shape)]
-            else:
-                shape = (*(1,) * (ndim - len(shape)), *shape)
+        if len(shape) >= ndim:
+            lifted.append(t)
+            continue
+        if ndim == 3:
+            shape = {0: (1, 1, 1), 1: (1, *shape, 1), 2: (*shape, 1)}[len(shape)]
+        else:
+            shape = (*(1,) * (ndim - len(shape)), *shape)
         lifted.append(TensorFact(shape, t.dtype, t.device))
     return lifted
 

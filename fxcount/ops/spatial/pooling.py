@@ -76,6 +76,7 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
         ceil_mode: bool = False,
     ) -> TensorFact:
         lead, spatial = _split(what, x, n)
+        _not_empty(scope, what, x.shape[len(lead) - 1 :])
         kernel = as_tuple(kernel_size, n)
         strides = kernel if stride is None or stride == () or stride == [] else as_tuple(stride, n)
         out = [
@@ -99,6 +100,13 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
         return pool(scope, x, kernel_size, stride, padding, 1, ceil_mode)
 
     return average_pool if average else pool
+
+
+def _not_empty(scope: Scope, what: str, sizes: tuple[Size, ...]) -> None:
+    """torch pools an empty batch, but no empty channels, rows or columns."""
+    for size in sizes:
+        if not scope.decide(">=", size, 1, f"{what} of something"):
+            raise ShapeError(f"{what}: a size of {size} leaves nothing to pool", hint="only the batch may be empty")
 
 
 def _laid_out(what: str, x: TensorFact, n: int, shape: tuple[Size, ...]) -> TensorFact:
@@ -148,6 +156,7 @@ def _adaptive_shape(what: str, n: int) -> ShapeRule:
         sizes = list(output_size) if isinstance(output_size, (list, tuple)) else [output_size] * n
         if len(sizes) != n:
             raise ShapeError(f"{what}: output_size={tuple(sizes)} needs {n} sizes")
+        _not_empty(scope, what, x.shape[1:] if "max" in what else spatial)
         wanted = [i if o is None else o for i, o in zip(spatial, sizes, strict=True)]
         out: list[Size] = []
         for i, o in zip(spatial, wanted, strict=True):
