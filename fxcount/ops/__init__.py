@@ -12,6 +12,7 @@ from typing import Any
 
 from fxcount.ops.backward import functions as backward_functions
 from fxcount.ops.backward import layers as backward_layers
+from fxcount.ops.backward import pairs as backward_pairs
 from fxcount.ops.backward import spatial as backward_spatial
 from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, rnn_layer, tensordot
 from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
@@ -53,7 +54,7 @@ FAMILIES = (
     conv, matmul, products, einsum, tensordot, attention, rnn, rnn_layer, factorizations, svd, solvers, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
-    backward_functions, backward_layers, backward_spatial, quantised, packed, quantised_recurrent, foreach,
+    backward_functions, backward_layers, backward_pairs, backward_spatial, quantised, packed, quantised_recurrent, foreach,
     sparse_products, sparse_layouts, sparse_elementwise,
 )  # fmt: skip
 

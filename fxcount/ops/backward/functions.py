@@ -26,7 +26,7 @@ from fxcount.ops.core.common import float_result, same_shape, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, elementwise
 from fxcount.ops.core.reducing import reducing
-from fxcount.ops.core.registry import Op, ShapeRule, Unknown, op
+from fxcount.ops.core.registry import Op, ShapeRule, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.elementwise.functions import per_element
 from fxcount.ops.reduction.softmax import rows
@@ -175,12 +175,7 @@ def _nll_cost(
     return scalars.work(target.numel, y.dtype)
 
 
-def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: object, **__: object) -> TensorFact:
-    return x.new(x.shape)
-
-
 _SELECT = per_element(Scalars(add=1, mul=2))  # x > 0 ? g : w*g, and x > 0 ? 0 : x*g
-_COUNTLESS = ("multi_margin_loss_backward", "multilabel_margin_loss_backward", "_ctc_loss_backward")
 
 OPS: tuple[Op, ...] = (
     *(op(name, shape=_gradient(name), cost=per_element(s)) for name, s in POINTWISE.items()),
@@ -194,5 +189,4 @@ OPS: tuple[Op, ...] = (
     *(op(name, shape=_loss_gradient(name), cost=per_element(scalars)) for name, scalars in LOSSES.items()),
     op("binary_cross_entropy_backward", shape=bce_backward, cost=_bce_cost),
     op("nll_loss_backward", "nll_loss2d_backward", shape=nll_backward, cost=_nll_cost),
-    *(op(name, shape=_as_input, cost=Unknown("count the forward alone")) for name in _COUNTLESS),
 )

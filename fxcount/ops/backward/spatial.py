@@ -24,7 +24,7 @@ from fxcount.ops.core.arguments import Sizes
 from fxcount.ops.core.common import as_tuple, same_shape, shape_text
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like
-from fxcount.ops.core.registry import CostRule, Op, Unknown, Zero, op
+from fxcount.ops.core.registry import CostRule, Op, Zero, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.spatial.pooling import adaptive_elements
 from fxcount.symbolic import Scope, Size, max_, prod
@@ -108,15 +108,6 @@ def masked_scatter_backward(scope: Scope, g: TensorFact, mask: TensorFact, sizes
     return g.new(tuple(sizes))
 
 
-def cdist_backward(scope: Scope, g: TensorFact, x1: TensorFact, x2: TensorFact, p: float, y: TensorFact) -> TensorFact:
-    batch = y.shape[:-2]
-    return x1.new((*batch, *x1.shape[-2:]))
-
-
-def segment_backward(scope: Scope, g: TensorFact, y: TensorFact, data: TensorFact, *_: object, **__: object) -> TensorFact:
-    return data.new(data.shape)
-
-
 _COPY = Zero("copies elements", moves=True)
 _LINEAR = (
     ("upsample_linear1d", 1, 2), ("upsample_bilinear2d", 2, 2), ("upsample_trilinear3d", 3, 2), ("upsample_bicubic2d", 2, 4),
@@ -127,7 +118,6 @@ _MAXIMA = (
     "adaptive_max_pool3d_backward", "fractional_max_pool2d_backward", "fractional_max_pool3d_backward",
 )  # fmt: skip
 _PADS = [f"{mode}_pad{n}d_backward" for mode in ("reflection", "replication") for n in (1, 2, 3)]
-_HINT = Unknown("count the forward alone")
 
 OPS: tuple[Op, ...] = (
     *(op(name, shape=_as_input, cost=_passed) for name in (*_MAXIMA, *_PADS)),
@@ -142,6 +132,4 @@ OPS: tuple[Op, ...] = (
     *(op(name, shape=_of_sizes, cost=_COPY) for name in ("select_backward", "slice_backward", "diagonal_backward")),
     op("as_strided_scatter", shape=strided_scatter, cost=_COPY),
     op("masked_scatter_backward", shape=masked_scatter_backward, cost=_COPY),
-    op("_cdist_backward", shape=cdist_backward, cost=_HINT),
-    op("_segment_reduce_backward", shape=segment_backward, cost=_HINT),
 )

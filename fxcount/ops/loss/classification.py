@@ -28,7 +28,7 @@ from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size, prod
 
-__all__ = ["OPS", "cross_entropy_loss", "nll_loss"]
+__all__ = ["OPS", "cross_entropy_loss", "ctc_states", "nll_loss"]
 
 
 
@@ -212,7 +212,7 @@ def ctc_loss(
     return reduced(log_probs.new(log_probs.shape[1:-1]), reduction)
 
 
-def _ctc_states(log_probs: TensorFact, targets: TensorFact) -> tuple[Size, Size]:
+def ctc_states(log_probs: TensorFact, targets: TensorFact) -> tuple[Size, Size]:
     """Samples, and states of all samples together; padded targets count in full."""
     samples = log_probs.shape[1] if log_probs.ndim == 3 else 1
     return samples, 2 * targets.numel + samples
@@ -222,7 +222,7 @@ def _ctc_cost(
     y: Results, log_probs: TensorFact, targets: TensorFact, input_lengths: Any, target_lengths: Any,
     blank: int = 0, reduction: Reduction = 1, zero_infinity: bool = False,
 ) -> Work:  # fmt: skip
-    samples, states = _ctc_states(log_probs, targets)
+    samples, states = ctc_states(log_probs, targets)
     steps = (log_probs.shape[0] - 1) * states
     forward = Scalars(add=9, fn=4) * steps + Scalars(add=6, fn=3) * samples
     lengths = Scalars(div=samples if reducing(reduction) == 1 else 0)
@@ -231,7 +231,7 @@ def _ctc_cost(
 
 def _ctc_held(y: TensorFact, log_probs: TensorFact, targets: TensorFact, *_: object, **__: object) -> Size:
     """The forward variables and the losses of the samples."""
-    samples, states = _ctc_states(log_probs, targets)
+    samples, states = ctc_states(log_probs, targets)
     return (log_probs.shape[0] * states + samples) * log_probs.itemsize - y.nbytes
 
 
