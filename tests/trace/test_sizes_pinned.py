@@ -131,3 +131,20 @@ def test_what_python_tells_nobody_of_pins(asks: Callable[[torch.Tensor], bool]) 
     for b, h, w in ((5, 5, 5), (1, 1, 1), (2, 7, 11)):
         runs = asks(torch.empty(b, 3, h, w))
         assert report.at(B=b, H=h, W=w).transcendentals == (b * 3 * h * w if runs else 0)
+
+
+class Counts(torch.nn.Module):
+    """``len`` by another name, which gives a plain int."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = len
+
+    def forward(self, x):
+        return x.reshape(self.count(x), -1) @ x.mT.reshape(-1, x.shape[0])
+
+
+def test_a_length_that_is_a_plain_int_pins_itself_alone():
+    report = fxcount.analyze(Counts(), "B,S,7", hints={"B": 5})
+    assert [str(a).split(" (")[0] for a in report.assumptions] == ["B == 5"]
+    assert report.at(S=11).macs == 5 * 11 * 7 * 5

@@ -7,8 +7,8 @@ Counts:  cdist, pdist  for each pair and component a subtraction, the gradient o
                        p=1  g*sign(d): 3          p=infinity  g*sign(d) * (1 - min(1, ceil(abs(abs(d) - y)))): 10
                        p>2  d*abs(d)^(p-2) * g / y^(p-1), y compared with 0: 7, 2 of them powers
                        else sign(d)*abs(d)^(p-1) * g / y^(p-1), y and d compared with 0: 10, 2 of them powers
-         multi_margin  per wrong class margin - x + x, a comparison, a subtraction (p=2: two products, weights: one more), then a
-                       product per element
+         multi_margin  per wrong class margin - x + x, a comparison, a subtraction (p=2: two products, weights: one more);
+                       a product per element
          multilabel_margin  dense: each pair of classes 2 subtractions, a comparison, 2 additions; a product per element
          ctc           backward variables: T-1 steps of S states, 13 each as in the forward; what both variables say of a class,
                        a sum and the log of the sum of two exponentials, 10 each; at the last step two sums a sample; then
