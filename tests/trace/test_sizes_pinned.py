@@ -147,4 +147,4 @@ class Counts(torch.nn.Module):
 def test_a_length_that_is_a_plain_int_pins_itself_alone():
     report = fxcount.analyze(Counts(), "B,S,7", hints={"B": 5})
     assert [str(a).split(" (")[0] for a in report.assumptions if "==" in str(a)] == ["B == 5"]
-    assert report.at(S=11).macs == 5 * 11 * 7 * 5
+    assert report.at(B=5, S=11).macs == 5 * 11 * 7 * 5
