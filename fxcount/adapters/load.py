@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from fxcount.adapters.reference import FORMS, reference
+from fxcount.adapters.reference import forms, reference
 from fxcount.errors import InputError
 from fxcount.trace.inputs.building import on_meta
 from fxcount.trace.inputs.options import check_binds
@@ -98,7 +98,7 @@ def _script(path: str, name: str) -> tuple[Any, str]:
     by it, as when Python runs it."""
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"there is no file {path!r}" if not file.exists() else f"{path!r} is no file", hint=FORMS)
+        raise InputError(f"there is no file {path!r}" if not file.exists() else f"{path!r} is no file", hint=forms())
     home = str(file.resolve().parent)
     if home not in sys.path:
         sys.path.insert(0, home)

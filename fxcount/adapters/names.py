@@ -20,7 +20,7 @@ from pathlib import Path
 from fxcount.adapters.hub import CHECKPOINTS
 from fxcount.errors import InputError
 
-__all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "model_names", "package_of"]
+__all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "missing", "model_names", "package_of"]
 
 LIBRARIES = ("torchvision", "timm", "hf")
 """Where a name without a library is looked for, in this order."""
@@ -51,6 +51,11 @@ def package_of(library: str) -> str:
     'transformers'
     """
     return _SOURCES[library][0]
+
+
+def missing() -> list[str]:
+    """The packages a name alone could be of, and that are not installed."""
+    return [package for package in map(package_of, LIBRARIES) if find_spec(package) is None]
 
 
 def _registered(home: Path) -> Iterator[str]:

@@ -22,12 +22,14 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from fxcount.adapters.names import LIBRARIES, closest, has, library_of, model_names
+from fxcount.adapters.names import LIBRARIES, closest, has, library_of, missing, model_names
 from fxcount.errors import InputError
 
-__all__ = ["FORMS", "Reference", "is_reference", "meant", "reference"]
+__all__ = ["Reference", "forms", "is_reference", "meant", "reference"]
 
-FORMS = "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, package.module:callable, net.py:Net, a .pt2 or .pt file, or demo"
+_FORMS = (
+    "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, package.module:callable, net.py:Net, a .pt2 or .pt file, or demo"
+)
 
 Kind = Literal["demo", "library", "module", "script", "exported", "torchscript"]
 _FILES: dict[str, Kind] = {".pt2": "exported", ".pt": "torchscript", ".pth": "torchscript", ".ts": "torchscript"}
@@ -45,6 +47,15 @@ class Reference:
     name: str = ""
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+def forms() -> str:
+    """How a model can be named, and what is not installed that a name alone is looked for in."""
+    absent = missing()
+    if not absent:
+        return _FORMS
+    listed = absent[0] if len(absent) == 1 else f"{', '.join(absent[:-1])} and {absent[-1]}"
+    return f"{_FORMS}; for the models of {listed}: pip install {' '.join(absent)}"
 
 
 def is_reference(word: str) -> bool:
@@ -74,11 +85,11 @@ def reference(word: str) -> Reference:
     if not colon:
         return _bare(word)
     if not rest:
-        raise InputError(f"cannot read the model {word!r}", hint=FORMS)
+        raise InputError(f"cannot read the model {word!r}", hint=forms())
     if source in LIBRARIES:
         return _of_library(source, rest)
     if close := _misspelt_library(source, rest):
-        raise InputError(f"there is no {source!r} to take models from{meant([f'{close}:{rest}'])}", hint=FORMS)
+        raise InputError(f"there is no {source!r} to take models from{meant([f'{close}:{rest}'])}", hint=forms())
     return _called("module", source, rest, word)
 
 
@@ -94,7 +105,7 @@ def _bare(word: str) -> Reference:
     if not near and "." in word and re.fullmatch(r"[\w.]+", word):
         module, _, name = word.rpartition(".")
         near = [f"{module}:{name}"]
-    raise InputError(f"cannot read the model {word!r}{meant(near)}", hint=FORMS)
+    raise InputError(f"cannot read the model {word!r}{meant(near)}", hint=forms())
 
 
 def _of_library(library: str, name: str) -> Reference:

@@ -132,14 +132,14 @@ def _command(words: list[str]) -> str:
 def _check_word(word: str) -> None:
     """Complain about a word that is no command and that no library has as a model, with the nearest of both."""
     from fxcount.adapters.names import LIBRARIES, closest
-    from fxcount.adapters.reference import FORMS, is_reference, meant
+    from fxcount.adapters.reference import forms, is_reference, meant
 
     if is_reference(word):
         return
     commands = get_close_matches(word, COMMANDS, 1)
     near = closest(word, *LIBRARIES)
     raise InputError(
-        f"cannot read the model {word!r}, and no command is called so{meant([*commands, *near][:3])}", hint=FORMS
+        f"cannot read the model {word!r}, and no command is called so{meant([*commands, *near][:3])}", hint=forms()
     )
 
 
