@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType({c.name: c for c in (
     Command("curve", "fxcount.cli.curve", "MODEL [INPUT ...] --over H=224:1024:32", "totals over a range: a table, a plot"),
     Command("train", "fxcount.cli.train", "MODEL [INPUT ...] --optimizer adamw", "one training step: its peak, what holds it"),
     Command("fit", "fxcount.cli.fit", "MODEL [INPUT ...] --memory 24GB --over B", "the largest size that fits, and why"),
+    Command("claims", "fxcount.cli.claims", "MODEL [INPUT ...] --at B=1,S=4096", "FLOPs that frameworks claim, and why"),
     Command("html", "fxcount.cli.html", "MODEL [INPUT ...] -o model.html", "one offline page in which sizes can be moved"),
     Command("check", "fxcount.cli.check", "[MODEL [INPUT ...]] --max-params 25M ...", "budgets for CI, proved for all sizes"),
     Command("compare", "fxcount.cli.compare", "A B [INPUT ...]", "what differs between two models or saved reports"),

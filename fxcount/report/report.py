@@ -13,6 +13,8 @@ from fxcount.report.value import Value
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
+    from fxcount.report.claims.architecture import Architecture
+    from fxcount.report.claims.result import Claims
     from fxcount.report.curves import Curve
     from fxcount.report.data.roofline import Machine
     from fxcount.report.data.verification import Verification
@@ -232,3 +234,10 @@ class Report(Value, Formats, ReportData):
         from fxcount.report.roofline import roofline_of
 
         return roofline_of(self, device, dtype, efficiency, bandwidth)
+
+    def claims(self, architecture: Architecture | None = None) -> Claims:
+        """What frameworks claim a forward of this language model costs (``2N`` and the like: a third of what they say of a
+        training step), each term beside the exact one; see :meth:`fxcount.TrainingReport.claims`."""
+        from fxcount.report.claims.result import claims_of
+
+        return claims_of(self, architecture)

@@ -15,6 +15,8 @@ from fxcount.wording import fitting
 if TYPE_CHECKING:
     import torch
 
+    from fxcount.report.claims.architecture import Architecture
+    from fxcount.report.claims.result import Claims
     from fxcount.report.data.roofline import Machine
     from fxcount.report.largest import Largest
     from fxcount.report.whatif import WhatIf
@@ -132,6 +134,30 @@ class TrainingReport(Value, TrainingData):
         if self.symbols:
             raise SizeError(f"{', '.join(self.symbols)} have no value", hint="ask step.at(...).utilisation(...)")
         return float(self.flops / (seconds * devices * machine.flops_per_second[dtype]))
+
+    def claims(self, architecture: Architecture | None = None) -> Claims:
+        """What frameworks claim a step of this language model costs, each term beside the exact one: ``6N``, PaLM's,
+        Chinchilla's, Megatron-LM's, torchtitan's, ... as published, with their sources.
+
+        The architecture is read off the configuration of a model of transformers; of another model it may be given, else only
+        those answer that ask for parameters alone.
+
+        Raises:
+            InputError: no input has the numbers of tokens; or the configuration is no language model's.
+            AssumptionError: the report was read from a file, or the model is gone.
+
+        >>> import fxcount
+        >>> sizes = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, vocab_size=97)
+        >>> model = fxcount.load_model("hf:llama", num_key_value_heads=2, **sizes)
+        >>> claims = fxcount.training_step(model, "i64[B,S]").at(B=2, S=64).claims()
+        >>> claims.exact, claims["PaLM"].flops
+        (28508160, 30965760)
+        >>> [(term.name, term.off) for term in claims["PaLM"].differences]
+        [('embedding', 2383872), ('vectors', 172032)]
+        """
+        from fxcount.report.claims.result import claims_of
+
+        return claims_of(self, architecture)
 
     def what_if(
         self, *, checkpoint: str | Sequence[str] = (), freeze: str | Sequence[str] = (), dtype: torch.dtype | None = None,

@@ -1,4 +1,8 @@
-"""Peak rates of devices, as their makers publish them: dense, without sparsity."""
+"""Peak rates of devices, as their makers publish them: dense, without sparsity.
+
+Each ``source`` names the maker's paper and says what was done with its numbers. The papers' numbers were compared with public
+tables of them; where an older paper of the maker says otherwise, that is said, too.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,10 @@ DEVICES: Mapping[str, Machine] = MappingProxyType({
     "H200": Machine("NVIDIA H200 SXM", 4.8e12, _rates(fp64=34, fp32=67, tf32=494.5, fp16=989, bf16=989, fp8=1979),
                     _NVIDIA.format("H200 Tensor Core GPU") + ", halved where it counts sparsity"),
     "B200": Machine("NVIDIA B200", 8e12, _rates(fp64=37, fp32=75, tf32=1125, fp16=2250, bf16=2250, fp8=4500),
-                    _NVIDIA.format("HGX B200 and DGX B200") + ", an eighth of the whole, halved where it counts sparsity"),
-    "L4": Machine("NVIDIA L4", 0.3e12, _rates(fp64=0.49, fp32=30.3, tf32=60, fp16=121, bf16=121, fp8=242.5),
-                  _NVIDIA.format("L4 Tensor Core GPU") + ", halved where it counts sparsity"),
+                    _NVIDIA.format("HGX B200 and DGX B200") + ", an eighth of the whole, halved where it counts sparsity; "
+                    "the architecture's brief of 2024 says 40 and 80 for fp64 and fp32"),
+    "L4": Machine("NVIDIA L4", 0.3e12, _rates(fp64=0.473, fp32=30.3, tf32=60, fp16=121, bf16=121, fp8=242.5),
+                  _NVIDIA.format("L4 Tensor Core GPU") + ", halved where it counts sparsity; fp64 is a 64th of fp32"),
     "RTX 4090": Machine("NVIDIA GeForce RTX 4090", 1.008e12, _rates(fp64=1.29, fp32=82.6, tf32=82.6, fp16=165.2, bf16=165.2,
                         fp8=330.3), "NVIDIA Ada GPU architecture whitepaper, sums in float32"),
     "M1 Max": Machine("Apple M1 Max, 32 cores", 0.4e12, _rates(fp32=10.4), "Apple newsroom, 18 October 2021"),
