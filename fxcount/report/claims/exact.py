@@ -22,9 +22,6 @@ TERMS = (
 """``vectors``: weights in no product: biases, norms, decays; ``towers``: all outside the decoder and its head, as a vision
 tower; ``other products`` of activations: a scan's, and angles of positions."""
 
-_SOFTMAX = frozenset({"softmax", "_softmax", "_safe_softmax"})
-
-
 @dataclass(frozen=True)
 class Weights:
     """Elements of parameters by term, each tensor once; of those that are ``nn.Embedding``'s; of vectors ``inside`` mixers and
@@ -54,7 +51,7 @@ class Work:
 class _Sorted:
     """The parameters of a model by term."""
 
-    def __init__(self, report: ReportData, model: nn.Module) -> None:
+    def __init__(self, report: ReportData, model: nn.Module, length: Size) -> None:
         self.trace = report.trace
         self.calls = _forward(report)
         self.paths = [m.path for m in self.trace.modules]
@@ -63,9 +60,8 @@ class _Sorted:
         self.weights = {s.value.storage: s for s in self.trace.states if s.value.origin == "parameter"}
         self.held = {**self.weights, **self._converted()}
         self.decoder, self.head = _parts(model)
-        softmax = {c.module for c in self.calls if c.op.name in _SOFTMAX or c.op.kind == "attention"}
         own = [c for c in self.products if not self._weight_of(c)]
-        self.attending = {self._path(c) for c in own if c.module in softmax or c.op.kind == "attention"}
+        self.attending = {self._path(c) for c in own if c.op.kind == "attention" or _scores(c, length)}
         scans = {self._path(c) for c in own} - self.attending - {""}
         self.mixers = {path for path in self.attending | scans if self._inside(path)}
 
@@ -146,9 +142,10 @@ class _Sorted:
         return "projections" if any([_below(name, path) for path in self.mixers]) else "feed-forward"
 
 
-def weights_of(report: ReportData, model: nn.Module) -> tuple[Weights, dict[str, str]]:
-    """Elements of a model's parameters by term, and the term of each parameter."""
-    sorted_ = _Sorted(report, model)
+def weights_of(report: ReportData, model: nn.Module, length: Size) -> tuple[Weights, dict[str, str]]:
+    """Elements of a model's parameters by term, and the term of each parameter; the length is that of the sequences in the
+    trace."""
+    sorted_ = _Sorted(report, model, length)
     terms = sorted_.terms(model)
     modules = dict(model.named_modules())
     numel, tables = dict.fromkeys(TERMS, 0), dict.fromkeys(TERMS, 0)
@@ -169,9 +166,9 @@ def weights_of(report: ReportData, model: nn.Module) -> tuple[Weights, dict[str,
     return Weights(numel, tables, inside, last, tied), terms
 
 
-def work_of(report: ReportData, model: nn.Module, terms: Mapping[str, str]) -> Work:
+def work_of(report: ReportData, model: nn.Module, terms: Mapping[str, str], length: Size) -> Work:
     """What forward, and of a training step backward, multiply, by term."""
-    sorted_ = _Sorted(report, model)
+    sorted_ = _Sorted(report, model, length)
     costs = report.costs
     term_of: dict[int, tuple[str, str]] = {}
     for call in sorted_.products:
@@ -192,6 +189,11 @@ def work_of(report: ReportData, model: nn.Module, terms: Mapping[str, str]) -> W
     flops = {term: report.size(2 * costs.sum(calls).macs) for term, calls in parts.items()}
     each, forward_each = ([report.size(2 * costs.sum(calls).macs) for calls in kept] for kept in (layers.values(), ahead))
     return Work(flops, tuple(each), tuple(forward_each))
+
+
+def _scores(call: Call, length: Size) -> bool:
+    """Whether a product has a row and a column for each token: scores of queries and keys."""
+    return any([len(v.fact.shape) > 2 and v.fact.shape[-1] == v.fact.shape[-2] == length for v in call.outputs])
 
 
 def _forward(report: ReportData) -> list[Call]:

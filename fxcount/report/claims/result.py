@@ -171,12 +171,13 @@ def claims_of(report: ReportData, architecture: Architecture | None = None) -> C
     if model is None or not hasattr(model, "named_modules"):
         raise AssumptionError("the report has no model: it is of a file", hint="analyse the model itself")
     tokens = _tokens(report)
-    weights, terms = weights_of(report, model)
-    work = work_of(report, model, terms)
+    traced = tokens.fact.shape[-1]
+    weights, terms = weights_of(report, model, traced)
+    work = work_of(report, model, terms, traced)
     if architecture is None and hasattr(model, "config"):
         named = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
         architecture = architecture_of(model.config, named)
-    length = report.size(tokens.fact.shape[-1])
+    length = report.size(traced)
     situation = Situation(architecture, weights, length)
     count = report.size(prod(tokens.fact.shape))
     times = 3 if isinstance(report, TrainingData) else 1
