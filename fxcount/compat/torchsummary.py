@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fxcount.compat.analysis import analysed, sizes_in
+from fxcount.compat.analysis import analysed, dtypes_of, sizes_in
 from fxcount.errors import InputError
 from fxcount.passes.elements import elements_of
 from fxcount.report import Report
@@ -38,7 +38,7 @@ class _Row:
 
 
 def summary(
-    model: nn.Module, input_size: Any, batch_size: int = -1, device: Any = "cuda", dtypes: Sequence[torch.dtype] | None = None
+    model: nn.Module, input_size: Any, batch_size: int = -1, device: Any = "cuda", dtypes: Sequence[Any] | None = None
 ) -> tuple[int, int]:
     """Print the layers of a model; a drop-in for ``torchsummary.summary``. Returns the numbers of all and of trainable
     parameters. The arguments are those of :func:`summary_string`.
@@ -49,12 +49,13 @@ def summary(
 
 
 def summary_string(
-    model: nn.Module, input_size: Any, batch_size: int = -1, device: Any = "cuda", dtypes: Sequence[torch.dtype] | None = None
+    model: nn.Module, input_size: Any, batch_size: int = -1, device: Any = "cuda", dtypes: Sequence[Any] | None = None
 ) -> tuple[str, tuple[int, int]]:
     """The table as text, and the numbers of all and of trainable parameters.
 
     ``input_size`` is the shape of one sample, or a list of shapes for several inputs; sizes may be symbols. ``batch_size``
-    is what sizes are shown for (-1: of any, in bytes for one). Nothing runs on ``device``. Raises
+    is what sizes are shown for (-1: of any, in bytes for one). ``dtypes`` are torch's, their names, or the old types of
+    tensors (``torch.FloatTensor``). Nothing runs on ``device``. Raises
     :class:`~fxcount.errors.InputError` for a device that is neither cpu nor cuda.
 
     >>> text, (total, trainable) = summary_string(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (3, 9, 7), device="cpu")
@@ -64,7 +65,7 @@ def summary_string(
     if torch.device(device).type not in ("cuda", "cpu"):
         raise InputError(f"the device {device} is neither cuda nor cpu", hint="leave device out: nothing runs")
     shapes = [input_size] if isinstance(input_size, tuple) else list(input_size)
-    kinds = list(dtypes) if dtypes is not None else [None] * len(shapes)
+    kinds: Sequence[torch.dtype | None] = dtypes_of(dtypes) or [None] * len(shapes)
     specs = tuple(InputSpec((_BATCH_OF_TRACE, *sizes_in(shape)), dtype) for shape, dtype in zip(shapes, kinds))
     report = analysed(model, specs, {}, training=None)
     rows = list(_rows(report, model, batch_size))

@@ -149,7 +149,8 @@ class ModuleCall:
     """One call of an ``nn.Module``: its path, which call of that module it is (the first is 1), and the calls inside."""
 
     __slots__ = (
-        "class_name", "depth", "index", "inputs", "kind", "module_id", "number", "outputs", "parent", "path", "start", "stop",
+        "class_name", "depth", "index", "inputs", "kind", "module_id", "number", "outputs", "parent", "path", "returned",
+        "start", "stop",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +169,7 @@ class ModuleCall:
         self.stop = start
         self.inputs: tuple[TensorFact, ...] = ()
         self.outputs: tuple[TensorFact, ...] = ()
+        self.returned: type | None = None  # the class of what it returned; None if read from a file
 
     def __repr__(self) -> str:
         return f"ModuleCall({self.path or '<model>'} #{self.number})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 import fxcount
 from fxcount import InputError
 from fxcount.compat.calflops import calculate_flops
-from fxcount.compat.ptflops import flops_to_string, get_model_complexity_info, params_to_string
+from fxcount.compat.ptflops import FLOPS_BACKEND, flops_to_string, get_model_complexity_info, params_to_string
 from tests.compat.peers import Digits, Two, peer, printed, torchvision_model
 
 
@@ -42,10 +43,81 @@ def test_ptflops_inputs_and_refusals() -> None:
     )  # fmt: skip
     assert found == (2 * (300 * 50 + 50 + 50 * 10 + 10),) * 2
     assert "Two(" in printed(lambda: get_model_complexity_info(Two(), (300,), input_constructor=inputs))
-    with pytest.raises(InputError, match="ignore_modules"):
-        get_model_complexity_info(Digits(), (1, 28, 28), ignore_modules=[nn.Linear])
     with pytest.raises(ValueError, match="backend"):
         get_model_complexity_info(Digits(), (1, 28, 28), backend="other")
+
+
+class Scaled(nn.Module):
+    """A module of a class no tool knows, with one inside that it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(5, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.mul(self.inner(x), 3)
+
+
+class Mixed(nn.Module):
+    """Convolution, activation, functions and an attention layer, which has modules of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.scaled = nn.Conv1d(3, 5, 2), nn.ReLU(), Scaled()
+        self.attention = nn.MultiheadAttention(7, 1, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.scaled(torch.nn.functional.relu(self.act(self.conv(x))).transpose(1, 2))
+        return torch.matmul(self.attention(x, x, x)[0], x.transpose(1, 2))
+
+
+def hooked(module: Any, x: tuple[torch.Tensor, ...], y: torch.Tensor) -> None:
+    module.__flops__ += 1000 * y.numel() + x[0].numel()
+
+
+def batch_of_three(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.zeros(3, *shape)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"backend_specific_config": {"count_functional": False}}, {"input_constructor": batch_of_three},
+        {"ignore_modules": [nn.Conv1d, nn.MultiheadAttention]}, {"custom_modules_hooks": {Scaled: hooked}},
+        {"custom_modules_hooks": {Scaled: hooked, nn.Conv1d: hooked}, "ignore_modules": [nn.Conv1d]},
+        {"custom_modules_hooks": {Mixed: hooked}}, {"input_constructor": lambda shape: {"x": torch.zeros(1, *shape)}},
+        {"backend": "aten"}, {"backend": "aten", "input_constructor": batch_of_three},
+        {"backend": "aten", "ignore_modules": [torch.ops.aten.addmm]},
+        {"backend": "aten", "custom_modules_hooks": {torch.ops.aten.addmm: lambda x, y: x[1].shape[0] + y[0].numel()}},
+        {
+            "backend": "aten", "custom_modules_hooks": {torch.ops.aten.relu: lambda x, y: 7},
+            "ignore_modules": [torch.ops.aten.mm],
+        },
+    ],
+)  # fmt: skip
+def test_options_of_ptflops(options: dict[str, Any]) -> None:
+    ptflops = peer("ptflops")
+    asked: dict[str, Any] = {"as_strings": False, "print_per_layer_stat": False, **options}
+    model = Mixed().eval()
+    expected = ptflops.get_model_complexity_info(model, (3, 11), **asked)
+    assert get_model_complexity_info(model, (3, 11), **asked) == expected
+    assert not hasattr(model.conv, "__flops__")
+
+
+def test_ptflops_arguments_by_position() -> None:
+    out = io.StringIO()
+    found = get_model_complexity_info(
+        nn.Linear(3, 5), (3,), True, True, batch_of_three, out, False, [], {}, FLOPS_BACKEND.ATEN, "KMac", "K", 4
+    )  # fmt: skip
+    assert found == (f"{3 * 20 / 1000} KMac", "0.02 K")  # 15 products and 5 additions for each of three samples
+    assert "Linear(" in out.getvalue()
+
+
+def test_kernels_are_not_asked_about_symbols() -> None:
+    with pytest.raises(InputError, match="the size B"):
+        get_model_complexity_info(
+            nn.Linear(3, 5), ("B", 3), False, backend="aten", custom_modules_hooks={torch.ops.aten.mm: lambda x, y: 1}
+        )  # fmt: skip
 
 
 def test_calflops() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from fxcount import InputError
+from fxcount.compat import ultralytics_thop
 from fxcount.compat.thop import clever_format, profile
 from tests.compat.peers import Digits, peer, printed, torchvision_model
 
@@ -48,6 +49,43 @@ def test_custom_rules_as_in_the_readme() -> None:
     assert "count_scaled" in printed(lambda: profile(model, **{**options, "verbose": True}))
     with pytest.raises(InputError, match="cannot be asked about the size B"):
         profile(model, **{**options, "inputs": ("B,3",)})
+
+
+def test_the_models_own_rule_adds_to_those_inside() -> None:
+    thop = peer("thop")
+    options: dict[str, Any] = {"inputs": (torch.zeros(2, 5),), "custom_ops": {Scaled: count_scaled}, "verbose": False}
+    assert profile(Scaled(), **options)[0] == thop.profile(Scaled(), **options)[0] == 2 * 5 * 7 + (2 * 5 + 100 * 2 * 7)
+
+
+def test_a_tensor_alone_is_the_only_input() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(15, 7))
+    assert profile(model, torch.zeros(2, 3, 5)) == profile(model, "2,3,5") == (2 * 15 * 7, 15 * 7 + 7)
+    assert str(profile(model, "B,3,5")[0]) == f"{15 * 7}*B"
+
+
+class Gram(nn.Module):
+    """A product that no module computes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ x.transpose(-2, -1)
+
+
+def test_the_successor_of_thop() -> None:
+    """Its numbers by hand: it is imported under thop's name, so both cannot be installed."""
+    x = torch.zeros(2, 3, 9, 7)
+    conv = nn.ConvTranspose2d(3, 8, 2, stride=2)
+    assert ultralytics_thop.profile(conv, (x,), verbose=False) == (x.numel() * 8 * 4, 3 * 8 * 4 + 8)  # at its inputs
+    assert profile(conv, (x,), verbose=False)[0] == 2 * 8 * 18 * 14 * 3 * 4  # thop: at its outputs
+    # a rule adds to what is inside, and hides functions there
+    options: dict[str, Any] = {"custom_ops": {Scaled: count_scaled}, "verbose": False}
+    both = nn.Sequential(nn.Linear(3, 5), Scaled())
+    assert ultralytics_thop.profile(both, (torch.zeros(2, 3),), **options)[0] == 2 * 5 * 3 + 2 * 5 * 7 + (2 * 5 + 100 * 2 * 7)
+    assert ultralytics_thop.profile(Gram(), (torch.zeros(2, 8, 16),), verbose=False)[0] == 2 * 8 * 8 * 16
+    silent = {Gram: lambda module, x, y: None}
+    assert ultralytics_thop.profile(nn.Sequential(Gram()), (torch.zeros(2, 8, 16),), silent, False)[0] == 0
+    image, whole = torch.zeros(1, 3, 320, 320), nn.Conv2d(3, 4, 3, padding=1, bias=False)
+    assert ultralytics_thop.profile(whole, (image,), verbose=False, stride=32, min_cells=6)[0] == 320 * 320 * 4 * 27
+    assert ultralytics_thop.clever_format([1000.0, 999.0]) == ("1.00K", "999.00B")
 
 
 def test_layers_and_missing_rules() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import fxcount
-from fxcount.compat.torchinfo import ColumnSettings, RowSettings, SummaryError
+from fxcount.compat.torchinfo import ColumnSettings, RowSettings, SummaryError, Units, clear_cached_forward_pass
 from tests.compat.peers import Blocks, Digits, Sentences, Thrice, Tied, Two, peer, printed, torchvision_model
 
 ALL = ["input_size", "output_size", "kernel_size", "num_params", "params_percent", "mult_adds", "trainable"]
@@ -118,6 +120,184 @@ def test_the_model_keeps_its_mode_and_nothing_is_printed() -> None:
     assert [m.training for m in model.modules()] == before
 
 
+# -- what scripts for torchinfo also use ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "dtypes", [[torch.FloatTensor, torch.LongTensor], ["torch.FloatTensor", "torch.LongTensor"], [torch.float, torch.long]]
+)
+def test_dtypes_of_all_kinds(dtypes: list[Any]) -> None:
+    torchinfo = peer("torchinfo")
+    options: dict[str, Any] = {"input_size": [(1, 300), (1, 300)], "dtypes": dtypes, "verbose": 0}
+    assert str(fxcount.summary(Two(), **options)) == plain(torchinfo.summary(Two(), **options))
+    with pytest.raises(TypeError, match="'nonsense'"):
+        fxcount.summary(Two(), **{**options, "dtypes": ["nonsense"] * 2})
+
+
+def test_all_columns_are_those_of_torchinfo(monkeypatch: pytest.MonkeyPatch) -> None:
+    torchinfo = peer("torchinfo")
+    monkeypatch.setattr(Digits, "to", None)  # the model does not run: nothing moves it, and its data stay
+    assert [c.value for c in ColumnSettings] == [c.value for c in torchinfo.ColumnSettings]
+    asked: dict[str, Any] = {"input_size": (2, 1, 28, 28), "verbose": 0}
+    found = str(fxcount.summary(Digits(), col_names=list(ColumnSettings), **asked))
+    monkeypatch.undo()
+    assert found == plain(torchinfo.summary(Digits(), col_names=list(torchinfo.ColumnSettings), **asked))
+
+
+@pytest.mark.parametrize("build", [Digits, Blocks, Thrice])
+def test_methods_of_rows_and_formatting(build: Callable[[], nn.Module]) -> None:
+    torchinfo = peer("torchinfo")
+    size = {Digits: (2, 1, 28, 28), Blocks: (3, 5), Thrice: (2, 8, 9, 7)}[build]
+    model = build()
+    theirs, ours = (m.summary(model, input_size=size, col_names=ALL, verbose=0) for m in (torchinfo, fxcount))
+    total = theirs.total_params
+    for expected, found in zip(theirs.summary_list, ours.summary_list, strict=True):
+        assert repr(found) == repr(expected)
+        assert found.get_layer_name(True, True) == expected.get_layer_name(True, True)
+        for deepest in (False, True):
+            assert found.num_params_to_str(deepest) == expected.num_params_to_str(deepest)
+            assert found.params_percent(total, deepest, 3) == expected.params_percent(total, deepest, 3)
+            if found.is_leaf_layer:  # torchinfo shows no sum for a container that is never called
+                assert found.macs_to_str(deepest) == expected.macs_to_str(deepest)
+                row = theirs.formatting.layer_info_to_row(expected, deepest, total)
+                assert ours.formatting.layer_info_to_row(found, deepest, total) == row
+        assert found.get_param_count(model, "w", torch.zeros(3, 5)) == (15, "w")
+        again = type(found)(found.var_name, found.module, found.depth)
+        again.output_size = found.output_size
+        again.calculate_macs()
+        if found.is_leaf_layer:
+            assert again.macs == expected.macs
+    for name in ("header_row", "get_total_width"):
+        assert getattr(ours.formatting, name)() == getattr(theirs.formatting, name)()
+    assert [ours.formatting.get_start_str(d) for d in range(4)] == [theirs.formatting.get_start_str(d) for d in range(4)]
+    assert ours.formatting.str_(None) == theirs.formatting.str_(None) == "--"
+    assert ours.formatting.ascii_only is theirs.formatting.ascii_only is False
+
+
+def test_functions_beside_the_rows() -> None:
+    peer("torchinfo")
+    theirs = importlib.import_module("torchinfo.layer_info")
+    ours = importlib.import_module("fxcount.compat.torchinfo.layer_info")
+    half = torch.zeros(2, 3, dtype=torch.half)
+    packed = nn.utils.rnn.pack_padded_sequence(torch.zeros(3, 2, 5), torch.tensor([3, 1]))
+    for given in (None, half, (half, None), [half], {"a": torch.zeros(7), "b": half}, np.ones((2, 3)), packed, [], [[[half]]]):
+        assert ours.LayerInfo.calculate_size(given, None) == theirs.LayerInfo.calculate_size(given, None)
+    for given in (half, [half, half], [[half]]):
+        assert ours.LayerInfo.calculate_size(given, 0) == theirs.LayerInfo.calculate_size(given, 0)
+    for wrong in ("text", 3):
+        with pytest.raises(TypeError):
+            theirs.LayerInfo.calculate_size(wrong, None)
+        with pytest.raises(TypeError):
+            ours.LayerInfo.calculate_size(wrong, None)
+    assert ours.prod([2, [3, (5,)]]) == theirs.prod([2, [3, (5,)]]) == 30
+    module = nn.Sequential(nn.Linear(3, 5))
+    assert ours.rgetattr(module, "0.weight") is theirs.rgetattr(module, "0.weight") is module[0].weight
+    assert ours.rgetattr(module, "0.nothing") is theirs.rgetattr(module, "0.nothing") is None
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_scripted_model_has_the_rows_of_the_model_it_was() -> None:
+    whole = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Sequential(nn.BatchNorm2d(5), nn.ReLU()))
+    part = nn.Sequential(nn.Conv2d(3, 5, 3), torch.jit.script(whole[1]))
+    for model in (torch.jit.script(whole), part):
+        training = [m.training for m in model.modules()]
+        found, expected = (fxcount.summary(m, input_size=("B", 3, 9, 7), col_names=ALL[1:], verbose=0) for m in (model, whole))
+        for mine, other in zip(found.summary_list, expected.summary_list, strict=True):
+            assert [getattr(mine, f) for f in ROW_FIELDS[:9]] == [getattr(other, f) for f in ROW_FIELDS[:9]]
+            assert (mine.num_params, mine.macs) == (other.num_params, other.macs)
+        assert (found.total_params, found.total_mult_adds) == (expected.total_params, expected.total_mult_adds)
+        assert [m.training for m in model.modules()] == training
+    assert fxcount.summary(part, verbose=0).total_params == 3 * 5 * 9 + 5 + 2 * 5
+
+
+def test_lazy_modules_count_what_they_become_and_stay_lazy() -> None:
+    torchinfo = peer("torchinfo")
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.LazyConv2d(5, 3), nn.Flatten(), nn.Sequential(nn.LazyLinear(7, bias=False)))
+
+    model = build()
+    found, expected = (m.summary(net, input_size=(2, 3, 9, 7), col_names=ALL, verbose=0)
+                       for m, net in ((fxcount, model), (torchinfo, build())))  # fmt: skip
+    assert str(found) == plain(expected)
+    assert found.summary_list[0].num_params == 3 * 5 * 9 + 5 + 5 * 7 * 5 * 7
+    assert type(model[0]) is nn.LazyConv2d
+    assert fxcount.summary(model, verbose=0).total_params == 0
+
+
+class Gives(nn.Module):
+    """Returns what it is told to."""
+
+    def __init__(self, what: Callable[[nn.Module, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 8))
+        self.what = what
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.what(self, x)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda m, x: m.weight, lambda m, x: {"a": x, "b": x.sum(0)}, lambda m, x: [x, None], lambda m, x: ({"a": [x]},),
+        lambda m, x: x.detach().cpu().numpy(), lambda m, x: "text", lambda m, x: nn.Linear,
+    ],
+)  # fmt: skip
+def test_whatever_a_layer_returns(what: Callable[[nn.Module, torch.Tensor], Any]) -> None:
+    torchinfo = peer("torchinfo")
+    asked: dict[str, Any] = {"input_size": (3, 5), "col_names": ALL, "verbose": 0}
+    model = nn.Sequential(Gives(what))
+    try:
+        expected = plain(torchinfo.summary(model, **asked))
+    except RuntimeError:
+        with pytest.raises(RuntimeError, match="unsupported input or output type"):
+            fxcount.summary(model, **asked)
+        return
+    found = str(fxcount.summary(model, **asked))
+    differs = ("Total mult-adds", "Unused params", "Params size", "Estimated Total")  # a weight no output depends on
+    shapes = [[line[:90] for line in text.splitlines() if not line.startswith(differs)] for text in (found, expected)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, ({},)])
+def test_a_layer_that_returns_no_tensor(nothing: Any) -> None:
+    """torchinfo fails at a weight without an output size."""
+    found = quiet(nn.Sequential(Gives(lambda m, x: nothing)), 3, 5)
+    assert found.summary_list[1].output_size == []
+    assert found.total_params == 4 * 8
+
+
+def test_arrays_of_numpy() -> None:
+    torchinfo = peer("torchinfo")
+
+    class Arrays(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: Any) -> Any:
+            assert isinstance(x, np.ndarray)
+            return self.layer(torch.from_numpy(x)).detach().numpy()
+
+    asked: dict[str, Any] = {"input_data": np.ones((5, 3), dtype=np.float32), "verbose": 0}
+    assert str(fxcount.summary(Arrays(), **asked)) == plain(torchinfo.summary(Arrays(), **asked))
+
+
+def test_units_and_groups() -> None:
+    found = quiet(nn.Conv2d(4, 6, 3, groups=2, bias=False), 2, 4, 9, 7, col_names=["groups", "mult_adds"])
+    assert str(found).splitlines()[3].split() == ["Conv2d", "2", f"{2 * 6 * 7 * 5 * 2 * 9:,}"]
+    assert "Params size (MB): 0.00" in str(found)
+    found.formatting.params_size_units = Units.AUTO
+    assert "Params size (B): 432" in str(found)  # 6 * 2 * 9 numbers of 4 bytes
+    assert "Forward/backward pass size (kB): 3.36" in str(found)  # 2 * 6 * 7 * 5 numbers, and as many gradients
+    found.formatting.params_size_units = Units.KILOBYTES
+    found.formatting.params_count_units = Units.KILOBYTES
+    assert "Params size (kB): 0.43" in str(found)
+    assert "Total params (k): 0.11" in str(found)
+    same = fxcount.summary(nn.Dropout(), input_size=(3, 5), mode="same", verbose=0)
+    assert [c.op.name for c in same.report.trace.calls] == ["dropout"]
+    clear_cached_forward_pass()
+
+
 # -- where torchinfo is mistaken ----------------------------------------------------------------------------------------
 def quiet(model: nn.Module, *size: Any, **options: Any) -> Any:
     return fxcount.summary(model, input_size=size, verbose=0, **options)
@@ -155,7 +335,9 @@ def test_a_pruned_weight_counts_what_the_mask_leaves() -> None:
 
     model = nn.Sequential(nn.Conv2d(1, 10, 5), nn.ReLU())
     prune.random_unstructured(model[0], "weight", amount=100)
-    assert quiet(model, 1, 1, 9, 9).total_params == 150 + 10
+    found = quiet(model, 1, 1, 9, 9)
+    assert (found.total_params, found.total_mult_adds) == (150 + 10, (150 + 10) * 5 * 5)
+    assert peer("torchinfo").summary(model, input_size=(1, 1, 9, 9), verbose=0).total_mult_adds == found.total_mult_adds
 
 
 def test_parameters_of_a_module_with_submodules_have_a_size() -> None:
@@ -196,5 +378,5 @@ def test_unused_parameters_are_named() -> None:
 
 def test_columns_are_torchinfos_and_more() -> None:
     torchinfo = peer("torchinfo")
-    assert {c.value for c in torchinfo.ColumnSettings} <= {c.value for c in ColumnSettings}
+    assert {c.value for c in torchinfo.ColumnSettings} <= {c.value for c in ColumnSettings.__members__.values()}
     assert {c.value for c in torchinfo.RowSettings} == {c.value for c in RowSettings}

@@ -46,6 +46,22 @@ def test_several_inputs_are_added_and_all_parameters_counted() -> None:
     assert counts[0] == 4 * 5 * (3 + 5) + 2 * 4 * 5  # torchsummary knows no weight_ih_l0
 
 
+class Converts(Two):
+    """Asks for a dtype by the old types of tensors."""
+
+    def forward(self, x1: torch.Tensor, x2: torch.Tensor) -> torch.Tensor:
+        return super().forward(x1, x2.type(torch.FloatTensor))
+
+
+def test_old_types_of_tensors_are_dtypes() -> None:
+    sizes, dtypes = [(300,), (300,)], [torch.FloatTensor, torch.LongTensor]
+    text, counts = summary_string(Converts(), sizes, device="cpu", dtypes=dtypes)
+    assert counts == (2 * (300 * 50 + 50 + 50 * 10 + 10),) * 2
+    expected, _ = summary_string(Two(), sizes, device="cpu", dtypes=[torch.float, torch.long])
+    assert text.splitlines()[3:8] == expected.splitlines()[3:8]
+    assert "Input size (MB): 0.00" in text
+
+
 def test_symbols_and_a_wrong_device() -> None:
     text, _ = summary_string(nn.Sequential(nn.Conv2d(3, 8, 3)), (3, "H", "W"), device="cpu")
     assert "[-1, 8, H - 2, W - 2]" in text

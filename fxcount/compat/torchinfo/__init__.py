@@ -16,13 +16,15 @@ Sizes may be symbols: ``input_size=("B", 3, "H", "W")`` puts formulas into the c
 
 from __future__ import annotations
 
+from fxcount.compat.torchinfo.enums import ColumnSettings, Mode, RowSettings, Units, Verbosity
+from fxcount.compat.torchinfo.formatting import FormattingOptions
 from fxcount.compat.torchinfo.layer_info import LayerInfo
-from fxcount.compat.torchinfo.settings import ColumnSettings, Mode, RowSettings, Units, Verbosity
-from fxcount.compat.torchinfo.statistics import ModelStatistics
-from fxcount.compat.torchinfo.summarise import SummaryError, summary
+from fxcount.compat.torchinfo.model_statistics import ModelStatistics
+from fxcount.compat.torchinfo.torchinfo import SummaryError, clear_cached_forward_pass, summary
 
 __all__ = [
     "ColumnSettings",
+    "FormattingOptions",
     "LayerInfo",
     "Mode",
     "ModelStatistics",
@@ -30,5 +32,6 @@ __all__ = [
     "SummaryError",
     "Units",
     "Verbosity",
+    "clear_cached_forward_pass",
     "summary",
 ]

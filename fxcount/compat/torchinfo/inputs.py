@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from fxcount.compat.analysis import sizes_in
-from fxcount.compat.torchinfo.settings import NEEDS_INPUT, ColumnSettings
+from fxcount.compat.torchinfo.enums import NEEDS_INPUT, ColumnSettings
 from fxcount.symbolic import Size, prod, sum_
 from fxcount.torch_private import pytree
 from fxcount.trace.inputs.specs import InputSpec
@@ -19,8 +18,7 @@ __all__ = ["check", "corrected_sizes", "input_bytes", "sizes_of", "specs"]
 
 
 def check(
-    input_data: Any, input_size: Any, columns: Iterable[ColumnSettings], col_width: int, device: torch.device | None,
-    dtypes: Sequence[torch.dtype] | None, verbose: int,
+    input_data: Any, input_size: Any, columns: Iterable[ColumnSettings], col_width: int, verbose: int,
 ) -> None:  # fmt: skip
     """Raise ValueError or RuntimeError for arguments that contradict each other, in torchinfo's words."""
     if col_width <= 0:
@@ -32,12 +30,6 @@ def check(
     missing = set(columns) & NEEDS_INPUT
     if input_data is None and input_size is None and missing:
         raise ValueError(f"You must pass input_data or input_size in order to use columns: {missing}")
-    half = dtypes is not None and any([d in (torch.float16, torch.bfloat16) for d in dtypes])
-    if half and device is not None and device.type == "cpu":
-        warnings.warn(
-            "Half precision is not supported on cpu. Set the `device` field or pass `input_data` using the correct device.",
-            stacklevel=3,
-        )
 
 
 def corrected_sizes(input_size: Any) -> list[Any]:
@@ -93,6 +85,8 @@ def sizes_of(data: Any) -> Any:
         return torch.Size(data.shape)
     if isinstance(data, Mapping):
         return {k: sizes_of(v) for k, v in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*[sizes_of(d) for d in data])
     if isinstance(data, (list, tuple)):
         return [sizes_of(d) for d in data]
     return data

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
-from fxcount.compat.torchinfo.layer_info import LayerInfo, unique_elements
+from fxcount.compat.torchinfo.layer_info import Held, LayerInfo, get_children_layers, held, unique_elements
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report import Report
 from fxcount.report.data.layers import Layer, LayerWork, layers
-from fxcount.symbolic import Size, prod
-from fxcount.trace.tape import Value
+from fxcount.symbolic import Size, floordiv, prod
+from fxcount.trace.tape import Declared, Value
 
 __all__ = ["executed_rows", "static_rows"]
 
@@ -45,6 +46,7 @@ def executed_rows(model: nn.Module, report: Report, batch_dim: int | None) -> li
     """A row for every module call of the report's trace, and one for every container around them that is not called."""
     places = _places(model)
     found = layers(report)
+    made = _lazies(model, report)
     rows: list[LayerInfo] = []
     owners: list[LayerInfo | None] = []  # for each layer the row it counts on
     open_rows: dict[int, LayerInfo] = {}  # by depth, the rows a next row can be inside of
@@ -69,11 +71,24 @@ def executed_rows(model: nn.Module, report: Report, batch_dim: int | None) -> li
             continue
         for container in _containers(place, places, open_rows):
             add(container)
-        info = LayerInfo(place.name, place.module, place.depth, open_rows.get(place.depth - 1), executed=True)
+        lazy = _made_below(layer.path, made)
+        info = LayerInfo(place.name, place.module, place.depth, open_rows.get(place.depth - 1), executed=True, made=lazy)
+        info.class_name = layer.class_name
         add(info)
         _fill(info, layer, report, batch_dim)
         owners.append(info)
-    return _finished(rows)
+    return _finished(rows, made)
+
+
+def _lazies(model: nn.Module, report: Report) -> dict[str, Declared]:
+    """What the model's lazy parameters became in the trace; the model itself is as it was."""
+    lazy = {name for name, p in model.named_parameters() if isinstance(p, UninitializedParameter)}
+    return {name: d for d in report.trace.declared for name in d.names if name in lazy} if lazy else {}
+
+
+def _made_below(path: str, made: dict[str, Declared]) -> dict[str, Declared]:
+    prefix = f"{path}." if path else ""
+    return {name.removeprefix(prefix): d for name, d in made.items() if name.startswith(prefix)}
 
 
 def _places(model: nn.Module) -> dict[int, Place]:
@@ -130,39 +145,47 @@ def _input_size(inputs: tuple[TensorFact, ...], batch_dim: int | None) -> list[A
 
 
 def _shown_output(layer: Layer, report: Report) -> TensorFact | None:
-    """The first tensor a module returns; of a dict that the model returns the last, as torchinfo has it."""
+    """The first tensor a module returns; of a dict the last, as torchinfo has it."""
     outputs = report.trace.outputs
     if layer.parent < 0 and isinstance(outputs, dict) and outputs:
         last = list(outputs.values())[-1]
         if isinstance(last, Value):
             return last.fact
-    return layer.outputs[0] if layer.outputs else None
+    if not layer.outputs:
+        return None
+    return layer.outputs[-1 if layer.returned is not None and issubclass(layer.returned, Mapping) else 0]
 
 
 def _mult_adds(layer: Layer, info: LayerInfo) -> Size:
     """Mult-adds of a layer without submodules: its contractions, with one addition for each bias.
 
     A layer that holds weights and contracts nothing (a norm, PReLU) counts them once a sample, as torchinfo does. A table
-    lookup multiplies nothing.
+    lookup multiplies nothing. A pruned weight multiplies what its mask leaves, as it counts for that.
     """
     if layer.total.macs != 0:
-        return layer.total.macs + layer.total.bias_adds
+        return _unmasked(layer.total.macs, info.module) + layer.total.bias_adds
     if not info.output_size or any([name.startswith("embedding") for name in layer.ops]):
         return 0
-    held = [(n, p) for n, p in info.module.named_parameters() if n.removesuffix("_orig") in ("weight", "bias")]
-    return prod((info.output_size[0], sum(unique_elements(info.module, held))))
+    named = [(n, p) for n, p in info.module.named_parameters() if n.removesuffix("_orig") in ("weight", "bias")]
+    return prod((info.output_size[0], sum(unique_elements(info.module, named))))
 
 
-def _finished(rows: list[LayerInfo]) -> list[LayerInfo]:
+def _unmasked(macs: Size, module: nn.Module) -> Size:
+    """Of the products of a layer those with a weight that its mask leaves: all weights of a layer are used equally often."""
+    named = [(n, p) for n, p in module.named_parameters() if n.removesuffix("_orig") == "weight"]
+    left = sum(unique_elements(module, named))
+    return floordiv(macs * left, named[0][1].numel()) if named and named[0][0] == "weight_orig" and left else macs
+
+
+def _finished(rows: list[LayerInfo], made: dict[str, Declared] | None = None) -> list[LayerInfo]:
     """Number the rows of each depth, find the rows below each, and say which row shows which parameter."""
     numbers: dict[int, int] = {}
     for i, info in enumerate(rows):
         info.depth_index = numbers[info.depth] = numbers.get(info.depth, 0) + 1
-        stop = next((j for j in range(i + 1, len(rows)) if rows[j].depth <= info.depth), len(rows))
-        info.children = rows[i + 1 : stop]
+        info.children = get_children_layers(rows, i)
     first = [info for info in rows if not info.is_recursive]
     if first:
-        left = _unique_by_parameter(first[0].module)
+        left = {id(p.parameter): p for p in held(first[0].module, made or {})}
         for info in first:
             _claim(info, info.module.parameters(recurse=False), left)
         for info in sorted(first, key=lambda info: -info.depth):  # what modules without a row hold
@@ -170,16 +193,12 @@ def _finished(rows: list[LayerInfo]) -> list[LayerInfo]:
     return rows
 
 
-def _unique_by_parameter(model: nn.Module) -> dict[int, int]:
-    """The elements of each parameter of the model, each counted once, by the identity of the parameter."""
-    named = list(model.named_parameters())
-    return {id(p): count for (_, p), count in zip(named, unique_elements(model, named), strict=True)}
-
-
-def _claim(info: LayerInfo, parameters: Iterable[nn.Parameter], left: dict[int, int]) -> None:
+def _claim(info: LayerInfo, parameters: Iterable[nn.Parameter], left: dict[int, Held]) -> None:
     """Show on this row the parameters that no row before it shows."""
     for parameter in parameters:
-        count = left.pop(id(parameter), 0)
-        info.own_params += count
-        if parameter.requires_grad:
-            info.own_trainable_params += count
+        found = left.pop(id(parameter), None)
+        if found is not None:
+            info.own_params += found.count
+            info.own_param_bytes += found.count * found.itemsize
+            if parameter.requires_grad:
+                info.own_trainable_params += found.count

@@ -60,7 +60,8 @@ class Layer:
     ``parent`` is the position of the call it was made in, -1 for none.
 
     ``kernel_size``: of the first convolution or pooling its own forward calls, else empty; ``inputs`` and ``outputs``:
-    the tensors it was called with by position, and those it returned; ``own``: without what submodules do; ``total``: with it.
+    the tensors it was called with by position, and those it returned; ``own``: without what submodules do; ``total``: with it;
+    ``returned``: the class of what it returned, if known.
     """
 
     module_id: int
@@ -75,6 +76,7 @@ class Layer:
     ops: tuple[str, ...]
     own: LayerWork
     total: LayerWork
+    returned: type | None = None
 
 
 def layers(report: ReportData, machine: Machine = A100) -> list[Layer]:
@@ -96,6 +98,7 @@ def _layer(m: ModuleCall, trace: Trace, costs: Costs, seconds: Callable[[Call], 
     return Layer(
         m.module_id, m.parent, m.path, m.class_name, m.depth, m.number, m.inputs, m.outputs, next(_kernels(own), ()),
         tuple([c.op.name for c in own]), _work(own, costs, seconds), _work(inside, costs, seconds),
+        m.returned,
     )  # fmt: skip
 
 

@@ -94,6 +94,9 @@ class Keys:
             converted = {k: self.convert(v, inner, operands) for k, v in a.items()}
             key.append(tuple(inner))
             return converted
+        if isinstance(a, type):  # a class: those of tensors (torch.FloatTensor) have an item() and a dtype too
+            key.append(a)
+            return a
         if hasattr(a, "item") and hasattr(a, "dtype") and not hasattr(a, "__array_interface__"):
             return self.convert(a.item(), key, operands)
         if type(a).__module__ == "numpy":

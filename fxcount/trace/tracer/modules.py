@@ -57,6 +57,7 @@ class Modules:
 
     def leave(self, made: ModuleCall, result: Any) -> None:
         made.stop = len(self._calls)
+        made.returned = type(result)
         if type(result) is StandIn:
             made.outputs = (result._value.fact,)
         elif result is not None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fxcount.compat.torchinfo.formatting import FormattingOptions
+from fxcount.compat.torchinfo.enums import Units
+from fxcount.compat.torchinfo.formatting import CONVERSION_FACTORS, FormattingOptions
 from fxcount.compat.torchinfo.layer_info import LayerInfo
-from fxcount.compat.torchinfo.settings import Units
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, sum_, to_text
 
 __all__ = ["ModelStatistics"]
 
-_FACTORS = {Units.TERABYTES: 1e12, Units.GIGABYTES: 1e9, Units.MEGABYTES: 1e6, Units.NONE: 1.0}
 _NAMED_DEAD = 4
 
 
@@ -62,10 +61,12 @@ class ModelStatistics:
             parts += [
                 f"Total mult-adds{self.format_output_num(self.total_mult_adds, self.formatting.macs_units)}",
                 divider,
-                _megabytes("Input size", self.total_input),
-                _megabytes("Forward/backward pass size", self.total_output_bytes),
-                _megabytes("Params size", self.total_param_bytes),
-                _megabytes("Estimated Total Size", total),
+                *[
+                    f"{label}{_bytes_text(n, self.formatting.params_size_units)}" for label, n in (
+                        ("Input size", self.total_input), ("Forward/backward pass size", self.total_output_bytes),
+                        ("Params size", self.total_param_bytes), ("Estimated Total Size", total),
+                    )
+                ],
             ]
         return "\n".join([*parts, divider])
 
@@ -91,7 +92,7 @@ class ModelStatistics:
         return num / 1e6
 
     @staticmethod
-    def to_readable(num: int, units: Units = Units.AUTO) -> tuple[Units, float]:
+    def to_readable(num: float, units: Units = Units.AUTO) -> tuple[Units, float]:
         """A number in millions, billions or trillions.
 
         >>> ModelStatistics.to_readable(4_089_184_256)
@@ -99,19 +100,31 @@ class ModelStatistics:
         """
         if units == Units.AUTO:
             units = Units.TERABYTES if num >= 1e12 else Units.GIGABYTES if num >= 1e9 else Units.MEGABYTES
-        return units, num / _FACTORS[units]
+        return units, num / CONVERSION_FACTORS[units]
 
     @staticmethod
-    def format_output_num(num: Size, units: Units) -> str:
-        """What follows the label of a number below the table; a formula as it is."""
+    def format_output_num(num: Size, units: Units, is_bytes: bool = False) -> str:
+        """What follows the label of a number below the table; a formula as it is.
+
+        >>> ModelStatistics.format_output_num(21840, Units.KILOBYTES, is_bytes=True)
+        ' (kB): 21.84'
+        """
         if isinstance(num, Expr):
-            return f": {to_text(num)}"
+            return f"{' (B)' if is_bytes else ''}: {to_text(num)}"
         used, value = ModelStatistics.to_readable(num, units)
         shown = f"{int(value):,d}" if float(value).is_integer() else f"{value:,.2f}"
-        return (f" ({used.value})" if used != Units.NONE else "") + f": {shown}"
+        unit = f"{used.value}B" if is_bytes else used.value
+        return (f" ({unit})" if unit else "") + f": {shown}"
 
 
-def _megabytes(label: str, nbytes: Size) -> str:
-    if isinstance(nbytes, Expr):
-        return f"{label} (B): {to_text(nbytes)}"
-    return f"{label} (MB): {nbytes / 1e6:0.2f}"
+def _bytes_text(n: Size, units: Units) -> str:
+    """A size in bytes: torchinfo 1.8 says megabytes with two digits, its next release a unit for each number."""
+    if isinstance(n, Expr) or units != Units.MEGABYTES:
+        return ModelStatistics.format_output_num(n, _unit_of(n) if units == Units.AUTO else units, is_bytes=True)
+    return f" (MB): {n / 1e6:0.2f}"
+
+
+def _unit_of(n: Size) -> Units:
+    if isinstance(n, Expr) or n < 1e3:
+        return Units.NONE
+    return Units.KILOBYTES if n < 1e6 else ModelStatistics.to_readable(n)[0]

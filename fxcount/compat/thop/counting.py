@@ -1,58 +1,85 @@
-"""``profile`` and ``clever_format`` of thop.
-
-Work is counted by thop's own rules (``report.count("thop")``); parameters are all of the model's, each once, where thop knows
-only those of module classes it has a rule for.
-"""
+"""``profile``: rules of thop, and of the user, on the calls of a trace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from fxcount.compat.analysis import analysed, as_given, located
+from fxcount.compat.analysis import analysed, as_given, below, located, tensors_of
 from fxcount.errors import InputError
-from fxcount.ops.core.fact import TensorFact
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, sum_, to_sympy
 from fxcount.trace.inputs.specs import parse_inputs
 from fxcount.trace.tape import ModuleCall
 
-__all__ = ["clever_format", "profile"]
+__all__ = ["Rules", "profile", "profiled"]
 
 Rule = Callable[..., None]
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Whose rules count: a convention, whether a user's rule for a class holds for its subclasses, and whether it adds to
+    what the modules inside count or replaces that (but at the model itself, to which thop always adds)."""
+
+    convention: str
+    subclasses: bool
+    adds: bool
+
+    def own(self, kind: type[nn.Module] | None, custom: Mapping[type[nn.Module], Rule]) -> Rule | None:
+        """The user's rule for a class."""
+        if kind is None or not self.subclasses:
+            return custom.get(kind) if kind is not None else None
+        return next((custom[c] for c in kind.__mro__ if c in custom), None)
+
+
 def profile(
     model: nn.Module,
-    inputs: Iterable[Any] = (),
+    inputs: Any = (),
     custom_ops: Mapping[type[nn.Module], Rule] | None = None,
     verbose: bool = True,
     ret_layer_info: bool = False,
     report_missing: bool = False,
+    stride: Any = None,
 ) -> Any:
     """Work by thop's rules and parameters of a model, as floats; a drop-in for ``thop.profile``.
 
     ``inputs`` are the model's positional arguments: tensors, whose data are not read, or shapes (``"B,3,H,W"``; with symbols
-    the work is a sympy formula). ``custom_ops`` are rules ``f(module, inputs, output)`` that add to ``module.total_ops``, by
-    exact class; they get tensors on ``meta``. With ``ret_layer_info`` a third result has ``(work, parameters, children)`` for
-    each submodule. ``report_missing`` prints the classes that no rule covers.
+    the work is a sympy formula). A tensor or a text alone is the only argument. ``custom_ops`` are rules
+    ``f(module, inputs, output)`` that add to ``module.total_ops``, by exact class; they get tensors on ``meta``. With
+    ``ret_layer_info`` a third result has ``(work, parameters, children)`` for each submodule. ``report_missing`` prints the
+    classes that no rule covers. ``stride`` is ultralytics-thop's, and is accepted: work is counted at the size of the inputs.
 
     >>> profile(nn.Conv2d(3, 8, 3, bias=False), inputs=(torch.empty(1, 3, 9, 7),))
     (7560.0, 216.0)
     """
-    args = tuple(parse_inputs(x) if isinstance(x, (str, tuple, list)) else as_given(x) for x in inputs)
+    return profiled(_RULES, model, inputs, custom_ops, verbose, ret_layer_info, report_missing)
+
+
+_RULES = Rules("thop", subclasses=False, adds=False)
+
+
+def profiled(
+    rules: Rules, model: nn.Module, inputs: Any, custom_ops: Mapping[type[nn.Module], Rule] | None, verbose: bool,
+    ret_layer_info: bool, report_missing: bool,
+) -> Any:  # fmt: skip
+    """What ``profile`` returns, by the rules of one of the two tools."""
+    given = (inputs,) if isinstance(inputs, (torch.Tensor, np.ndarray, str)) else inputs
+    args = tuple(parse_inputs(x) if isinstance(x, (str, tuple, list)) else as_given(x) for x in given)
     report = analysed(model, args, {})
-    rules = dict(custom_ops or {})
-    work = _work(report, model, rules)
+    custom = dict(custom_ops or {})
+    work = _work(report, model, rules, custom)
     if verbose:
-        called = {m.kind for m in report.trace.modules}
-        for kind, rule in rules.items():
-            if kind in called:
-                print(f"[INFO] Customize rule {rule.__qualname__}() {kind}.")
+        for kind in dict.fromkeys(m.kind for m in report.trace.modules if m.kind is not None):
+            rule = rules.own(kind, custom)
+            if rule is not None:
+                print(f"[INFO] Customize rule {getattr(rule, '__qualname__', rule)}() {kind}.")
     if report_missing:
         for name in sorted(_missing(report, work)):
             print(f"[WARN] Cannot find rule for {name}. Treat it as zero Macs and zero Params.")
@@ -61,45 +88,32 @@ def profile(
     return (total, parameters, _layers(model, work)) if ret_layer_info else (total, parameters)
 
 
-def clever_format(nums: Any, format: str = "%.2f") -> Any:
-    """Numbers with K, M, G or T; one text for one number.
-
-    >>> clever_format([4133742592.0, 25557032.0], "%.3f"), clever_format(320)
-    (('4.134G', '25.557M'), '320.00B')
-    """
-    texts = []
-    for n in nums if isinstance(nums, Iterable) else [nums]:
-        scale, unit = next(((s, u) for s, u in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")) if n > s), (1, "B"))
-        texts.append(format % (n / scale) + unit)
-    return texts[0] if len(texts) == 1 else tuple(texts)
-
-
-def _work(report: Report, model: nn.Module, rules: Mapping[type[nn.Module], Rule]) -> list[tuple[ModuleCall, Size]]:
-    """What each module call counts; inside a module with a rule of the user's nothing else does."""
+def _work(
+    report: Report, model: nn.Module, rules: Rules, custom: Mapping[type[nn.Module], Rule]
+) -> list[tuple[ModuleCall, Size]]:
+    """What each module call counts, by the user's rule for its class if there is one."""
     modules = {id(m): m for m in model.modules()}
-    own = [m for m in report.trace.modules if m.kind in rules and m.module_id in modules]
-    covered = _below(report, {m.index for m in own})
-    found: list[tuple[ModuleCall, Size]] = [(m, n) for m, _, n in located(report, "thop") if m.index not in covered]
-    for m in own:
-        if m.parent not in covered:
-            module = modules[m.module_id]
-            found.append((m, _asked(module, m, rules[type(module)])))
-    return found
-
-
-def _below(report: Report, roots: set[int]) -> set[int]:
-    """These module calls and all inside them."""
-    found: set[int] = set()
-    for m in report.trace.modules:
-        if m.index in roots or m.parent in found:
-            found.add(m.index)
+    own = {
+        m.index: rule for m in report.trace.modules
+        if m.module_id in modules and (rule := rules.own(m.kind, custom)) is not None
+    }  # fmt: skip
+    inside = below(report, {i for i in own if rules.adds or report.trace.modules[i].parent >= 0})
+    found: list[tuple[ModuleCall, Size]] = []
+    for m, item, n in located(report, rules.convention):
+        whole = item.kind == m.class_name  # a module's own item, not that of a function it calls
+        hidden = m.index in inside and not (rules.adds and whole)
+        if m.index not in own and not hidden:
+            found.append((m, n))
+    for index, rule in own.items():
+        m = report.trace.modules[index]
+        if rules.adds or m.parent not in inside:
+            found.append((m, _asked(modules[m.module_id], m, rule)))
     return found
 
 
 def _asked(module: nn.Module, call: ModuleCall, rule: Rule) -> int:
     """What the user's rule adds to ``module.total_ops``."""
-    x = tuple(_meta(f) for f in call.inputs)
-    y = tuple(_meta(f) for f in call.outputs)
+    x, y = tensors_of(call)
     with _counter(module):
         rule(module, x, y[0] if len(y) == 1 else y)
         total: Any = module.total_ops
@@ -121,13 +135,6 @@ def _counter(module: nn.Module) -> Iterator[None]:
         for name in ("total_ops", "total_params"):
             module._buffers.pop(name, None)
             module._non_persistent_buffers_set.discard(name)
-
-
-def _meta(fact: TensorFact) -> torch.Tensor:
-    symbols = [s for s in fact.shape if isinstance(s, Expr)]
-    if symbols:
-        raise InputError(f"a rule for thop cannot be asked about the size {symbols[0]}", hint="give inputs without symbols")
-    return torch.empty(fact.shape, dtype=fact.dtype, device="meta")  # type: ignore[arg-type]
 
 
 def _missing(report: Report, work: list[tuple[ModuleCall, Size]]) -> set[str]:
