@@ -52,7 +52,7 @@ def _kernels(call: Call) -> list[tuple[Any, tuple[Any, ...], tuple[Any, ...]]]:
     class Seen(torch_private.TorchDispatchMode):  # type: ignore[misc]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
-            found.append((func._overloadpacket, args, result if isinstance(result, tuple) else (result,)))
+            found.append((func.overloadpacket, args, result if isinstance(result, tuple) else (result,)))
             return result
 
     with torch_private.FakeTensorMode(), torch.set_grad_enabled(call.grad_enabled):
