@@ -53,12 +53,12 @@ FILES = {
 }  # fmt: skip
 # What a page takes for granted, by what it calls it; the README takes nothing.
 GIVEN = """
-import fxcount, torch
+import pathlib, fxcount, torch
 from mypackage.nets import Net
 from tests.test_examples import exported
 model = fxcount.load_model("torchvision:resnet18")
 other = fxcount.analyze(fxcount.load_model("torchvision:resnet34"), "B,3,H,W")
-open("model.json", "w").write(fxcount.analyze(model, "B,3,H,W").to_json())
+pathlib.Path("model.json").write_text(fxcount.analyze(model, "B,3,H,W").to_json())
 exported("net.pt2")
 """
 # Says with its exit status that parameters are dead.
