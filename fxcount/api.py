@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fxcount.errors import InputError
+from fxcount.errors import FxcountError, InputError, first_line
 from fxcount.ops import REGISTRY, Op, Registry, Work, Zero
 from fxcount.ops.core.registry import Traits
 from fxcount.passes import cost, parameters
 from fxcount.passes.gradients import chosen_outputs, reach
 from fxcount.passes.modes import ModeRow, compared, in_mode
+from fxcount.passes.untraced import holdings, holds_something
 from fxcount.report import Report
 from fxcount.report.data.recipe import Recipe
 from fxcount.trace.frontends import Frontend, trace_any
+from fxcount.trace.inputs.guess import guessed, is_plain, needs_inputs
 from fxcount.trace.inputs.options import check_flag, check_misspelt, check_option
 from fxcount.trace.inputs.specs import parse_inputs
+from fxcount.trace.partial import partial_of
 from fxcount.trace.tape import Trace
 
 if TYPE_CHECKING:
@@ -62,7 +65,12 @@ def analyze(
     the first cannot. A ``.pt2`` file is read as data; one that cannot be read so is refused unless ``trust`` is given,
     which may run code of the file's. ``kwargs`` are further keyword inputs, for a forward whose arguments have names of these.
 
-    The model is left as it was found: mode, attributes, buffers, gradients, random state. No weights are allocated.
+    Of a model without inputs they are guessed where it tells them (its config, the size it was trained on, its first layer):
+    the report then says so, wherever it is shown. Where nothing tells, it has the parameters and buffers alone, and says that
+    nothing was traced.
+
+    The model is left as it was found: mode, attributes, buffers, gradients, random state. No weights are allocated. An
+    error in the middle of the forward has a report of what came before it: ``error.partial``.
 
     Raises:
         InputError: the inputs do not describe a call of the model.
@@ -93,10 +101,50 @@ def analyze(
         return report
 
     reporter = _progress(progress)
-    report = analysed(model, args, named, hints, reporter)
-    if reporter is not None and hasattr(reporter, "close"):
-        reporter.close()
-    return report
+    if not args and not named and is_plain(model):
+        return _without_inputs(model, lambda args, named: analysed(model, args, named, hints, reporter), reporter)
+    with _reporting(reporter):
+        return analysed(model, args, named, hints, reporter)
+
+
+@contextmanager
+def _reporting(reporter: Callable[[int], None] | None = None) -> Iterator[None]:
+    """A block in which a model is analysed: progress ends with it, and an error brings along what was traced before."""
+    try:
+        yield
+    except Exception as error:
+        with suppress(Exception):  # that of the model is the one to be told
+            trace = partial_of(error)
+            if trace is not None and trace.calls:
+                error.partial = Report(trace, cost(trace))  # type: ignore[attr-defined]
+        raise
+    finally:
+        if reporter is not None and hasattr(reporter, "close"):
+            reporter.close()
+
+
+def _without_inputs(
+    model: torch.nn.Module, analysed: Callable[[tuple[Any, ...], dict[str, Any]], Report],
+    reporter: Callable[[int], None] | None,
+) -> Report:  # fmt: skip
+    """The report of a model alone: on inputs that it can do without, or that are guessed, or of what it holds."""
+    guess = guessed(model)
+    if guess is None and not (needs_inputs(model) and holds_something(model)):
+        with _reporting(reporter):
+            return analysed((), {})
+    why = "no inputs were given, so nothing was traced"
+    if guess is not None:
+        try:
+            with _reporting(reporter):
+                return analysed(*guess.marked())
+        except Exception as error:  # whatever a forward raises for what it does not take
+            said = error.what if isinstance(error, FxcountError) else f"{type(error).__name__}: {first_line(error)}"
+            why += f": those guessed from {guess.because}, {' '.join(guess.inputs)}, do not fit"
+            why += f" ({' '.join(said.split())[:300]})"
+    from fxcount.report.untraced import Untraced
+
+    trace = holdings(model, why)
+    return Untraced(trace, cost(trace))
 
 
 def training_step(
@@ -169,7 +217,8 @@ def training_step(
         report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed, done if step is None else None)
         return report
 
-    return analysed(model, args, named, hints)
+    with _reporting():
+        return analysed(model, args, named, hints)
 
 
 def _is_shape(given: Any) -> bool:

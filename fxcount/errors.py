@@ -33,7 +33,12 @@ __all__ = [
 
 
 class FxcountError(Exception):
-    """Base of every error of fxcount: ``what`` happened, ``where`` in the model, ``hint`` what to do."""
+    """Base of every error of fxcount: ``what`` happened, ``where`` in the model, ``hint`` what to do.
+
+    ``partial``: of an error in the middle of a forward, the report of what was traced before it; else ``None``.
+    """
+
+    partial: Any = None
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         self.what = what

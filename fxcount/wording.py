@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
-    "DTYPES", "DTYPE_WORDS", "TERMINAL", "did_you_mean", "dtype_named", "fitting", "quoted", "short_dtype", "shortened",
-    "visible",
+    "DTYPES", "DTYPE_WORDS", "TERMINAL", "did_you_mean", "dtype_named", "dtype_word", "fitting", "quoted", "short_dtype",
+    "shortened", "visible",
 ]  # fmt: skip
 
 TERMINAL = "fxcount.terminal"
@@ -136,6 +136,17 @@ _CALLED = {
     "cfloat": "complex64", "cdouble": "complex128",
     "fp8": "float8_e4m3fn", "f8": "float8_e4m3fn", "e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2",
 }  # fmt: skip
+
+def dtype_word(dtype: object) -> str:
+    """How the dtype is written in an input.
+
+    >>> import torch
+    >>> dtype_word(torch.int64), dtype_word(torch.bool), dtype_word(torch.bfloat16)
+    ('i64', 'bool', 'bf16')
+    """
+    name = str(dtype).removeprefix("torch.")
+    return name if name == "bool" else next((word for word, meant in _CALLED.items() if meant == name), name)
+
 
 DTYPE_WORDS = tuple(sorted([*DTYPES, *_CALLED]))
 """All that a dtype may be called."""

@@ -62,7 +62,13 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> int:
     shown = written(options, *_SHOWS)
     given = loaded(options)  # held here: a report keeps no model alive
-    report = report_of(options, *given)
+    try:
+        report = report_of(options, *given)
+    except Exception as error:
+        partial = getattr(error, "partial", None)
+        if partial is not None and shown is None and not options.json:
+            error.__below__ = _table(partial, options)  # type: ignore[attr-defined]
+        raise
     if options.json:
         print(report.to_json(indent=1))
     elif shown is not None:

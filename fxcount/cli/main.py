@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a pipe that was closed says so here, not at exit
         return status
     except FxcountError as error:
-        return fail(error, typed)
+        return fail(error, typed, getattr(error, "__below__", ""))
     except BrokenPipeError:
         _close(sys.stdout)
         return 0
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the model's own exception: named, on one line
         notes = "; ".join(getattr(error, "__notes__", ()))
         said = f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({notes})" if notes else "")
-        return fail(FxcountError(said), typed)
+        return fail(FxcountError(said), typed, getattr(error, "__below__", ""))
 
 
 def _close(stream: TextIO) -> None:
@@ -153,14 +153,16 @@ def _version() -> str:
     return f"fxcount {fxcount.__version__}"
 
 
-def fail(error: FxcountError, words: Sequence[str]) -> int:
+def fail(error: FxcountError, words: Sequence[str], below: str = "") -> int:
     """Say what is wrong, in words of the command line: on one line, which programs read best; on a terminal on several, with
-    a caret under the word that is meant."""
-    if not sys.stderr.isatty():
+    a caret under the word that is meant. ``below`` is the table up to where it went wrong, printed where tables are."""
+    if sys.stderr.isatty():
+        what, *rest = in_command_words(str(error)).split("\n")
+        print("\n".join([f"fxcount: error: {what}", *pointed(words, error.what), *rest]), file=sys.stderr)
+    else:
         print(f"fxcount: error: {visible(in_command_words(' '.join(str(error).split())))}", file=sys.stderr)
-        return 2
-    what, *rest = in_command_words(str(error)).split("\n")
-    print("\n".join([f"fxcount: error: {what}", *pointed(words, error.what), *rest]), file=sys.stderr)
+    if below:
+        print(below)
     return 2
 
 

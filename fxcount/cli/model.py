@@ -61,13 +61,13 @@ def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str,
     model, *own = built(options, options.arg)
     if options.args or options.kwargs or any(own):
         return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
-    from fxcount.adapters.guess import guessed
+    from fxcount.trace.inputs.guess import guessed, is_plain
 
-    guess = guessed(model)
+    guess = guessed(model) if is_plain(model) else None
     if guess is None:
         return model, (), {}
     print(f"fxcount: no inputs were given: {' '.join(guess.inputs)} is guessed from {guess.because}", file=sys.stderr)
-    return model, guess.inputs, {}
+    return (model, *guess.marked())
 
 
 def built(options: argparse.Namespace, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

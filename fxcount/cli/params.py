@@ -64,19 +64,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _parameters(options: argparse.Namespace, outputs: Sequence[str]) -> tuple[Parameters, str]:
     """The parameters and the model's name; of a model without inputs those that it holds, if it cannot be called."""
-    import torch
-
     model, args, kwargs = loaded(options)
-    try:
-        report = report_of(options, model, args, kwargs)
-    except InputError:
-        asked = options.args or options.kwargs or options.at or options.hints or outputs or options.modes
-        if asked or not isinstance(model, torch.nn.Module) or "dead" in (options.state, *names(options.fail_on)):
-            raise  # what only a trace tells
-        from fxcount.passes.untraced import parameters
-
-        print("fxcount: no inputs were given, so nothing was traced: which parameters are used is not known", file=sys.stderr)
-        return parameters(model), type(model).__name__
+    report = report_of(options, model, args, kwargs)
+    if report.trace.ended:  # before it began
+        if outputs or options.modes or "dead" in (options.state, *names(options.fail_on)):
+            raise InputError("no inputs were given, and only a trace tells which parameters are dead", hint="give the inputs")
+        print(f"fxcount: {report.trace.ended}: which parameters are used is not known", file=sys.stderr)
     return report.params_for(outputs) if outputs else report.params, report.trace.model_name
 
 

@@ -12,7 +12,10 @@ from fxcount.symbolic import Scope
 from fxcount.trace.inputs.inventory import take_inventory
 from fxcount.trace.tape import Events, Trace
 
-__all__ = ["parameters"]
+__all__ = ["UNTRACED", "holdings", "holds_something", "parameters", "unjudged"]
+
+UNTRACED = "none"
+"""The front end of what was not traced."""
 
 
 def parameters(model: torch.nn.Module) -> Parameters:
@@ -23,12 +26,29 @@ def parameters(model: torch.nn.Module) -> Parameters:
     >>> found.total, found.bytes, found.dead, [r.reason for r in found.rows()]
     (20, 80, 0, ['', ''])
     """
+    return unjudged(of_trace(holdings(model, "nothing was traced")))
+
+
+def holdings(model: torch.nn.Module, why: str) -> Trace:
+    """A trace without a call, which says what the model holds and ``why`` it says no more.
+
+    >>> holdings(torch.nn.Linear(3, 5), "no inputs").ended
+    'no inputs'
+    """
     held = take_inventory(model)
-    trace = Trace(
+    return Trace(
         type(model).__name__, Scope({}), [], [], [], [], [], Events(), (), {p: type(m).__name__ for p, m in held.modules}, [],
-        held.declared, aliases=held.aliases, training=model.training,
+        held.declared, frontend=UNTRACED, executable=False, aliases=held.aliases, training=model.training, ended=why,
     )  # fmt: skip
-    found = of_trace(trace)
+
+
+def holds_something(model: torch.nn.Module) -> bool:
+    """Whether there is a parameter or buffer to tell of."""
+    return any(True for tensors in (model.parameters(), model.buffers()) for _ in tensors)
+
+
+def unjudged(found: Parameters) -> Parameters:
+    """The same with nothing said of which are dead, and of which buffers are read."""
     rows = tuple([replace(row, dead=False, cause="", reason="") for row in found.all_rows])
     whole = replace(found, dead=0, all_rows=rows)
     whole.__dict__["buffer_rows"] = ()  # rows say how a buffer is used

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fxcount.errors import InputError
+from fxcount.passes.untraced import UNTRACED
 from fxcount.report.comparison import Comparison
 from fxcount.report.curves import Curve
+from fxcount.report.data.report import ReportData
 from fxcount.report.family import Pieces
 from fxcount.report.generation import GenerationReport
 from fxcount.report.report import Report
 from fxcount.report.training import TrainingReport
+from fxcount.report.untraced import Untraced
 from fxcount.report.views.saved.reader import read
 
 __all__ = ["load", "load_as", "load_report"]
@@ -51,6 +54,10 @@ def load_as(kind: type[T], source: Source) -> T:
     return found
 
 
+def _report(data: ReportData) -> Report:
+    return (Untraced if data.frontend == UNTRACED else Report).of(data)
+
+
 def _comparison(data: Any) -> Comparison:
     return Comparison(data.names, data.sizes, data.totals, data.modules, data.lines)
 
@@ -60,7 +67,7 @@ def _generation(data: Any) -> GenerationReport:
 
 
 _MADE: Mapping[str, Any] = {
-    "report": Report.of, "step": TrainingReport.of, "curve": lambda parts: Curve(**parts),
+    "report": _report, "step": TrainingReport.of, "curve": lambda parts: Curve(**parts),
     "pieces": lambda parts: Pieces(*parts), "comparison": _comparison, "generation": _generation,
 }  # fmt: skip
 

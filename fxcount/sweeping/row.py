@@ -13,6 +13,7 @@ from fxcount.errors import InputError, first_line
 from fxcount.sweeping.job import Job
 from fxcount.sweeping.limit import TimeLimit, time_limit
 from fxcount.version import __version__
+from fxcount.wording import dtype_word
 
 __all__ = ["COLUMNS", "COUNTS", "Row", "cells", "counted", "failed", "prepare"]
 
@@ -137,7 +138,7 @@ def _counts(job: Job) -> dict[str, Any]:
     there = report.at(**sizes, guess=True) if sizes else report
     params, total = there.params, report.costs.total
     return {
-        "inputs": _listed(args, kwargs), "sizes": _assigned(sizes),
+        "inputs": _taken(report, args, kwargs), "sizes": _assigned(sizes),
         "mode": "train" if getattr(model, "training", False) else "eval",
         "params": params.total, "trainable_params": params.trainable, "shared_params": params.shared,
         "dead_params": params.dead, "param_bytes": params.bytes, "macs": int(there.macs), "flops": int(there.flops),
@@ -145,6 +146,15 @@ def _counts(job: Job) -> dict[str, Any]:
         "macs_formula": to_text(total.macs), "flops_formula": to_text(total.flops), "ops": len(report.trace.calls),
         "uncounted": len(there.uncounted), "guesses": ", ".join(guess.name for guess in there.guesses),
     }  # fmt: skip
+
+
+def _taken(report: Any, args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
+    """The inputs as they were given, or those that were guessed, and from what."""
+    guess = report.trace.guessed_inputs
+    if not guess:
+        return _listed(args, kwargs)
+    shapes = [f"{v.name}={dtype_word(v.fact.dtype)}[{','.join(map(str, v.fact.shape))}]" for v in report.trace.inputs]
+    return f"{', '.join(shapes)} (guessed from {guess})"
 
 
 def _listed(args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:

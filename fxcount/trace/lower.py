@@ -32,8 +32,11 @@ __all__ = ["lower"]
 def lower(trace: Trace) -> torch.fx.GraphModule:
     """An executable graph module over the tensor inputs of the traced call, in order.
 
-    Raises :class:`~fxcount.errors.UnsupportedError` for a trace that was read from a file, which has neither data nor code.
+    Raises :class:`~fxcount.errors.UnsupportedError` for a trace that was read from a file, which has neither data nor code, and
+    for one that ended before the forward did.
     """
+    if trace.ended:
+        raise UnsupportedError(f"{trace.model_name} was not traced to its end: there is nothing to run", hint=trace.ended)
     if not trace.executable:
         raise UnsupportedError(
             f"{trace.model_name} was read from a file, which holds neither tensors nor code: there is nothing to run",

@@ -21,7 +21,8 @@ from fxcount.trace.inputs.inventory import Inventory, every_module, take_invento
 from fxcount.trace.inputs.options import check_binds
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs, whole_hints
 from fxcount.trace.nesting import refusing_depth, too_deep
-from fxcount.trace.tape import Trace
+from fxcount.trace.partial import keep_partial
+from fxcount.trace.tape import Events, Trace, Value
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.torch_patch.layers import rule_forwards
 from fxcount.trace.torch_patch.lazy import has_lazy_state, with_own_lazy_state, without_gathering
@@ -137,7 +138,12 @@ class Run:
         inputs = [s._value for s in given if isinstance(s, StandIn)]
         call_args, call_kwargs = self._arguments(given)
         del given
-        result = self._call(tracer, call_args, call_kwargs)
+        try:
+            result = self._call(tracer, call_args, call_kwargs)
+        except Exception as error:
+            keep_partial(error, self._traced(tracer, held, inputs, ended=_why(error)))
+            scope.close()
+            raise
         events = ledger.events()  # the caller holds the arguments as long as the model runs
         scope.close()  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, ledger.state)
@@ -147,15 +153,21 @@ class Run:
         reassigned = held.reassigned()
         tracer.forget()
         scope.unbacked.check_given()
-        trace = Trace(
-            model_name=type(self.model).__name__, scope=scope, inputs=inputs, calls=ledger.calls, modules=tracer.modules.found,
-            states=ledger.states, storages=ledger.storages, events=events, outputs=outputs,
+        trace = replace(self._traced(tracer, held, inputs), events=events, outputs=outputs, reassigned=reassigned)
+        return trace, tracer.answers.missed_lengths
+
+    def _traced(self, tracer: Tracer, held: Inventory, inputs: list[Value], ended: str = "") -> Trace:
+        """What the tracer has recorded, with no outputs; ``ended`` says why it is not the whole forward."""
+        ledger = tracer.ledger
+        return Trace(
+            model_name=type(self.model).__name__, scope=tracer.scope, inputs=inputs, calls=ledger.calls,
+            modules=tracer.modules.found, states=ledger.states, storages=ledger.storages,
+            events=ledger.events() if ended else Events(), outputs=(),
             module_paths={path: type(m).__name__ for path, m in held.modules}, signatures=ledger.signatures,
-            declared=held.declared, input_tree=(self.tree, self.leaves), notes=tracer.notes.texts,
-            functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, reassigned=reassigned,
+            declared=held.declared, input_tree=(self.tree, self.leaves), notes=tracer.notes.texts, executable=not ended,
+            functions=tuple(ledger.functions), aliases=held.aliases, queries=ledger.queries, ended=ended,
             training=self.model.training, unseen=tracer.answers.unseen,
         )  # fmt: skip
-        return trace, tracer.answers.missed_lengths
 
     def _prepared(
         self, listed: tuple[tuple[str, torch.nn.Module], ...], modules: list[torch.nn.Module], undo: Undo, compiling: bool
@@ -236,6 +248,12 @@ class Run:
     def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What is traced, run under the tracer."""
         return TraceSession.trace(tracer, self.model, args, kwargs)
+
+
+def _why(error: Exception) -> str:
+    """What a forward raised, in one line, and where."""
+    what = error.what if isinstance(error, FxcountError) else f"{type(error).__name__}: {first_line(error)}"
+    return f"{' '.join(what.split())} at {getattr(error, 'where', '') or place_raised(error)}"
 
 
 def _remember(error: Exception, scope: Scope) -> None:

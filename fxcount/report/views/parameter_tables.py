@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,9 +11,12 @@ from fxcount.passes.parameters import ParameterRow, Parameters, ParameterTotals
 from fxcount.passes.sharing import SharingGroup
 from fxcount.passes.uses import Use
 from fxcount.report.views.units import bytes_text
+from fxcount.trace.tape import Trace
 from fxcount.wording import visible
 
-__all__ = ["BY", "by_table", "finding", "group_text", "modes_table", "overview", "rows_table", "to_dict", "totals_table"]
+__all__ = [
+    "BY", "by_table", "finding", "group_text", "modes_table", "overview", "rows_table", "to_dict", "totals_table", "untraced",
+]  # fmt: skip
 
 BY = ("state", "dtype", "module", "group")
 
@@ -31,6 +35,13 @@ def overview(params: Parameters, model_name: str) -> str:
     elif params.buffers:
         parts.append(f"buffers: {params.buffers:,} elements, {bytes_text(params.buffer_bytes)}")
     return "\n".join(parts)
+
+
+def untraced(params: Parameters, trace: Trace, depth: int | None, width: int | None = None) -> str:
+    """What a model holds that was not called: a line for each module, the totals, and why there is no more."""
+    lines = [by_table(params, "module", depth), "", overview(params, trace.model_name)]
+    note = textwrap.fill(f"note: {visible(trace.ended)}; which of them are used, and for what, is not known", width or 10**6)
+    return "\n".join([*lines, note])
 
 
 def by_table(params: Parameters, by: str, depth: int | None = 1) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from fxcount.passes.untraced import UNTRACED
 from fxcount.report.data.rows import COUNTS, module_rows, op_rows
 from fxcount.symbolic import Size, to_rows, to_text
 from fxcount.trace.torch_patch.active import no_collection
@@ -26,6 +27,7 @@ def to_dict(report: ReportData) -> dict[str, Any]:
     """
     trace, total, m, p = report.trace, report.costs.total, report.peaks, report.params
     values = report.values
+    traced = trace.frontend != UNTRACED
     return {
         "schema": SCHEMA_VERSION,
         "model": trace.model_name,
@@ -35,11 +37,15 @@ def to_dict(report: ReportData) -> dict[str, Any]:
         "fixed": dict(report.fixed),
         "at": values,
         "inputs": [
-            {"name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype)}
+            {
+                "name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype),
+                "guessed": trace.guessed_inputs,
+            }
             for v in trace.inputs
         ],
-        "totals": _counts(report, total),
-        "programs": {} if values is not None else {
+        "ended": trace.ended,
+        "totals": _counts(report, total) if traced else {},
+        "programs": {} if values is not None or not traced else {
             name: to_rows(report.size(size)) for name, size in (("macs", total.macs), ("flops", total.flops))
         },
         "params": {
@@ -55,7 +61,7 @@ def to_dict(report: ReportData) -> dict[str, Any]:
                 for r in p.rows()
             ],
         },
-        "memory": {
+        "memory": {"parameters": m.parameters, "buffers": m.buffers} if not traced else {
             "parameters": m.parameters, "buffers": m.buffers, "inputs": _size(report, m.inputs),
             "outputs": _size(report, m.outputs), "activations": _size(report, m.activations),
             "peaks": [{"bytes": _size(report, k.nbytes), "call": k.call} for k in m.peaks],

@@ -38,7 +38,8 @@ def render(
     lines = [*_wrapped([_title(report)], width), rule, _painted(drawn.head, _BOLD, colour), rule]
     lines += [_painted(line[:stem], _DIM, colour) + line[stem:] for stem, line in drawn.rows]
     lines.append(rule)
-    below = [*_folded(shown), *_totals(report), *_footer(report), *[f"note: {visible(n)}" for n in report.trace.notes]]
+    notes = [f"note: {visible(n)}" for n in report.trace.notes]
+    below = [*_ended(report), *_folded(shown), *_totals(report), *_footer(report), *notes]
     lines += [_labelled(line, colour) for line in _wrapped(below, width)]
     return "\n".join(lines)
 
@@ -77,6 +78,18 @@ def _title(report: ReportData) -> str:
 
 def _folded(shown: Sequence[Shown]) -> list[str]:
     return ["folded  rows with xN add up N equal modules, and so do the rows inside"] if any(s.calls > 1 for s in shown) else []
+
+
+def _ended(report: ReportData) -> list[str]:
+    """Of a forward that raised an error: that the rows are those before it."""
+    trace = report.trace
+    if not trace.ended:
+        return []
+    ops = f"{len(trace.calls)} op{'s' * (len(trace.calls) != 1)}"
+    return [
+        f"ended   after {ops}: {visible(trace.ended)}",
+        "        the work below is that of what came before; params are all there are",
+    ]
 
 
 def _integer(n: int) -> str:
@@ -142,6 +155,8 @@ def _mark(report: ReportData, *sizes: Size) -> str:
 
 def _footer(report: ReportData) -> list[str]:
     lines = []
+    if report.trace.guessed_inputs:
+        lines.append(f"inputs  guessed from {visible(report.trace.guessed_inputs)}: give those that are meant")
     if report.piece.because:
         lines.append(f"piece   {report.piece}")
     assumptions = report.assumptions

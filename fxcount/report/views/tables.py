@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from fxcount.errors import InputError
 from fxcount.passes import Costs
+from fxcount.passes.untraced import UNTRACED
 from fxcount.report.data.own_rows import class_rows, layer_rows
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import COUNTS, module_rows, op_kinds, op_rows
@@ -157,6 +158,8 @@ def _chosen(
     whole: bool = False,
 ) -> tuple[Sequence[str], list[list[Any]]]:  # fmt: skip
     """The cells of those rows that are asked for, in that order."""
+    if report.trace.frontend == UNTRACED and rows != "params":
+        raise InputError(f"there are no rows of {rows}: {report.trace.ended}", hint='ask for those of "params"')
     columns, cells = _cells(report, rows, formula, whole)
     if sort is None and top is None and not only:
         return columns, cells

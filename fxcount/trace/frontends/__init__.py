@@ -19,9 +19,11 @@ from fxcount.ops import REGISTRY, Registry
 from fxcount.torch_private import VERSION, loaded
 from fxcount.trace.frontends.functions import is_function, module_of
 from fxcount.trace.frontends.wrappers import unwrapped
+from fxcount.trace.inputs.guess import guess_in
 from fxcount.trace.inputs.inventory import each_module
 from fxcount.trace.inputs.specs import symbols_of
 from fxcount.trace.nesting import refusing_depth
+from fxcount.trace.partial import keep_partial, partial_of
 from fxcount.trace.run import trace_model
 from fxcount.trace.tape import Trace
 from fxcount.trace.torch_patch.session import place_raised
@@ -58,10 +60,14 @@ def trace_any(
     with refusing_depth("the model, or what is given to it,"):
         options = {"hints": hints, "registry": registry, "progress": progress}
         try:
-            return _traced(model, args, kwargs, frontend, trust, options, engine)
+            trace = _traced(model, args, kwargs, frontend, trust, options, engine)
+            trace.guessed_inputs = guess_in(args, kwargs or {})
+            return trace
         except Exception as error:
             if raised_by_us(error) or _names_ours(error):
-                raise _unfollowed(error) from error
+                told = _unfollowed(error)
+                keep_partial(told, partial_of(error))
+                raise told from error
             raise
 
 

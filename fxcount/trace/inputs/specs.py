@@ -36,7 +36,7 @@ from fxcount.symbolic import BRANCH, Expr, Size, UnbackedSizes, evaluate, free_s
 from fxcount.torch_private import pytree
 from fxcount.trace.inputs.containers import Container, contained
 from fxcount.trace.nesting import refusing_depth
-from fxcount.wording import DTYPE_WORDS, DTYPES, did_you_mean, dtype_named
+from fxcount.wording import DTYPE_WORDS, DTYPES, did_you_mean, dtype_named, dtype_word
 
 __all__ = ["DEFAULT_HINTS", "InputSpec", "Plain", "default_hints", "parse_inputs", "symbols_of", "whole_hints"]
 
@@ -76,6 +76,16 @@ class InputSpec:
     lengths: tuple[Size, ...] = ()  # of the samples of a nested tensor, which lie one after the other
     array: bool = False  # whether the model gets it as an array of numpy
     hints: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)  # for symbols nobody gives others for
+    because: str = field(default="", repr=False, compare=False)  # what speaks for it, where it is only a guess
+
+    def __str__(self) -> str:
+        """As it is written.
+
+        >>> str(parse_inputs("i64[B,2*S]")), str(parse_inputs("B,3"))
+        ('i64[B,2*S]', 'B,3')
+        """
+        shape = ",".join(map(str, self.shape))
+        return shape if self.dtype is None and self.shape else f"{dtype_word(self.dtype) if self.dtype else 'f32'}[{shape}]"
 
     @property
     def sizes(self) -> tuple[Size, ...]:

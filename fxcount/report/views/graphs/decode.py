@@ -83,6 +83,8 @@ def decode(body: _Row) -> ReportData:
         },
         reassigned=tuple(body["reassigned"]),
         training=body.get("training"),
+        guessed_inputs=body.get("guessed_inputs", ""),
+        ended=body.get("ended", ""),
     )
     at = None if body["at"] is None else dict(body["at"])
     costs = _costs(body["signatures"], trace)

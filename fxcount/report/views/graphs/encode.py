@@ -37,7 +37,7 @@ def encode(report: ReportData) -> dict[str, Plain]:
     body = {
         "model": trace.model_name,
         "frontend": trace.frontend,
-        "training": trace.training,
+        "training": trace.training, "guessed_inputs": trace.guessed_inputs, "ended": trace.ended,
         "notes": list(trace.notes),
         "at": report.values,
         "fixed": dict(report.fixed),

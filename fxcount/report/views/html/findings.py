@@ -43,9 +43,17 @@ def findings(report: ReportData, row: Callable[[Size], int]) -> dict[str, Any]:
         ],
         "dead": [_dead(reason, found) for reason, found in _by_reason(p.rows("dead")).items()],
         "uncounted": _uncounted(report),
-        "notes": [visible(n) for n in report.trace.notes],
+        "notes": [visible(n) for n in _notes(report)],
         "conventions": _conventions(report, row),
     }  # fmt: skip
+
+
+def _notes(report: ReportData) -> list[str]:
+    """What there is to know of the trace."""
+    trace = report.trace
+    ended = [f"The forward ended with an error, after {len(trace.calls)} ops: {trace.ended}"] if trace.ended else []
+    guess = [f"The inputs are guessed from {trace.guessed_inputs}"] if trace.guessed_inputs else []
+    return [*ended, *guess, *trace.notes]
 
 
 def _states(rows: Sequence[ParameterRow]) -> dict[str, Any]:
