@@ -39,7 +39,7 @@ def to_dict(report: ReportData) -> dict[str, Any]:
         "inputs": [
             {
                 "name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype),
-                "guessed": trace.guessed_inputs,
+                **({"guessed": trace.guessed_inputs} if trace.guessed_inputs else {}),
             }
             for v in trace.inputs
         ],
