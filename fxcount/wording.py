@@ -30,7 +30,7 @@ def visible(text: str, *, lines: bool = False) -> str:
     >>> visible("größe\n", lines=True) == "größe\n"
     True
     """
-    if text.isprintable():
+    if text.isprintable() or (lines and text.replace("\n", "").isprintable()):
         return text
     return "".join([c if c.isprintable() or (lines and c == "\n") else _escaped(c) for c in text])
 

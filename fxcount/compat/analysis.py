@@ -18,6 +18,7 @@ from fxcount.passes import cost
 from fxcount.passes.modes import in_mode
 from fxcount.report import Report
 from fxcount.report.views.conventions import Item, convention
+from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Expr, Size, parse
 from fxcount.trace import trace_model
 from fxcount.trace.inputs.specs import InputSpec, Plain, parse_inputs
@@ -100,7 +101,7 @@ def located(report: Report, name: str) -> Iterator[tuple[ModuleCall, Item, Size]
     waiting: dict[tuple[int, int, str], list[ModuleCall]] = {}
     for m in reversed(trace.modules):
         waiting.setdefault((m.start, m.stop, m.class_name), []).append(m)
-    for item in convention(name).items(trace, report.costs):
+    for item in convention(name).items(Records(trace, report.costs)):
         found = waiting.get((item.calls.start, item.calls.stop, item.kind))
         if found:  # an item of a whole module call; of several that look alike the first
             yield found.pop() if len(found) > 1 else found[0], item, item_count(report, item)

@@ -6,7 +6,8 @@ what one layer costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fxcount.errors import UncountedError
@@ -34,6 +35,20 @@ class Costs:
             key = id(call.signature)
             counts[key] = counts.get(key, 0) + 1
         return CallCost.weighted([(self.by_signature[key], n) for key, n in counts.items()])
+
+    def of_modules(self, trace: Trace) -> Iterator[CallCost]:
+        """Total over the calls inside each module call; equal modules are added up once."""
+        numbers = {id(s): n for n, s in enumerate(trace.signatures)}
+        signatures = [numbers[id(call.signature)] for call in trace.calls]
+        costs = [self.by_signature[id(s)] for s in trace.signatures]
+        known: dict[frozenset[tuple[int, int]], CallCost] = {}
+        for m in trace.modules:
+            counts = Counter(signatures[m.start : m.stop])
+            key = frozenset(counts.items())
+            found = known.get(key)
+            if found is None:
+                found = known[key] = CallCost.weighted([(costs[number], n) for number, n in counts.items()])
+            yield found
 
 
 def cost(trace: Trace, *, strict: bool = False) -> Costs:

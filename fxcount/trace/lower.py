@@ -24,7 +24,9 @@ from fxcount.ops.core.tree import Node
 from fxcount.ops.quantise.packed import Packed, PackedCell
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
+from fxcount.trace.graph_module import GraphModule
 from fxcount.trace.tape import Call, Quotient, Trace, Value
+from fxcount.trace.torch_patch.active import no_collection
 from fxcount.trace.tracer.outputs import Opaque
 
 __all__ = ["lower"]
@@ -48,9 +50,10 @@ def lower(trace: Trace) -> torch.fx.GraphModule:
             hint="give the number of steps in the inputs: analyze() then records each of them",
         )
     lowering = _Lowering(trace)
-    graph = lowering.build()
-    root: dict[str, Any] = {_attribute(s.value.name): s.tensor for s in trace.states}
-    return torch.fx.GraphModule({**root, **lowering.objects}, graph, class_name=trace.model_name)
+    with no_collection():  # many small nodes, and none of them garbage
+        graph = lowering.build()
+        root: dict[str, Any] = {_attribute(s.value.name): s.tensor for s in trace.states}
+        return GraphModule({**root, **lowering.objects}, graph, class_name=trace.model_name)
 
 
 def _attribute(name: str) -> str:

@@ -125,11 +125,7 @@ class Instruction(Source):
 
     @property
     def line(self) -> int:
-        first = self.code.co_firstlineno
-        for start, stop, number in self.code.co_lines():
-            if start <= self.lasti < stop:
-                return number or first
-        return first
+        return _line(self.code, self.lasti)
 
     @property
     def function(self) -> str:
@@ -138,6 +134,15 @@ class Instruction(Source):
     def calls(self, name: str) -> bool:
         """Whether a method of this name is called here, and not an operator that stands for it."""
         return name in self.code.co_names and _opname(self.code, self.lasti).startswith("CALL")
+
+
+@functools.lru_cache(maxsize=4096)
+def _line(code: CodeType, position: int) -> int:
+    """Remembered: a long forward has a long table of lines, and views ask for the same few again and again."""
+    for start, stop, number in code.co_lines():
+        if start <= position < stop:
+            return number or code.co_firstlineno
+    return code.co_firstlineno
 
 
 @functools.lru_cache(maxsize=4096)

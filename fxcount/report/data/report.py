@@ -137,6 +137,8 @@ class ReportData:
         self.costs = costs
         self.values = dict(values) if values is not None else None
         self.fixed: dict[str, int] = {}  # some sizes, while others remain symbols
+        self._known: dict[Expr, Size] = {}  # what size() has said
+        self._factors: dict[str, int] = {}  # floors and symbols at the values
         self._found = Piece(trace, costs)
         self.family = Family(self._found)  # analyze(), and nobody else, gives it a recipe
         self._asked = None if guessed is None else frozenset(guessed)
@@ -433,9 +435,14 @@ class ReportData:
         """``size`` at the report's values, with those symbols replaced that are fixed, or as it is."""
         if isinstance(size, int):
             return size
-        if self.values is not None:
-            return evaluate(size, self.values)
-        return substitute(size, self.fixed) if self.fixed else size
+        if self.values is None and not self.fixed:
+            return size
+        found = self._known.get(size)
+        if found is None:
+            at = self.values
+            found = evaluate(size, at, self._factors) if at is not None else substitute(size, self.fixed)
+            self._known[size] = found
+        return found
 
     def largest_of(self, sizes: Sequence[Size]) -> Any:
         """The largest of sizes none of which is known to be largest, as users get it: they are not compared once more."""

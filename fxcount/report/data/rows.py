@@ -124,8 +124,8 @@ def module_rows(trace: Trace, costs: Costs, depth: int | None = None) -> list[Mo
     return [
         ModuleRow(
             m.path, m.class_name, m.depth, m.number, tuple(f.shape for f in m.outputs), held.get(m.path, 0),
-            **_counts(costs.sum(trace.calls[m.start : m.stop])),
+            **_counts(total),
         )
-        for m in trace.modules
+        for m, total in zip(trace.modules, costs.of_modules(trace), strict=True)
         if depth is None or m.depth <= depth
     ]  # fmt: skip

@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fxcount.passes.untraced import UNTRACED
-from fxcount.report.data.rows import COUNTS, module_rows, op_rows
-from fxcount.symbolic import Size, to_rows, to_text
+from fxcount.report.data.rows import COUNTS, module_rows
+from fxcount.report.views.graphs.nodes import Plain, plainly
+from fxcount.symbolic import to_rows
 from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def to_dict(report: ReportData) -> dict[str, Any]:
     data-dependent sizes in a number of which nobody knows the value; what they were taken as is listed once for all.
     """
     trace, total, m, p = report.trace, report.costs.total, report.peaks, report.params
-    values = report.values
+    values, plain = report.values, plainly(report)
     traced = trace.frontend != UNTRACED
     return {
         "schema": SCHEMA_VERSION,
@@ -38,13 +39,13 @@ def to_dict(report: ReportData) -> dict[str, Any]:
         "at": values,
         "inputs": [
             {
-                "name": v.name, "shape": [_size(report, s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype),
+                "name": v.name, "shape": [plain(s) for s in v.fact.shape], "dtype": _dtype(v.fact.dtype),
                 **({"guessed": trace.guessed_inputs} if trace.guessed_inputs else {}),
             }
             for v in trace.inputs
         ],
         "ended": trace.ended,
-        "totals": _counts(report, total) if traced else {},
+        "totals": _counts(report, plain, total) if traced else {},
         "programs": {} if values is not None or not traced else {
             name: to_rows(report.size(size)) for name, size in (("macs", total.macs), ("flops", total.flops))
         },
@@ -62,9 +63,9 @@ def to_dict(report: ReportData) -> dict[str, Any]:
             ],
         },
         "memory": {"parameters": m.parameters, "buffers": m.buffers} if not traced else {
-            "parameters": m.parameters, "buffers": m.buffers, "inputs": _size(report, m.inputs),
-            "outputs": _size(report, m.outputs), "activations": _size(report, m.activations),
-            "peaks": [{"bytes": _size(report, k.nbytes), "call": k.call} for k in m.peaks],
+            "parameters": m.parameters, "buffers": m.buffers, "inputs": plain(m.inputs),
+            "outputs": plain(m.outputs), "activations": plain(m.activations),
+            "peaks": [{"bytes": plain(k.nbytes), "call": k.call} for k in m.peaks],
             "peak_at_hint": m.peak_at(report.sizes)[0],
         },
         "guesses": [
@@ -78,17 +79,11 @@ def to_dict(report: ReportData) -> dict[str, Any]:
         "modules": [
             {
                 "path": r.path, "class": r.class_name, "depth": r.depth, "call": r.number, "params": r.params,
-                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_counts(report, r),
+                "output_shapes": [[plain(s) for s in shape] for shape in r.output_shapes], **_counts(report, plain, r),
             }
             for r in module_rows(trace, report.costs)
         ],
-        "ops": [
-            {
-                "call": r.index, "op": r.op, "module": r.module, "where": r.source,
-                "output_shapes": [[_size(report, s) for s in shape] for shape in r.output_shapes], **_counts(report, r),
-            }
-            for r in op_rows(trace, report.costs)
-        ],
+        "ops": _ops(report, plain),
     }  # fmt: skip
 
 
@@ -108,15 +103,24 @@ def to_json(report: ReportData, path: str | os.PathLike[str] | int | None = None
         return written({**to_dict(report), **body(report)}, path, indent)
 
 
-def _size(report: ReportData, size: Size) -> int | str:
-    value = report.size(size)
-    return value if isinstance(value, int) else to_text(value)
+def _ops(report: ReportData, plain: Plain) -> list[dict[str, Any]]:
+    """A row for each call; what calls that look alike have in common is worked out once."""
+    trace, by_signature = report.trace, report.costs.by_signature
+    counts = {id(s): _counts(report, plain, by_signature[id(s)]) for s in trace.signatures}
+    return [
+        {
+            "call": c.index, "op": c.op.name, "module": trace.modules[c.module].path if c.module >= 0 else "",
+            "where": str(c.source or ""), "output_shapes": [[plain(s) for s in v.fact.shape] for v in c.outputs],
+            **counts[id(c.signature)],
+        }
+        for c in trace.calls
+    ]  # fmt: skip
 
 
-def _counts(report: ReportData, counted: Any) -> dict[str, Any]:
+def _counts(report: ReportData, plain: Plain, counted: Any) -> dict[str, Any]:
     """The counts of a row or of the total, and the guesses in them."""
     sizes = {name: getattr(counted, name) for name in COUNTS}
-    found: dict[str, Any] = {name: _size(report, size) for name, size in sizes.items()}
+    found: dict[str, Any] = {name: plain(size) for name, size in sizes.items()}
     found["guesses"] = report.guesses_in(*sizes.values())
     return found
 

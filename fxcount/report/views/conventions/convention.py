@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from fxcount.passes.cost import Costs
+from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Trace
 
 __all__ = ["Convention", "Evaluate", "Item", "Mistake"]
 
@@ -61,7 +60,7 @@ class Convention:
     source: str
     includes: str
     excludes: str
-    items: Callable[[Trace, Costs], Iterable[Item]]
+    items: Callable[[Records], Iterable[Item]]
     mistakes: tuple[Mistake, ...] = ()
 
     @property

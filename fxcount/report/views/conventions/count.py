@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from fxcount.report.views.conventions.convention import Item
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.registry import convention
 from fxcount.symbolic import Size, sum_
 
@@ -17,7 +18,7 @@ __all__ = ["count", "item_count"]
 def count(report: ReportData, name: str) -> Size:
     """The sum over the items of convention ``name``, at the report's values where it has some."""
     found = convention(name)
-    return sum_([item_count(report, item) for item in found.items(report.trace, report.costs)])
+    return sum_([item_count(report, item) for item in found.items(Records(report.trace, report.costs))])
 
 
 def item_count(report: ReportData, item: Item) -> Size:

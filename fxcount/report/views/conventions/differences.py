@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from fxcount.report.views.conventions.convention import Convention
 from fxcount.report.views.conventions.count import item_count
 from fxcount.report.views.conventions.modules import batch_size
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.registry import CONVENTIONS, convention
-from fxcount.symbolic import Expr, Size, floordiv, from_sympy, sum_, to_text
+from fxcount.symbolic import Expr, Size, combination, floordiv, from_sympy, sum_, to_text
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
 
-__all__ = ["ConventionRow", "Difference", "convention_row", "convention_rows"]
+__all__ = ["ConventionRow", "Difference", "convention_rows"]
 
 NOT_COUNTED = "not counted"
 
@@ -74,26 +76,24 @@ class ConventionRow:
 
 def convention_rows(report: ReportData, names: Iterable[str] | None = None) -> list[ConventionRow]:
     """Rows of the conventions called ``names``; of all without."""
-    return [convention_row(report, convention(name)) for name in (CONVENTIONS if names is None else names)]
+    records = Records(report.trace, report.costs)
+    return [_row(report, convention(name), records) for name in (CONVENTIONS if names is None else names)]
 
 
-def convention_row(report: ReportData, c: Convention) -> ConventionRow:
+def _row(report: ReportData, c: Convention, records: Records) -> ConventionRow:
     """The number of one convention taken apart."""
-    trace, costs = report.trace, report.costs
+    trace = report.trace
     batch = batch_size(trace) if c.per == "sample" else 1
-    groups: dict[tuple[str, str], list[tuple[Size, Size]]] = {}
-    open_calls = {
-        call.index: floordiv(costs.of(call).macs * c.per_mac, batch) for call in trace.calls if costs.of(call).macs != 0
-    }
-    for item in c.items(trace, costs):
-        inside = [i for i in item.calls if i in open_calls] if c.per_mac else []
-        exact = sum_([open_calls.pop(i) for i in inside])
-        groups.setdefault((item.kind, item.rule), []).append((item_count(report, item), report.size(exact)))
-    if c.per_mac:
-        for i, exact in open_calls.items():
-            groups.setdefault((trace.calls[i].op.name, NOT_COUNTED), []).append((0, report.size(exact)))
+    groups: dict[tuple[str, str], Counter[tuple[Size, Size]]] = {}  # what the tool counts and what is exact, how many times
+    scaled = {macs: floordiv(macs * c.per_mac, batch) for macs in set(records.macs.values())} if c.per_mac else {}
+    open_calls = {i: scaled[macs] for i, macs in records.macs.items()} if c.per_mac else {}
+    for item in c.items(records):
+        exact = sum_([open_calls.pop(i) for i in item.calls if i in open_calls]) if open_calls else 0
+        groups.setdefault((item.kind, item.rule), Counter())[item_count(report, item), report.size(exact)] += 1
+    for i, exact in open_calls.items():
+        groups.setdefault((trace.calls[i].op.name, NOT_COUNTED), Counter())[0, report.size(exact)] += 1
     parts = [
-        Difference(kind, rule, len(found), sum_([n for n, _ in found]), sum_([n for _, n in found]))
+        Difference(kind, rule, found.total(), *[combination([(pair[k], n) for pair, n in found.items()]) for k in (0, 1)])
         for (kind, rule), found in groups.items()
     ]
     hint = trace.scope.hint

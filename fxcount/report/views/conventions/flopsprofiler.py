@@ -9,7 +9,6 @@ from typing import Any
 
 from fxcount.ops import Op
 from fxcount.ops.core.fact import TensorFact
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.einsum import numpy_cost
 from fxcount.report.views.conventions.elementwise import (
@@ -22,10 +21,10 @@ from fxcount.report.views.conventions.elementwise import (
     unless_operator,
 )
 from fxcount.report.views.conventions.modules import from_modules
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
 from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
 from fxcount.symbolic import Size, floordiv, prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -179,13 +178,13 @@ def _macs(deepspeed: bool) -> dict[str, OpRule]:
     return common | {"matmul": unless_operator(counted(_matmul_macs))}
 
 
-def _flop_items(rules: Mapping[Op, OpRule], trace: Trace, costs: Costs) -> Iterator[Item]:
-    yield from from_ops(trace, costs, rules)
-    yield from from_modules(trace, costs, lambda site: gate_counts(site, 2) if site.kind in LAYERS else None)
+def _flop_items(rules: Mapping[Op, OpRule], records: Records) -> Iterator[Item]:
+    yield from from_ops(records, rules)
+    yield from from_modules(records, lambda site: gate_counts(site, 2) if site.kind in LAYERS else None)
 
 
-def _mac_items(rules: Mapping[Op, OpRule], trace: Trace, costs: Costs) -> Iterator[Item]:
-    return from_ops(trace, costs, rules)
+def _mac_items(rules: Mapping[Op, OpRule], records: Records) -> Iterator[Item]:
+    return from_ops(records, rules)
 
 
 _EXCLUDED = "x + y and x * y; methods of activations; sigmoid, tanh, hardswish, mean and other ops that are not patched"

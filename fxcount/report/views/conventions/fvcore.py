@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from fxcount.ops.core.fact import TensorFact
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.einsum import equation_of, numpy_cost
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
 from fxcount.symbolic import prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -105,12 +104,12 @@ _ACTIVATIONS = by_op({
 })
 
 
-def _flops(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return from_ops(trace, costs, _FLOPS)
+def _flops(records: Records) -> Iterator[Item]:
+    return from_ops(records, _FLOPS)
 
 
-def _activations(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return from_ops(trace, costs, _ACTIVATIONS)
+def _activations(records: Records) -> Iterator[Item]:
+    return from_ops(records, _ACTIVATIONS)
 
 
 _COMMON: dict[str, Any] = {"per": "batch", "versions": "fvcore 0.1.5"}

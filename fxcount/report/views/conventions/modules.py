@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from fxcount.ops.core.fact import TensorFact
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Item
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted, Site, site_of
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Declared, ModuleCall, Trace
@@ -52,8 +52,15 @@ class ModuleSite:
 ModuleRule = Callable[[ModuleSite], Counted | None]
 
 
-def module_sites(trace: Trace, costs: Costs) -> Iterator[ModuleSite]:
+def module_sites(records: Records) -> list[ModuleSite]:
     """Every module call in the order of the calls."""
+    if not records.module_sites:
+        records.module_sites.extend(_module_sites(records))
+    return records.module_sites
+
+
+def _module_sites(records: Records) -> Iterator[ModuleSite]:
+    trace = records.trace
     owned: dict[str, dict[str, Declared]] = {}
     for p in trace.declared:
         if p.kind == "parameter":
@@ -65,13 +72,13 @@ def module_sites(trace: Trace, costs: Costs) -> Iterator[ModuleSite]:
     for op in trace.calls:
         inside.setdefault(op.module, []).append(op)
     for call in trace.modules:
-        ops = tuple(site_of(c, costs) for c in inside.get(call.index, ()))
+        ops = tuple(site_of(c, records) for c in inside.get(call.index, ()))
         yield ModuleSite(call, _kind(call), owned.get(call.path, {}), call.path not in parents, ops)
 
 
-def from_modules(trace: Trace, costs: Costs, rule: ModuleRule) -> Iterator[Item]:
+def from_modules(records: Records, rule: ModuleRule) -> Iterator[Item]:
     """Items of a tool with forward hooks."""
-    for site in module_sites(trace, costs):
+    for site in module_sites(records):
         counted = rule(site)
         if counted is not None:
             where = range(site.call.start, site.call.stop)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from torch import nn
 
 from fxcount.ops.core.common import facts_in
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.attention import ptflops_attention
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.elementwise import (
@@ -21,10 +20,10 @@ from fxcount.report.views.conventions.elementwise import (
     unless_operator,
 )
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, from_modules
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
 from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
 from fxcount.symbolic import floordiv, prod, sum_
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -115,9 +114,9 @@ def _module(site: ModuleSite) -> Counted | None:
     return rule(site) if rule is not None else None
 
 
-def _items(trace: Trace, costs: Costs) -> Iterator[Item]:
-    yield from from_modules(trace, costs, _module)
-    for item in from_ops(trace, costs, _FUNCTIONS):
+def _items(records: Records) -> Iterator[Item]:
+    yield from from_modules(records, _module)
+    for item in from_ops(records, _FUNCTIONS):
         yield Item(item.kind, item.calls, item.count, f"patched function: {item.rule}", item.numeric)
 
 
@@ -174,8 +173,8 @@ _ATEN = by_op({
 })  # fmt: skip
 
 
-def _aten_items(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return from_ops(trace, costs, _ATEN)
+def _aten_items(records: Records) -> Iterator[Item]:
+    return from_ops(records, _ATEN)
 
 
 CONVENTIONS = (

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import batch_size
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted, Site, by_op, from_ops
 from fxcount.symbolic import floordiv
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -28,17 +27,17 @@ _FLOPS = by_op({"conv2d": _contraction, "linear": _contraction})
 _ACTIVATIONS = by_op({"conv2d": _outputs, "linear": _outputs, "max_pool2d": _outputs})
 
 
-def _flops(trace: Trace, costs: Costs) -> Iterator[Item]:
-    batch = batch_size(trace)
-    for item in from_ops(trace, costs, _FLOPS):
-        facts = trace.calls[item.calls.start].signature.args
+def _flops(records: Records) -> Iterator[Item]:
+    batch = batch_size(records.trace)
+    for item in from_ops(records, _FLOPS):
+        facts = records.trace.calls[item.calls.start].signature.args
         bias = facts[2].numel if len(facts) > 2 and facts[2] is not None else 0
         yield Item(item.kind, item.calls, floordiv(item.count, batch) + bias, "products, and out_channels once with a bias")
 
 
-def _activations(trace: Trace, costs: Costs) -> Iterator[Item]:
-    batch = batch_size(trace)
-    for item in from_ops(trace, costs, _ACTIVATIONS):
+def _activations(records: Records) -> Iterator[Item]:
+    batch = batch_size(records.trace)
+    for item in from_ops(records, _ACTIVATIONS):
         yield Item(item.kind, item.calls, floordiv(item.count, batch), item.rule)
 
 

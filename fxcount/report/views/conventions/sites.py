@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from fxcount.ops import REGISTRY, Op
 from fxcount.ops.core.callcost import call_cost
@@ -12,8 +12,9 @@ from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Evaluate, Item
+from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Call, Trace, Written
+from fxcount.trace.tape import Call, Written
 
 __all__ = ["Counted", "OpRule", "Site", "by_op", "from_ops", "site_of"]
 
@@ -72,8 +73,16 @@ class Counted:
 OpRule = Callable[[Site], Counted | None]
 
 
-def site_of(call: Call, costs: Costs) -> Site:
-    """The call as rules see it."""
+def site_of(call: Call, records: Records) -> Site:
+    """The call as rules see it; calls that look alike are one."""
+    key = (id(call.signature), call.written)
+    found = records.sites.get(key)
+    if found is None:
+        found = records.sites[key] = _site(call, records.costs)
+    return cast(Site, found)
+
+
+def _site(call: Call, costs: Costs) -> Site:
     s = call.signature
     op = s.op.torchs
     macs = costs.of(call).macs
@@ -104,16 +113,17 @@ def by_op(rules: Mapping[str, OpRule]) -> dict[Op, OpRule]:
     return found
 
 
-def from_ops(trace: Trace, costs: Costs, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
+def from_ops(records: Records, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
     """Items of a tool that looks at ops one by one; calls that look alike are worked out once."""
     known: dict[tuple[int, Written], Counted | None] = {}
-    for call in trace.calls:
-        rule = rules.get(call.op.torchs)
+    chosen = {id(s): rules.get(s.op.torchs) for s in records.trace.signatures}
+    for call in records.trace.calls:
+        rule = chosen[id(call.signature)]
         if rule is None:
             continue
         key = (id(call.signature), call.written)
         if key not in known:
-            known[key] = rule(site_of(call, costs))
+            known[key] = rule(site_of(call, records))
         counted = known[key]
         if counted is not None:
             times = call.signature.times

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, from_modules
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
 from fxcount.report.views.conventions.sites import Counted
 from fxcount.symbolic import Size, floordiv, prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS", "affine", "softmax_counts", "upsample_mode"]
 
@@ -114,8 +113,8 @@ def _rule(site: ModuleSite) -> Counted | None:
     return rule(site) if rule is not None else None
 
 
-def _items(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return from_modules(trace, costs, _rule)
+def _items(records: Records) -> Iterator[Item]:
+    return from_modules(records, _rule)
 
 
 CONVENTIONS = (

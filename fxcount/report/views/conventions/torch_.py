@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
 from fxcount.report.views.conventions.einsum import dispatched_macs
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted, Site, site_of
 from fxcount.symbolic import Size, floordiv
-from fxcount.trace.tape import Trace, Value
+from fxcount.trace.tape import Value
 
 __all__ = ["CONVENTIONS"]
 
@@ -52,14 +52,14 @@ def _products(site: Site, operands: Sequence[Value]) -> Size:
     return floordiv(site.macs, 4) if site.out.dtype.is_complex else site.macs
 
 
-def _items(trace: Trace, costs: Costs, per_mac: int, excluded: frozenset[str] = frozenset()) -> Iterator[Item]:
-    for call in trace.calls:
-        cost = costs.of(call)
+def _items(records: Records, per_mac: int, excluded: frozenset[str] = frozenset()) -> Iterator[Item]:
+    for call in records.trace.calls:
+        cost = records.costs.of(call)
         if call.op.flop_formula and per_mac == 2 and cost.flops != 0:
             yield Item(call.op.name, range(call.index, call.index + 1), cost.flops, "the formula registered for it")
         if cost.macs == 0 or call.op.flop_formula:
             continue
-        site = site_of(call, costs)
+        site = site_of(call, records)
         found = Counted(_products(site, call.operands) * per_mac, "products of mm, bmm, addmm, convolution, attention")
         if site.name == "einsum" and call.signature.times == 1:  # over subscripts of size 1 it is a multiplication
             found = replace(found, numeric=partial(_einsum, site, per_mac))
@@ -72,12 +72,12 @@ def _einsum(site: Site, per_mac: int, at: Evaluate) -> int:
     return dispatched_macs(site, at) * per_mac
 
 
-def _torch(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return _items(trace, costs, 2)
+def _torch(records: Records) -> Iterator[Item]:
+    return _items(records, 2)
 
 
-def _torchvision(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return _items(trace, costs, 1, frozenset({"baddbmm", "baddbmm_"}))
+def _torchvision(records: Records) -> Iterator[Item]:
+    return _items(records, 1, frozenset({"baddbmm", "baddbmm_"}))
 
 
 CONVENTIONS = (

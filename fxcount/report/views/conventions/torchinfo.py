@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import ModuleSite, from_modules
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted
 from fxcount.symbolic import Size, prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -28,8 +27,8 @@ def _layer(site: ModuleSite) -> Counted | None:
     return Counted(total, "parameters x batch x places" if convolution else "parameters x first size of the output")
 
 
-def _items(trace: Trace, costs: Costs) -> Iterator[Item]:
-    return from_modules(trace, costs, _layer)
+def _items(records: Records) -> Iterator[Item]:
+    return from_modules(records, _layer)
 
 
 CONVENTIONS = (

@@ -13,12 +13,11 @@ from typing import Any
 from torch import nn
 
 from fxcount.ops.core.fact import TensorFact
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import ModuleSite, batch_size, module_sites
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted
 from fxcount.symbolic import Size, floordiv, prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -112,10 +111,10 @@ def _written(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Cou
     return Counted(_per_sample(y, batch) * x.itemsize, "the output") if issubclass(site.kind, known) else None
 
 
-def _items(quantity: Quantity, trace: Trace, costs: Costs) -> Iterator[Item]:
-    batch = batch_size(trace)
-    last = {call.module_id: call.index for call in trace.modules}
-    for site in module_sites(trace, costs):
+def _items(quantity: Quantity, records: Records) -> Iterator[Item]:
+    batch = batch_size(records.trace)
+    last = {call.module_id: call.index for call in records.trace.modules}
+    for site in module_sites(records):
         x, y = site.x, site.y
         if not site.leaf or x is None or y is None or last[site.call.module_id] != site.call.index:
             continue

@@ -7,20 +7,19 @@ from typing import Any
 
 from torch import nn
 
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import ModuleSite, module_sites
+from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Size, prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
 _BYTES = 4
 
 
-def _layers(trace: Trace, costs: Costs) -> Iterator[ModuleSite]:
+def _layers(records: Records) -> Iterator[ModuleSite]:
     """Every module call but the model's own and those of containers."""
-    for site in module_sites(trace, costs):
+    for site in module_sites(records):
         if site.call.depth and not issubclass(site.kind, (nn.Sequential, nn.ModuleList)) and site.y is not None:
             yield site
 
@@ -37,22 +36,22 @@ def _sample(shape: tuple[Size, ...]) -> Size:
     return prod(shape[1:])
 
 
-def _parameters(trace: Trace, costs: Costs) -> Iterator[Item]:
-    for site in _layers(trace, costs):
+def _parameters(records: Records) -> Iterator[Item]:
+    for site in _layers(records):
         yield Item(site.call.class_name, _calls(site), _weights(site), "weight and bias")
 
 
-def _forward(trace: Trace, costs: Costs) -> Iterator[Item]:
-    for site in _layers(trace, costs):
+def _forward(records: Records) -> Iterator[Item]:
+    for site in _layers(records):
         assert site.y is not None
         yield Item(site.call.class_name, _calls(site), 2 * _BYTES * _sample(site.y.shape), "output, twice for gradients")
 
 
-def _total(trace: Trace, costs: Costs) -> Iterator[Item]:
-    for value in trace.inputs:
+def _total(records: Records) -> Iterator[Item]:
+    for value in records.trace.inputs:
         yield Item("input", range(0), _BYTES * _sample(value.fact.shape), "input")
-    yield from _forward(trace, costs)
-    for item in _parameters(trace, costs):
+    yield from _forward(records)
+    for item in _parameters(records):
         yield Item(item.kind, item.calls, _BYTES * item.count, item.rule)
 
 

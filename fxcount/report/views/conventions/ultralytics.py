@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from torch import nn
 
 from fxcount import torch_private
-from fxcount.passes.cost import Costs
 from fxcount.report.views.conventions.attention import ultralytics_attention
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, by_ancestor, module_sites
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
 from fxcount.report.views.conventions.sites import Counted, Site, by_op, from_ops
 from fxcount.report.views.conventions.thop import affine, softmax_counts, upsample_mode
 from fxcount.symbolic import Size, ceildiv, floordiv, prod, sum_
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -136,9 +135,9 @@ _FUNCTIONAL = by_op({
 })  # fmt: skip
 
 
-def _items(trace: Trace, costs: Costs) -> Iterator[Item]:
+def _items(records: Records) -> Iterator[Item]:
     hooked: set[int] = set()
-    for site in module_sites(trace, costs):
+    for site in module_sites(records):
         rule = by_ancestor(site.kind, _RULES)
         if rule is None:
             continue
@@ -147,7 +146,7 @@ def _items(trace: Trace, costs: Costs) -> Iterator[Item]:
         if counted is not None:
             where = range(site.call.start, site.call.stop)
             yield Item(site.call.class_name, where, counted.count, counted.rule, counted.numeric)
-    yield from (item for item in from_ops(trace, costs, _FUNCTIONAL) if item.calls.start not in hooked)
+    yield from (item for item in from_ops(records, _FUNCTIONAL) if item.calls.start not in hooked)
 
 
 CONVENTIONS = (

@@ -215,4 +215,6 @@ def _quoted(text: str) -> str:
     >>> print(_quoted('a"b\\c'))
     "a\"b\\c"
     """
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + visible(text, lines=True).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW, edges
-from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
+from fxcount.report.views.graphs.nodes import Attributes, Plain, nodes, plainly
 from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPH_SCHEMA_VERSION", "flow", "to_networkx"]
+__all__ = ["GRAPH_SCHEMA_VERSION", "flow", "graph_attributes", "to_networkx"]
 
 GRAPH_SCHEMA_VERSION = 2
 
@@ -36,9 +36,11 @@ def to_networkx(report: ReportData, depth: int | None = None) -> nx.MultiDiGraph
 
     plain = plainly(report)
     with no_collection():  # a graph is many small dicts, and none of them garbage
-        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**_attributes(report))
-        graph.add_nodes_from(nodes(report, plain))
-        graph.add_edges_from(edges(report.trace, plain))
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**graph_attributes(report, plain))
+        for node, attributes in nodes(report, plain):  # one by one: for a list of them networkx looks at each several times
+            graph.add_node(node, **attributes)
+        for source, target, attributes in edges(report.trace, plain):
+            graph.add_edge(source, target, **attributes)
         return graph if depth is None else collapse(graph, depth)
 
 
@@ -60,8 +62,8 @@ def flow(graph: nx.MultiDiGraph[str], *, gradient: bool = False) -> nx.MultiDiGr
     return kept
 
 
-def _attributes(report: ReportData) -> Attributes:
-    plain = plainly(report)
+def graph_attributes(report: ReportData, plain: Plain) -> Attributes:
+    """What is said of the graph as a whole."""
     total, p = report.costs.total, report.params
     found: Attributes = {
         "fxcount_schema": GRAPH_SCHEMA_VERSION, "model": report.trace.model_name, "frontend": report.frontend,

@@ -10,7 +10,9 @@ import json
 from typing import Any
 
 from fxcount.report.data.report import ReportData
-from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION, to_networkx
+from fxcount.report.views.graphs.edges import edges
+from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION, graph_attributes, to_networkx
+from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.report.views.saved.header import header, schema
 from fxcount.report.views.saved.written import family
 from fxcount.trace.torch_patch.active import no_collection
@@ -20,10 +22,32 @@ __all__ = ["body", "schema", "to_graph_json", "to_node_link"]
 
 def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]:
     """What :func:`to_graph_json` writes, as dicts and lists."""
+    data = _node_link(report) if depth is None else _by_networkx(report, depth)
+    return {**data, **{key: part for key, part in body(report).items() if key != "graph"}}
+
+
+def _by_networkx(report: ReportData, depth: int) -> dict[str, Any]:
     import networkx as nx
 
-    data: dict[str, Any] = nx.node_link_data(to_networkx(report, depth), edges="edges")
-    return {**data, **{key: part for key, part in body(report).items() if key != "graph"}}
+    found: dict[str, Any] = nx.node_link_data(to_networkx(report, depth), edges="edges")
+    return found
+
+
+def _node_link(report: ReportData) -> dict[str, Any]:
+    """The same of the whole graph, without networkx, which would take longer over it than all the rest: edges by their source,
+    those between the same two nodes together and numbered."""
+    plain = plainly(report)
+    listed = {node: {**attributes, "id": node} for node, attributes in nodes(report, plain)}
+    between: dict[str, dict[str, list[Attributes]]] = {node: {} for node in listed}
+    for source, target, attributes in edges(report.trace, plain):
+        between[source].setdefault(target, []).append(attributes)
+    return {
+        "directed": True, "multigraph": True, "graph": graph_attributes(report, plain), "nodes": list(listed.values()),
+        "edges": [
+            {**attributes, "source": source, "target": target, "key": key}
+            for source, targets in between.items() for target, found in targets.items() for key, attributes in enumerate(found)
+        ],
+    }  # fmt: skip
 
 
 def body(report: ReportData) -> dict[str, Any]:
@@ -37,4 +61,4 @@ def to_graph_json(report: ReportData, depth: int | None = None, indent: int | No
     ``depth`` collapses modules in the graph, and leaves the report whole. Integers are exact and of any size.
     """
     with no_collection():
-        return json.dumps(to_node_link(report, depth), indent=indent, allow_nan=False)
+        return json.dumps(to_node_link(report, depth), indent=indent, allow_nan=False, check_circular=False)

@@ -116,14 +116,14 @@ def _buffers(report: ReportData) -> Iterator[Node]:
 
 
 def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
-    trace, costs = report.trace, report.costs
-    for m in trace.modules:
+    trace = report.trace
+    for m, total in zip(trace.modules, report.costs.of_modules(trace), strict=True):
         name = m.path or m.class_name
         yield f"call:{m.index}", {
             "kind": "module_call", "label": name if m.number == 1 else f"{name} (call {m.number})", "path": m.path,
             "class_name": m.class_name, "depth": m.depth, "number": m.number, "ops": m.stop - m.start,
             "shapes": [[plain(s) for s in f.shape] for f in m.outputs], "collapsed": False,
-            **_cost(costs.sum(trace.calls[m.start : m.stop]), plain),
+            **_cost(total, plain),
         }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def written(data: dict[str, Any], path: Where, indent: int | None) -> str:
     if isinstance(path, int):
         path, indent = None, path
     with no_collection():
-        return kept(json.dumps(data, indent=indent, allow_nan=False), path)
+        return kept(json.dumps(data, indent=indent, allow_nan=False, check_circular=False), path)
 
 
 def family(report: ReportData) -> dict[str, Any]:

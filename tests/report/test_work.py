@@ -1,0 +1,117 @@
+"""What views do, counted: equal parts of a model are worked out once."""
+
+from __future__ import annotations
+
+import dis
+import json
+from collections import Counter
+from types import CodeType
+from typing import Any
+
+import networkx as nx
+import pytest
+import torch
+
+import fxcount
+from fxcount.passes.cost import CallCost
+from fxcount.report.views.conventions import sites
+from fxcount.report.views.graphs.nodelink import to_node_link
+from fxcount.trace import tape
+
+
+class Block(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(5)
+        self.up, self.down = torch.nn.Linear(5, 11), torch.nn.Linear(11, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(self.up(self.norm(x)).relu())
+
+
+def _report(blocks: int) -> fxcount.Report:
+    return fxcount.analyze(torch.nn.Sequential(*[Block() for _ in range(blocks)]), "B,S,5")
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> Counter[str]:
+    """How often a function is called."""
+    found: Counter[str] = Counter()
+    original = getattr(owner, name)
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        found[name] += 1
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, staticmethod(counting) if isinstance(owner, type) else counting)
+    return found
+
+
+@pytest.mark.parametrize("view", ["to_json", "to_networkx", "by_module"])
+def test_equal_modules_are_added_up_once(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = _report(3), _report(30)
+    found = _counted(monkeypatch, CallCost, "weighted")
+    getattr(few, view)()
+    first = found.total()
+    getattr(many, view)()
+    assert 0 < found.total() - first <= first
+
+
+def test_conventions_share_what_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them see each kind of call once, however many conventions ask and however many blocks there are."""
+    report = _report(30)
+    found = _counted(monkeypatch, sites, "_site")
+    rows = report.conventions()
+    assert len(rows) > 20
+    kinds = {(id(c.signature), c.written) for c in report.trace.calls}
+    assert 0 < found.total() <= len(kinds) == 5
+
+
+def test_a_line_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = _report(30)
+    tape._line.cache_clear()
+    assert all([str(c.source).startswith(__file__) for c in report.trace.calls])
+    info = tape._line.cache_info()
+    assert (info.misses, info.hits) == (5, 29 * 5)  # norm, up, relu, down, +
+
+
+def test_lines_are_those_of_the_code() -> None:
+    code: CodeType = Block.forward.__code__
+    lines = {i.offset: i.positions.lineno for i in dis.get_instructions(code) if i.positions is not None}
+    assert len(set(lines.values())) > 1 or len(lines) > 5
+    for offset, line in lines.items():
+        assert tape.Instruction(code, offset).line == (line or code.co_firstlineno)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"B": 2, "S": 7}, {"B": 2}])
+def test_node_link_is_that_of_networkx(sizes: dict[str, int]) -> None:
+    report = _report(2)
+    report = report.at(**sizes) if sizes else report
+    graph = nx.node_link_data(report.to_networkx(), edges="edges")
+    found = to_node_link(report)
+    assert json.dumps({key: found[key] for key in graph}) == json.dumps(graph)
+
+
+def test_several_edges_between_two_nodes_are_numbered_as_by_networkx() -> None:
+    class Twice(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x.view(-1)
+            y.add_(1)
+            return torch.cat([y, y, x.view(-1)])
+
+    report = fxcount.analyze(Twice(), "B,3")
+    graph = nx.node_link_data(report.to_networkx(), edges="edges")
+    assert max(edge["key"] for edge in graph["edges"]) > 0
+    found = to_node_link(report)
+    assert json.dumps({key: found[key] for key in graph}) == json.dumps(graph)
+
+
+def test_sizes_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of thirty equal blocks ask for the sizes of one."""
+    from fxcount.report.data import report as home
+
+    few, many = _report(3).at(B=2, S=7), _report(30).at(B=2, S=7)
+    found = _counted(monkeypatch, home, "evaluate")
+    rows = len(few.ops)
+    first = found.total()
+    assert len(many.ops) == 10 * rows
+    assert 0 < found.total() - first == first
