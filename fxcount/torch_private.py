@@ -73,6 +73,15 @@ NAMES = MappingProxyType({
     "map_places": Name("torch.nn.attention.flex_attention._vmap_for_bhqkv", "follow flex_attention"),
     "safe_softmax": Name("torch._safe_softmax", "follow flex_attention"),
     "transforms": Name("torch._functorch.eager_transforms", "know when torch.func begins to differentiate"),
+    "run_mapped": Name("torch._functorch.vmap.vmap_impl", "know a function that torch.vmap made before the analysis"),
+    "functorch_level": Name(
+        "torch._functorch.pyfunctorch.retrieve_current_functorch_interpreter", "follow torch.vmap with sizes that are formulas"
+    ),
+    "TransformType": Name("torch._C._functorch.TransformType", "follow torch.vmap with sizes that are formulas"),
+    "is_batched": Name("torch._C._functorch.is_batchedtensor", "follow torch.vmap with sizes that are formulas"),
+    "level_of": Name("torch._C._functorch.maybe_get_level", "follow torch.vmap with sizes that are formulas"),
+    "unwrap_batched": Name("torch._C._functorch._unwrap_batched", "follow torch.vmap with sizes that are formulas"),
+    "add_batch_dim": Name("torch._C._functorch._add_batch_dim", "follow torch.vmap with sizes that are formulas"),
     "no_dispatch": Name("torch.utils._mode_utils.no_dispatch", "change the sizes of a stand-in in place"),
     "meta_in_dispatch": Name("torch._C._meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
     "set_meta_in_dispatch": Name("torch._C._set_meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),

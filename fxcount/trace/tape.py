@@ -241,15 +241,20 @@ def values_in(tree: Any) -> list[Value]:
 
 
 class Quotient(float):
-    """A float argument that is a quotient of sizes, where its value decides no shape: the value at the sample values."""
+    """A float argument that is a quotient of sizes, where its value decides no shape: the value at the sample values.
+
+    ``exact``: nothing but sizes and short fractions took part, so that what follows from the fraction follows from the float;
+    else a number like pi did, which the fraction has in full length, and the float may differ from it in its last digits.
+    """
 
     num: Size
     den: Size
+    exact: bool
 
     @classmethod
-    def of(cls, num: Size, den: Size, value: float) -> Quotient:
+    def of(cls, num: Size, den: Size, value: float, exact: bool = True) -> Quotient:
         made = cls(value)
-        made.num, made.den = num, den
+        made.num, made.den, made.exact = num, den, exact
         return made
 
 

@@ -34,6 +34,7 @@ from fxcount.trace.tracer.storages import Storage
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.accumulation import Accumulation
 from fxcount.training.forms import FORMS
+from fxcount.training.mapped import by_own_rule, mapped_linear
 from fxcount.training.nodes import Nodes, SizeNode
 from fxcount.training.wrapping import Wrapping
 
@@ -259,8 +260,14 @@ class TrainingTracer(Tracer):
         if entry is not None and entry.follows == "mapped":
             args = tuple([self._in_tensor(a) for a in args])
         args = tuple([self._standing(a) for a in args])
-        found = func(*args, **{name: self._standing(a) for name, a in kwargs.items()})
+        kwargs = {name: self._standing(a) for name, a in kwargs.items()}
+        found = by_own_rule(func, args, kwargs, self._form_of)
+        if found is NotImplemented:
+            found = (_MAPPED_FORMS.get(func) or func)(*args, **kwargs)
         return found if isinstance(found, torch.Tensor) else self._shown(found)
+
+    def _form_of(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return partial(FORMS[func], self) if func in FORMS else func
 
     def _in_tensor(self, a: Any) -> Any:
         """A size that an elementwise op computes with, as a tensor: torch's rules for mapped functions want its value."""
@@ -459,9 +466,14 @@ _QUERIES: dict[Any, Callable[..., Any]] = {
         tracer, (*_sizes(tracer, x)[:self_num_batch_dims], *_sizes(tracer, like)), dtype=like.dtype, device=like.device
     ),
     torch.ops.aten._efficientzerotensor.default: lambda tracer, *size, **options: _zeros(tracer, *size, **options),
+    torch.ops.aten._linalg_check_errors.default: lambda tracer, info, name, *, is_matrix: None,  # a check of data
     torch.ops.aten._local_scalar_dense.default: lambda tracer, x: tracer.answers.scalar(tracer.state(x), "item()"),
 }
 """Overloads that make no tensor: what C++ asks."""
+
+
+_MAPPED_FORMS: dict[Any, Callable[..., Any]] = {torch_private.nn_functions.linear: mapped_linear}
+"""What torch makes of some functions of mapped tensors, in a form that takes formulas."""
 
 
 def _wraps(items: Any) -> bool:

@@ -22,12 +22,19 @@ _KINDS = (FunctionType, MethodType, BuiltinFunctionType, MethodDescriptorType)  
 
 
 def is_function(model: Any) -> bool:
-    """Whether it is a function of Python, of torch or of TorchScript: a lambda, a method of an object, a ``partial``.
+    """Whether it is a function of Python, of torch or of TorchScript: a lambda, a method of an object, a ``partial``; or an
+    object that is called like one.
 
     >>> is_function(torch.nn.functional.relu), is_function(torch.nn.Linear), is_function(3)
     (True, False, False)
     """
-    return isinstance(model, (*_KINDS, functools.partial, torch.jit.ScriptFunction))
+    return isinstance(model, (*_KINDS, functools.partial, torch.jit.ScriptFunction)) or _is_called(model)
+
+
+def _is_called(model: Any) -> bool:
+    """Whether it is an object of a class of Python's that says what a call of it does."""
+    said = next((vars(kind)["__call__"] for kind in type(model).__mro__ if "__call__" in vars(kind)), None)
+    return isinstance(said, FunctionType) and not isinstance(model, (type, torch.nn.Module))
 
 
 def module_of(function: Callable[..., Any]) -> torch.nn.Module:
@@ -39,6 +46,8 @@ def module_of(function: Callable[..., Any]) -> torch.nn.Module:
     ['layer.weight', 'layer.bias']
     """
     name = getattr(function, "__name__", "") or getattr(getattr(function, "func", None), "__name__", "") or "function"
+    if not isinstance(function, (*_KINDS, functools.partial, torch.jit.ScriptFunction)):
+        name, function = type(function).__name__, function.__call__  # type: ignore[operator]
     module: torch.nn.Module = named_class(Function, "function" if name == "<lambda>" else name)()
     for held, value in _held(function):
         if held in module._modules or held in module._parameters or hasattr(module, held):

@@ -20,6 +20,7 @@ from fxcount.errors import DataDependentError, FxcountError, first_line
 from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
+from fxcount.symbolic.floats import ODD
 from fxcount.trace.known import constants, ramps, tables
 from fxcount.trace.known.literals import LITERAL
 from fxcount.trace.known.ramps import Ramp
@@ -415,7 +416,7 @@ class Replay:
                 return a.fact if found is None else found  # of which only the shape matters
             if isinstance(a, Expr):
                 return self._size(a)
-            return self._size(a.num) / self._size(a.den) if type(a) is Quotient else a  # a size on one side or both
+            return self._quotient(a) if type(a) is Quotient else a
 
         args, kwargs = mapped(of, call.args), dict(mapped(of, call.kwargs))
         for name in _LATER.intersection(kwargs):
@@ -424,6 +425,11 @@ class Replay:
 
     def _size(self, size: Any) -> Any:
         return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
+
+    def _quotient(self, a: Quotient) -> Any:
+        if a.exact:
+            return self._size(a.num) / self._size(a.den)  # a size on one side or both
+        return SymRatio(a.num, a.den, float(a), ODD, ("/", a.num, a.den), self.scope)
 
     def _pinned(self, a: Any, facts: Iterator[TensorFact]) -> Any:
         if isinstance(a, (torch.Tensor, Ramp, np.ndarray, TensorFact)):

@@ -28,6 +28,7 @@ import torch.nn.functional
 
 from fxcount import torch_private
 from fxcount.ops.core.common import broadcast
+from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import SYM_FUNCTIONS, SymSize
 from fxcount.trace.nesting import Room
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
@@ -103,6 +104,8 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.functional.broadcast_shapes, lambda _: _broadcast_shapes),
         *[Swapped(f, functools.partial(_instead, instead)) for f, instead in SYM_FUNCTIONS.items()],
         Swapped(torch.vmap, lambda original: functools.partial(_vmap, original)),
+        Swapped(torch_private.run_mapped, _mapped_before),
+        Swapped(torch.func.linearize, lambda _: _linearized),
         Swapped(torch.cond, lambda _: _traced(branch)),
         *_controlled(),
         Replaced(
@@ -281,6 +284,36 @@ def _vmap(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[.
     if mapping is None:
         mapping = ACTIVE.vmap = Mapping(_tracer(), original)
     return mapping.vmap(*args, **kwargs)
+
+
+def _mapped_before(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that ``torch.vmap`` made before the analysis goes torch's own way, on stand-ins below the engine."""
+
+    def run(func: Any, in_dims: Any, out_dims: Any, randomness: Any, chunk_size: Any, *args: Any, **kwargs: Any) -> Any:
+        tracer = _tracer()
+        if not tracer.differentiates and any(type(x) is StandIn for x in leaves((args, kwargs))):
+            raise NeedsEngine(
+                "the model calls a function that torch.vmap made before", where=tracer.where(),
+                hint="write the batch dimension out, e.g. by broadcasting",
+            )  # fmt: skip
+        return original(func, in_dims, out_dims, randomness, chunk_size, *args, **kwargs)
+
+    return run
+
+
+def _linearized(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """What stands in for ``torch.func.linearize``, which traces: the function, and its product with tangents."""
+    tracer = _tracer()
+    if not tracer.differentiates:
+        raise NeedsEngine(
+            "the model uses torch.func.linearize in its forward", where=tracer.where(),
+            hint="analyse the function that is linearised",
+        )  # fmt: skip
+    tracer.notes.add(
+        "torch.func.linearize: the function is counted where it is linearised, and again, as in torch.func.jvp, in each call "
+        "of the linear one; what torch does to trace it and to fold constants is not"
+    )
+    return func(*primals), lambda *tangents: torch.func.jvp(func, primals, tangents)[1]
 
 
 def _entering(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -78,9 +78,9 @@ class Keys:
             key.append(a)
             return a
         if isinstance(a, SymRatio):
-            if a.exact and type(key[0]) is Op and (key[0].takes_values or key[0].takes_scales):
+            if type(key[0]) is Op and (key[0].takes_values or (a.exact and key[0].takes_scales)):
                 key.append((SymRatio, a.num, a.den))
-                return Quotient.of(a.num, a.den, a.value)
+                return Quotient.of(a.num, a.den, a.value, a.exact)
             return self.convert(float(a), key, operands)
         if isinstance(a, (tuple, list)):
             return self.convert(tuple(a) if isinstance(a, tuple) else list(a), key, operands)

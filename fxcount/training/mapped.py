@@ -1,0 +1,230 @@
+"""Rules of ``torch.vmap`` for ops whose own, in C++, want numbers for sizes.
+
+Each does what torch's does: the mapped dimension is folded into the batch, or into the channels of a batch norm, and what has
+one weight per sample is done in steps of which one multiplies with it. A rule that does not know a case leaves it to torch's.
+
+Letters: E the mapped dimension, N batch, C channels
+Source:  BatchRulesConvolution.cpp, BatchRulesNorm.cpp, BatchRulesModules.cpp, BatchRulesPooling.cpp of ATen's functorch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from fxcount import torch_private
+from fxcount.symbolic import SymSize
+
+__all__ = ["by_own_rule", "mapped_linear"]
+
+
+class _Level:
+    """The innermost level of ``torch.vmap``: takes its dimension off tensors, and puts it on results."""
+
+    def __init__(self, number: int, form_of: Callable[[Any], Any]) -> None:
+        self._number = number
+        self.form_of = form_of  # what to call for a function, below this level
+
+    def front(self, x: Any) -> tuple[Any, bool]:
+        """The tensor with the mapped dimension in front, and whether it has one."""
+        if not isinstance(x, torch.Tensor) or not torch_private.is_batched(x):
+            return x, False
+        if torch_private.level_of(x) != self._number:
+            return x, False
+        inner, dim = torch_private.unwrap_batched(x, self._number)
+        return (torch.movedim(inner, dim, 0) if dim else inner), True
+
+    def wrapped(self, result: Any) -> Any:
+        """Results whose first dimension is the mapped one."""
+        if isinstance(result, (tuple, list)):
+            return type(result)([self.wrapped(y) for y in result])
+        return torch_private.add_batch_dim(result, 0, self._number)
+
+
+def mapped_linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """``F.linear`` of mapped tensors as torch takes it apart: of rows of a batch one product with a bias. Its own code asks for
+    plain sizes there."""
+    if x.dim() != 3 or bias is None:
+        return torch_private.nn_functions.linear(x, weight, bias)
+    found = torch.addmm(bias, torch.reshape(x, (-1, x.shape[-1])), torch.t(weight))
+    return torch.reshape(found, (*x.shape[:-1], weight.shape[0]))
+
+
+Rule = Callable[..., Any]
+
+
+def by_own_rule(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], form_of: Callable[[Any], Any]) -> Any:
+    """The result of a call inside ``torch.vmap``, or ``NotImplemented``, where torch's own rule does as well.
+
+    ``form_of`` gives what to call for a function whose C++ wants numbers even where nothing is mapped.
+    """
+    rule = RULES.get(func)
+    if rule is None:
+        return NotImplemented
+    interpreter = torch_private.functorch_level()
+    if interpreter.key() != _VMAP:
+        return NotImplemented
+    level = _Level(interpreter.level(), form_of)
+    with interpreter.lower():
+        given = [level.front(a) for a in args]
+        if not any(_is_symbolic(x) for x, _ in given):
+            return NotImplemented
+        found = rule(level, given, kwargs)
+    return found if found is NotImplemented else level.wrapped(found)
+
+
+_VMAP = torch_private.TransformType.Vmap
+
+
+def _is_symbolic(x: Any) -> bool:
+    sizes: tuple[Any, ...] = tuple(x.shape) if isinstance(x, torch.Tensor) else ()
+    return any(type(n) is SymSize for n in sizes)
+
+
+Given = list[tuple[Any, bool]]
+
+
+def _alone(given: Given) -> bool:
+    """Whether the first operand is mapped, and no other."""
+    return given[0][1] and not any(is_mapped for _, is_mapped in given[1:])
+
+
+def _unfolded(result: Any, e: Any, n: Any) -> Any:
+    if isinstance(result, (tuple, list)):
+        return tuple([_unfolded(y, e, n) for y in result])
+    return torch.reshape(result, (e, n, *result.shape[1:]))
+
+
+def _samples(func: Any, spatial: int) -> Rule:
+    """Ops that treat each sample alike, the samples being (N, C, ``spatial`` dimensions), or (C, ...) without a batch."""
+
+    def rule(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+        if not _alone(given):
+            return NotImplemented
+        x, rest, call = given[0][0], [a for a, _ in given[1:]], level.form_of(func)
+        if x.dim() == spatial + 2:
+            return call(x, *rest, **kwargs)
+        e, n = x.shape[:2]
+        return _unfolded(call(torch.reshape(x, (e * n, *x.shape[2:])), *rest, **kwargs), e, n)
+
+    return rule
+
+
+def _scaled(y: Any, weight: tuple[Any, bool], bias: tuple[Any, bool], at: int) -> Any:
+    """``y * weight + bias``, whose own dimensions are those of ``y`` from ``at`` on."""
+    steps: tuple[Any, ...] = (torch.mul, torch.add)
+    for step, (p, is_mapped) in zip(steps, (weight, bias)):
+        if p is not None:
+            own = p.shape[1:] if is_mapped else p.shape
+            ones = [1] * (y.dim() - at - len(own))
+            y = step(y, torch.reshape(p, (p.shape[0] if is_mapped else 1, *[1] * (at - 1), *own, *ones)))
+    return y
+
+
+def _nth(given: Given, i: int) -> tuple[Any, bool]:
+    return given[i] if len(given) > i else (None, False)
+
+
+def _layer_norm(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    (x, x_mapped), (shape, _), weight, bias = given[0], given[1], _nth(given, 2), _nth(given, 3)
+    rest = [a for a, _ in given[4:]]
+    if not x_mapped or kwargs:
+        return NotImplemented
+    if not (weight[1] or bias[1]):
+        return torch.layer_norm(x, shape, weight[0], bias[0], *rest)
+    return _scaled(torch.layer_norm(x, shape, None, None, *rest), weight, bias, x.dim() - len(shape))
+
+
+def _group_norm(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    (x, x_mapped), (groups, _) = given[:2]
+    if not x_mapped or kwargs:
+        return NotImplemented
+    e, n = x.shape[:2]
+    y = torch.group_norm(torch.reshape(x, (e * n, *x.shape[2:])), groups, None, None, *[a for a, _ in given[4:]])
+    return _scaled(_unfolded(y, e, n), _nth(given, 2), _nth(given, 3), 2)
+
+
+def _batch_norm(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """Of each sample of its own: E*C channels. Running statistics that it would write are left to torch's rule."""
+    (x, x_mapped), weight, bias, mean, var, (training, _) = given[:6]
+    if not x_mapped or kwargs or (training and mean[0] is not None):
+        return NotImplemented
+    e, n, c = x.shape[:3]
+    channels = torch.reshape(torch.movedim(x, 0, 1), (n, e * c, *x.shape[3:]))
+    stats = [
+        None if s is None else torch.reshape(s if is_mapped else s.expand(e, c), (e * c,)) for s, is_mapped in (mean, var)
+    ]
+    plain = torch.ones((e * c,), dtype=x.dtype, device=x.device), torch.zeros((e * c,), dtype=x.dtype, device=x.device)
+    normalise: Any = torch.batch_norm
+    y = normalise(channels, *plain, *stats, training, *[a for a, _ in given[6:]])
+    return _scaled(torch.movedim(torch.reshape(y, (n, e, c, *y.shape[2:])), 1, 0), weight, bias, 2)
+
+
+def _pad(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """By other elements of a sample; constants have a rule of torch's."""
+    mode = given[2][0] if len(given) > 2 else kwargs.get("mode", "constant")
+    if mode not in ("reflect", "replicate", "circular"):
+        return NotImplemented
+    return _samples(_NN.pad, len(given[1][0]) // 2)(level, given, kwargs)
+
+
+def _cell(func: Any) -> Rule:
+    """A step of a recurrent layer, of (N, width), whose weights are those of all samples."""
+
+    def rule(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+        (x, _), (h, _), *weights = given
+        if not (given[0][1] and given[1][1] and x.dim() == h.dim() == 3) or any(is_mapped for _, is_mapped in weights):
+            return NotImplemented
+        e, n = x.shape[:2]
+        flat = [torch.reshape(t, (e * n, t.shape[2])) for t in (x, h)]
+        return _unfolded(func(*flat, *[w for w, _ in weights], **kwargs), e, n)
+
+    return rule
+
+
+def _attention(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """Of (N, heads, S, width): E*N samples."""
+    mask = _nth(given, 3)[0] if len(given) > 3 else kwargs.get("attn_mask")
+    operands = given[:3]
+    if mask is not None or not all(is_mapped and x.dim() == 5 for x, is_mapped in operands):
+        return NotImplemented
+    e, n = operands[0][0].shape[:2]
+    flat = [torch.reshape(x, (e * n, *x.shape[2:])) for x, _ in operands]
+    attend: Any = torch.nn.functional.scaled_dot_product_attention
+    return _unfolded(attend(*flat, *[a for a, _ in given[3:]], **kwargs), e, n)
+
+
+def _gather(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    if len(given) != 3 or not (given[0][1] and given[2][1]):
+        return NotImplemented
+    (x, _), (dim, _), (index, _) = given
+    return torch.gather(x, dim + 1 if dim >= 0 else dim, index, **kwargs)
+
+
+_F, _NN = torch.nn.functional, torch_private.nn_functions
+_RESIZED = (("nearest", 1), ("linear", 1), ("nearest", 2), ("bilinear", 2), ("bicubic", 2), ("nearest", 3), ("trilinear", 3))
+_SAMPLES: Mapping[Any, int] = {
+    **{getattr(torch, f"max_pool{n}d"): n for n in (2, 3)}, torch.max_pool1d: 1, torch.avg_pool1d: 1,
+    **{getattr(_NN, f"{kind}_pool{n}d{more}"): n for n in (2, 3) for kind, more in (("avg", ""), ("max", "_with_indices"))},
+    torch.max_pool1d_with_indices: 1,
+    **{getattr(_NN, f"adaptive_{kind}_pool{n}d"): n for n in (2, 3) for kind in ("avg", "max")},
+    torch.adaptive_avg_pool1d: 1, torch.adaptive_max_pool1d: 1,
+    **{getattr(torch, f"{name}{n}d"): n for n in (1, 2, 3) for name in ("conv", "conv_transpose")},
+    **{getattr(_NN, f"upsample_{kind}{n}d"): n for kind, n in _RESIZED if hasattr(_NN, f"upsample_{kind}{n}d")},
+    torch.pixel_shuffle: 2, torch.pixel_unshuffle: 2, _NN.im2col: 2,
+}  # fmt: skip
+"""Functions of samples, with the number of dimensions they have besides their channels."""
+
+RULES: Mapping[Any, Rule] = MappingProxyType({
+    **{f: _samples(f, n) for f, n in _SAMPLES.items()},
+    torch.layer_norm: _layer_norm,
+    torch.group_norm: _group_norm,
+    torch.batch_norm: _batch_norm,
+    _NN.pad: _pad,
+    **{cell: _cell(cell) for cell in (torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell)},
+    _F.scaled_dot_product_attention: _attention,
+    torch.gather: _gather, torch.Tensor.gather: _gather,
+})  # fmt: skip
