@@ -373,7 +373,8 @@ class TrainingTracer(Tracer):
                 of = self._by_node.get(number, -1)
                 if of >= 0:
                     modules.now = self._calls[of].module
-                if not grad and self._accumulation is not None:
+                python = self._wrapping is not None and self._wrapping.by_python  # the backward of a function of the user's
+                if not grad and self._accumulation is not None and not python:
                     func, entry = self._as_plain(func, args, entry)
             if grad or not in_backward:
                 number = _sequence_number()

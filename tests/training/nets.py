@@ -155,6 +155,30 @@ class Resized(nn.Module):
         return F.interpolate(y, size=x.shape[-2:], mode="bicubic").mean() + near.square().mean()
 
 
+class _Arithmetic(torch.autograd.Function):
+    """Its backward adds numbers and its own temporaries, which Python does not do in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x * torch.tanh(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        (x,) = ctx.saved_tensors
+        both = (grad * x) + (x * x)
+        return grad * (1 + 0.5 * x * x) + both * (0.5 * x)
+
+
+class Arithmetic(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(7, 11), nn.Linear(11, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down(_Arithmetic.apply(self.up(x)))
+
+
 class _Doubling(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -285,6 +309,7 @@ CASES: Mapping[str, Case] = {
     "normalised": Case(Normalised, "B,3,H,W", _IMAGE),
     "resized": Case(Resized, "B,3,H,W", _IMAGE),
     "custom": Case(Custom, "B,7", {"B": 5}),
+    "arithmetic": Case(Arithmetic, "B,7", {"B": 53}),
     "several": Case(Several, "B,9", {"B": 5}),
     "quantised": Case(Quantised, "B,8", {"B": 7}),
     "low rank": Case(LowRank, "B,S,12", {"B": 3, "S": 13}),
