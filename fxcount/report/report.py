@@ -13,6 +13,7 @@ from fxcount.report.value import Value
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
+    from fxcount.report.allocator import Allocation
     from fxcount.report.claims.architecture import Architecture
     from fxcount.report.claims.result import Claims
     from fxcount.report.curves import Curve
@@ -234,6 +235,31 @@ class Report(Value, Formats, ReportData):
         from fxcount.report.roofline import roofline_of
 
         return roofline_of(self, device, dtype, efficiency, bandwidth)
+
+    def allocator(self, *, cublas: str | int = 0, cudnn: int = 0) -> Allocation:
+        """What CUDA's caching allocator would hold, by its documented rules and without a device.
+
+        Requests are rounded to 512 bytes, and come of pools, of segments of 2 and 20 MiB, of blocks that are split and joined.
+        Parameters and buffers are in it; of three forwards the last counts.
+
+        ``cublas``: bytes of cuBLAS' workspace, or ``"ampere"``, ``"hopper"``, ``"blackwell"`` for torch's default there;
+        ``cudnn``: bytes that each convolution takes while it runs, which nobody documents. Both are 0 unless they are given.
+
+        Raises:
+            SizeError: sizes without a value.
+            InputError: no such workspace.
+
+        >>> import torch, fxcount
+        >>> report = fxcount.analyze(torch.nn.Linear(300, 500), "B,300").at(B=700)
+        >>> found = report.allocator()
+        >>> found.requested, found.requested == report.memory.peak + report.params.bytes
+        (2842000, True)
+        >>> found.allocated, found.reserved
+        (2842624, 23068672)
+        """
+        from fxcount.report.allocator import allocation_of
+
+        return allocation_of(self, cublas, cudnn)
 
     def claims(self, architecture: Architecture | None = None) -> Claims:
         """What frameworks claim a forward of this language model costs (``2N`` and the like: a third of what they say of a

@@ -15,6 +15,7 @@ from fxcount.wording import fitting
 if TYPE_CHECKING:
     import torch
 
+    from fxcount.report.allocator import Allocation
     from fxcount.report.claims.architecture import Architecture
     from fxcount.report.claims.result import Claims
     from fxcount.report.data.roofline import Machine
@@ -134,6 +135,22 @@ class TrainingReport(Value, TrainingData):
         if self.symbols:
             raise SizeError(f"{', '.join(self.symbols)} have no value", hint="ask step.at(...).utilisation(...)")
         return float(self.flops / (seconds * devices * machine.flops_per_second[dtype]))
+
+    def allocator(self, *, cublas: str | int = 0, cudnn: int = 0) -> Allocation:
+        """What CUDA's caching allocator would hold for a step in the steady state; see :meth:`fxcount.Report.allocator`.
+
+        Tensors that stay with the processor, as the counters of Adam, are not in it if the model is not there itself: trace it
+        on the meta device.
+
+        >>> import torch, fxcount
+        >>> step = fxcount.training_step(torch.nn.Linear(300, 500, device="meta"), "B,300", optimizer="sgd").at(B=700)
+        >>> found = step.allocator(cublas="hopper")
+        >>> found.workspaces, found.reserved > 32 * 2**20 + step.total_peak
+        ({'cuBLAS': 33554432}, True)
+        """
+        from fxcount.report.allocator import allocation_of
+
+        return allocation_of(self, cublas, cudnn)
 
     def claims(self, architecture: Architecture | None = None) -> Claims:
         """What frameworks claim a step of this language model costs, each term beside the exact one: ``6N``, PaLM's,

@@ -1,0 +1,182 @@
+"""The caching allocator without a device: against a plain book of bytes, laws, and what was measured on a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import fxcount
+from fxcount.adapters import torchvision_ops  # noqa: F401  (before torchvision)
+from fxcount.errors import InputError, SizeError
+from fxcount.passes.allocator import CachingAllocator
+
+MIB = 1024 * 1024
+
+
+class Plain:
+    """Segments as lists of pieces ``[size, request]``, a request of ``None`` for a free one, looked through from the start."""
+
+    def __init__(self) -> None:
+        self.segments: list[tuple[bool, list[list[int | None]]]] = []
+
+    def allocate(self, request: int) -> list[int | None]:
+        size = 512
+        while size < request:
+            size += 512
+        small = size <= MIB
+        best: tuple[int, int, int] | None = None
+        for number, (kind, pieces) in enumerate(self.segments):
+            for place, (length, held) in enumerate(pieces):
+                fits = kind == small and held is None and length is not None and length >= size
+                if fits and (best is None or length < best[0]):
+                    best = length, number, place
+        if best is None:
+            length = 2 * MIB if small else 20 * MIB
+            if size >= 10 * MIB:
+                length = 2 * MIB
+                while length < size:
+                    length += 2 * MIB
+            self.segments.append((small, [[length, None]]))
+            best = length, len(self.segments) - 1, 0
+        length, number, place = best
+        pieces = self.segments[number][1]
+        piece = pieces[place]
+        rest = length - size
+        if (small and rest >= 512) or (not small and rest > MIB):
+            pieces.insert(place + 1, [rest, None])
+            piece[0] = size
+        piece[1] = request
+        return piece
+
+    def free(self, piece: list[int | None]) -> None:
+        piece[1] = None
+        for _, pieces in self.segments:
+            place = 0
+            while place + 1 < len(pieces):
+                one, other = pieces[place], pieces[place + 1]
+                if one[1] is None and other[1] is None:
+                    one[0] = (one[0] or 0) + (other[0] or 0)
+                    del pieces[place + 1]
+                else:
+                    place += 1
+
+    def totals(self) -> tuple[int, int, int, int]:
+        pieces = [piece for _, found in self.segments for piece in found]
+        held = [piece for piece in pieces if piece[1] is not None]
+        requested, allocated = sum(p[1] or 0 for p in held), sum(p[0] or 0 for p in held)
+        return requested, allocated, sum(p[0] or 0 for p in pieces), len(self.segments)
+
+
+SIZES = st.one_of(
+    st.integers(1, 3000), st.integers(MIB - 1100, MIB + 1100), st.integers(3 * MIB, 21 * MIB),
+    st.sampled_from([512, MIB, 10 * MIB]),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), SIZES, st.integers(0, 10**6)), max_size=60))
+def test_books_are_those_of_a_plain_one(steps: list[tuple[bool, int, int]]) -> None:
+    fast, plain = CachingAllocator(), Plain()
+    held: list[tuple[int, list[int | None]]] = []
+    for frees, size, which in steps:
+        if frees and held:
+            address, piece = held.pop(which % len(held))
+            fast.free(address)
+            plain.free(piece)
+        else:
+            held.append((fast.allocate(size), plain.allocate(size)))
+        assert (fast.requested, fast.allocated, fast.reserved, fast.segments) == plain.totals()
+
+
+def test_what_is_left_of_a_block() -> None:
+    """12 MiB for 11 MiB and 1 byte: less than 1 MiB is left, and handed out as well. For 10 MiB and 1 byte it is split off."""
+    found = CachingAllocator()
+    first = found.allocate(11 * MIB + 1)
+    assert (found.requested, found.allocated, found.reserved) == (11 * MIB + 1, 12 * MIB, 12 * MIB)
+    second = found.allocate(10 * MIB + 1)
+    assert (found.allocated, found.reserved) == (12 * MIB + 10 * MIB + 512, 24 * MIB)
+    found.free(first)
+    found.free(second)
+    assert (found.requested, found.allocated, found.reserved, found.segments) == (0, 0, 24 * MIB, 2)
+
+
+def _net() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 13, 3, padding=1), nn.BatchNorm2d(13), nn.ReLU(), nn.Flatten(), nn.LazyLinear(7))
+
+
+def _built() -> nn.Module:
+    model = _net()
+    model(torch.zeros(2, 3, 11, 11))
+    return model
+
+
+def test_requests_of_a_forward_are_its_peak() -> None:
+    model = _built().eval()
+    with torch.no_grad():
+        report = fxcount.analyze(model, "B,3,11,11")
+    for batch in (1, 5, 53):
+        at = report.at(B=batch)
+        found = at.allocator()
+        assert found.requested == at.memory.peak + at.params.bytes + at.params.buffer_bytes
+        assert found.requested <= found.allocated <= found.reserved
+        assert min(found.rounding, found.unused) >= 0
+        assert str(found.reserved).replace(",", "") in str(found).replace(",", "")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw", None])
+def test_requests_of_a_step_are_its_peak(optimizer: str | None) -> None:
+    """On the meta device: there the counters of Adam, and numbers that Python wraps, are the processor's."""
+    model = nn.Sequential(nn.Linear(31, 67), nn.Tanh(), nn.Linear(67, 11)).to("meta")
+    step = fxcount.training_step(model, "B,31", optimizer=optimizer).at(B=71)
+    counters = 4 * 4 if optimizer == "adamw" else 0
+    found = step.allocator()
+    assert 0 <= step.total_peak - counters - found.requested <= 8 * 4  # wrapped numbers
+    again = step.allocator(cublas="ampere")
+    assert again.requested - found.requested == 8_519_680
+    assert again.workspaces == {"cuBLAS": 8_519_680}
+
+
+def test_a_workspace_of_convolutions() -> None:
+    model = _built().eval()
+    with torch.no_grad():
+        at = fxcount.analyze(model, "B,3,11,11").at(B=2)
+    assert at.allocator(cudnn=50 * MIB).reserved > at.allocator().reserved + 48 * MIB
+    assert at.allocator(cublas=77).requested == at.allocator().requested + 77
+
+
+def test_what_cannot_be_asked() -> None:
+    model = _built().eval()
+    report = fxcount.analyze(model, "B,3,11,11")
+    with pytest.raises(SizeError, match="B have no value"):
+        report.allocator()
+    with pytest.raises(InputError, match="cublas='turing'"):
+        report.at(B=1).allocator(cublas="turing")
+    with pytest.raises(InputError, match="cudnn=-1"):
+        report.at(B=1).allocator(cudnn=-1)
+
+
+def _measured(model: str, mode: str, batch: int) -> tuple[int, int]:
+    """``requested`` and ``allocated`` of a row that was measured on a GPU."""
+    page = (Path(__file__).parent.parent.parent / "benchmarks" / "GPU_MEMORY.md").read_text(encoding="utf-8")
+    for line in page.splitlines():
+        cells = [cell.strip().replace(",", "") for cell in line.strip("|").split("|")]
+        if cells[:3] == [model, mode, str(batch)]:
+            return int(cells[4]), int(cells[6])
+    raise LookupError(model)
+
+
+@pytest.mark.parametrize(("model", "batch"), [("resnet50", 64), ("vit_b_16", 3), ("vit_b_16", 64)])
+def test_bytes_are_those_of_a_gpu(model: str, batch: int) -> None:
+    """To the byte, traced on the meta device. The other rows of the table have workspaces of cuDNN in them, or what runs at
+    other batches have left in the allocator."""
+    models = pytest.importorskip("torchvision").models
+    with torch.device("meta"):
+        net = getattr(models, model)().eval()
+    with torch.no_grad():
+        found = fxcount.analyze(net, "B,3,224,224").at(B=batch).allocator()
+    assert (found.requested, found.allocated) == _measured(model, "inference", batch)
