@@ -17,13 +17,13 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
-from fxcount.ops import Op, Registry, TensorFact
+from fxcount.ops import REGISTRY, Op, Registry, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown
 from fxcount.symbolic import Scope, SymRatio, SymSize
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known.literals import make_literal
-from fxcount.trace.tape import Value
+from fxcount.trace.tape import Signature, Value
 from fxcount.trace.tracer.answers import Answers
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.fallback import record_unknown
@@ -36,6 +36,7 @@ from fxcount.training.accumulation import Accumulation
 from fxcount.training.forms import FORMS
 from fxcount.training.mapped import by_own_rule, mapped_linear
 from fxcount.training.nodes import Nodes, SizeNode
+from fxcount.training.ruled import backward_of, with_backward
 from fxcount.training.wrapping import Wrapping
 
 if TYPE_CHECKING:
@@ -109,6 +110,14 @@ class _Answers(Answers):
     def listed(self, x: StandIn) -> Any:
         with self.aside():
             return super().listed(x)
+
+    def offset(self, x: StandIn) -> int:
+        with self.aside():
+            return super().offset(x)
+
+    def address(self, x: StandIn) -> int:
+        with self.aside():
+            return super().address(x)
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         torch_private.TensorBase.requires_grad_(x, flag)
@@ -190,6 +199,9 @@ class TrainingTracer(Tracer):
         self.answers.aside = self.aside  # type: ignore[attr-defined]
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._ops: dict[Any, Op] = {}
+        own = [(f, o) for o in registry.ops[len(REGISTRY.ops) :] for f in o.extra]
+        self._own = {f: o for f, o in own if not isinstance(f, (torch_private.OpOverload, type))}  # functions with a rule
+        self._backwards: dict[Signature, Op] = {}  # of calls that rules of the user's stand for
         self._by_node: dict[int, int] = {}  # sequence number of an autograd node -> the first call of its forward
         self.backward_of: dict[int, int] = {}  # call of a backward -> the call it is the backward of
         self._number = 0
@@ -213,6 +225,11 @@ class TrainingTracer(Tracer):
             return func(*args, **kwargs)
         if _wraps(args) or (kwargs and _wraps(tuple(kwargs.values()))):
             return self._of_wrapped(func, args, kwargs)
+        own = self._own.get(func)
+        if own is not None and own.overrides is None:
+            return self.ruled(own, func, args, kwargs)
+        if own is not None:
+            self.notes.add(f"a step counts {own.name} as torch takes it apart, and not by the rule that was given for it")
         if func not in self._resolved:
             done, result = self._answered(func, args, kwargs)
             if done:
@@ -238,6 +255,25 @@ class TrainingTracer(Tracer):
         if wrapping.saved is not None and type(result) is StandIn:
             wrapping.hold(result)
         return result
+
+    def ruled(self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a call of what a user's rule stands for; torch's engine gets a node for it."""
+        with self.aside():
+            tensors: list[StandIn] = []
+            for a in (*args, *kwargs.values()):
+                self._convert(a, [entry], tensors)
+            result = self.record(entry, func, args, kwargs)
+        return with_backward(self, entry, result, list({id(x): x for x in tensors}.values()))
+
+    def backward_op(self, signature: Signature) -> Op:
+        """The backward of calls of this signature."""
+        found = self._backwards.get(signature)
+        if found is None:
+            found = self._backwards[signature] = backward_of(signature)
+            if signature.op.differentiable is not False:
+                name = signature.op.name
+                self.notes.add(f"what {name} saves for its backward is not known: the tensors of its call are taken")
+        return found
 
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""

@@ -118,6 +118,8 @@ class Op:
     ``flop_formula``: its cost is the formula that torch's own counter has for it.
     ``quantises``: the dtype to which it brings its activations before it multiplies them.
     ``overrides``: the op of torch whose callables a user's rule took over.
+    ``backward``: of a user's rule, the work of the backward of one call, called as the cost rule is. Where there is none, that
+    backward is not counted: a training step says so.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Op:
     flop_formula: bool = False
     quantises: str = ""
     overrides: Op | None = None
+    backward: CostRule | None = None
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -203,6 +206,7 @@ class Traits(TypedDict, total=False):
     multiplies: Callable[..., bool] | None
     quantises: str
     schema: str
+    backward: CostRule | None
 
 
 _NAMESPACES = ("torchvision", "transformers", "quantized")

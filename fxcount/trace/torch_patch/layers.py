@@ -68,7 +68,7 @@ def _replace(kind: type[torch.nn.Module], entry: Op, undo: Undo) -> None:
         assert tracer is not None
         args, kwargs = _by_position(original, self, args, kwargs)
         with torch_private.DisableTorchFunction():  # the tracer looks at parameters, the model does not
-            return tracer.record(entry, CalledModule(self, original), (ModuleFact.of(self), *args), kwargs)
+            return tracer.ruled(entry, CalledModule(self, original), (ModuleFact.of(self), *args), kwargs)
 
     if own:
         undo.add(setattr, kind, "forward", vars(kind)["forward"])

@@ -65,4 +65,6 @@ def values_of_result(result: Any) -> Any:
         return result._value
     if isinstance(result, (tuple, list)):
         return tuple([values_of_result(r) for r in result])
+    if isinstance(result, dict):
+        return {name: values_of_result(r) for name, r in result.items()}
     return result.expr if isinstance(result, SymSize) else result

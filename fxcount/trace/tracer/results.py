@@ -44,7 +44,9 @@ class Results:
             for i, part in enumerate(r):
                 data = known[i] if known is not None else None
                 parts.append(self.made(part, call, operands, outputs, requires_grad, data))
-            return parts if isinstance(r, list) else tuple(parts)
+            return parts if isinstance(r, list) else type(r)(*parts) if hasattr(r, "_fields") else tuple(parts)
+        elif isinstance(r, dict):
+            return {name: self.made(part, call, operands, outputs, requires_grad, None) for name, part in r.items()}
         elif isinstance(r, TensorFact):  # a sparse one
             storage = self.ledger.new_storage(r.nbytes, "op", constant=known is not None)
         elif type(r) is Holding:

@@ -149,6 +149,10 @@ class Tracer(TorchFunctionMode):
             self.progress(call.index)
         return result
 
+    def ruled(self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a call of what a user's rule stands for, and is not looked into."""
+        return self.record(entry, func, args, kwargs)
+
     def _made(
         self, call: Call, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
         operands: list[StandIn], requires_grad: bool,
