@@ -376,8 +376,8 @@ def rule(
     settings and facts of its tensors, ``layer.out_features``, ``layer.weight``. Its parameters are counted and used as ever,
     and a gradient reaches them as it does the inputs; among the tensors of the call they come first.
 
-    In a training step such a call saves its tensors, and a gradient passes. ``backward`` is the work of that, called as ``cost``
-    is; without it the step lists it among what it did not count.
+    In a training step such a call saves its tensors, and a gradient passes. ``backward`` is the work of that, called as
+    ``cost`` is; without it the step lists it among what it did not count.
 
     ``traits`` say what else passes ask of an op, and are the fields of :class:`~fxcount.ops.Op` of that name:
     ``differentiable=False`` (no gradient passes), ``random=True`` (its values are drawn), ``shape_only=(1,)`` (of the second
