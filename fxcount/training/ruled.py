@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -19,17 +19,14 @@ from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.trace.tape import Signature
 from fxcount.trace.tracer.standin import StandIn
 
-if TYPE_CHECKING:
-    from fxcount.training.tracer import TrainingTracer
-
-__all__ = ["with_backward"]
+__all__ = ["backward_of", "with_backward"]
 
 
 @dataclass(frozen=True)
 class _Called:
-    """The call whose backward is asked for; ``wanted``: facts of its tensors, with what stands for those without gradients."""
+    """The call whose backward is asked for, by its number, and the op that its backward is."""
 
-    tracer: TrainingTracer
+    tracer: Any  # the TrainingTracer
     index: int
     backward: Op
 
@@ -50,7 +47,7 @@ class _Ruled(torch.autograd.Function):
         return None, None, *[next(found) if wants else None for wants in wanted]
 
 
-def with_backward(tracer: TrainingTracer, entry: Op, result: Any, tensors: Sequence[StandIn]) -> Any:
+def with_backward(tracer: Any, entry: Op, result: Any, tensors: Sequence[StandIn]) -> Any:
     """The results of the call that was just recorded, tied to its tensors for the engine."""
     made: list[StandIn] = []
     _stand_ins(result, made)
