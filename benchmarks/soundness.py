@@ -4,6 +4,9 @@
 
 A net looks at a size (an *observer*: ``{224: 1, 32: 2}.get(n, 3)``, ``math.ceil(n * .3)``, ``len(f"{n}")``, or a random tree of
 size arithmetic) and does something that depends on what it saw (a *context*: a branch, a slice, padding, a loop, a reshape).
+Others are written out: ``soundness_nets/expressions.txt`` has an observer a line, of a size ``n``, another one ``m`` and the
+tensor ``x``; ``bodies.txt`` whole nets, each under its name; ``helpers.txt`` the functions and classes that both use.
+
 It is analysed once with symbols B, H, W. Wherever ``at(..., extend=False)`` admits sizes, macs, flops and output shape must be
 those of a fresh analysis at these sizes, and of torch itself on the meta device (``FlopCounterMode``). What ``at()`` refuses is
 counted, and no error.
@@ -17,8 +20,14 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
+import hashlib
+import linecache
 import random
+import sys
+import types
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 
-__all__ = ["Difference", "Drawn", "differences", "drawn", "survey"]
+__all__ = ["Difference", "Drawn", "compared", "differences", "drawn", "survey", "written"]
 
 SIZES = ("H", "W", "H*W", "H//2 + 1", "H - W", "x.numel()", "(H + 13)//14", "B*H", "min(H, W)", "H % 10 + 3", "B")
 
@@ -56,9 +65,11 @@ functools.reduce(operator.mul, [n, 3]) % 5; (n * .5).is_integer(); (n / 4).hex()
 float(n) % 2.5 == 0; n // 2.5 % 3; n % 2.5 < 1; -n % -7 % 3; n / 8 // 1 % 5; type(n / 2) is float or True
 list(itertools.islice(itertools.count(n), 2))[1] % 7; copy.copy(n) % 5; pickle.loads(pickle.dumps(n)) % 5
 """
+NETS = Path(__file__).parent / "soundness_nets"
 OBSERVERS = tuple(part for line in SEEN.strip().splitlines() for part in line.split("; "))
 
 CONTEXTS = {
+    "three": "return (s.wide, s.narrow, s.big)[int(v) % 3](x)",
     "branch": "return s.wide(x) if v else s.narrow(x)",
     "two": "y = s.narrow(x) if v == 1 or v is True else x\nreturn s.wide(y) if v > 2 else s.narrow(y)",
     "slice": "return x[:, :, : v % 6 + 1] @ x.new_ones(W, 2)",
@@ -96,15 +107,35 @@ class Net(nn.Module):
     def __init__(self, source: str) -> None:
         super().__init__()
         self.wide, self.narrow = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.Conv2d(4, 4, 1, bias=False)
-        self.table = nn.Parameter(torch.zeros(4, 5))
-        names: dict[str, Any] = {}
+        self.big, self.down = nn.Conv2d(4, 4, 5, padding=2, bias=False), nn.Conv2d(4, 4, 3, 2, 1)
+        self.lin, self.table = nn.Linear(4, 4), nn.Parameter(torch.zeros(4, 5))
         body = "\n".join("    " + line for line in source.splitlines())
-        exec(f"{_PRELUDE}\ndef run(s, x):\n    B, C, H, W = x.shape\n{body}", names)
+        names = dict(vars(_helpers()))
+        _run(f"def run(s, x):\n    B, C, H, W = x.shape\n{body}\n", names)
         self.run: Callable[[Any, Any], Any] = names["run"]
+
+    def method(self, a: Any, b: Any) -> bool:
+        return a is b
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.run(self, x)
         return result
+
+
+def _run(source: str, names: dict[str, Any]) -> None:
+    """Execute source that Python, and so fxcount, can look up by the name of its file."""
+    name = f"<soundness {hashlib.sha256(source.encode()).hexdigest()[:16]}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    exec(compile(source, name, "exec"), names)
+
+
+@functools.cache
+def _helpers() -> types.ModuleType:
+    """What all nets can call, as a module of its own."""
+    made = types.ModuleType("soundness_helpers")
+    sys.modules[made.__name__] = made  # dataclasses look for it
+    _run(_PRELUDE + (NETS / "helpers.txt").read_text(encoding="utf-8"), made.__dict__)
+    return made
 
 
 class Difference(NamedTuple):
@@ -159,6 +190,28 @@ def drawn(seed: int, number: int, sizes: int = 50) -> Drawn:
     return Drawn(source, hints, [_point(rng, hints) for _ in range(sizes)])
 
 
+def written(seed: int, sizes: int = 50) -> Iterator[tuple[str, Drawn]]:
+    """The nets that are written out, in the order of their files: what each is called, and the net.
+
+    >>> names = [name for name, _ in written(0, 1)]
+    >>> len(names) > 900, names[0], names[-1]
+    (True, 'dataclasses.astuple(Size2(n, m))[0] % 7', 'exc_info')
+    """
+    for line in (NETS / "expressions.txt").read_text(encoding="utf-8").splitlines():
+        rng = random.Random(f"{seed}/{line}")
+        context = rng.choice(("three", "three", "slice", "pad", "rows", "stride", "loop"))
+        value = f"int({line})" if context != "three" else line
+        yield line, _placed(rng, f"n, m = H, W\nv = {value}\n{CONTEXTS[context]}", sizes)
+    for part in (NETS / "bodies.txt").read_text(encoding="utf-8").split("## ")[1:]:
+        name, _, body = part.partition("\n")
+        yield name, _placed(random.Random(f"{seed}/{name}"), body.rstrip(), sizes)
+
+
+def _placed(rng: random.Random, source: str, sizes: int) -> Drawn:
+    hints = rng.choice(({"B": 1, "H": 64, "W": 7}, {"B": 2, "H": 50, "W": 64}, {"B": 3, "H": 13, "W": 49}))
+    return Drawn(source, hints, [_point(rng, hints) for _ in range(sizes)])
+
+
 def _numbers(report: Any) -> Any:
     outputs = report.trace.outputs
     value = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
@@ -178,10 +231,20 @@ def _torchs(source: str, sizes: tuple[int, int, int]) -> Any:
     with torch.device("meta"):
         net, x = Net(source), torch.empty(b, 4, h, w)
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            y = net(x)
+        return _counted(net, x)
+    except Exception as error:
+        if not isinstance(error, NotImplementedError) and "meta" not in str(error):
+            return f"{type(error).__name__}: {error}"
+    try:  # the model looks at data
+        return _counted(Net(source), torch.zeros(b, 4, h, w))
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def _counted(net: nn.Module, x: torch.Tensor) -> Any:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        y = net(x)
+    y = y[0] if isinstance(y, (tuple, list)) else y
     return counter.get_total_flops(), tuple(y.shape)
 
 
@@ -240,13 +303,18 @@ def survey(
     numbers: Iterable[int], seed: int = 0, sizes: int = 50, say: Callable[[str], None] | None = None
 ) -> collections.Counter[str]:
     """Counts over the nets of these numbers; ``different`` must be 0."""
+    return compared(((f"net {number}", drawn(seed, number, sizes)) for number in numbers), say)
+
+
+def compared(nets: Iterable[tuple[str, Drawn]], say: Callable[[str], None] | None = None) -> collections.Counter[str]:
+    """Counts over named nets."""
     count: collections.Counter[str] = collections.Counter({"different": 0})
-    for number in numbers:
+    for name, net in nets:
         count["nets"] += 1
-        for found in differences(*drawn(seed, number, sizes), count):
+        for found in differences(*net, count):
             count["different"] += 1
             if say is not None:
-                say(f"net {number}: {found}")
+                say(f"{name}: {found}")
     return count
 
 
@@ -257,7 +325,11 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, default=50)
     options = parser.parse_args()
 
-    count = survey(range(options.nets), options.seed, options.sizes, lambda text: print(text, end="\n\n", flush=True))
+    def say(text: str) -> None:
+        print(text, end="\n\n", flush=True)
+
+    count = survey(range(options.nets), options.seed, options.sizes, say)
+    count += compared(written(options.seed, options.sizes), say)
     for name, number in sorted(count.items()):
         print(f"{name:30}{number:8}")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 import torch
 
 import fxcount
 from benchmarks import soundness
-from benchmarks.soundness import OBSERVERS, Net, differences, survey
+from benchmarks.soundness import OBSERVERS, Net, compared, differences, survey, written
 
 
 @pytest.mark.parametrize("seed", [11, 12])
@@ -17,6 +19,16 @@ def test_a_sample_of_nets(seed):
     assert found == []
     assert count["different"] == 0
     assert count["sizes admitted"] > 20
+
+
+@pytest.mark.parametrize("start", range(6))
+def test_a_sample_of_written_nets(start):
+    """Every 60th of them, at few sizes; in whole they are run by the benchmark."""
+    found = []
+    count = compared(islice(written(seed=5, sizes=4), start, None, 60), say=found.append)
+    assert found == []
+    assert count["different"] == 0
+    assert count["sizes admitted"] >= count["nets"] // 2 > 5
 
 
 def test_a_wrong_formula_is_noticed(monkeypatch):

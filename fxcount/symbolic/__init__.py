@@ -10,7 +10,7 @@ from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_b
 from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.domain import completed_at, holds_at
 from fxcount.symbolic.dominance import covers, largest_sums
-from fxcount.symbolic.expr import Expr, Size, combination, prod, sum_, symbol
+from fxcount.symbolic.expr import Expr, Size, SymbolicError, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floats import claim_from, plain_claim
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
@@ -37,6 +37,7 @@ __all__ = [
     "Size",
     "SymRatio",
     "SymSize",
+    "SymbolicError",
     "Unbacked",
     "UnbackedSizes",
     "ceildiv",

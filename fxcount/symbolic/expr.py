@@ -29,8 +29,8 @@ from typing import Any, NoReturn, TypeAlias
 from fxcount.errors import SizeError
 
 __all__ = [
-    "DEEP", "Atom", "Expr", "Hooks", "Monomial", "Size", "atoms_of", "combination", "make", "monomial_order", "prod", "sum_",
-    "symbol", "terms_of", "wrap",
+    "DEEP", "Atom", "Expr", "Hooks", "Monomial", "Size", "SymbolicError", "atoms_of", "combination", "make", "monomial_order",
+    "prod", "sum_", "symbol", "terms_of", "wrap",
 ]  # fmt: skip
 
 Monomial: TypeAlias = tuple[str, ...]
@@ -121,6 +121,10 @@ def monomial_order(m: Monomial) -> tuple[int, Monomial]:
     """
     return -len(m), m
 
+
+
+class SymbolicError(TypeError):
+    """A size that is not one number is used as if it were."""
 
 
 class Expr:
@@ -236,7 +240,7 @@ class Expr:
         return result
 
     def _refuse(self, what: str) -> NoReturn:
-        raise TypeError(f"the size {self} is symbolic and {what}; use Scope.decide(...), Scope.same(...) or Scope.pin(...)")
+        raise SymbolicError(f"the size {self} is symbolic and {what}; use Scope.decide(...), Scope.same(...) or Scope.pin(...)")
 
     def __bool__(self) -> NoReturn:
         self._refuse("has no truth value")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import linecache
 import os
 import sys
@@ -27,12 +28,15 @@ from functools import lru_cache
 from types import CodeType, FrameType, MethodType
 from typing import Any, TypeAlias
 
+import torch
+
 from fxcount import torch_private
 
 __all__ = ["asserted", "calls_cache", "formats_number", "in_message", "source_tree", "tells"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
+_TORCH = os.path.dirname(torch.__file__) + os.sep
 _SPEAKERS = (_STANDARD + "logging" + os.sep, _STANDARD + "warnings.py")  # what these do with a text is for people
 _TOLD = (
     builtins.print, warnings.warn, warnings.warn_explicit, *torch_private.checks(),
@@ -48,6 +52,8 @@ _RETURNS, _TEXTWRAP, _STREAM = "return", "textwrap:", "file:"  # among the calla
 _CALLERS = 4  # functions that only make a text for the one that calls them
 _CACHE = type(lru_cache(lambda: None))
 _READ_ALL = ("locals", "eval", "exec", "vars")
+_KEEPING = frozenset({"catch_warnings", "raises", "warns", "assertRaises", "assertLogs", "assertWarns"})
+_LOOKING = frozenset({"exc_info", "exception", "format_exc"})
 _STEPS = 64  # no message is nested deeper
 
 
@@ -72,7 +78,49 @@ def in_message(frame: FrameType | None) -> bool:
         return False
     if frame.f_code.co_filename.startswith((_PACKAGE, *_SPEAKERS)):
         return True
-    return _proved(frame, _caller(frame.f_code, frame.f_lasti).told, _CALLERS)
+    return _proved(frame, _caller(frame.f_code, frame.f_lasti).told, _CALLERS) and not _is_captured(frame)
+
+
+def _is_captured(frame: FrameType | None) -> bool:
+    """Whether the model gets the message back: a text that is raised where ``except ... as error`` looks at the error, or told
+    under ``catch_warnings(record=True) as seen``, in the function that makes it or in one that has called it."""
+    found = False
+    while frame is not None and not frame.f_code.co_filename.startswith(_PACKAGE):
+        code = frame.f_code
+        if code.co_exceptiontable and not code.co_filename.startswith(_TORCH):
+            found = found or _captures(code, frame.f_lasti)
+        frame = frame.f_back
+    return found and frame is not None  # it is the analysis that has called the model
+
+
+@lru_cache(maxsize=4096)
+def _captures(code: CodeType, lasti: int) -> bool:
+    tree = source_tree(code.co_filename)
+    return tree is not None and any([_captured(path) for path in _started(tree, code, lasti)])
+
+
+def _captured(path: Path) -> bool:
+    for outer, inner in zip(reversed(path[:-1]), reversed(path), strict=False):
+        if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return False
+        if isinstance(outer, ast.Try) and inner in outer.body and any([_looks_at_error(h) for h in outer.handlers]):
+            return True
+        if isinstance(outer, (ast.With, ast.AsyncWith)) and inner in outer.body:
+            named = [item.context_expr for item in outer.items if item.optional_vars is not None]
+            if any([isinstance(n, ast.Call) and _dotted(n.func).rpartition(".")[2] in _KEEPING for n in named]):
+                return True
+    return False
+
+
+def _looks_at_error(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler does more with what it has caught than to raise another error from it."""
+    causes = {id(node.cause) for node in ast.walk(handler) if isinstance(node, ast.Raise)}
+    for node in ast.walk(handler):
+        if isinstance(node, ast.Name) and node.id == handler.name and id(node) not in causes:
+            return True
+        if isinstance(node, ast.Attribute) and node.attr in _LOOKING:
+            return True
+    return False
 
 
 def _proved(frame: FrameType, told: tuple[str, ...] | None, callers: int) -> bool:
@@ -88,7 +136,7 @@ def _proved(frame: FrameType, told: tuple[str, ...] | None, callers: int) -> boo
                 return False
         elif name.startswith(_STREAM):
             stream = _resolved(name.removeprefix(_STREAM), frame)
-            if stream is None or not (stream is sys.stdout or stream is sys.stderr):
+            if not _is_for_people(stream):
                 return False
         elif not _tells(_resolved(name, frame)):
             return False
@@ -173,13 +221,20 @@ def _resolved(name: str, frame: FrameType) -> Any:
     return found
 
 
+def _is_for_people(stream: Any) -> bool:
+    """Whether what is written there is shown, and not read back as under ``redirect_stdout(StringIO())``."""
+    return stream is not None and (stream is sys.stdout or stream is sys.stderr) and not isinstance(stream, io.StringIO)
+
+
 def _tells(found: Any) -> bool:
+    if found is builtins.print:
+        return _is_for_people(sys.stdout)
     if any(found is told for told in _TOLD):
         return True
     name = getattr(found, "__name__", "")
     owner = getattr(found, "__self__", None)
     if name == "write":
-        return owner is sys.stdout or owner is sys.stderr
+        return _is_for_people(owner)
     logging = sys.modules.get("logging")  # not loaded: then there is no logger
     if logging is None or name not in _LOGS:
         return False

@@ -35,11 +35,12 @@ class Bits:
     def __and__(self, other: Any) -> Any:
         if not isinstance(other, (int, Bits)):
             return NotImplemented
-        if isinstance(other, int) and other > 0 and other & (other + 1) == 0:
-            return self % (other + 1)
-        if isinstance(other, int) and other < 0 and -other & (-other - 1) == 0:
-            return self // -other * -other
-        return int(self) & int(other)
+        mask = int(other)  # of another size the number, which pins it
+        if mask > 0 and mask & (mask + 1) == 0:
+            return self % (mask + 1)
+        if mask < 0 and -mask & (-mask - 1) == 0:
+            return self // -mask * -mask
+        return int(self) & mask
 
     __rand__ = __and__
 

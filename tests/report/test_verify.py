@@ -18,13 +18,13 @@ from fxcount.report.data.recipe import Surroundings, fingerprint
 from fxcount.report.data.verification import admitted_sizes
 
 
-def _is_plain(n: Any) -> bool:
-    """Asked here, where no shape is read, nothing tells of it."""
-    return type(n) is int
+def _is_plain(sizes: Any) -> bool:
+    """Asked here, of what was handed on in a list, nothing tells of it."""
+    return type(sizes[0]) is int
 
 
-def _is_one_object(a: Any, b: Any) -> bool:
-    return a is b
+def _is_one_object(sizes: Any) -> bool:
+    return sizes[0] is sizes[1]
 
 
 class LooksAtTheType(nn.Module):
@@ -36,7 +36,7 @@ class LooksAtTheType(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.before(x)
-        return self.wide(x) if _is_plain(x.shape[2]) else self.narrow(x)
+        return self.wide(x) if _is_plain([x.shape[2]]) else self.narrow(x)
 
 
 class SameObject(nn.Module):
@@ -47,7 +47,7 @@ class SameObject(nn.Module):
         self.a, self.b = nn.Linear(3, 7), nn.Linear(3, 7, bias=False)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self.a(x) if _is_one_object(x.shape[0], y.shape[0]) else self.b(x)
+        return self.a(x) if _is_one_object([x.shape[0], y.shape[0]]) else self.b(x)
 
 
 class Plain(nn.Module):
@@ -101,10 +101,10 @@ def test_a_branch_on_the_identity_of_sizes_is_found() -> None:
 
 def test_the_command_line_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "verified_nets.py").write_text(
-        "from torch import nn\ndef same(a, b): return a is b\n"
+        "from torch import nn\ndef same(ab): return ab[0] is ab[1]\n"
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.conv, self.point = nn.Conv2d(3, 5, 3), nn.Conv2d(3, 5, 1)\n    def forward(self, x):\n"
-        "        return self.conv(x) if same(x.shape[2], x.shape[3]) else self.point(x)\n"
+        "        return self.conv(x) if same(x.shape[2:]) else self.point(x)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert main(["verified_nets:Net", "B,3,H,W", "--verify"]) == 1
@@ -137,7 +137,7 @@ def test_a_plain_model_agrees_and_is_left_as_found(training: bool) -> None:
 def test_a_graph_that_computes_something_else_is_found() -> None:
     class Counts(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x * (2.0 if _is_plain(x.shape[0]) else 3.0)  # the same counts, other numbers
+            return x * (2.0 if _is_plain([x.shape[0]]) else 3.0)  # the same counts, other numbers
 
     model = Counts()
     report = fxcount.analyze(model, "B,3")
@@ -172,7 +172,7 @@ def test_sizes_are_drawn_from_the_domain() -> None:
 def test_what_the_model_refuses_is_no_difference() -> None:
     class Net(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if _is_plain(x.shape[0]) and x.shape[0] > 7:
+            if _is_plain([x.shape[0]]) and x.shape[0] > 7:
                 raise ValueError("seven is enough")
             return x * 2
 

@@ -11,11 +11,13 @@ import logging
 import sys
 import textwrap
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import _assert
 
+import fxcount
 from fxcount.symbolic import Scope, symbol, to_sym
 
 LOG = logging.getLogger(__name__)
@@ -271,3 +273,68 @@ def test_the_words_of_an_analysis_that_ended_pin_nothing():
     assert (str(H), hash(H), int(H), float(H), f"{H / 2}") == ("224", hash(224), 224, 224.0, "112.0")
     assert (H == 224, H > 300, H / 2 > 112.5) == (True, False, False)
     assert scope.assumptions == []
+
+
+def _raising(n: int) -> None:
+    raise ValueError(f"{n}")
+
+
+def _caught(x: torch.Tensor) -> bool:
+    try:
+        _raising(x.shape[0])
+    except ValueError as error:
+        return str(error) == "7"
+
+
+def _asserted(x: torch.Tensor) -> bool:
+    try:
+        assert x.shape[0] < 0, f"{x.shape[0]}"
+    except AssertionError as error:
+        return error.args[0] == "7"
+
+
+def _warned(x: torch.Tensor) -> bool:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warnings.warn(f"{x.shape[0]}", stacklevel=1)
+    return str(seen[0].message) == "7"
+
+
+def _printed(x: torch.Tensor) -> bool:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        print(x.shape[0])
+    return out.getvalue() == "7\n"
+
+
+def _dropped(x: torch.Tensor) -> bool:
+    try:
+        if x.shape[0] >= 3:
+            raise ValueError(f"{x.shape[0]}")
+    except ValueError:
+        return True
+    return False
+
+
+def _passed_on(x: torch.Tensor) -> bool:
+    try:
+        torch._assert(x.shape[0] >= 3, f"{x.shape[0]}")
+    except AssertionError as error:
+        raise RuntimeError("too small") from error
+    return True
+
+
+@pytest.mark.parametrize(
+    ("look", "pins"),
+    [(_caught, True), (_asserted, True), (_warned, True), (_printed, True), (_dropped, False), (_passed_on, False)],
+)
+def test_a_message_that_comes_back(look: Callable[[torch.Tensor], bool], pins: bool) -> None:
+    """A text that is raised, told or printed may be read again by the model that catches it."""
+
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.exp() if look(x) else x
+
+    net = Net()
+    report = fxcount.analyze(net, "N,3", hints={"N": 7})
+    assert any(a.kind == "pin" for a in report.assumptions) is pins
+    assert (report.at(N=7).flops, report.at(N=8).flops) == (21, 0 if pins else 24)

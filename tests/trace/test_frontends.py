@@ -491,3 +491,26 @@ def test_functions_of_torch_for_sizes_are_followed(function: Any) -> None:
     report = fxcount.analyze(Sums(), "B,H", hints={"B": 7, "H": 5})
     assert report.frontend == "trace"
     assert str(report.trace.values_out()[0].fact.shape[0]) == "B + H"
+
+
+@pytest.mark.parametrize(
+    ("make", "hints", "elsewhere"),
+    [
+        (lambda x: torch.diagonal(x, x.shape[1] - x.shape[2], 1, 2), {"H": 11, "W": 7}, {"H": 5, "W": 5}),
+        (lambda x: x @ x, {"H": 5, "W": 5}, {"H": 5, "W": 7}),
+        (lambda x: x.relu() if x.shape[1] == 2 * x.shape[2] else x, {"H": 14, "W": 7}, {"H": 15, "W": 7}),
+        (lambda x: x.relu() if x.shape[1] % 2 == 0 else x, {"H": 14, "W": 7}, {"H": 15, "W": 7}),
+    ],
+)
+def test_what_export_makes_of_two_sizes_is_assumed(make, hints, elsewhere):
+    """torch.export writes one size by another where the model needs them to go together: ``H`` becomes ``s0 + 4``."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return make(x)
+
+    report = fxcount.analyze(Net(), "B,H,W", hints={"B": 3, **hints}, frontend="export")
+    at = {"B": 3, **hints}
+    assert report.at(**at, extend=False).flops == fxcount.analyze(Net(), tuple(at.values())).flops
+    with pytest.raises(fxcount.AssumptionError):
+        report.at(B=3, **elsewhere, extend=False)

@@ -148,3 +148,65 @@ def test_a_length_that_is_a_plain_int_pins_itself_alone():
     report = fxcount.analyze(Counts(), "B,S,7", hints={"B": 5})
     assert [str(a).split(" (")[0] for a in report.assumptions if "==" in str(a)] == ["B == 5"]
     assert report.at(B=5, S=11).macs == 5 * 11 * 7 * 5
+
+
+def _same(a, b):
+    return a is b
+
+
+def _deeper(first, second=3):
+    return _same(second, first)
+
+
+def _plain(n):
+    return type(n) is int
+
+
+class Asking(torch.nn.Module):
+    def __init__(self, asks: Callable[..., bool]) -> None:
+        super().__init__()
+        self.asks = asks
+
+    def same(self, a: int, b: int) -> bool:
+        return a is b
+
+    def forward(self, x):
+        return x.exp() if self.asks(self, x) else x
+
+
+def _renamed(net, x):
+    n, m = x.shape
+    a = n
+    b, c = m, 2 * m
+    return a is b or c is a
+
+
+def _by_method(net, x):
+    n, m = x.shape
+    return net.same(n, m)
+
+
+@pytest.mark.parametrize(
+    ("asks", "pins"),
+    [
+        (_renamed, True), (_by_method, True), (lambda net, x: _same(x.shape[0], x.shape[1]), True),
+        (lambda net, x: _deeper(x.shape[0], second=x.shape[1]), True), (lambda net, x: _plain(x.shape[0] // 2), True),
+        (lambda net, x: id(x.shape[0]) == id(x.shape[1]), True), (lambda net, x: isinstance(x.shape[0], torch.SymInt), True),
+        (lambda net, x: isinstance(x.shape[0], (int, torch.SymInt)), False), (lambda net, x: x.shape[0] is None, False),
+        (lambda net, x: {int: True}.get(type(x.shape[0]), False), True), (lambda net, x: net is x or x.shape[0] > 3, False),
+        (lambda net, x: type(net) is Net and x.shape[0] > 3, False),
+    ],
+)  # fmt: skip
+def test_the_identity_and_the_type_of_a_size(asks, pins):
+    """Python tells nobody that they are asked for; the text does, also of what the size is handed to."""
+    net = Asking(asks)
+    report = fxcount.analyze(net, "B,C", hints={"B": 5, "C": 300})
+    assert any("identity or the type" in note for note in report.trace.notes) is pins
+    for sizes in ((5, 300), (5, 5), (400, 400)):
+        values = dict(zip("BC", sizes, strict=True))
+        try:
+            there = report.at(**values, extend=False)
+        except fxcount.AssumptionError:
+            continue
+        plain = asks(net, torch.zeros(sizes))
+        assert there.flops == (sizes[0] * sizes[1] if plain else 0)

@@ -28,7 +28,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import is_channels_last
 from fxcount.ops.core.registry import Op, ShapeRule, op
 from fxcount.ops.core.striding import channels_last_layout
-from fxcount.symbolic import Scope, Size, mod, prod
+from fxcount.symbolic import Scope, Size, max_, mod, prod
 from fxcount.torch_private import onednn_takes
 
 __all__ = ["OPS"]
@@ -135,6 +135,9 @@ def _transposed(
     settings = _tuples(what, spatial, stride=stride, padding=padding, extra=output_padding, dilation=dilation)
     out: list[Size] = []
     for n, k, s, p, extra, d in zip(x.shape[-spatial:], weight.shape[2:], *settings, strict=True):
+        fits = f"{what}: output_padding is smaller than the stride or the dilation"
+        if not (scope.decide(">=", extra, 0, fits) and scope.decide("<", extra, max_(s, d), fits)):
+            raise ShapeError(f"{what}: output_padding {extra} must be smaller than the stride {s} or the dilation {d}")
         size = (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
         if not scope.decide(">=", size, 0, f"{what}: the padding leaves something"):
             raise ShapeError(f"{what}: x {shape_text(x.shape)}, padding {settings[1]}: no output, of size {size}")

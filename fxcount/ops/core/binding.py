@@ -69,9 +69,12 @@ class Overloads:
         Raises:
             UnsupportedError: torch has no overload for such a call.
         """
-        plan = _plan(self, tuple([_kind(a) for a in args]), tuple([(k, _kind(v)) for k, v in kwargs.items()]))
-        named = dict(zip(plan, (*args, *kwargs.values()), strict=True))
+        named = dict(zip(self.names_of(args, kwargs), (*args, *kwargs.values()), strict=True))
         return ((named.pop(_OPERAND),), named) if self.operand else ((), named)
+
+    def names_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+        """The names rules have for them, in the order in which they are given."""
+        return _plan(self, tuple([_kind(a) for a in args]), tuple([(k, _kind(v)) for k, v in kwargs.items()]))
 
 
 _OPERAND = "(operand)"

@@ -34,7 +34,7 @@ def _listed(tensors: TensorFact | Tensors, more: tuple[TensorFact, ...]) -> list
     return [tensors, *more] if isinstance(tensors, TensorFact) else [*tensors, *more]
 
 
-def _triangle(scope: Scope, x: TensorFact, diagonal: int = 0) -> TensorFact:
+def _triangle(scope: Scope, x: TensorFact, diagonal: Size = 0) -> TensorFact:
     if x.ndim < 2:
         raise ShapeError(f"tril, triu: x has shape {shape_text(x.shape)}, expected a matrix")
     return x.new(x.shape)

@@ -34,7 +34,8 @@ from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import CostRule, Op, ShapeRule, Zero, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.core.striding import channels_last_layout, strided
-from fxcount.symbolic import Scope, Size, ceildiv, floordiv, min_, prod
+from fxcount.symbolic import Expr, Scope, Size, ceildiv, floordiv, min_, prod
+from fxcount.symbolic.floats import EXACT, Claim, nearest
 
 __all__ = ["OPS", "made"]
 
@@ -153,14 +154,23 @@ def _count(scope: Scope, what: str, start: Bound, end: Bound, step: Bound, *, cl
             return -((start - end) // step)
         return math.ceil(float(end - start) / float(step))
     step = step if isinstance(step, (int, float)) else scope.pin(step, f"{what} step")
-    by = Fraction(step)
+    by, level = nearest(float(step))
     sign = 1 if by > 0 else -1
     whole = max(Fraction(v).denominator if isinstance(v, float) else 1 for v in (start, end))  # powers of two
     span = sign * (_size(end, whole) - _size(start, whole)) * by.denominator
     if not scope.decide(">=", span, 0, f"{what} direction"):
         raise ShapeError(f"{what}: {start} to {end} is not the direction of the step {step}")
     length = abs(by.numerator) * whole
-    return floordiv(span, length) + 1 if closed else ceildiv(span, length)
+    count = floordiv(span, length) if closed else ceildiv(span, length)
+    level = max(level, *[nearest(v)[1] if isinstance(v, float) else EXACT for v in (start, end)])
+    if level != EXACT:  # the quotient of the doubles may round to another side of an integer
+        claim = Claim("floor" if closed else "ceil", ("/", ("-", end, start), float(step)), count)
+        if claim.holds(scope.hints):
+            scope.claim(claim, f"{what}: the number of steps of a float")
+        else:
+            low, high = (scope.pin(v, f"{what} bound") if isinstance(v, Expr) else v for v in (start, end))
+            return _count(scope, what, low, high, step, closed=closed)
+    return count + 1 if closed else count
 
 
 def _size(bound: Real, scale: int) -> Size:

@@ -239,12 +239,13 @@ def unfold(scope: Scope, x: TensorFact, dimension: int, size: Size, step: Size) 
     )  # fmt: skip
 
 
-def diagonal(scope: Scope, x: TensorFact, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Alias:
+def diagonal(scope: Scope, x: TensorFact, offset: Size = 0, dim1: int = 0, dim2: int = 1) -> Alias:
     from fxcount.symbolic import max_, min_
 
     a, b = wrap_dim(dim1, x.ndim, "dim1"), wrap_dim(dim2, x.ndim, "dim2")
     rows, columns = x.shape[a], x.shape[b]
-    rows, columns = (rows, columns - offset) if offset >= 0 else (rows + offset, columns)
+    above = scope.decide(">=", offset, 0, "whether the diagonal lies above the main one")
+    rows, columns = (rows, columns - offset) if above else (rows + offset, columns)
     length = rows if scope.equal(rows, columns) else max_(0, min_(rows, columns))
     strides = x.stride()
     kept = [d for d in range(x.ndim) if d not in (a, b)]

@@ -50,12 +50,13 @@ def _split(what: str, x: TensorFact, n: int) -> tuple[tuple[Size, ...], tuple[Si
 
 def _windows(scope: Scope, what: str, n: Size, k: Size, s: Size, p: Size, d: Size, ceil_mode: bool) -> Size:
     """Number of windows along one dimension."""
-    if isinstance(k, int) and isinstance(p, int) and isinstance(d, int) and (k < 1 or p < 0 or 2 * p > d * (k - 1) + 1):
+    fits = f"{what}: the padding is at most half the kernel"
+    if not all([scope.decide(">=", room, 0, fits) for room in (k - 1, p, d * (k - 1) + 1 - 2 * p)]):
         raise ShapeError(
             f"{what}: padding {p} does not fit the kernel {k} (dilation {d})",
             hint="padding is at least 0 and at most half the effective kernel",
         )
-    if isinstance(s, int) and s < 1:
+    if not scope.decide(">=", s, 1, f"{what}: the stride is positive"):
         raise ShapeError(f"{what}: stride {s} is not positive")
     span = d * (k - 1) + 1
     if not scope.decide(">=", n + 2 * p - span + (s - 1 if ceil_mode else 0), 0, f"{what} has an output"):
@@ -93,7 +94,7 @@ def _window_shape(what: str, n: int, *, average: bool = False) -> ShapeRule:
         padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
-        divisor_override: int | None = None,
+        divisor_override: Size | None = None,
     ) -> TensorFact:
         if divisor_override == 0:
             raise ShapeError(f"{what}: divisor_override is 0")

@@ -79,7 +79,7 @@ def _fold_cost(y: TensorFact, x: TensorFact, *args: Any, **kwargs: Any) -> Work:
     return Scalars(add=1).work(x.numel, x.dtype)
 
 
-def _hop(n_fft: int, hop_length: Size | None) -> Size:
+def _hop(n_fft: Size, hop_length: Size | None) -> Size:
     hop: Size = floordiv(n_fft, 4) if hop_length is None else hop_length
     return hop
 
@@ -93,7 +93,7 @@ def _check_window(scope: Scope, what: str, n_fft: Size, win_length: Size | None,
 def stft(
     scope: Scope,
     x: TensorFact,
-    n_fft: int,
+    n_fft: Size,
     hop_length: Size | None = None,
     win_length: Size | None = None,
     window: TensorFact | None = None,
@@ -135,7 +135,7 @@ def _frames(y: TensorFact, x: TensorFact) -> Size:
     return (y.shape[-1] if y.dtype.is_complex else y.shape[-2]) * prod(x.shape[:-1])
 
 
-def _stft_cost(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: Any) -> Work:
+def _stft_cost(y: TensorFact, x: TensorFact, n_fft: Size, *args: Any, **kwargs: Any) -> Work:
     window, normalized = _options(*args, **kwargs)
     frames = _frames(y, x)
     windowed = n_fft * (2 if x.dtype.is_complex else 1) if window is not None else 0
@@ -146,7 +146,7 @@ def _stft_cost(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: A
 def istft(
     scope: Scope,
     x: TensorFact,
-    n_fft: int,
+    n_fft: Size,
     hop_length: Size | None = None,
     win_length: Size | None = None,
     window: TensorFact | None = None,
@@ -168,7 +168,7 @@ def istft(
     return x.new((*x.shape[:-2], samples if length is None else length), dtype)
 
 
-def _istft_cost(y: TensorFact, x: TensorFact, n_fft: int, *_: object, **__: object) -> Work:
+def _istft_cost(y: TensorFact, x: TensorFact, n_fft: Size, *_: object, **__: object) -> Work:
     per_value = 2 if y.dtype.is_complex else 1
     frames = x.shape[-1]
     lines = frames * prod(x.shape[:-2])
@@ -182,13 +182,13 @@ def _oversized(y: TensorFact, x: TensorFact, *_: object, **__: object) -> Size:
     return max_(x.nbytes - y.nbytes, 0)
 
 
-def _windowed(y: TensorFact, x: TensorFact, n_fft: int, *args: Any, **kwargs: Any) -> Size:
+def _windowed(y: TensorFact, x: TensorFact, n_fft: Size, *args: Any, **kwargs: Any) -> Size:
     """The frames times the window."""
     window, _ = _options(*args, **kwargs)
     return 0 if window is None else _frames(y, x) * n_fft * x.itemsize
 
 
-def _overlapped(y: TensorFact, x: TensorFact, n_fft: int, hop_length: Size | None = None, *_: object, **__: object) -> Size:
+def _overlapped(y: TensorFact, x: TensorFact, n_fft: Size, hop_length: Size | None = None, *_: object, **__: object) -> Size:
     """Frames before and after the window, their sum, the squared window, its sum, and the test of that for zeros."""
     batch, frames = prod(x.shape[:-2]), x.shape[-1]
     samples = n_fft + _hop(n_fft, hop_length) * (frames - 1)

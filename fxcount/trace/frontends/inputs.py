@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxcount.errors import InputError
-from fxcount.symbolic import Expr, Size, name_of
+from fxcount.symbolic import Expr, Size, floordiv, free_symbols, name_of, substitute
 from fxcount.trace.frontends.program import Program
 from fxcount.trace.inputs.specs import InputSpec
+from fxcount.trace.torch_guards import Guard
 
 __all__ = ["renamed_inputs", "specialised_inputs"]
 
@@ -40,22 +41,39 @@ def _replace(program: Program, given: Sequence[Any], specialised: bool = False) 
         )
     became: dict[str, Size] = {}
     pinned: list[Expr] = []
+    sides: list[tuple[Size, Size]] = []  # a size of the graph's own, and the one in its place
     for (name, mine), spec in zip(own.items(), specs, strict=True):
         if specialised:
             pinned += [b for a, b in zip(mine.shape, spec.shape, strict=True) if isinstance(a, int) and isinstance(b, Expr)]
             shape = tuple([b if isinstance(a, int) else a for a, b in zip(mine.shape, spec.shape, strict=True)])
             mine = InputSpec(shape, mine.dtype, mine.device)
         _match(name, mine, spec, became, strict=not specialised)
+        sides += zip(mine.shape, spec.shape, strict=True)
+    for own_size, theirs in sides:
+        _solve(own_size, theirs, became)
     names = {ours: name_of(size) for ours, size in became.items()}
     program.hints = {n: program.hints[ours] for ours, n in names.items() if n and ours in program.hints}
     program.bounds = {n: program.bounds[ours] for ours, n in names.items() if n and ours in program.bounds}
     program.bound = {k: became.get(name_of(v) or "", v) if isinstance(v, Expr) else v for k, v in program.bound.items()}
-    program.guards = [guard.on(became) for guard in program.guards]
+    program.guards = [guard.on(became) for guard in (*program.guards, *(Guard("==", pair) for pair in sides))]
+    program.guards = [g for g in program.guards if g.relation != "==" or g.sizes[0] != g.sizes[1]]
     program.inputs = {
         name: dataclasses.replace(spec, dtype=spec.dtype or mine.dtype, device=spec.device or mine.device)
         for (name, mine), spec in zip(own.items(), specs, strict=True)
     }
     return pinned
+
+
+def _solve(own: Size, theirs: Size, became: dict[str, Size]) -> None:
+    """A symbol that stands nowhere alone, from a size of the graph that is linear in it: ``2*s`` in the place of ``H``."""
+    unknown = [name for name in free_symbols(own) if name not in became] if isinstance(own, Expr) else []
+    if len(unknown) != 1:
+        return
+    (name,) = unknown
+    rest = substitute(own, {**became, name: 0})
+    factor = substitute(own, {**became, name: 1}) - rest
+    if isinstance(factor, int) and factor and substitute(own, {**became, name: 2}) - rest == 2 * factor:
+        became[name] = floordiv(theirs - rest, factor)
 
 
 def _match(name: str, mine: InputSpec, given: InputSpec, became: dict[str, Size], strict: bool = True) -> None:

@@ -54,12 +54,13 @@ class Answers:
         self.unseen = ""  # where the model asks of a size what nobody is told of
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
 
-    def read_by(self, code: CodeType) -> None:
+    def read_by(self, frame: FrameType) -> None:
         """Remember a function that reads shapes, and whether it asks for the identity or the type of a size."""
+        code = frame.f_code
         self.readers[id(code)] = code
-        line = asks_identity(code)
-        if line is not None and not self.unseen:
-            self.unseen = f"{code.co_filename}:{line}"
+        asked = asks_identity(code, frame.f_globals, frame.f_locals)
+        if asked is not None and not self.unseen:
+            self.unseen = f"{asked[0]}:{asked[1]}"
 
     def maker(self) -> Callable[..., StandIn]:
         """What makes the stand-ins of this trace: ``make(value, storage, known=None)``."""

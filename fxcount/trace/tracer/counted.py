@@ -102,7 +102,7 @@ class Numbers:
             key = 1 if entry in _INDEXING else -1
             replaced = tuple(self._key(a, True) if i == key else self._bound(a) for i, a in enumerate(args))
             replaced_named = {k: self._bound(v) for k, v in kwargs.items()}
-            if replaced != facts or replaced_named != named:
+            if not entry.asks and (replaced != facts or replaced_named != named):
                 result = entry.shape(tracer.scope, *replaced, **replaced_named)
             elif operands and all([tracer.answers.is_known(o) for o in operands]):
                 result = self._computed(entry, func, args, kwargs, operands)
@@ -111,8 +111,9 @@ class Numbers:
             else:
                 raise error from None
             # what is read is the mask itself, not the indices it stands for
-            facts = tuple(self._key(a, False) if i == key else r for i, (a, r) in enumerate(zip(args, replaced)))
-            named = replaced_named
+            if not entry.asks:
+                facts = tuple(self._key(a, False) if i == key else r for i, (a, r) in enumerate(zip(args, replaced)))
+                named = replaced_named
         return tracer.signature(entry, facts, named, result)
 
     def _counter(self, operands: list[StandIn]) -> Callable[..., Size]:

@@ -1,9 +1,11 @@
-"""Code that asks of a size what Python gives no hook for: ``H is W``, ``type(H) is int``, ``issubclass(type(H), int)``.
+"""Code that asks of a size what Python gives no hook for: ``H is W``, ``type(H) is int``, ``isinstance(H, torch.SymInt)``.
 
-A symbolic size answers no there whatever it stands for, so nobody is told and another way may be taken than in eager mode. Such
-code is found in its text: in functions that read the shape of a stand-in, where a size read there is one side of the question.
+A symbolic size answers not as a number would there, and nobody is told, so another way may be taken than in eager mode. Such
+code is found in its text: in functions that read the shape of a stand-in, where a size read there is one side of the question,
+and in the functions to which they hand such a size, as far as these are called by their names. The text is read only where
+the instructions say that such a question may be in it.
 
->>> asks_identity(asks_identity.__wrapped__.__code__) is None  # it reads no sizes
+>>> asks_identity(asks_identity.__code__, {}, {}) is None  # it reads no sizes
 True
 """
 
@@ -13,28 +15,128 @@ import ast
 import dis
 import os
 import types
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from fxcount.symbolic.messages import source_tree
 
 __all__ = ["asks_identity"]
 
-_IS = dis.opmap["IS_OP"]
+_IS, _CONSTANT, _GLOBAL = (dis.opmap[name] for name in ("IS_OP", "LOAD_CONST", "LOAD_GLOBAL"))
 _SAME = (ast.Is, ast.IsNot)
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep  # code that knows of symbolic sizes
+_SYMBOLIC = frozenset({"SymInt", "SymFloat"})
+_OPERATORS = frozenset({"is_", "is_not"})
+_DEEP = 2
+"""How many calls deep a size is followed."""
+
+Names = Mapping[str, Any]
+
+
+def asks_identity(code: types.CodeType, names: Names, variables: Names) -> tuple[str, int] | None:
+    """File and line at which a function, or one it hands sizes to, asks for the identity or the type of a size it reads.
+
+    ``names`` are its globals, ``variables`` its arguments and local variables.
+    """
+    return _asked(code, frozenset(), names, variables, _DEEP)
+
+
+def _asked(
+    code: types.CodeType, given: frozenset[str], names: Names, variables: Names, deep: int
+) -> tuple[str, int] | None:
+    if may_ask(code):
+        line = _line(code, given)
+        if line is not None:
+            return code.co_filename, line
+    called = {name: f for name, f in _called(code, names, variables) if _reaches(f, deep)} if deep else {}
+    for name, handed in _handed(code, given) if called else ():
+        inner = called.get(name)
+        if inner is None:
+            continue
+        own = inner.__code__
+        bound = "." in name  # a method: its own first argument is not among those given
+        parameters = own.co_varnames[bound : own.co_argcount + own.co_kwonlyargcount]
+        taken = [parameters[k] if isinstance(k, int) and k < len(parameters) else k for k in handed]
+        sizes = frozenset([k for k in taken if isinstance(k, str) and k in parameters])
+        asked = _asked(own, sizes, inner.__globals__, {}, deep - 1) if sizes else None
+        if asked is not None:
+            return asked
+    return None
+
+
+@lru_cache(1 << 14)
+def may_ask(code: types.CodeType) -> bool:
+    """Whether instructions compare identities, but for those with constants, or ask for types.
+
+    >>> may_ask((lambda a, b: a is b).__code__), may_ask((lambda a: a is None).__code__), may_ask((lambda a: a.type).__code__)
+    (True, False, False)
+    """
+    if code.co_filename.startswith(_OURS):
+        return False
+    text, names = code.co_code, code.co_names
+    if not (_SYMBOLIC | _OPERATORS).isdisjoint(names):
+        return True
+    asking = [names.index(name) & 127 for name in ("type", "id") if name in names]
+    for i in range(0, len(text), 2):
+        if asking and text[i] == _GLOBAL and text[i + 1] >> 1 in asking:
+            return True
+        if text[i] == _IS and not (text[i - 2] == _CONSTANT and _is_singleton(code.co_consts[text[i - 1]])):
+            return True
+    return any([isinstance(inner, types.CodeType) and may_ask(inner) for inner in code.co_consts])
+
+
+def _is_singleton(constant: Any) -> bool:
+    return constant is None or isinstance(constant, bool) or constant is Ellipsis
+
+
+def _called(code: types.CodeType, names: Names, variables: Names) -> Iterator[tuple[str, types.FunctionType]]:
+    """Functions of Python that the code names: globals, and methods of its first argument."""
+    own = code.co_varnames[0] if code.co_argcount else ""
+    kind = type(variables[own]) if own in variables else None
+    for name in code.co_names:
+        for text, found in ((name, names.get(name)), (f"{own}.{name}", getattr(kind, name, None) if kind else None)):
+            if isinstance(found, types.FunctionType):
+                yield text, found
+
+
+@lru_cache(1 << 12)
+def _reaches(function: types.FunctionType, deep: int) -> bool:
+    """Whether such a question may be asked in it, or in what it calls by a global name."""
+    own = function.__code__
+    return may_ask(own) or (deep > 1 and any([may_ask(f.__code__) for _, f in _called(own, function.__globals__, {})]))
 
 
 @lru_cache(4096)
-def asks_identity(code: types.CodeType) -> int | None:
-    """The line on which a function asks for the identity or the type of a size it reads, if there is one."""
-    if (_IS not in code.co_code[::2] and "type" not in code.co_names) or code.co_filename.startswith(_OURS):
-        return None
-    tree = source_tree(code.co_filename)
-    function = None if tree is None else _function(tree, code)
+def _line(code: types.CodeType, given: frozenset[str]) -> int | None:
+    function = _function_of(code)
     if function is None:
         return None
-    names = _sizes(function)
-    return next((node.lineno for node in ast.walk(function) if isinstance(node, ast.expr) and _asks(node, names)), None)
+    names = _sizes(function, given)
+    inner = _parameters_inside(function)
+    return next((node.lineno for node in ast.walk(function) if isinstance(node, ast.expr) and _asks(node, names, inner)), None)
+
+
+@lru_cache(4096)
+def _handed(code: types.CodeType, given: frozenset[str]) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
+    """Calls by name, with the places and names of the arguments that are sizes."""
+    function = _function_of(code)
+    if function is None:
+        return ()
+    names = _sizes(function, given)
+    found = []
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            handed: list[int | str] = [i for i, a in enumerate(node.args) if _is_size(a, names)]
+            handed += [k.arg for k in node.keywords if k.arg and _is_size(k.value, names)]
+            if handed:
+                found.append((ast.unparse(node.func), tuple(handed)))
+    return tuple(found)
+
+
+def _function_of(code: types.CodeType) -> Any:
+    tree = source_tree(code.co_filename)
+    return None if tree is None else _function(tree, code)
 
 
 def _function(tree: ast.Module, code: types.CodeType) -> ast.AST | None:
@@ -44,26 +146,55 @@ def _function(tree: ast.Module, code: types.CodeType) -> ast.AST | None:
             if first == code.co_firstlineno and node.name == code.co_name:
                 return node
         elif isinstance(node, ast.Lambda) and code.co_name == "<lambda>" and node.lineno == code.co_firstlineno:
-            return node
+            body = node.body  # several can begin on one line
+            if (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in code.co_positions():
+                return node
     return None
 
 
-def _sizes(function: ast.AST) -> frozenset[str]:
-    """Names that are given nothing but sizes in the function."""
-    sizes: set[str] = set()
-    others: set[str] = set()
+def _sizes(function: Any, given: frozenset[str]) -> frozenset[str]:
+    """Names that are given nothing but sizes in the function, besides the parameters ``given`` as such."""
+    values: dict[str, list[ast.expr | None]] = {}
+    for name, value in _assigned(function):
+        values.setdefault(name, []).append(value)
+    arguments = function.args
+    parameters = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    names = frozenset(values) - (parameters - given) | given
+    while True:
+        kept = frozenset([n for n in names if all(v is not None and _is_size(v, names) for v in values.get(n, ()))])
+        if kept == names:
+            return names
+        names = kept
+
+
+_SIZE = ast.parse("x.shape[0]", mode="eval").body
+
+
+def _assigned(function: Any) -> Iterator[tuple[str, ast.expr | None]]:
+    """Names with what they are given; ``None``: something else than a size."""
     for node in ast.walk(function):
-        if not isinstance(node, ast.Assign):
-            continue
-        for target in node.targets:
-            if isinstance(target, (ast.Tuple, ast.List)):
-                whole = _is_shape(node.value)
-                for part in target.elts:
-                    if isinstance(part, ast.Name):
-                        (sizes if whole else others).add(part.id)
-            elif isinstance(target, ast.Name):
-                (sizes if _is_size(node.value, frozenset()) else others).add(target.id)
-    return frozenset(sizes - others)
+        match node:
+            case ast.Assign(targets, value):
+                for target in targets:
+                    yield from _unpacked(target, value)
+            case ast.NamedExpr(target, value) | ast.AnnAssign(target, _, value) | ast.AugAssign(target, _, value):
+                if value is not None and isinstance(target, ast.Name):
+                    yield target.id, value if not isinstance(node, ast.AugAssign) else ast.BinOp(target, node.op, value)
+            case ast.For(target, over) | ast.comprehension(target, over):
+                if isinstance(target, ast.Name):
+                    yield target.id, _SIZE if _is_shape(over) else None
+
+
+def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr | None]]:
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        parts: list[ast.expr | None] = [_SIZE if _is_shape(value) else None] * len(target.elts)
+        if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(parts):
+            parts = list(value.elts)
+        for part, given in zip(target.elts, parts):
+            if isinstance(part, ast.Name):
+                yield part.id, given
 
 
 def _is_shape(node: ast.expr) -> bool:
@@ -84,31 +215,39 @@ def _is_size(node: ast.expr, names: frozenset[str]) -> bool:
             return _is_size(left, names) or _is_size(right, names)
         case ast.Subscript(value, index):
             return not isinstance(index, ast.Slice) and _is_shape(value)
-        case ast.Call(ast.Attribute(_, "size"), [_]):
+        case ast.Call(ast.Attribute(_, "size"), [_]) | ast.Call(ast.Attribute(_, "numel"), []):
             return True
+        case ast.Call(ast.Name("min" | "max" | "abs" | "round"), args):
+            return any(_is_size(a, names) for a in args)
+        case ast.UnaryOp(_, operand):
+            return _is_size(operand, names)
     return False
 
 
-def _asks(node: ast.expr, names: frozenset[str]) -> bool:
+def _parameters_inside(function: ast.AST) -> frozenset[str]:
+    """Parameters of functions inside of the function: nobody says what they are given."""
+    inside = [n.args for n in ast.walk(function) if n is not function and isinstance(n, (ast.Lambda, ast.FunctionDef))]
+    return frozenset([a.arg for arguments in inside for a in arguments.args])
+
+
+def _asks(node: ast.expr, names: frozenset[str], inner: frozenset[str]) -> bool:
     match node:
+        case ast.Compare(ast.Call(ast.Name("type"), [ast.Name(name)]), _, [ast.Name("int")]) if name in inner:
+            return True
         case ast.Compare(left, ops, comparators):
             sides = [left, *comparators]
-            if any(_is_type(side, names) for side in sides):
-                return True
             pairs = zip(ops, sides[:-1], sides[1:], strict=True)
             return any(
                 isinstance(op, _SAME) and (_is_size(a, names) or _is_size(b, names)) and not (_is_name(a) or _is_name(b))
                 for op, a, b in pairs
             )
-        case ast.Call(ast.Name("issubclass"), [first, _]):
-            return _is_type(first, names)
-    return False
-
-
-def _is_type(node: ast.expr, names: frozenset[str]) -> bool:
-    match node:
-        case ast.Call(ast.Name("type"), [of]):
+        case ast.Call(ast.Name("type" | "id"), [of]):
             return _is_size(of, names)
+        case ast.Call(ast.Name("isinstance"), [of, kinds]):
+            named = {getattr(kind, "attr", getattr(kind, "id", "")) for kind in ast.walk(kinds)}
+            return _is_size(of, names) and not _SYMBOLIC.isdisjoint(named) and named.isdisjoint({"int", "float"})
+        case ast.Call(ast.Attribute(_, name) | ast.Name(name), [first, second]) if name in _OPERATORS:
+            return _is_size(first, names) or _is_size(second, names)
     return False
 
 

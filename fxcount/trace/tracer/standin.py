@@ -37,8 +37,8 @@ class Owner(Protocol):
     readers: dict[int, CodeType]  # functions that have read a shape
     note_data: Callable[[Iterable[StandIn]], None]
 
-    def read_by(self, code: CodeType) -> None:
-        """A function reads a shape for the first time."""
+    def read_by(self, frame: FrameType) -> None:
+        """The function that runs in this frame reads a shape for the first time."""
 
     def maker(self) -> Callable[..., StandIn]:
         """What makes stand-ins: ``make(value, storage, known=None)``."""
@@ -124,15 +124,15 @@ class StandIn(torch.Tensor):
 
     @property
     def shape(self) -> torch.Size:  # type: ignore[override]
-        owner, code = self._owner, sys._getframe(1).f_code
-        if id(code) not in owner.readers:
-            owner.read_by(code)
+        owner, frame = self._owner, sys._getframe(1)
+        if id(frame.f_code) not in owner.readers:
+            owner.read_by(frame)
         return owner.layout(self._value.fact)[0]
 
     def size(self, dim: int | None = None) -> Any:
-        owner, code = self._owner, sys._getframe(1).f_code
-        if id(code) not in owner.readers:
-            owner.read_by(code)
+        owner, frame = self._owner, sys._getframe(1)
+        if id(frame.f_code) not in owner.readers:
+            owner.read_by(frame)
         sizes = owner.layout(self._value.fact)[0]
         return sizes if dim is None else sizes[dim]
 

@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, SPARSE, Op, Registry, SparseFact, TensorFact
-from fxcount.symbolic import Scope, Size, SymSize, to_size
+from fxcount.ops.core.settling import pinned, settled
+from fxcount.symbolic import Scope, Size, SymbolicError, SymSize, to_size
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
 from fxcount.trace.known.literals import make_literal
@@ -214,6 +215,7 @@ class Tracer(TorchFunctionMode):
         fact_args = tuple([facts_of_arguments(a) for a in args])
         fact_kwargs = {k: facts_of_arguments(v) for k, v in kwargs.items()}
         try:
+            fact_args, fact_kwargs = settled(self.scope, entry, fact_args, fact_kwargs)
             result = entry.shape(self.scope, *fact_args, **fact_kwargs)
         except FxcountError as error:
             if not error.where:
@@ -221,6 +223,11 @@ class Tracer(TorchFunctionMode):
             if not error.hint:
                 error.hint = "compare these shapes with what the line expects, and the input sizes given to analyze()"
             raise
+        except SymbolicError:  # the rule takes nothing but a number somewhere
+            numbers = pinned(self.scope, entry, (args, kwargs))
+            if numbers == (args, kwargs):
+                raise
+            return self._infer(entry, *numbers)
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call did not bind
                 raise UnsupportedError(f"{entry.name}: {error}", where=self.where()) from error

@@ -1,0 +1,101 @@
+"""Symbolic numbers in the place of arguments that a rule takes as numbers: dimensions, quarter turns, factors.
+
+What an op's parameter can be is said by its annotation in the shape rule: a ``Size`` may be a formula, an ``int`` is a
+number, which pins a symbolic one. A factor (``alpha``, ``beta``) stays a formula, but whether it is 1 or 0, where it costs
+nothing, is decided.
+
+>>> from fxcount.ops import REGISTRY
+>>> from fxcount.symbolic import symbol
+>>> import torch
+>>> scope = Scope({"H": 6})
+>>> H = symbol("H")
+>>> settled(scope, REGISTRY[torch.add], ("x", "y"), {"alpha": H})
+(('x', 'y'), {'alpha': H})
+>>> settled(scope, REGISTRY[torch.transpose], ("x", H - 6, 1), {})
+(('x', 0, 1), {})
+>>> [str(a) for a in scope.assumptions]
+['H == 6 (pinned)']
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from fxcount.ops.core.binding import Bound
+from fxcount.ops.core.registry import Op
+from fxcount.ops.core.tree import mapped
+from fxcount.symbolic import Expr, Scope
+
+__all__ = ["pinned", "settled"]
+
+_NUMBERS = frozenset({"int", "int | None", "Dims", "Order", "Sequence[int]", "int | Sequence[int]", "Sequence[int] | None"})
+_FACTORS = frozenset({"alpha", "beta"})
+_POWERS = frozenset({"p", "norm_type", "ord"})
+
+
+def settled(scope: Scope, op: Op, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with numbers where the shape rule of the op takes nothing but numbers."""
+    named = dict(kwargs)
+    if isinstance(op.shape, Bound):
+        places = op.shape.overloads.names_of(args, named)
+        ways = _ways(op)
+        found = [ways.get(name) for name in places]
+        args = tuple([a if how is None else _number(scope, op, how, a) for how, a in zip(found, args)])
+        for (name, a), how in zip(kwargs.items(), found[len(args) :]):
+            if how is not None:
+                named[name] = _number(scope, op, how, a)
+        return args, named
+    ways = _ways(op)
+    at = _places(op)
+    if at:
+        args = tuple([_number(scope, op, at[i], a) if i in at else a for i, a in enumerate(args)])
+    for name, a in kwargs.items():
+        if name in ways:
+            named[name] = _number(scope, op, ways[name], a)
+    return args, named
+
+
+def _number(scope: Scope, op: Op, how: str, a: Any) -> Any:
+    if type(a) is Expr:
+        if how == "pin":
+            return scope.pin(a, f"{op.name} takes a number there")
+        reason = f"{op.name}: a factor of 1 is not multiplied by, one of 0 drops its operand"
+        return next((n for n in (1, 0) if scope.decide("==", a, n, reason)), a)
+    if type(a) in (tuple, list) and Expr in [type(part) for part in a]:
+        return type(a)([_number(scope, op, how, part) for part in a])
+    return a
+
+
+@functools.lru_cache(1 << 12)
+def _ways(op: Op) -> dict[str, str]:
+    """What is done to the parameters of a shape rule, by name."""
+    rule = op.shape.rule if isinstance(op.shape, Bound) else op.shape
+    try:
+        parameters = inspect.signature(rule).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: how for p in parameters if (how := _way(p.name, p.annotation))}
+
+
+def _way(name: str, annotation: Any) -> str:
+    if annotation == "Scalar" and name in _FACTORS:
+        return "factor"
+    return "pin" if annotation in _NUMBERS or (annotation == "float" and name in _POWERS) else ""
+
+
+@functools.lru_cache(1 << 12)
+def _places(op: Op) -> dict[int, str]:
+    """The same by position among the arguments of a call; a rule's first parameter is the scope."""
+    ways = _ways(op)
+    if not ways:
+        return {}
+    names = [p.name for p in inspect.signature(op.shape).parameters.values() if p.kind is not p.KEYWORD_ONLY][1:]
+    return {i: ways[name] for i, name in enumerate(names) if name in ways}
+
+
+def pinned(scope: Scope, op: Op, arguments: Any) -> Any:
+    """All arguments that are symbolic numbers themselves as numbers; tensors keep their sizes."""
+    return mapped(lambda a: scope.pin(a, f"{op.name} takes a number there") if type(a) is Expr else a, arguments)
