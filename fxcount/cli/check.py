@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxcount.cli.model import add_model_options, hints, loaded, read
+from fxcount.cli.screen import show
 from fxcount.errors import InputError
 from fxcount.review.config import RULES, Check, checks_of, find
 from fxcount.review.quantities import QUANTITIES
@@ -73,7 +74,7 @@ def _shown(options: argparse.Namespace, done: list[Budget]) -> None:
     elif options.markdown:
         print("\n".join(d.to_markdown(options.why) for d in done).rstrip("\n"))
     else:
-        print("\n".join(d.table(options.why) for d in done))
+        show("\n".join(d.table(options.why) for d in done))
     if options.github:
         for each in done:
             print("\n".join(views.workflow_commands(each)), end="\n" if each.broken else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fxcount.cli.model import add_model_options, hints, loaded
+from fxcount.cli.screen import show
 from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
@@ -32,5 +33,5 @@ def run(options: argparse.Namespace) -> int:
             report = analyze(model, *args, **given)
     else:
         report = training_step(model.train(), *args, **given)
-    print((report.at(**options.at) if options.at else report).claims())
+    show(str((report.at(**options.at) if options.at else report).claims()))
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from fxcount.cli.files import save
 from fxcount.cli.model import add_model_options, loaded, report_of
-from fxcount.cli.screen import terminal_width
+from fxcount.cli.screen import show, terminal_width
 from fxcount.cli.words import arguments
 from fxcount.errors import InputError
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         save(text.rstrip("\n") + "\n", options.output)
         print(f"{found.names[0]} -> {found.names[1]} written to {options.output}")
     else:
-        print(text.rstrip("\n"))
+        (print if options.json or options.markdown else show)(text.rstrip("\n"))
     return 1 if options.fail_on_change and not found.same else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fxcount.cli.model import add_model_options, analysed
+from fxcount.cli.screen import show
 
 __all__ = ["add_options", "run"]
 
@@ -26,5 +27,5 @@ def run(options: argparse.Namespace) -> int:
 
         print(json.dumps([row.to_dict() for row in rows], indent=1))
     else:
-        print(render(report, rows, options.top, details=bool(options.tool)))
+        show(render(report, rows, options.top, details=bool(options.tool)))
     return 0

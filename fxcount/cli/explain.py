@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from fxcount.cli import words
+from fxcount.cli.screen import show
 
 __all__ = ["add_options", "run"]
 
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         print(page())
         return 0
     entry = named_op(options.op)
-    print(explained(entry))
+    show(explained(entry))
     if args or kwargs:
         from fxcount.api import analyze
 

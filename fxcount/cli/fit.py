@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from fxcount.cli.model import add_model_options, hints, loaded
+from fxcount.cli.screen import show, terminal_width
 from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
@@ -30,13 +31,14 @@ def run(options: argparse.Namespace) -> int:
     report = _report(options, model, args, kwargs)
     symbol = options.over or _only(report, options.at)
     found = report.largest(symbol, memory=options.memory, **options.at)
-    print(found)
+    show(str(found))
     size, need = (found.value, found.need) if found.need else found.beyond or (0, None)
     if need is not None:
         print(f"\nbytes held then at {symbol} = {size:,}\n")
+        bar = max(min(_WIDTH, (terminal_width() or 80) - 46), 5)
         for name, nbytes in need.parts:
             share = nbytes / need.nbytes
-            print(f"  {name:<16}{nbytes:>20,}  {'#' * round(_WIDTH * share)} {share:.0%}")
+            print(f"  {name:<16}{nbytes:>20,}  {'#' * round(bar * share)} {share:.0%}")
     return 0 if found else 1
 
 

@@ -6,6 +6,7 @@ import argparse
 import re
 
 from fxcount.cli.model import add_model_options, built
+from fxcount.cli.screen import show
 from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
@@ -41,7 +42,10 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     values |= options.at
     shown = found.at(extend=True, **values) if values else found
-    print(shown.to_json(indent=1) if options.json else shown.table())
+    if options.json:
+        print(shown.to_json(indent=1))
+    else:
+        show(shown.table())
     return 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fxcount.cli.model import add_model_options, hints, loaded, report_of
+from fxcount.cli.screen import show
 from fxcount.cli.words import names
 from fxcount.errors import InputError
 from fxcount.wording import did_you_mean
@@ -49,13 +50,13 @@ def run(options: argparse.Namespace) -> int:
 
         print(json.dumps(views.to_dict(params), indent=1))
     elif options.modes:
-        print(views.modes_table(_modes(options, outputs)))
+        show(views.modes_table(_modes(options, outputs)))
     elif options.by:
-        print(views.by_table(params, options.by, options.depth))
+        show(views.by_table(params, options.by, options.depth))
     elif options.state:
-        print(views.rows_table(params.rows(options.state)))
+        show(views.rows_table(params.rows(options.state)))
     else:
-        print(views.overview(params, name))
+        show(views.overview(params, name))
     found = [views.finding(state, params.rows(state)) for state in failing if params.rows(state)]
     if found:
         print(f"fxcount: {'; '.join(found)}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fxcount.cli.screen import show
 from fxcount.wording import visible
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     found = front(rows, options.cost, options.against, scores)
     if options.output:
         plot(found, options.output, options.column or "score")
-    print(_table(found, options.column or "score"))
+    show(_table(found, options.column or "score"))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fxcount.cli.files import save
 from fxcount.cli.model import add_model_options, hints, loaded
+from fxcount.cli.screen import show
 from fxcount.errors import InputError
 
 __all__ = ["add_options", "run"]
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         save(getattr(found, _FILES[suffix])(), options.output)
         print(f"one training step of {found.trace.model_name} written to {options.output}")
     else:
-        print(found.table())
+        show(found.table())
     return 0
 
 
