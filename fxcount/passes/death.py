@@ -105,7 +105,9 @@ class Liveness:
         for f in self.trace.functions:
             if f.start <= call.index < f.stop:
                 reentrant = "runs in a reentrant checkpoint, no input of which asks for one,"
-                return self._at(call, f"runs in {f.name}, whose backward gives it none," if f.inputs else reentrant)
+                asks = "" if f.inputs else "no input of which asks for one,"
+                other = f"runs in {f.name}, {asks or 'whose backward gives it none,'}"
+                return self._at(call, reentrant if f.name == "checkpoint" else other)
         return self._at(call, "passes none on" if call.grad_enabled else "runs under no_grad")
 
     def _at(self, call: Call | None, does: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections import Counter
 from typing import Any
@@ -134,6 +135,111 @@ def test_handles_of_ones_own() -> None:
     assert callers[1].by_module_and_operator() == callers[0].by_module_and_operator() != mine.by_module_and_operator()
     with pytest.raises(TypeError, match="pairs"):
         mine.set_op_handle("aten::add")
+
+
+class Doubled(torch.autograd.Function):
+    """A function of the user's, with a product inside that torch.jit does not see."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return 2 * (x @ w)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        raise NotImplementedError
+
+
+class Nodes(nn.Module):
+    """Ops whose operands a node orders in another way than a call does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)
+        self.same = nn.Conv1d(6, 6, 3, padding="same")
+        self.up = nn.ConvTranspose2d(6, 2, (3, 2), stride=(2, 1), output_padding=(1, 0), bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.weight = nn.Parameter(torch.ones(5, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(self.norm(x))
+        y = self.up(y) + self.same(y.flatten(2)).sum()
+        y = torch.einsum("bchw,bkhw->bck", y, y[:, :1]) + torch.layer_norm(y, [5], eps=1e-3).mean()
+        return Doubled.apply(y.new_ones(3, 5), self.weight) + torch.add(y.sum(), y.sum(), alpha=2)
+
+
+def seen(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """All a handle can ask of a node."""
+    found: Counter[str] = Counter()
+    for i, v in enumerate(inputs):
+        if v.isCompleteTensor():
+            found[f"{i}: {v.type().sizes()}"] += 1
+        elif list(v.node().inputs()):
+            found[f"{i}: {[p.type().sizes() if p.isCompleteTensor() else p.toIValue() for p in v.node().inputs()]}"] += 1
+        elif isinstance(v.toIValue(), (bool, int, str)):
+            found[f"{i}: {v.toIValue()}"] += 1
+    found[f"out: {[o.type().sizes() for o in outputs]}"] += 1
+    return found
+
+
+@pytest.mark.parametrize("kind", ["_convolution", "einsum", "batch_norm", "layer_norm", "add", "flatten", "new_ones"])
+def test_handles_get_what_a_node_of_torch_jit_has(kind: str) -> None:
+    theirs, mine = pair(Nodes(), torch.zeros(2, 4, 9, 7))
+    for analysis in (theirs, mine):
+        analysis.set_op_handle(f"aten::{kind}", seen)
+    assert theirs.by_operator()
+    differs = {"_convolution": range(9, 13), "new_ones": range(2, 6)}.get(kind, range(0))  # flags of cuDNN; dtypes as numbers
+    found, expected = (
+        {text: n for text, n in analysis.by_operator().items() if text.partition(":")[0] not in map(str, differs)}
+        for analysis in (mine, theirs)
+    )
+    assert found == expected
+
+
+def test_functions_of_the_users_are_nodes() -> None:
+    theirs, mine = pair(Nodes(), torch.zeros(2, 4, 9, 7))
+    assert mine.total() == theirs.total()
+    assert mine.unsupported_ops()["prim::PythonOp.Doubled"] == 1 == theirs.unsupported_ops()["prim::PythonOp.Doubled"]
+    assert mine.unsupported_ops()["aten::_convolution_mode"] == 1 == theirs.unsupported_ops()["aten::_convolution_mode"]
+    for analysis in (theirs, mine):
+        analysis.set_op_handle("prim::PythonOp.Doubled", lambda inputs, outputs: 42)
+    assert mine.by_operator() == theirs.by_operator()
+    assert mine.by_operator()["PythonOp.Doubled"] == 42
+    assert mine.report.count("fvcore") == theirs.total() - 42
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_function_on_plain_tensors_is_a_node_too(requires_grad: bool) -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return Doubled.apply(x, x.t())
+
+    theirs, mine = pair(Net(), torch.zeros(3, 5, requires_grad=requires_grad))
+    assert mine.unsupported_ops() == Counter({"prim::PythonOp.Doubled": 1})
+    assert mine.total() == theirs.total() == 0
+    assert theirs.unsupported_ops()["prim::PythonOp.Doubled"] == 1
+    assert mine.report.macs == 3 * 5 * 3
+
+
+def test_handles_of_fvcores_names() -> None:
+    """On nodes of torch.jit as fvcore's own, and on ours as on those."""
+    theirs = importlib.import_module("fvcore.nn.jit_handles") if peer("fvcore.nn") else None
+    mine = importlib.import_module("fxcount.compat.fvcore.jit_handles")
+    supported = importlib.import_module("fvcore.nn.flop_count")._DEFAULT_SUPPORTED_OPS
+    own = importlib.import_module("fxcount.compat.fvcore.flop_count")._DEFAULT_SUPPORTED_OPS
+    assert own.keys() == supported.keys()
+    model = nn.ModuleList([Nodes(), Readme(), Nested()])
+    for net, x in zip(model, (torch.zeros(2, 4, 9, 7), torch.zeros(1, 3, 10, 10), torch.zeros(2, 5))):
+        expected, found = pair(net, x)
+        base = expected.copy().clear_op_handles().set_op_handle(**own)  # our handles on nodes of torch.jit
+        assert base.by_operator() == expected.by_operator()
+        found.clear_op_handles().set_op_handle(**own)  # on our operands
+        assert found.by_operator() == expected.by_operator()
+    assert ours.JitModelAnalysis(Nested(), "2,5").total() == 0
+    assert mine.conv_flop_count((2, 3, 5, 7), (3, 4, 2, 2), (2, 4, 6, 8), True) == theirs.conv_flop_count(
+        (2, 3, 5, 7), (3, 4, 2, 2), (2, 4, 6, 8), True
+    )
+    symbolic = ours.FlopCountAnalysis(nn.Conv2d(3, 8, 3, padding=1), "B,3,H,W").clear_op_handles().set_op_handle(**own)
+    assert str(symbolic.total()) == "216*B*H*W"
 
 
 def test_wrong_names_and_modes(caplog: pytest.LogCaptureFixture) -> None:

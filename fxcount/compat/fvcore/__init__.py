@@ -7,13 +7,16 @@ that do arithmetic fvcore has no handle for; fvcore lists some that do none as w
 
 from __future__ import annotations
 
-from fxcount.compat.fvcore.analysis import ActivationCountAnalysis, FlopCountAnalysis, activation_count, flop_count
+from fxcount.compat.fvcore.activation_count import ActivationCountAnalysis, activation_count
+from fxcount.compat.fvcore.flop_count import FlopCountAnalysis, flop_count
+from fxcount.compat.fvcore.jit_analysis import JitModelAnalysis
 from fxcount.compat.fvcore.parameter_count import parameter_count, parameter_count_table
-from fxcount.compat.fvcore.tables import flop_count_str, flop_count_table
+from fxcount.compat.fvcore.print_model_statistics import flop_count_str, flop_count_table
 
 __all__ = [
     "ActivationCountAnalysis",
     "FlopCountAnalysis",
+    "JitModelAnalysis",
     "activation_count",
     "flop_count",
     "flop_count_str",

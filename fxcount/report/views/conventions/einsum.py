@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fxcount.ops.contraction.einsum import matrix_macs
@@ -11,7 +12,7 @@ from fxcount.report.views.conventions.convention import Evaluate
 from fxcount.report.views.conventions.sites import Counted, Site
 from fxcount.symbolic import Size, floordiv
 
-__all__ = ["dispatched_macs", "equation_of", "numpy_cost"]
+__all__ = ["dispatched_macs", "equation_of", "numpy_cost", "printed_cost", "with_letters_in_order"]
 
 
 def equation_of(site: Site) -> tuple[str, list[tuple[Size, ...]]]:
@@ -19,9 +20,18 @@ def equation_of(site: Site) -> tuple[str, list[tuple[Size, ...]]]:
     equation, *operands = site.args
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = list(operands[0])
+    return with_letters_in_order(equation), [t.shape for t in operands]
+
+
+def with_letters_in_order(equation: str) -> str:
+    """An equation with its letters renamed in order of appearance.
+
+    >>> with_letters_in_order("bij, bjk -> bik")
+    'abc,acd->abd'
+    """
     plain = equation.replace(" ", "")
     letters = dict.fromkeys(c for c in plain if c.isalpha())
-    return plain.translate({ord(c): 97 + i for i, c in enumerate(letters)}), [t.shape for t in operands]
+    return plain.translate({ord(c): 97 + i for i, c in enumerate(letters)})
 
 
 def dispatched_macs(site: Site, at: Evaluate) -> int:
@@ -45,14 +55,19 @@ def numpy_cost(site: Site, divisor: int) -> Counted:
     cost = 2 * site.macs + 1 if site.macs != 0 else site.out.numel + 1
     return Counted(
         floordiv(cost, divisor), "numpy.einsum_path's cost, of which four digits are read",
-        lambda at: int(_printed(equation, shapes, at) // divisor),
+        lambda at: int(printed_cost(equation, [[at(n) for n in shape] for shape in shapes]) // divisor),
     )  # fmt: skip
 
 
-def _printed(equation: str, shapes: list[tuple[Size, ...]], at: Evaluate) -> float:
+def printed_cost(equation: str, shapes: Sequence[Sequence[int]]) -> float:
+    """numpy's "Optimized FLOP count", as it prints it.
+
+    >>> printed_cost("ab,bc->ac", [(101, 103), (103, 107)])
+    2226000.0
+    """
     import numpy
 
-    operands = [numpy.broadcast_to(0.0, [at(n) for n in shape]) for shape in shapes]
+    operands = [numpy.broadcast_to(0.0, shape) for shape in shapes]
     report = str(numpy.einsum_path(equation, *operands, optimize="optimal")[1])
     line = next(line for line in report.splitlines() if "optimized flop" in line.lower())
     return float(line.split(":")[-1])

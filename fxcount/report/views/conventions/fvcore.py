@@ -15,6 +15,7 @@ from fxcount.report.views.conventions.einsum import equation_of, numpy_cost
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
 from fxcount.symbolic import prod
+from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -105,11 +106,17 @@ _ACTIVATIONS = by_op({
 
 
 def _flops(records: Records) -> Iterator[Item]:
-    return from_ops(records, _FLOPS)
+    return _traced(records.trace, from_ops(records, _FLOPS))
 
 
 def _activations(records: Records) -> Iterator[Item]:
-    return from_ops(records, _ACTIVATIONS)
+    return _traced(records.trace, from_ops(records, _ACTIVATIONS))
+
+
+def _traced(trace: Trace, items: Iterator[Item]) -> Iterator[Item]:
+    """What torch.jit sees: nothing inside of a ``torch.autograd.Function``."""
+    hidden = {i for f in trace.functions if f.name != "checkpoint" for i in range(f.start, f.stop)}
+    return (item for item in items if item.calls.start not in hidden) if hidden else items
 
 
 _COMMON: dict[str, Any] = {"per": "batch", "versions": "fvcore 0.1.5"}
@@ -128,6 +135,8 @@ CONVENTIONS = (
             Mistake("einsum without a sum is halved", "an outer product of n elements is n/2 flops"),
             Mistake("matmul ignores broadcasting", "numel of the first operand is taken before it is broadcast"),
             Mistake("padding='same' is 0", "aten::_convolution_mode has no handle"),
+            Mistake("custom functions are 0", "torch.jit does not see inside of a torch.autograd.Function"),
+            Mistake("scripted functions are 0", "a call of what torch.jit.script made has no handle", copied=False),
             Mistake("a convolution without a batch dimension", "the channels are taken for the batch"),
         ),
     ),

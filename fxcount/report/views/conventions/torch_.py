@@ -21,7 +21,7 @@ _NO_FORMULA = frozenset({
     "_sparse_addmm", "sparse_sampled_addmm", "_grouped_mm",
 })  # fmt: skip
 
-
+_NO_FORMULA_IN_PLACE = frozenset({"addmm_", "baddbmm_"})  # kernels of their own, of which the registry has none
 _MAY_BE_VECTORS = {"matmul": "other", "linear": "weight"}
 
 
@@ -44,12 +44,18 @@ def _is_by_vector(site: Site, operands: Sequence[Value]) -> bool:
 
 
 def _products(site: Site, operands: Sequence[Value]) -> Size:
-    """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one."""
-    if site.name.rstrip("_") in _NO_FORMULA:
+    """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one, in a
+    convolution as three."""
+    if site.name.rstrip("_") in _NO_FORMULA or site.name in _NO_FORMULA_IN_PLACE:
         return 0
     if _is_by_vector(site, operands):
         return 0
-    return floordiv(site.macs, 4) if site.out.dtype.is_complex else site.macs
+    if not site.out.dtype.is_complex:
+        return site.macs
+    return floordiv(site.macs * (_REAL_CONVOLUTIONS if site.op.kind == "convolution" else 1), 4)
+
+
+_REAL_CONVOLUTIONS = 3  # that a complex one is made of
 
 
 def _items(records: Records, per_mac: int, excluded: frozenset[str] = frozenset()) -> Iterator[Item]:
@@ -90,6 +96,10 @@ CONVENTIONS = (
         (
             Mistake("matrix-vector products are 0", "mv, addmv, dot, vecdot, addbmm, bilinear and conv_tbc have no formula"),
             Mistake("products of groups are 0", "_grouped_mm, by which experts are computed, has no formula"),
+            Mistake("products in place are 0", "addmm_ and baddbmm_ are kernels without a formula"),
+            Mistake(
+                "a complex convolution counts three times", "it is made of three real ones; another complex product counts once"
+            ),
             Mistake("einsum over sizes of 1 is 0", "it multiplies where it need not sum, and a multiplication has no formula"),
             Mistake(
                 "attention is 0 on the CPU",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -12,23 +13,23 @@ from typing import Any, TypeVar
 from torch import nn
 
 from fxcount.compat.analysis import analysed, as_given, located
-from fxcount.compat.fvcore.operands import operands_of
-from fxcount.ops import Op
+from fxcount.compat.fvcore.jit_handles import Handle
+from fxcount.compat.fvcore.operands import Operand, kind_of, operands_of, operands_of_function
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, to_sympy
 from fxcount.trace.inputs.specs import parse_inputs
-from fxcount.trace.tape import Call, ModuleCall
+from fxcount.trace.tape import Call, CustomFunction, ModuleCall
 
-__all__ = ["ActivationCountAnalysis", "FlopCountAnalysis", "activation_count", "flop_count"]
+__all__ = ["JitModelAnalysis"]
 
-Handle = Callable[[list[Any], list[Any]], Any]
-_Self = TypeVar("_Self", bound="_Analysis")
+_Self = TypeVar("_Self", bound="JitModelAnalysis")
 _LOGGER = logging.getLogger(__name__)
 
 # ops that do arithmetic and that fvcore ignores all the same
 _IGNORED = frozenset(
     f"aten::{n}" for n in "relu relu_ clamp clamp_ max floor floor_divide remainder dropout dropout_ eq ge gt".split()
 )
+_WITHOUT_HANDLE = frozenset({"aten::_convolution_mode"})  # counted as 0 by the convention, and unsupported here
 
 
 @dataclass(slots=True)
@@ -40,10 +41,16 @@ class _Counts:
     uncalled: set[str] = field(default_factory=set)
 
 
-class _Analysis:
-    """What both counters share. The trace is made when the first result is asked for."""
+class JitModelAnalysis:
+    """A count by module and by operator, from handles given to :meth:`set_op_handle`; counters of flops and activations have
+    their own besides. The trace is made when the first result is asked for.
 
-    convention = ""
+    >>> found = JitModelAnalysis(nn.Sequential(nn.Linear(3, 5), nn.ReLU()), "2,3").set_op_handle("aten::relu", lambda x, y: 7)
+    >>> found.by_module()
+    Counter({'': 7, '1': 7, '0': 0})
+    """
+
+    convention = ""  # whose numbers count where no handle was given; none of them for ""
 
     def __init__(self, model: nn.Module, inputs: Any) -> None:
         """``inputs``: a tensor or a tuple of the model's positional arguments; a shape (``"B,3,H,W"``) stands for a tensor."""
@@ -51,20 +58,25 @@ class _Analysis:
         self._inputs = inputs
         self._handles: dict[str, Handle] = {}
         self._ignored: set[str] = set()
-        self._only_own = False
+        self._only_own = not self.convention
         self._ancestors = "owner"
-        self._warn_unsupported = self._warn_uncalled = True
+        self._enable_warn_unsupported_ops = self._enable_warn_uncalled_mods = True
+        self._warn_trace = "no_tracer_warning"
         self._stats: _Counts | None = None
         self._names: dict[str, str] = {}
+        self._modules = dict(model.named_modules(remove_duplicate=False))
         first: dict[int, str] = {}
-        for name, module in model.named_modules(remove_duplicate=False):
+        for name, module in self._modules.items():
             self._names[name] = first.setdefault(id(module), name)
 
     @cached_property
     def report(self) -> Report:
         """fxcount's own report of the call."""
         given = self._inputs if isinstance(self._inputs, tuple) else (self._inputs,)
-        return analysed(self._model, tuple(_spec(x) for x in given), {}, training=None)
+        with warnings.catch_warnings():
+            if self._warn_trace == "none":
+                warnings.simplefilter("ignore")
+            return analysed(self._model, tuple(_spec(x) for x in given), {}, training=None)
 
     def total(self, module_name: str = "") -> Any:
         """The count of a module (default: of the model): an int, or a sympy formula of the inputs' symbols."""
@@ -120,24 +132,26 @@ class _Analysis:
         """The same settings for another model or other inputs."""
         made = type(self)(new_model or self._model, self._inputs if new_inputs is None else new_inputs)
         made._handles, made._ignored, made._only_own = dict(self._handles), set(self._ignored), self._only_own
-        made._ancestors, made._warn_unsupported = self._ancestors, self._warn_unsupported
-        made._warn_uncalled = self._warn_uncalled
+        made._ancestors, made._warn_trace = self._ancestors, self._warn_trace
+        made._enable_warn_unsupported_ops = self._enable_warn_unsupported_ops
+        made._enable_warn_uncalled_mods = self._enable_warn_uncalled_mods
         return made
 
     def tracer_warnings(self: _Self, mode: str) -> _Self:
-        """Accepted; no tracer of torch runs, so there are no warnings of it."""
+        """``"none"`` hides what the model warns of while it is traced; no tracer of torch runs that warns."""
         if mode not in ("all", "no_tracer_warning", "none"):
             raise ValueError(f"Unrecognized tracer warning mode {mode}.")
+        self._warn_trace = mode
         return self
 
     def unsupported_ops_warnings(self: _Self, enabled: bool) -> _Self:
         """Whether unsupported ops are logged."""
-        self._warn_unsupported = enabled
+        self._enable_warn_unsupported_ops = enabled
         return self
 
     def uncalled_modules_warnings(self: _Self, enabled: bool) -> _Self:
         """Whether modules that run no op are logged."""
-        self._warn_uncalled = enabled
+        self._enable_warn_uncalled_mods = enabled
         return self
 
     def ancestor_mode(self: _Self, mode: str) -> _Self:
@@ -154,31 +168,58 @@ class _Analysis:
         found = _Counts({n: Counter() for n in names}, {n: Counter() for n in names})
         seen: set[str] = set()
         known: set[int] = set()
+        hidden = [range(f.start, f.stop) for f in self._functions()]
         if not self._only_own:
             for m, item, n in located(self.report, self.convention):
-                kind = _kind(self.report.trace.calls[item.calls.start].op)
+                kind = kind_of(self.report.trace.calls[item.calls.start])
+                if kind in _WITHOUT_HANDLE:
+                    continue
                 known.add(item.calls.start)
                 if kind not in self._ignored and kind not in self._handles:
                     self._add(found.counts, m, _simple(kind), n)
         for call in self.report.trace.calls:
             m = self.report.trace.modules[call.module]
             seen |= self._around(m)
-            self._own_or_unsupported(found, call, m, call.index in known)
+            if not any([call.index in inside for inside in hidden]):
+                self._count(found, kind_of(call), m, lambda call=call: operands_of(call), self._is_supported(call, known))
+        for f in self._functions():
+            m = self._caller(f)
+            seen |= self._around(m)
+            self._count(found, f"prim::PythonOp.{f.name}", m, lambda f=f: operands_of_function(f), False)
         found.uncalled = set(names) - seen - {""}
         self._stats = found
         self._log(found)
         return found
 
-    def _own_or_unsupported(self, found: _Counts, call: Call, m: ModuleCall, known: bool) -> None:
-        kind = _kind(call.op)
+    def _functions(self) -> Iterator[CustomFunction]:
+        """Calls of an ``autograd.Function``, outermost: a node each, and ``torch.jit`` does not see inside."""
+        stop = -1
+        for f in sorted(self.report.trace.functions, key=lambda f: (f.start, -f.stop)):
+            if f.name != "checkpoint" and f.start >= stop:
+                stop = f.stop
+                yield f
+
+    def _caller(self, function: CustomFunction) -> ModuleCall:
+        """The module call in which a function was called."""
+        modules = self.report.trace.modules
+        return next(m for m in reversed(modules) if m.start <= function.start and function.stop <= m.stop)
+
+    def _count(
+        self, found: _Counts, kind: str, m: ModuleCall, operands: Callable[[], tuple[list[Operand], list[Operand]]], known: bool
+    ) -> None:
+        """One node by the handle for its kind; if there is none it is unsupported, unless it is ``known`` or ignored."""
         handle = self._handles.get(kind)
         if handle is not None:
-            result = handle(*operands_of(call))
+            result = handle(*operands())
             for name, n in (result.items() if isinstance(result, dict) else ((_simple(kind), result),)):
                 self._add(found.counts, m, name, n)
-        elif not known and kind not in self._ignored and kind not in _IGNORED and self._does_arithmetic(call):
+        elif not known and kind not in self._ignored and kind not in _IGNORED:
             for name in self._around(m):
                 found.unsupported[name][kind] += 1
+
+    def _is_supported(self, call: Call, known: set[int]) -> bool:
+        """Whether a call counts already, or does no arithmetic."""
+        return call.index in known or not self._does_arithmetic(call)
 
     def _does_arithmetic(self, call: Call) -> bool:
         return self.report.costs.of(call).flops != 0 or call in self.report.uncounted
@@ -202,62 +243,26 @@ class _Analysis:
             counts[name][operator] = counts[name][operator] + n  # type: ignore[assignment]
 
     def _log(self, found: _Counts) -> None:
-        if self._warn_unsupported:
+        if self._enable_warn_unsupported_ops:
             for op, times in found.unsupported[""].items():
                 _LOGGER.warning("Unsupported operator %s encountered %d time(s)", op, times)
-        if self._warn_uncalled and found.uncalled:
-            _LOGGER.warning("Modules that run no op: %s", ", ".join(sorted(found.uncalled)))
+        uncalled = [name for name in sorted(found.uncalled) if type(self._modules[name]).forward not in _NO_FORWARD]
+        if self._enable_warn_uncalled_mods and uncalled:
+            _LOGGER.warning(
+                "Modules that were never called, and run no op: %s. They may be unused, or what calls their forward() or other "
+                "methods counts for them", ", ".join(uncalled),
+            )  # fmt: skip
 
 
-class FlopCountAnalysis(_Analysis):
-    """Flops as fvcore counts them (one for each multiply-accumulate), by module and by operator.
-
-    >>> flops = FlopCountAnalysis(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(280, 5)), "1,3,9,7")
-    >>> flops.total(), flops.total("2"), dict(flops.by_operator())
-    (8960, 1400, {'conv': 7560, 'linear': 1400})
-    """
-
-    convention = "fvcore"
-
-
-class ActivationCountAnalysis(_Analysis):
-    """Elements of the results of convolutions and matrix products, as fvcore counts activations.
-
-    >>> ActivationCountAnalysis(nn.Conv2d(3, 8, 3), "B,3,9,7").total()
-    280*B
-    """
-
-    convention = "fvcore-activations"
-
-
-def flop_count(
-    model: nn.Module, inputs: tuple[Any, ...], supported_ops: dict[str, Handle | None] | None = None
-) -> tuple[defaultdict[str, float], Counter[str]]:
-    """Gigaflops of each operator, and the operators without a handle."""
-    analysis = FlopCountAnalysis(model, inputs).set_op_handle(**(supported_ops or {}))
-    return defaultdict(float, {op: n / 1e9 for op, n in analysis.by_operator().items()}), analysis.unsupported_ops()
-
-
-def activation_count(
-    model: nn.Module, inputs: tuple[Any, ...], supported_ops: dict[str, Handle | None] | None = None
-) -> tuple[defaultdict[str, float], Counter[str]]:
-    """Millions of activations of each operator, and the operators without a handle."""
-    analysis = ActivationCountAnalysis(model, inputs).set_op_handle(**(supported_ops or {}))
-    return defaultdict(float, {op: n / 1e6 for op, n in analysis.by_operator().items()}), analysis.unsupported_ops()
+_NO_FORWARD = frozenset(kind.forward for kind in (nn.ModuleList, nn.ModuleDict, nn.Module, nn.Identity))
 
 
 def _spec(given: Any) -> Any:
     return parse_inputs(given) if isinstance(given, str) else as_given(given)
 
 
-def _kind(op: Op) -> str:
-    """The name a node of a ``torch.jit`` trace has; the op's own if it has no schema."""
-    known = op.torchs
-    return "aten::_convolution" if known.kind == "convolution" else known.schema or op.name
-
-
 def _simple(kind: str) -> str:
-    return "conv" if kind == "aten::_convolution" else kind.removeprefix("aten::")
+    return "conv" if kind == "aten::_convolution" else (kind.partition("::")[2] or kind)
 
 
 def _public(n: Any) -> Any:
