@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from torch import nn
@@ -181,11 +181,11 @@ class JitModelAnalysis:
             m = self.report.trace.modules[call.module]
             seen |= self._around(m)
             if not any([call.index in inside for inside in hidden]):
-                self._count(found, kind_of(call), m, lambda call=call: operands_of(call), self._is_supported(call, known))
+                self._count(found, kind_of(call), m, partial(operands_of, call), self._is_supported(call, known))
         for f in self._functions():
             m = self._caller(f)
             seen |= self._around(m)
-            self._count(found, f"prim::PythonOp.{f.name}", m, lambda f=f: operands_of_function(f), False)
+            self._count(found, f"prim::PythonOp.{f.name}", m, partial(operands_of_function, f), False)
         found.uncalled = set(names) - seen - {""}
         self._stats = found
         self._log(found)

@@ -78,7 +78,7 @@ def conv_flop_jit(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """``_convolution(x, weight, ...)``, of 12 or 13 operands, the seventh of which says whether it is transposed."""
     assert len(inputs) in (12, 13), len(inputs)
     shapes = _sizes(inputs[0]), _sizes(inputs[1]), _sizes(outputs[0])
-    return Counter({"conv": conv_flop_count(*shapes, transposed=bool(inputs[6].toIValue()))})  # type: ignore[dict-item]
+    return Counter({"conv": conv_flop_count(*shapes, transposed=bool(inputs[6].toIValue()))})
 
 
 def einsum_flop_jit(inputs: list[Any], outputs: list[Any]) -> Any:
@@ -110,15 +110,15 @@ def batchnorm_flop_jit(inputs: list[Any], outputs: list[Any]) -> Any:
     return prod(_sizes(inputs[0])) * (2 if get_shape(inputs[1]) is not None else 1)
 
 
-def elementwise_flop_counter(input_scale: float = 1, output_scale: float = 0) -> Handle:
+def elementwise_flop_counter(input_scale: Any = 1, output_scale: Any = 0) -> Handle:
     """A handle that counts so much for each element of the first operand and of the first result."""
 
     def handle(inputs: list[Any], outputs: list[Any]) -> Any:
         count: Any = 0
         if input_scale != 0:
-            count += input_scale * prod(_sizes(inputs[0]))
+            count += prod(_sizes(inputs[0])) * input_scale
         if output_scale != 0:
-            count += output_scale * prod(_sizes(outputs[0]))
+            count += prod(_sizes(outputs[0])) * output_scale
         return count
 
     return handle
