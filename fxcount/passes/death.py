@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from fxcount.passes.gradients import SHAPE, Path, Reach
-from fxcount.passes.uses import Use, upwards
+from fxcount.passes.uses import Use, upwards, uses_of
 from fxcount.trace.tape import Call, Declared, Trace
 from fxcount.trace.tracer.ledger import SIZE_QUERIES
 
@@ -35,10 +35,14 @@ class Death:
 class Liveness:
     """Finds the cause for parameters and buffers of one trace."""
 
-    def __init__(self, trace: Trace, uses: Mapping[str, Sequence[Use]], reached: Reach) -> None:
+    def __init__(self, trace: Trace, reached: Reach) -> None:
         self.trace = trace
-        self.uses = uses
         self.reached = reached
+
+    @cached_property
+    def uses(self) -> Mapping[str, Sequence[Use]]:
+        """The uses of each parameter and buffer, by its first name: only where some get no gradient, or to be told."""
+        return uses_of(self.trace)
 
     @cached_property
     def called(self) -> set[str]:
@@ -53,9 +57,9 @@ class Liveness:
     def death_of(self, d: Declared) -> Death | None:
         """Why it is dead; ``None`` if it is not. A model that gives no gradient at all is judged by its data."""
         name = d.names[0]
-        used_by = self.uses.get(name)
         if name in self.reached.gradient:
             return None
+        used_by = self.uses.get(name)
         if not used_by:
             return self._unused(d)
         if d.kind == "buffer" and self.reached.feeds_gradient(name, used_by[0].call):

@@ -24,6 +24,9 @@ Box = tuple[tuple[tuple[int, int], ...], int]
 """``(start, stop)`` in each place of the mixed-radix number, and the number of the tensor whose box it is."""
 
 
+_NONE = {None}
+
+
 @dataclass(frozen=True, slots=True)
 class Elements:
     """For each of some tensors, in their order: the elements that none before it has (``fresh``), their bytes, and whether
@@ -45,14 +48,18 @@ def elements_of(declared: Sequence[Declared]) -> Elements:
     >>> elements_of([third(0), third(1), third(2), whole])
     Elements(fresh=(64, 64, 64, 0), nbytes=(256, 256, 256, 0), shared=(True, True, True, True))
     """
-    if any([d.held is not None for d in declared]):
+    if not declared:
+        return Elements((), (), ())
+    columns = dict(zip(Declared._fields, zip(*declared)))  # of many parameters, mostly plain ones
+    if set(columns["held"]) != _NONE:
         return _with_held(declared)
-    if len({d.storage for d in declared}) == len(declared):  # nearly always
-        fresh = [prod(d.shape) if d.strides is None and d.stored is None else occupied(d) for d in declared]
-        nbytes = [
-            n * d.dtype.itemsize if d.stored is None else n * d.dtype.itemsize + _index_bytes(d)
-            for n, d in zip(fresh, declared, strict=True)
-        ]
+    if len(set(columns["storage"])) == len(declared):
+        plain = set(columns["strides"]) == set(columns["stored"]) == _NONE
+        fresh = list(map(prod, columns["shape"])) if plain else [occupied(d) for d in declared]
+        itemsize = {dtype: dtype.itemsize for dtype in set(columns["dtype"])}
+        nbytes = [n * itemsize[dtype] for n, dtype in zip(fresh, columns["dtype"])]
+        if not plain:
+            nbytes = [n + _index_bytes(d) for n, d in zip(nbytes, declared)]
         return Elements(tuple(fresh), tuple(nbytes), (False,) * len(declared))
     nbytes, shared = [0] * len(declared), [False] * len(declared)
     by_storage: dict[int, list[int]] = {}

@@ -69,17 +69,15 @@ def memory(trace: Trace) -> Memory:
 
 def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
     """The moments at which the bytes alive can be largest, in all of the trace or while some of its calls are made."""
-    storages = trace.storages
-    held = [s.origin in HELD for s in storages]
     temporaries = _temporaries(trace)
-    sizes = list(dict.fromkeys([*[s.nbytes for s, h in zip(storages, held, strict=True) if not h], *temporaries.values()]))
-    position = {size: i for i, size in enumerate(sizes)}
-    at = [-1 if h else position[s.nbytes] for s, h in zip(storages, held, strict=True)]
+    nbytes = [None if s.origin in HELD else s.nbytes for s in trace.storages]
+    sizes = [n for n in dict.fromkeys([*nbytes, *temporaries.values()]) if n is not None]
+    position: dict[Size | None, int] = {size: i for i, size in enumerate(sizes)}
+    position[None] = -1
+    at = [position[n] for n in nbytes]
     extra = {call: position[size] for call, size in temporaries.items()}
     live = [0] * len(sizes)  # how many storages of each size are alive; sums are made when needed
     candidates: dict[tuple[int, ...], int] = {}
-    last_call = -1
-    grew = False
 
     def note(call: int) -> None:
         if calls is not None and call not in calls:
@@ -91,21 +89,25 @@ def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
         if more is not None:
             live[more] -= 1
 
-    for event in trace.events:
-        size = at[event.storage]
-        if size < 0:
-            continue
-        if grew and (not event.birth or (event.call != last_call and last_call in extra)):
-            note(last_call)
-            grew = False
-        if event.birth:
-            live[size] += 1
-            grew = True
-            last_call = event.call
-        else:
-            live[size] -= 1
-    if grew:
-        note(last_call)
+    log, start = trace.events.log, 0
+    grew = -2  # the call of the last birth, if nothing has died since: what is alive then may be a peak
+    for call, stop in enumerate((*trace.events.marks, len(log)), -1):
+        for entry in log[start:stop]:
+            if entry >= 0:
+                size = at[entry]
+                if size >= 0:
+                    if grew >= 0 and grew != call and grew in extra:
+                        note(grew)
+                    live[size] += 1
+                    grew = call
+            elif (size := at[~entry]) >= 0:
+                if grew > -2:
+                    note(grew)
+                    grew = -2
+                live[size] -= 1
+        start = stop
+    if grew > -2:
+        note(grew)
     return undominated(sizes, candidates, trace.scope)
 
 

@@ -11,11 +11,11 @@ import torch
 
 from fxcount.passes.buffers import BufferRow, buffer_rows
 from fxcount.passes.death import Cause, Liveness
-from fxcount.passes.elements import elements_of
+from fxcount.passes.elements import Elements, elements_of
 from fxcount.passes.gradients import chosen_outputs, reach
 from fxcount.passes.sharing import SharingGroup, sharing_groups
-from fxcount.passes.uses import Use, uses_of
-from fxcount.trace.tape import Trace
+from fxcount.passes.uses import Use
+from fxcount.trace.tape import Declared, Trace
 
 __all__ = ["STATES", "ParameterRow", "ParameterTotals", "Parameters", "parameters", "state_bytes"]
 
@@ -81,11 +81,11 @@ class ParameterTotals:
         return ParameterTotals(key, len(found), numel, nbytes, trainable, numel - trainable, shared, dead)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameters:
     """Elements of unique parameters, each counted once. ``shared``: of parameters with several names or with elements of
     another; ``dead``: of no effect on the outputs, or asking for a gradient that no output gives it; ``bytes``: over all
-    dtypes.
+    dtypes. Records of single parameters, and who uses them, are made when they are asked for.
 
     >>> import torch, fxcount
     >>> params = fxcount.analyze(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 2)), "B,3").params
@@ -104,9 +104,23 @@ class Parameters:
     bytes_by_dtype: dict[torch.dtype, int]
     buffers: int
     buffer_bytes: int
-    all_rows: tuple[ParameterRow, ...]
-    _trace: Trace = field(repr=False, compare=False)
-    _liveness: Liveness = field(repr=False, compare=False)
+    _trace: Trace = field(repr=False)
+    _liveness: Liveness = field(repr=False)
+    _elements: Elements = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Parameters):
+            return NotImplemented
+        return self.all_rows == other.all_rows and self.buffer_rows == other.buffer_rows
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @cached_property
+    def all_rows(self) -> tuple[ParameterRow, ...]:
+        """One record for each parameter."""
+        e = self._elements
+        parts = zip(_declared(self._trace, "parameter"), e.fresh, e.nbytes, e.shared, strict=True)
+        return tuple([_row(d, fresh, nbytes, overlaps, self._liveness) for d, fresh, nbytes, overlaps in parts])
 
     def rows(self, state: str | None = None) -> list[ParameterRow]:
         """One record for each parameter; ``state`` is ``"trainable"``, ``"frozen"``, ``"shared"`` or ``"dead"``."""
@@ -120,8 +134,7 @@ class Parameters:
     def local_bytes(self) -> int:
         """Bytes of the parameters on this rank: of distributed tensors (tensor-parallel, ``fully_shard``) the part it has. All
         other numbers here are those of the whole model."""
-        declared = [d for d in self._trace.declared if d.kind == "parameter"]
-        rows = zip(declared, self.all_rows, strict=True)
+        rows = zip(_declared(self._trace, "parameter"), self.all_rows, strict=True)
         return sum([r.nbytes if d.local is None or not r.unique else d.local for d, r in rows])
 
     @cached_property
@@ -164,36 +177,41 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     A model none of whose outputs gives a gradient (all under ``no_grad``, or integers) is judged by its data alone.
     Raises :class:`~fxcount.errors.InputError` for an output the model has not.
     """
-    reached = reach(trace, chosen_outputs(trace, outputs))
-    uses = uses_of(trace)
-    liveness = Liveness(trace, uses, reached)
-    declared = [d for d in trace.declared if d.kind == "parameter"]
-    elements = elements_of(declared)
-    rows = []
-    for d, fresh, nbytes, overlaps in zip(declared, elements.fresh, elements.nbytes, elements.shared, strict=True):
-        name = d.names[0]
-        used_by = tuple(uses.get(name, ()))
-        death = liveness.death_of(d)
-        rows.append(
-            ParameterRow(
-                d.names, d.shape, d.numel, fresh, nbytes, d.dtype, d.requires_grad, len(used_by), name in reached.gradient,
-                death is not None, death.cause if death else "", death.reason if death else "",
-                len(d.names) > 1 or overlaps, used_by,
-            )
-        )  # fmt: skip
+    liveness = Liveness(trace, reach(trace, chosen_outputs(trace, outputs)))
+    declared = _declared(trace, "parameter")
+    found, in_buffers = elements_of(declared), elements_of(_declared(trace, "buffer"))
+    total, trainable, shared, dead = sum(found.fresh), 0, 0, 0
     by_dtype: dict[torch.dtype, int] = {}
-    for row in rows:
-        by_dtype[row.dtype] = by_dtype.get(row.dtype, 0) + row.nbytes
-    everything = ParameterTotals.of("", rows)
-    buffers = [d for d in trace.declared if d.kind == "buffer"]
-    in_buffers = elements_of(buffers)
+    gradient = liveness.reached.gradient
+    for d, fresh, nbytes, overlaps in zip(declared, found.fresh, found.nbytes, found.shared, strict=True):
+        names, dtype = d.names, d.dtype
+        by_dtype[dtype] = by_dtype.get(dtype, 0) + nbytes
+        if d.requires_grad:
+            trainable += fresh
+        if overlaps or len(names) > 1:
+            shared += fresh
+        if names[0] not in gradient and liveness.death_of(d) is not None:
+            dead += fresh
     return Parameters(
-        everything.numel, everything.trainable, everything.frozen, everything.shared, everything.dead, everything.nbytes,
-        by_dtype, sum(in_buffers.fresh), sum(in_buffers.nbytes), tuple(rows), trace, liveness,
+        total, trainable, total - trainable, shared, dead, sum(found.nbytes), by_dtype, sum(in_buffers.fresh),
+        sum(in_buffers.nbytes), trace, liveness, found,
     )  # fmt: skip
+
+
+def _row(d: Declared, fresh: int, nbytes: int, overlaps: bool, liveness: Liveness) -> ParameterRow:
+    name = d.names[0]
+    used_by = tuple(liveness.uses.get(name, ()))
+    death = liveness.death_of(d)
+    return ParameterRow(
+        d.names, d.shape, d.numel, fresh, nbytes, d.dtype, d.requires_grad, len(used_by), name in liveness.reached.gradient,
+        death is not None, death.cause if death else "", death.reason if death else "", len(d.names) > 1 or overlaps, used_by,
+    )  # fmt: skip
+
+
+def _declared(trace: Trace, kind: Literal["parameter", "buffer"]) -> list[Declared]:
+    return [d for d in trace.declared if d.kind == kind]
 
 
 def state_bytes(trace: Trace, kind: Literal["parameter", "buffer"]) -> int:
     """Bytes of the model's parameters or buffers, each element counted once."""
-    declared = [d for d in trace.declared if d.kind == kind]
-    return sum(elements_of(declared).nbytes)
+    return sum(elements_of(_declared(trace, kind)).nbytes)

@@ -50,6 +50,6 @@ def holds_something(model: torch.nn.Module) -> bool:
 def unjudged(found: Parameters) -> Parameters:
     """The same with nothing said of which are dead, and of which buffers are read."""
     rows = tuple([replace(row, dead=False, cause="", reason="") for row in found.all_rows])
-    whole = replace(found, dead=0, all_rows=rows)
-    whole.__dict__["buffer_rows"] = ()  # rows say how a buffer is used
+    whole = replace(found, dead=0)
+    whole.__dict__.update(all_rows=rows, buffer_rows=())  # these rows would say how a buffer is used
     return whole
