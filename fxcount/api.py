@@ -97,7 +97,7 @@ def analyze(
             engine=_engine,
         )
         report = Report(trace, cost(trace, strict=strict))
-        report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed)
+        report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed, written_down=trace.fingerprint)
         return report
 
     reporter = _progress(progress)

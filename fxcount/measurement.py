@@ -23,6 +23,7 @@ from fxcount.errors import InputError
 from fxcount.ops.sparse.real import random_sparse
 from fxcount.symbolic import evaluate
 from fxcount.torch_private import pytree
+from fxcount.trace.inputs.census import Census
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.torch_patch.preserve import preserved
 
@@ -186,7 +187,7 @@ def _kept(model: nn.Module) -> Iterator[None]:
     before = [(b, b.detach().clone()) for b in model.buffers()]
     python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
-        with preserved(list(model.modules())), torch.random.fork_rng():
+        with preserved(Census.of(model)), torch.random.fork_rng():
             yield
     finally:
         random.setstate(python_state)

@@ -17,10 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import cycle, permutations
 from types import MappingProxyType
 from typing import TypeAlias
 
 from fxcount.symbolic.expr import DEEP, MEMO, Atom, Expr, Monomial, Size, atoms_of, make, terms_of, wrap
+from fxcount.symbolic.values import free_symbols
+from fxcount.symbolic.witness import witness_at
 
 __all__ = ["Bounds", "is_nonnegative", "lower_bound", "upper_bound", "varies"]
 
@@ -174,9 +177,21 @@ def _interval_of(atom: Atom, span: Callable[[Size], Interval]) -> Interval:
         return _quotient(span(p), span(q))
     spans = list(map(span, atom.args))
     lows, highs = [low for low, _ in spans], [high for _, high in spans]
+    middle = _middle(atom)
     if atom.kind == "max":
-        return max((x for x in lows if x is not None), default=None), _all(highs, max)
-    return _all(lows, min), min((x for x in highs if x is not None), default=None)
+        return max((x for x in (*lows, middle) if x is not None), default=None), _all(highs, max)
+    return _all(lows, min), min((x for x in (*highs, None if middle is None else -middle) if x is not None), default=None)
+
+
+def _middle(atom: Atom) -> int | None:
+    """Half of the sum of two arguments, if that is a number, rounded towards the larger one of the two; of a Min with the other
+    sign. An absolute value ``Max(a, -a)`` is at least 0, whatever ``a`` is."""
+    if len(atom.args) != 2 or int in map(type, atom.args):
+        return None
+    total = atom.args[0] + atom.args[1]
+    if type(total) is not int:
+        return None
+    return -(-total // 2) if atom.kind == "max" else -(total // 2)
 
 
 def _all(values: list[int | None], pick: Callable[[list[int]], int]) -> int | None:
@@ -252,9 +267,19 @@ MOST_SETTLED = 12  # terms of a sum that is brought to one form when one of its 
 POINTS = (1, 5040)  # at which all symbols are tried alike
 
 
+MIXED = tuple(permutations((1, 131, 10080)))  # symbols in turn: the smallest, one with no divisor, and one with many
+
+
 def _refuted(size: Expr, enough: int) -> bool:
     """Whether plain numbers say that the size is not always ``enough``: much cheaper than to try all proofs in vain."""
-    return any([value is not None and value < enough for value in [_at(size, point) for point in POINTS]])
+    if any([value is not None and value < enough for value in [_at(size, point) for point in POINTS]]):
+        return True
+    names = sorted(free_symbols(size))
+    for numbers in MIXED if len(names) > 1 else MIXED[::2]:
+        value = witness_at(tuple(zip(names, cycle(numbers)))).at(size)
+        if value is not None and value < enough:
+            return True
+    return False
 
 
 def varies(size: Size, step: int) -> bool:

@@ -17,7 +17,8 @@ from fxcount.symbolic import BRANCH, Scope, prod
 from fxcount.symbolic.unbacked import Unbacked
 from fxcount.torch_private import pytree
 from fxcount.trace.branches import both_ways
-from fxcount.trace.inputs.inventory import Inventory, every_module, take_inventory
+from fxcount.trace.inputs.census import Census, every_module
+from fxcount.trace.inputs.inventory import Inventory, take_inventory
 from fxcount.trace.inputs.options import check_binds
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs, whole_hints
 from fxcount.trace.nesting import refusing_depth, too_deep
@@ -25,7 +26,7 @@ from fxcount.trace.partial import keep_partial
 from fxcount.trace.tape import Events, Trace, Value
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.torch_patch.layers import rule_forwards
-from fxcount.trace.torch_patch.lazy import has_lazy_state, with_own_lazy_state, without_gathering
+from fxcount.trace.torch_patch.lazy import with_own_lazy_state, without_gathering
 from fxcount.trace.torch_patch.leftovers import Leftovers
 from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
 from fxcount.trace.torch_patch.preserve import keep
@@ -123,12 +124,12 @@ class Run:
     def _attempt(
         self, namespaces: list[dict[str, Any]], undo: Undo, decisions: Decisions | None, compiling: bool
     ) -> tuple[Trace, list[dict[str, Any]]]:
-        listed = tuple(every_module(self.model))
-        found = list({id(m): m for _, m in listed}.values())
-        own = namespaces_of(found)
-        leftovers = Leftovers(own, found)
+        census = Census.of(self.model)
+        fingerprint = census.fingerprint()
+        own = namespaces_of(census.modules)
+        leftovers = Leftovers(own, census.modules)
         undo.add(leftovers.sweep)
-        held = self._prepared(listed, found, undo, compiling)
+        held = self._prepared(census, undo, compiling)
         shadow([*own, *namespaces], self._named_in, undo)
         rule_forwards(self.registry, undo)
         tracer = self._tracer(held, decisions, compiling)
@@ -153,7 +154,9 @@ class Run:
         reassigned = held.reassigned()
         tracer.forget()
         scope.unbacked.check_given()
-        trace = replace(self._traced(tracer, held, inputs), events=events, outputs=outputs, reassigned=reassigned)
+        trace = replace(
+            self._traced(tracer, held, inputs), events=events, outputs=outputs, reassigned=reassigned, fingerprint=fingerprint
+        )
         return trace, tracer.answers.missed_lengths
 
     def _traced(self, tracer: Tracer, held: Inventory, inputs: list[Value], ended: str = "") -> Trace:
@@ -169,15 +172,13 @@ class Run:
             training=self.model.training, unseen=tracer.answers.unseen,
         )  # fmt: skip
 
-    def _prepared(
-        self, listed: tuple[tuple[str, torch.nn.Module], ...], modules: list[torch.nn.Module], undo: Undo, compiling: bool
-    ) -> Inventory:
+    def _prepared(self, census: Census, undo: Undo, compiling: bool) -> Inventory:
         """What the model holds when it runs; it, and what is given to it as it is, are put back as they are now by ``undo``."""
-        keep(modules, undo, [leaf for leaf in self.leaves if not isinstance(leaf, InputSpec)])
-        without_gathering(modules)
-        if not has_lazy_state(modules):
-            return take_inventory(self.model, listed)
-        self._run_lazy(modules, compiling)
+        keep(census, undo, [leaf for leaf in self.leaves if not isinstance(leaf, InputSpec)])
+        without_gathering(census.modules)
+        if not census.has_lazy_state():
+            return take_inventory(self.model, census.listed)
+        self._run_lazy(census.modules, compiling)
         return take_inventory(self.model)
 
     def _run_lazy(self, modules: list[torch.nn.Module], compiling: bool) -> None:
@@ -190,7 +191,7 @@ class Run:
         try:
             self._call(tracer, args, kwargs)
         except Exception:
-            if has_lazy_state(modules):
+            if Census(modules).has_lazy_state():
                 raise
         tracer.forget()
 

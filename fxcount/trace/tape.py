@@ -21,6 +21,7 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Op
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Scope, Size
+from fxcount.trace.inputs.census import Fingerprint
 
 __all__ = [
     "Call", "CustomFunction", "Declared", "Event", "Events", "Instruction", "ModuleCall", "Origin", "Signature", "Source",
@@ -309,7 +310,7 @@ class Events:
             start = stop
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class State:
     """A parameter, buffer or constant tensor of the model, identified by its tensor object."""
 
@@ -392,6 +393,7 @@ class Trace:
     guessed_inputs: str = ""  # what speaks for the inputs, where nobody gave them
     ended: str = ""  # why nothing was traced after the last call: what the forward raised, and where
     training: bool | None = None  # the mode the model was in; None for a graph, in which it is decided
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)  # of the model as it ran, by which it is known again
 
     def values_out(self) -> tuple[Value, ...]:
         """The values that leave the model."""

@@ -20,6 +20,7 @@ from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.ops import Registry
 from fxcount.symbolic import Scope
+from fxcount.trace.inputs.census import Census
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.inputs.specs import parse_inputs, whole_hints
 from fxcount.trace.run import Run, check_call
@@ -245,13 +246,11 @@ class _StepRun(Run):
     def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
         return {**super()._named_in(namespace), **bound_functions(namespace)}
 
-    def _prepared(
-        self, listed: tuple[tuple[str, torch.nn.Module], ...], modules: list[torch.nn.Module], undo: Undo, compiling: bool
-    ) -> Inventory:
-        held = super()._prepared(listed, modules, undo, compiling)
+    def _prepared(self, census: Census, undo: Undo, compiling: bool) -> Inventory:
+        held = super()._prepared(census, undo, compiling)
         if self.others is not None:
             torchs = [vars(o) for o in (*self.others.optimizers, *self.others.others) if hasattr(o, "__dict__")]
-            keep([], undo, [*self.others.others, *torchs])
+            keep(Census([]), undo, [*self.others.others, *torchs])
             for optimizer in self.others.optimizers:  # a step that has been done before is done as the first
                 optimizer.state.clear()
         return held

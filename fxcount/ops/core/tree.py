@@ -60,6 +60,9 @@ def _gather(tree: Any, found: list[Any]) -> None:
                 _gather(part, found)
     elif type(tree) in _LEAVES:
         found.append(tree)
+    elif type(tree) is dict:
+        for part in tree.values():
+            _gather(part, found)
     elif isinstance(tree, slice):
         for part in (tree.start, tree.stop, tree.step):
             _gather(part, found)

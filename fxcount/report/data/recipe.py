@@ -11,32 +11,18 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount.errors import AssumptionError
-from fxcount.trace.inputs.inventory import each_module, every_module
+from fxcount.trace.inputs.census import Census, Fingerprint, Mark, every_module, fingerprint, noted_names
 from fxcount.trace.torch_patch.active import exclusively
 
 __all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
 
-_PLAIN = frozenset({bool, int, float, str, type(None), torch.dtype})
 _DEVICES = ("cpu", "cuda")
-
-
-class _End:
-    """What comes after all that is noted of one module."""
-
-
-_END = (_End(),)
-_EMPTY: Mapping[str, Any] = {}
-_NOTED = _PLAIN | {_End}
-_SHAPELESS = frozenset({type(None), UninitializedBuffer, UninitializedParameter})
-"""What stands for a parameter that is not there, or not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +86,16 @@ class Recipe:
     @classmethod
     def of(
         cls, model: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], hints: Mapping[str, int] | None,
-        analyse: Callable[..., Any], step: Any = None,
+        analyse: Callable[..., Any], step: Any = None, written_down: Fingerprint | None = None,
     ) -> Recipe:  # fmt: skip
-        """The recipe of an analysis that was just made."""
+        """The recipe of an analysis that was just made; ``written_down`` is what it has noted of the modules that ran."""
         try:
             held: Callable[[], Any] = weakref.WeakMethod(model) if isinstance(model, MethodType) else weakref.ref(model)
         except TypeError:  # a path
             held = _Kept(model)
-        found = fingerprint(model) if isinstance(model, torch.nn.Module) else Fingerprint()
+        found = written_down or Fingerprint()
+        if isinstance(model, torch.nn.Module) and found.modules[:1] != (id(model),):  # it ran in another form
+            found = fingerprint(model)
         return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), found, step)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -185,79 +173,15 @@ def _of_another_process(model_name: str) -> Recipe:
     return Recipe(_gone, model_name, (), {}, {}, _nothing, Surroundings.now(), Fingerprint())
 
 
-class Mark(NamedTuple):
-    """What of one module decides its counts and costs next to nothing to read."""
-
-    plain: tuple[Any, ...]
-    tensors: tuple[Any, ...]
-
-
-class Fingerprint(NamedTuple):
-    """The marks of all modules: which modules, and one after the other what is noted of them, an end after each."""
-
-    modules: tuple[int, ...] = ()
-    plain: tuple[Any, ...] = ()
-    tensors: tuple[Any, ...] = ()
-
-    def marks(self) -> dict[int, Mark]:
-        """That of each module, by its identity."""
-        return {
-            key: Mark(plain, tensors)
-            for key, plain, tensors in zip(self.modules, _parts(self.plain), _parts(self.tensors), strict=True)
-        }
-
-
-def _parts(noted: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    start = 0
-    for i, thing in enumerate(noted):
-        if type(thing) is _End:
-            yield noted[start:i]
-            start = i + 1
-
-
-def fingerprint(model: torch.nn.Module) -> Fingerprint:
-    """A mark of each module: its mode and plain attributes, and of each parameter and buffer which one it is, its shape, dtype
-    and whether it asks for a gradient. Values are not looked at.
-
-    >>> net = torch.nn.Linear(3, 5)
-    >>> before = fingerprint(net)
-    >>> torch.nn.init.zeros_(net.weight).shape == (5, 3), fingerprint(net) == before
-    (True, True)
-    >>> fingerprint(net.eval()) == before, fingerprint(net.train().half()) == before
-    (False, False)
-    """
-    return _fingerprint(each_module(model))
-
-
-def _fingerprint(modules: list[torch.nn.Module]) -> Fingerprint:
-    attributes = [m.__dict__ for m in modules]
-    values = chain.from_iterable([part for a in attributes for part in (a.values(), _END)])
-    held = chain.from_iterable(
-        [part for a in attributes for part in (*[(a.get(s) or _EMPTY).values() for s in ("_parameters", "_buffers")], _END)]
-    )
-    return Fingerprint(  # written out: a call for each would cost more than all the rest
-        tuple(map(id, modules)),
-        tuple([v for v in values if type(v) in _NOTED or (type(v) is tuple and v and type(v[0]) is int)]),
-        tuple(
-            [t if type(t) is _End else (id(t), t.shape, t.dtype, t.requires_grad) for t in held if type(t) not in _SHAPELESS]
-        ),
-    )
-
-
-def _is_sizes(value: Any) -> bool:
-    return type(value) is tuple and bool(value) and type(value[0]) is int
-
-
 def _differences(was: Mark, module: torch.nn.Module) -> list[str]:
     """What is another, by name."""
-    (now,) = _fingerprint([module]).marks().values()
-    names = [name for name, v in module.__dict__.items() if type(v) in _PLAIN or _is_sizes(v)]
+    (now,) = Census([module]).fingerprint().marks().values()
+    names, named = noted_names(module)
     found = []
     if len(was.plain) == len(now.plain):
         found += [f"{name} was {a!r}, is {b!r}" for name, a, b in zip(names, was.plain, now.plain) if a != b]
     else:
         found.append(f"{type(module).__name__} has {len(now.plain)} plain attributes, and had {len(was.plain)}")
-    named = [n for slot in (module._parameters, module._buffers) for n, t in slot.items() if type(t) not in _SHAPELESS]
     if len(was.tensors) != len(now.tensors):
         return [*found, f"{type(module).__name__} has {len(now.tensors)} parameters and buffers, and had {len(was.tensors)}"]
     for name, before, after in zip(named, was.tensors, now.tensors):

@@ -19,8 +19,8 @@ from fxcount.ops import REGISTRY, Registry
 from fxcount.torch_private import VERSION, loaded
 from fxcount.trace.frontends.functions import is_function, module_of
 from fxcount.trace.frontends.wrappers import unwrapped
+from fxcount.trace.inputs.census import each_module
 from fxcount.trace.inputs.guess import guess_in
-from fxcount.trace.inputs.inventory import each_module
 from fxcount.trace.inputs.specs import symbols_of
 from fxcount.trace.nesting import refusing_depth
 from fxcount.trace.partial import keep_partial, partial_of

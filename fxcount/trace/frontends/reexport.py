@@ -17,6 +17,7 @@ from fxcount.symbolic import Expr, Scope, evaluate
 from fxcount.torch_private import pytree
 from fxcount.trace.frontends.exported import flat_inputs, program_of
 from fxcount.trace.frontends.inputs import specialised_inputs
+from fxcount.trace.inputs.census import Census
 from fxcount.trace.inputs.inventory import take_inventory
 from fxcount.trace.inputs.specs import InputSpec, Plain, default_hints, parse_inputs
 from fxcount.trace.tape import Trace
@@ -68,7 +69,7 @@ def trace_by_export(
 
 
 def _exported(model: torch.nn.Module, modules: list[torch.nn.Module], arguments: tuple[Any, Any, Any], undo: Undo) -> Any:
-    keep(modules, undo)
+    keep(Census(modules), undo)
     examples, named_examples, shapes = arguments
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about its own internals

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
@@ -15,11 +15,12 @@ from fxcount import torch_private
 from fxcount.errors import InputError
 from fxcount.ops.quantise.packed import Packed, PackedCell, is_packed, unpacked
 from fxcount.ops.sparse.real import form_of
+from fxcount.trace.inputs.census import every_module
 from fxcount.trace.inputs.holding import Held, held_by, local_bytes
 from fxcount.trace.tape import Declared
 from fxcount.wording import short_dtype
 
-__all__ = ["Inventory", "declared", "each_module", "every_module", "is_parameter", "take_inventory"]
+__all__ = ["Inventory", "declared", "is_parameter", "take_inventory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,43 +126,6 @@ def _name_parts(packed: Packed, path: str, names: dict[int, list[str]], buffers:
     for name, tensor in zip(("weight", "bias"), packed.tensors):
         names.setdefault(id(tensor), []).append(f"{path}.{name}")
         buffers[id(tensor)] = tensor
-
-
-def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Every module under each of its paths, as ``named_modules(remove_duplicate=False)`` lists them, but faster; inside
-    of itself a module is not listed again.
-
-    >>> net = torch.nn.Sequential(torch.nn.ReLU())
-    >>> net.add_module("again", net[0]), net.add_module("me", net)
-    (None, None)
-    >>> [path for path, _ in every_module(net)]
-    ['', '0', 'again']
-    """
-    around: set[int] = set()  # the modules on the path to the one at hand
-    waiting: list[tuple[str, torch.nn.Module | None, int]] = [("", model, 0)]
-    while waiting:
-        path, module, key = waiting.pop()
-        if module is None:  # all that is inside of this one is listed
-            around.discard(key)
-        elif id(module) not in around:
-            yield path, module
-            if module._modules:
-                around.add(id(module))
-                waiting.append(("", None, id(module)))
-                prefix = f"{path}." if path else ""
-                waiting.extend([(prefix + name, m, 0) for name, m in reversed(module._modules.items()) if m is not None])
-
-
-def each_module(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """Every module once, those nearest to the model first."""
-    found = [model]
-    seen = {id(model)}
-    for module in found:
-        for inside in module._modules.values():
-            if inside is not None and id(inside) not in seen:
-                seen.add(id(inside))
-                found.append(inside)
-    return found
 
 
 def is_parameter(tensor: torch.Tensor) -> bool:

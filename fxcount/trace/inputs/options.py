@@ -69,7 +69,7 @@ def check_misspelt(model: Any, named: Mapping[str, Any], options: Collection[str
     fxcount.errors.InputError: 'hint' is no argument of Net.forward, and would be swallowed by its **kwargs: is hints= meant?
       to fix: write hints=..., or kwargs={'hint': ...} for the model
     """
-    signature = _signature(model)
+    signature = _signature(model) if named else None
     if signature is None:
         return
     taken, swallows = signature

@@ -8,7 +8,6 @@ tensor parallelism gather and cut up tensors before and after a module runs, whi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any
 
 import torch
@@ -16,15 +15,9 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount import torch_private
 
-__all__ = ["has_lazy_state", "materialising", "with_own_lazy_state", "without_gathering"]
+__all__ = ["materialising", "with_own_lazy_state", "without_gathering"]
 
 _UNINITIALISED = (UninitializedParameter, UninitializedBuffer)
-
-
-def has_lazy_state(modules: Sequence[torch.nn.Module]) -> bool:
-    """Whether some parameter or buffer has no shape yet."""
-    kinds = set(map(type, chain.from_iterable([slot.values() for m in modules for slot in _slots(m) if slot])))
-    return any([issubclass(kind, _UNINITIALISED) for kind in kinds])
 
 
 def _slots(module: torch.nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:

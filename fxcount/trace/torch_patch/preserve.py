@@ -14,7 +14,7 @@ import random
 import sys
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from fxcount.trace.inputs.census import Census
 from fxcount.trace.torch_patch.active import Undo
 
 __all__ = ["keep", "preserved", "same_items", "shallow", "slotted"]
@@ -39,13 +40,12 @@ _LEAVES = frozenset({
 })  # fmt: skip
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 _HOOKS = frozenset({dict, OrderedDict, set, list})
-_PASSED = _LEAVES | _HOOKS
 _NAMES = frozenset({str})
 
 
-def keep(modules: Sequence[torch.nn.Module], undo: Undo, others: Iterable[Any] = ()) -> None:
-    """Have everything that these modules and other things hold put back when ``undo`` is run."""
-    undo.add(_Snapshot(modules, others).restore)
+def keep(held: Census, undo: Undo, others: Iterable[Any] = ()) -> None:
+    """Have everything that the modules of a model, and other things, hold put back when ``undo`` is run."""
+    undo.add(_Snapshot(held, others).restore)
 
 
 def shallow(thing: Any) -> Iterator[tuple[Any, Any]]:
@@ -62,9 +62,9 @@ def shallow(thing: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @contextmanager
-def preserved(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
-    """Everything these modules hold survives the block."""
-    before = _Snapshot(modules)
+def preserved(held: Census) -> Iterator[None]:
+    """Everything that the modules of a model hold survives the block."""
+    before = _Snapshot(held)
     try:
         yield
     finally:
@@ -91,18 +91,20 @@ class _Read:
 class _Snapshot(_Read):
     """What was found, in the order it was found in."""
 
-    def __init__(self, modules: Sequence[torch.nn.Module], others: Iterable[Any] = ()) -> None:
+    def __init__(self, held: Census, others: Iterable[Any] = ()) -> None:
         super().__init__()
-        self._modules = list(modules)
-        self._kinds = list(map(type, modules))
-        attributes = _Dicts([m.__dict__ for m in modules])
-        self._together: list[_Dicts | _Lists] = [attributes]
-        self._seen: set[int] = set(map(id, modules))
+        self._modules = held.modules
+        self._kinds = list(map(type, held.modules))
+        self._together: list[_Dicts | _Lists] = [_Dicts(held.attributes, held.keys, held.values)]
+        self._seen: set[int] = set(map(id, held.modules))
         self._count = 0  # of containers and objects
-        self._containers = [v for v in attributes.values if type(v) in _HOOKS]  # a dozen a module, mostly empty
-        filled = list(filter(None, self._containers))
+        self._usual, odd = held.usual, []  # containers that all modules have, mostly empty
+        if not set(map(type, self._usual)) <= _HOOKS:
+            odd = [v for v in self._usual if type(v) not in _HOOKS]
+            self._usual = [v for v in self._usual if type(v) in _HOOKS]
+        filled = list(filter(None, self._usual))
         self._filled = len(filled)
-        self._look_into([*filled, *[v for v in attributes.values if type(v) not in _PASSED and not _is_leaves(v)], *others])
+        self._look_into([*filled, *odd, *[v for v in held.own if type(v) not in _LEAVES and not _is_leaves(v)], *others])
         self._flags = [t.requires_grad for t in self.tensors]
         self._gradients = [t.grad for t in self.tensors]
 
@@ -143,7 +145,8 @@ class _Snapshot(_Read):
         if not _named(chain.from_iterable(dicts)):  # a copy of a dict copies its keys' hashes: they are not asked again
             self.kept += [(_write_dict, d, d.copy()) for d in dicts if not _named(d)]
             dicts = [d for d in dicts if _named(d)]
-        self._together += [_Dicts(dicts), _Lists(lists)]
+        values = list(chain.from_iterable(map(dict.values, dicts)))
+        self._together += [_Dicts(dicts, list(chain.from_iterable(dicts)), values), _Lists(lists)]
         return inside
 
     def restore(self) -> None:
@@ -156,7 +159,7 @@ class _Snapshot(_Read):
             group.restore()
         for write, thing, content in self.kept:
             write(thing, content)
-        now = list(filter(None, self._containers))
+        now = list(filter(None, self._usual))
         if len(now) > self._filled:
             self._empty(now)
         if [t.requires_grad for t in self.tensors] != self._flags:
@@ -177,28 +180,28 @@ class _Snapshot(_Read):
 class _Dicts:
     """Dicts whose keys are strings, and what was in them."""
 
-    def __init__(self, things: list[dict[str, Any]]) -> None:
+    def __init__(self, things: list[dict[str, Any]], keys: list[str], values: list[Any]) -> None:
         self._things = things
         self._sizes = list(map(len, things))
-        self._keys = list(chain.from_iterable(things))
-        self.values = list(chain.from_iterable(map(dict.values, things)))
+        self._keys = keys
+        self._values = values
 
     def restore(self) -> None:
         """Those that have changed get the same keys in the same order with the very same values."""
         things = self._things
         if (
             list(map(len, things)) == self._sizes
-            and all(map(is_, chain.from_iterable(map(dict.values, things)), self.values))
-            and all(map(is_, chain.from_iterable(things), self._keys))
+            and all(map(is_, chain.from_iterable(map(dict.values, things)), self._values))
+            and list(chain.from_iterable(things)) == self._keys
         ):
             return
         start = 0
         for thing, size in zip(things, self._sizes, strict=True):
             part = slice(start, start + size)
             start += size
-            if not (_same(thing.values(), self.values[part]) and _same(thing, self._keys[part])):
+            if not (_same(thing.values(), self._values[part]) and _same(thing, self._keys[part])):
                 thing.clear()
-                thing.update(zip(self._keys[part], self.values[part], strict=True))
+                thing.update(zip(self._keys[part], self._values[part], strict=True))
 
 
 class _Lists:

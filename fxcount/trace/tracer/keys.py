@@ -19,6 +19,7 @@ from fxcount.trace.tracer.standin import StandIn
 __all__ = ["Keys"]
 
 _PLAIN = frozenset({torch.dtype, torch.device, torch.memory_format, torch.layout, str, type(None), type(Ellipsis), type})
+_INTEGERS = frozenset({int})
 _NUMBERS = frozenset({bool, float, complex})
 _SEQUENCES = frozenset({tuple, list, torch.Size})
 _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
@@ -52,6 +53,9 @@ class Keys:
             key.append(expr)
             return expr
         if kind in _SEQUENCES:
+            if _INTEGERS.issuperset(map(type, a)):  # a kernel size, a shape
+                key.append((key[0], kind is list, *a))
+                return a if kind is tuple else list(a) if kind is list else tuple(a)
             inner: list[Any] = [key[0], kind is list]  # the op, which may take floats as they are
             convert = self.convert
             converted = [convert(x, inner, operands) for x in a]

@@ -47,7 +47,7 @@ class Modules:
         made = ModuleCall(
             index, key, path, type(module).__name__, number, self.now, depth, len(self._calls), type(module)
         )
-        made.inputs = tuple(s._value.fact for s in args if type(s) is StandIn)
+        made.inputs = tuple([s._value.fact for s in args if type(s) is StandIn])
         if args and not made.inputs:  # a list of tensors, as DenseNet's layers get it
             made.inputs = tuple(output_facts(args))
         self.found.append(made)

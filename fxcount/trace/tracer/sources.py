@@ -24,14 +24,18 @@ _OUTERMOST = os.path.join(_PACKAGE, "trace", "run.py")
 
 
 @functools.lru_cache(maxsize=4096)
-def _kind(code: CodeType) -> str:
-    """"" for the user's code, else "torch", "module" (a forward of ``torch.nn``), "ours", or "outermost"."""
-    name = code.co_filename
-    if name.startswith(_TORCH):
-        return "module" if name.startswith(_MODULES) and not code.co_name.endswith("_call_impl") else "torch"
-    if name == _OUTERMOST:
+def _home(file: str) -> str:
+    """Whose code is in a file: "" for the user's, else "torch", "module" (``torch.nn``), "ours", or "outermost"."""
+    if file.startswith(_TORCH):
+        return "module" if file.startswith(_MODULES) else "torch"
+    if file == _OUTERMOST:
         return "outermost"
-    return "ours" if name.startswith((*_OURS, "<")) else ""
+    return "ours" if file.startswith((*_OURS, "<")) else ""
+
+
+def _is_forward(code: CodeType) -> bool:
+    """Whether code in ``torch.nn`` is that of a layer, and not what calls it."""
+    return not code.co_name.endswith("_call_impl")
 
 
 def find_source(frame: FrameType | None) -> Source | None:
@@ -39,12 +43,12 @@ def find_source(frame: FrameType | None) -> Source | None:
     in_torch: Source | None = None
     while frame is not None:
         code = frame.f_code
-        kind = _kind(code)
-        if not kind:
+        home = _home(code.co_filename)  # by the file: to hash code takes longer than all the rest
+        if not home:
             return Instruction(code, frame.f_lasti)
-        if kind == "outermost":
+        if home == "outermost":
             return in_torch
-        if kind == "module" and in_torch is None:
+        if home == "module" and in_torch is None and _is_forward(code):
             in_torch = Instruction(code, frame.f_lasti)
         frame = frame.f_back
     return in_torch
@@ -55,7 +59,9 @@ def raising_source(traceback: TracebackType | None) -> Source | None:
     found: dict[str, Source] = {}
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        found[_kind(code)] = Instruction(code, traceback.tb_lasti)
+        home = _home(code.co_filename)
+        if home != "module" or _is_forward(code):
+            found[home] = Instruction(code, traceback.tb_lasti)
         traceback = traceback.tb_next
     return found.get("") or found.get("module")
 
