@@ -12,7 +12,7 @@ from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact, Work
 from fxcount.ops.core.registry import Op, Unknown, Zero
 from fxcount.ops.core.tree import leaves
-from fxcount.symbolic import Size, combination, sum_
+from fxcount.symbolic import Expr, Size, combination, sum_
 
 __all__ = ["CallCost", "call_cost", "uncounted_cost"]
 
@@ -83,10 +83,20 @@ def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any,
         return dataclasses.replace(copied, read_bytes=times * copied.read_bytes, write_bytes=times * copied.write_bytes)
     read, write = work.read_bytes, work.write_bytes
     if read is None:
-        read = sum_([f.nbytes for f in facts_in((args, kwargs))])
+        read = sum_([f.nbytes for f in _operands(args, kwargs)])
     if write is None:
         write = result.nbytes if type(result) is TensorFact else _written(result, op.inplace)
     return CallCost(work.macs, work.flops, work.transcendentals, read, write)
+
+
+def _operands(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[TensorFact]:
+    """All tensors among the arguments, which are mostly plain tensors and numbers."""
+    if kwargs or not _FLAT.issuperset(map(type, args)):
+        return facts_in((args, kwargs))
+    return [a for a in args if type(a) is TensorFact]
+
+
+_FLAT = frozenset({TensorFact, Expr, int, float, bool, str, type(None)})
 
 
 def _written(result: object, inplace: bool) -> Size:

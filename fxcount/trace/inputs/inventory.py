@@ -44,13 +44,15 @@ class Inventory:
 
     def reassigned(self) -> tuple[str, ...]:
         """Names of the buffers in whose place there is now another tensor."""
+        names = self.names
+        known = names.keys()
+        changed = [(path, m) for path, m in self.modules if m._buffers and not known >= set(map(id, m._buffers.values()))]
         return tuple(
             [
                 f"{path}.{name}" if path else name
-                for path, module in self.modules
-                if module._buffers
+                for path, module in changed
                 for name, tensor in module._buffers.items()
-                if tensor is not None and id(tensor) not in self.names
+                if tensor is not None and id(tensor) not in names
             ]
         )
 
@@ -138,10 +140,12 @@ def is_parameter(tensor: torch.Tensor) -> bool:
 
 def _aliases(modules: tuple[tuple[str, torch.nn.Module], ...]) -> tuple[tuple[str, ...], ...]:
     """The paths of each module that is registered under several, in the order of the walk."""
+    if len({id(module) for _, module in modules}) == len(modules):  # nearly always
+        return ()
     paths: dict[int, list[str]] = {}
     for path, module in modules:
         paths.setdefault(id(module), []).append(path)
-    return tuple([tuple(found) for found in paths.values() if len(found) > 1]) if len(paths) < len(modules) else ()
+    return tuple([tuple(found) for found in paths.values() if len(found) > 1])
 
 
 _ORDINARY = frozenset({torch.Tensor, torch.nn.Parameter})

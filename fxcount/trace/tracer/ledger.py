@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 
 from fxcount import torch_private
 from fxcount.ops import TensorFact
@@ -109,20 +110,20 @@ class Ledger:
             return tensor
         names = self.names.get(id(tensor))
         origin: Origin = "constant"
-        if names is not None:
-            origin = "parameter" if is_parameter(tensor) else "buffer"
-        else:
+        if names is None:
             names = (f"constant_{sum(s.value.origin == 'constant' for s in self.states)}",)
+        elif type(tensor) is Parameter or is_parameter(tensor):
+            origin = "parameter"
+        else:
+            origin = "buffer"
+        name = names[0]
         fact = self._fact_of(tensor)
-        known = constants.known_data(tensor) if origin != "parameter" else None
-        storage = self._storage_of(tensor, origin, names[0], fact, known is not None)
-        value = Value(
-            self.next_value(), fact, storage.index, origin, names[0], requires_grad=tensor.requires_grad
-        )  # fmt: skip
-        made = self._make(value, storage, known)
-        self._by_id[id(tensor)] = made
+        known = None if origin == "parameter" else constants.known_data(tensor)
+        storage = self._storage_of(tensor, origin, name, fact, known is not None)
+        value = Value(self.next_value(), fact, storage.index, origin, name, -1, None, tensor.requires_grad)
+        made = self._by_id[id(tensor)] = self._make(value, storage, known)
         self._kept.append(tensor)
-        self.states.append(State(value, names, tensor, names[0] not in self._non_persistent))
+        self.states.append(State(value, names, tensor, name not in self._non_persistent))
         return made
 
     def _fact_of(self, tensor: torch.Tensor) -> TensorFact:
