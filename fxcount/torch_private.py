@@ -55,6 +55,7 @@ NAMES = MappingProxyType({
     "disabled_torch_function": Name("torch._C._disabled_torch_function_impl", "leave stand-in tensors to the tracer's mode"),
     "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored"),
     "make_wrapper_subclass": Name("torch.Tensor._make_wrapper_subclass", "make a tensor without storage"),
+    "make_subclass": Name("torch.Tensor._make_subclass", "copy a tensor without storage"),
     "TensorBase": Name("torch._C.TensorBase", "tell the properties of a tensor apart", lambda: torch.Tensor.__base__),
     "is_any_autocast_enabled": Name(
         "torch._C._is_any_autocast_enabled", "know whether autocast is on for some device",
@@ -82,9 +83,7 @@ NAMES = MappingProxyType({
     "level_of": Name("torch._C._functorch.maybe_get_level", "follow torch.vmap with sizes that are formulas"),
     "unwrap_batched": Name("torch._C._functorch._unwrap_batched", "follow torch.vmap with sizes that are formulas"),
     "add_batch_dim": Name("torch._C._functorch._add_batch_dim", "follow torch.vmap with sizes that are formulas"),
-    "no_dispatch": Name("torch.utils._mode_utils.no_dispatch", "change the sizes of a stand-in in place"),
-    "meta_in_dispatch": Name("torch._C._meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
-    "set_meta_in_dispatch": Name("torch._C._set_meta_in_tls_dispatch_include", "change the sizes of a stand-in in place"),
+    "DisableTorchDispatch": Name("torch._C._DisableTorchDispatch", "copy a tensor without storage"),
     "is_wrapped": Name("torch._C._functorch.is_functorch_wrapped_tensor", "know a tensor that torch.func has wrapped"),
     "numpy": Name("torch._numpy", "follow what numpy computes with a tensor's data"),
     # -- settings of the thread, which an analysis leaves as they were
@@ -221,7 +220,10 @@ def node_number(node: Any) -> int:
     >>> node_number((y + 1).grad_fn) - node_number(y.grad_fn)
     1
     """
-    return int(_part(node, "_sequence_nr", "tell which op a backward belongs to")())
+    try:
+        return node._sequence_nr()  # type: ignore[no-any-return]
+    except AttributeError as error:
+        raise missing(f"{type(node).__name__}._sequence_nr", "tell which op a backward belongs to") from error
 
 
 def onednn_takes(dtype: torch.dtype) -> bool:

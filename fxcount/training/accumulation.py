@@ -18,8 +18,9 @@ from fxcount.training.nodes import has_no_gaps
 
 __all__ = ["Accumulation"]
 
-_ALONE = 4
-"""References to a gradient, and to its storage, while it is added into and nobody but the engine holds it."""
+_ALONE, _MEMORY_ALONE = 4, 3
+"""References to a gradient, and to its storage, while it is added into and nobody but the engine holds it. A view of something
+that is alive, as it is for the graph's sake, is not alone."""
 
 
 _node_that_runs = torch_private.node_that_runs
@@ -64,7 +65,7 @@ class Accumulation:
     def _is_free(self, into: Any) -> bool:
         """Whether nobody but the engine holds the tensor and its memory."""
         storage = getattr(into, "_storage", None)
-        return storage is not None and self._uses(into) <= _ALONE and sys.getrefcount(storage) <= _ALONE
+        return storage is not None and self._uses(into) <= _ALONE and sys.getrefcount(storage) <= _MEMORY_ALONE
 
     def _adds_into(self, into: Any, other: Any) -> bool:
         """Source: ``can_accumulate_inplace`` of the engine's input_buffer.cpp; how the other one lies does not matter."""

@@ -46,11 +46,34 @@ class Nodes:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.truths: dict[tuple[Comparison, Size, Size], TruthNode] = {}  # answers to comparisons asked before
         self._made: dict[Size, torch.SymInt] = {}
+        self._nodes: dict[Size, SizeNode] = {}
 
     def of(self, number: Any) -> Any:
         """The node of a number a model holds: a size or a quotient of sizes."""
-        return SizeNode(number.expr, self.scope) if type(number) is SymSize else RatioNode(number, self.scope)
+        return self.node(number.expr) if type(number) is SymSize else RatioNode(number, self)
+
+    def node(self, size: Size) -> SizeNode:
+        """The node of a size, one for each."""
+        found = self._nodes.get(size)
+        if found is None:
+            found = self._nodes[size] = SizeNode(size, self)
+        return found
+
+    def compared(self, relation: Comparison, a: Size, b: Size) -> TruthNode:
+        """The answer to a comparison of sizes, one for each: C++ asks the same ones of every tensor."""
+        if a is b:
+            return _YES if relation in ("==", "<=", ">=") else _NO
+        found = self.truths.get((relation, a, b))
+        if found is None:
+            found = self.truths[relation, a, b] = self._compared(relation, a, b)
+        return found
+
+    def _compared(self, relation: Comparison, a: Size, b: Size) -> TruthNode:
+        if b == _LARGEST:  # every size is below
+            return TruthNode(answer=relation in ("<=", "<", "!="))
+        return TruthNode(lambda: self.scope.decide(relation, a, b, f"{_WHY} {relation}"))
 
     def as_int(self, size: Size) -> Any:
         """A size for C++: an int, or a ``torch.SymInt``, one for each size."""
@@ -58,7 +81,7 @@ class Nodes:
             return size
         found = self._made.get(size)
         if found is None:
-            found = self._made[size] = torch.SymInt(SizeNode(size, self.scope))  # type: ignore[no-untyped-call]
+            found = self._made[size] = torch.SymInt(self.node(size))  # type: ignore[no-untyped-call]
         return found
 
     def as_ints(self, sizes: tuple[Size, ...]) -> tuple[Any, ...]:
@@ -68,6 +91,8 @@ class Nodes:
     def forget(self) -> None:
         """Let go of what only the run needed."""
         self._made.clear()
+        self._nodes.clear()
+        self.truths.clear()
 
 
 class _Node:
@@ -141,13 +166,16 @@ class TruthNode(_Node):
     _graph_repr = str
 
 
+_YES, _NO = TruthNode(answer=True), TruthNode(answer=False)
+
+
 class _NumberNode(_Node):
-    """A number of ``scope``: comparisons, and constants beside it."""
+    """A number of the scope of ``nodes``: comparisons, and constants beside it."""
 
-    __slots__ = ("scope",)
+    __slots__ = ("nodes",)
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    def __init__(self, nodes: Nodes) -> None:
+        self.nodes = nodes
 
     def number(self) -> Any:
         """What a model holds for it."""
@@ -175,33 +203,35 @@ class _NumberNode(_Node):
         return self._compared(">=", other)
 
     def wrap_int(self, value: int) -> SizeNode:
-        return SizeNode(value, self.scope)
+        return self.nodes.node(value)
 
     def wrap_float(self, value: float) -> RatioNode:
-        return RatioNode(value, self.scope)
+        return RatioNode(value, self.nodes)
 
     def wrap_bool(self, value: bool) -> TruthNode:
-        return TruthNode(answer=value)
+        return _YES if value else _NO
 
 
 class SizeNode(_NumberNode):
-    """A size, ``expr`` in the algebra of ``scope``."""
+    """A size, ``expr`` in the algebra of the scope."""
 
-    __slots__ = ("expr",)
+    __slots__ = ("expr", "plain")
 
-    def __init__(self, expr: Size, scope: Scope) -> None:
-        super().__init__(scope)
+    def __init__(self, expr: Size, nodes: Nodes) -> None:
+        super().__init__(nodes)
         self.expr = expr
+        self.plain = expr if isinstance(expr, int) else None
 
     def is_int(self) -> bool:
         return True
 
     def number(self) -> Any:
-        return self.expr if isinstance(self.expr, int) else SymSize(self.expr, self.scope.hint(self.expr), self.scope)
+        scope = self.nodes.scope
+        return self.expr if isinstance(self.expr, int) else SymSize(self.expr, scope.hint(self.expr), scope)
 
     # -- arithmetic ---------------------------------------------------------------------------------------------------
     def _made(self, size: Size) -> SizeNode:
-        return SizeNode(size, self.scope)
+        return self.nodes.node(size)
 
     def add(self, other: Any) -> Any:
         return self._made(self.expr + other.expr) if type(other) is SizeNode else self._float("add", other)
@@ -221,7 +251,7 @@ class SizeNode(_NumberNode):
         return self._made(self.expr - floordiv(self.expr, other.expr) * other.expr)
 
     def pow(self, other: Any) -> SizeNode:
-        return self._made(self.expr ** self.scope.pin(other.expr, "an exponent in torch's own code"))
+        return self._made(self.expr ** self.nodes.scope.pin(other.expr, "an exponent in torch's own code"))
 
     pow_by_natural = pow
 
@@ -235,13 +265,13 @@ class SizeNode(_NumberNode):
         return self._made(max_(self.expr, other.expr))
 
     def truediv(self, other: Any) -> RatioNode:
-        return RatioNode(self.number() / other.number(), self.scope)
+        return RatioNode(self.number() / other.number(), self.nodes)
 
     int_truediv = float_truediv = truediv
 
     def sym_float(self) -> RatioNode:
         number = self.number()
-        return RatioNode(number.__sym_float__() if type(number) is SymSize else float(number), self.scope)
+        return RatioNode(number.__sym_float__() if type(number) is SymSize else float(number), self.nodes)
 
     def _float(self, name: str, other: Any) -> Any:
         return getattr(self.sym_float(), name)(other)
@@ -249,23 +279,20 @@ class SizeNode(_NumberNode):
     def _compared(self, relation: Comparison, other: Any) -> TruthNode:
         if type(other) is not SizeNode:
             return super()._compared(relation, other)
-        a, b = self.expr, other.expr
-        if b == _LARGEST:  # every size is below
-            return TruthNode(answer=relation in ("<=", "<", "!="))
-        return TruthNode(lambda: self.scope.decide(relation, a, b, f"{_WHY} {relation}"))
+        return self.nodes.compared(relation, self.expr, other.expr)
 
     # -- numbers ------------------------------------------------------------------------------------------------------
     def guard_int(self, file: str, line: int) -> int:
-        return self.scope.pin(self.expr, f"torch's own code needs the number ({file.rpartition('/')[2]}:{line})")
+        return self.nodes.scope.pin(self.expr, f"torch's own code needs the number ({file.rpartition('/')[2]}:{line})")
 
     def int_(self) -> int:
-        return self.scope.pin(self.expr, "torch's own code needs the number")
+        return self.nodes.scope.pin(self.expr, "torch's own code needs the number")
 
     def expect_size(self, file: str, line: int) -> bool:
-        return self.scope.decide(">=", self.expr, 0, "a size")
+        return self.nodes.scope.decide(">=", self.expr, 0, "a size")
 
     def maybe_as_int(self) -> int | None:
-        return self.expr if isinstance(self.expr, int) else None
+        return self.plain
 
     def is_constant(self) -> bool:
         return False
@@ -279,11 +306,11 @@ class SizeNode(_NumberNode):
     def _lies(self, sizes: Any, strides: Any, channels_last: int) -> TruthNode:
         shape, found = (tuple([n.expr for n in nodes]) for nodes in (sizes, strides))
         if channels_last and len(shape) != channels_last:
-            return TruthNode(answer=False)
+            return _NO
         wanted = channels_last_strides(shape) if channels_last else contiguous_strides(shape)
         if found == wanted:
-            return TruthNode(answer=True)
-        return TruthNode(lambda: is_dense(self.scope, shape, found, wanted, "torch's own code asks for the layout"))
+            return _YES
+        return TruthNode(lambda: is_dense(self.nodes.scope, shape, found, wanted, "torch's own code asks for the layout"))
 
     def is_contiguous(self, sizes: Any, strides: Any) -> TruthNode:
         return self._lies(sizes, strides, 0)
@@ -299,7 +326,7 @@ class SizeNode(_NumberNode):
 
     def is_non_overlapping_and_dense(self, sizes: Any, strides: Any) -> TruthNode:
         shape, found = (tuple([n.expr for n in nodes]) for nodes in (sizes, strides))
-        return TruthNode(answer=has_no_gaps(self.scope, shape, found))
+        return TruthNode(answer=has_no_gaps(self.nodes.scope, shape, found))
 
     def is_non_overlapping_and_dense_indicator(self, sizes: Any, strides: Any) -> SizeNode:
         return self._made(int(self.is_non_overlapping_and_dense(sizes, strides).answer()))
@@ -310,8 +337,8 @@ class RatioNode(_NumberNode):
 
     __slots__ = ("_number",)
 
-    def __init__(self, number: Any, scope: Scope) -> None:
-        super().__init__(scope)
+    def __init__(self, number: Any, nodes: Nodes) -> None:
+        super().__init__(nodes)
         self._number = number
 
     def is_float(self) -> bool:
@@ -321,7 +348,7 @@ class RatioNode(_NumberNode):
         return self._number
 
     def _apply(self, op: Callable[[Any, Any], Any], other: Any) -> Any:
-        return _node_of(op(self._number, other.number()), self.scope)
+        return _node_of(op(self._number, other.number()), self.nodes)
 
     def add(self, other: Any) -> Any:
         return self._apply(operator.add, other)
@@ -343,16 +370,16 @@ class RatioNode(_NumberNode):
     float_pow = pow
 
     def neg(self) -> Any:
-        return _node_of(-self._number, self.scope)
+        return _node_of(-self._number, self.nodes)
 
     def trunc(self) -> Any:
-        return _node_of(math.trunc(self._number), self.scope)
+        return _node_of(math.trunc(self._number), self.nodes)
 
     def floor(self) -> Any:
-        return _node_of(math.floor(self._number), self.scope)
+        return _node_of(math.floor(self._number), self.nodes)
 
     def ceil(self) -> Any:
-        return _node_of(math.ceil(self._number), self.scope)
+        return _node_of(math.ceil(self._number), self.nodes)
 
     def sym_float(self) -> RatioNode:
         return self
@@ -369,13 +396,13 @@ class RatioNode(_NumberNode):
     _graph_repr = str
 
 
-def _node_of(number: Any, scope: Scope) -> Any:
+def _node_of(number: Any, nodes: Nodes) -> Any:
     kind = type(number)
     if kind is SymSize:
-        return SizeNode(number.expr, scope)
+        return nodes.node(number.expr)
     if kind is int or kind is Expr:
-        return SizeNode(number, scope)
-    return RatioNode(number, scope)
+        return nodes.node(number)
+    return RatioNode(number, nodes)
 
 
 _RELATIONS: dict[Comparison, Callable[[Any, Any], Any]] = {

@@ -51,6 +51,12 @@ _node_that_runs = torch_private.node_that_runs
 _backward_that_runs = torch_private.backward_that_runs
 _is_grad_enabled = torch.is_grad_enabled
 _is_wrapped = torch_private.is_wrapped
+_no_dispatch = torch_private.DisableTorchDispatch
+_no_functions = torch_private.DisableTorchFunction
+_TENSOR = torch_private.TensorBase
+_make_subclass = torch_private.make_subclass
+_data_of = torch_private.TensorBase.data.__get__
+_set_data = torch_private.TensorBase.data.__set__
 
 _THE_ENGINES = frozenset({
     torch.Tensor.register_hook, torch.Tensor.retain_grad,
@@ -75,6 +81,18 @@ _LITERALS = frozenset({torch.Tensor.new_tensor, torch.tensor, torch.as_tensor})
 """What makes tensors of Python numbers."""
 
 
+class _Form(torch.Tensor):
+    """The first tensor of its sizes, strides and dtype, of which stand-ins are copied."""
+
+    __torch_function__ = torch_private.disabled_torch_function
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        raise AssertionError(f"{func} reached a tensor that no op is given")
+
+
 class _Answers(Answers):
     """Makes stand-ins whose sizes torch's C++ can compute with."""
 
@@ -84,19 +102,36 @@ class _Answers(Answers):
         super().__init__(scope, *rest)
         self.nodes = Nodes(scope)
         scope.node = self.nodes.of
-        self._wrapped: dict[TensorFact, tuple[Any, Any]] = {}
+        self._forms: dict[TensorFact, Any] = {}
         self.aside: Callable[[], AbstractContextManager[None]] = nullcontext  # given by the tracer
 
     def maker(self) -> Callable[..., StandIn]:
         return partial(_made, self)
 
-    def wrapped(self, fact: TensorFact) -> tuple[Any, Any]:
-        """Sizes and strides for C++."""
-        found = self._wrapped.get(fact)
-        if found is None:
-            _check_device(fact.device.type)
-            found = self._wrapped[fact] = (self.nodes.as_ints(fact.shape), self.nodes.as_ints(fact.stride()))
-        return found
+    def wrapper(self, fact: TensorFact) -> StandIn:
+        """A new tensor of this form for C++. It is copied from the first one of its form, with whatever C++ has worked out of
+        that one's sizes: to hand it the sizes again costs as much as all else that is done for an op."""
+        form = self._forms.get(fact)
+        if form is None:
+            form = self._forms[fact] = self._form(fact)
+        with _no_functions(), _no_dispatch():
+            made: StandIn = _make_subclass(StandIn, _data_of(form))  # of a copy, since it shares the count of writes
+            return made
+
+    def _form(self, fact: TensorFact) -> Any:
+        made = self.new(_Form, fact)
+        _TENSOR.numel(made)
+        if fact.strides is None:
+            _TENSOR.is_contiguous(made)
+        return made
+
+    def new(self, kind: type[torch.Tensor], fact: TensorFact, requires_grad: bool = False) -> Any:
+        """A tensor of this form, made of its sizes; how much memory it has is not worked out in C++."""
+        _check_device(fact.device.type)
+        sizes, strides = self.nodes.as_ints(fact.shape), self.nodes.as_ints(fact.stride())
+        return _make_wrapper(
+            kind, sizes, strides=strides, dtype=fact.dtype, device=fact.device, requires_grad=requires_grad, storage_size=0,
+        )  # fmt: skip
 
     # What is worked out of known data is no op of the step.
     def _made_of_sizes(self, x: StandIn, is_question: bool) -> Any:
@@ -125,7 +160,7 @@ class _Answers(Answers):
     def forget(self) -> None:
         super().forget()
         self.aside = nullcontext
-        self._wrapped.clear()
+        self._forms.clear()
         self.nodes.forget()
 
 
@@ -142,12 +177,10 @@ def _check_device(kind: str) -> None:
 
 
 def _made(owner: _Answers, value: Value, storage: Storage, known: Any = None) -> StandIn:
-    fact = value.fact
-    sizes, strides = owner.wrapped(fact)
-    made: StandIn = _make_wrapper(
-        StandIn, sizes, strides=strides, dtype=fact.dtype, device=fact.device,
-        requires_grad=value.requires_grad and value.origin != "op",
-    )  # fmt: skip
+    if value.requires_grad and value.origin != "op":
+        made: StandIn = owner.new(StandIn, value.fact, requires_grad=True)
+    else:
+        made = owner.wrapper(value.fact)
     made._value = value
     made._storage = storage
     made._owner = owner
@@ -345,12 +378,19 @@ class TrainingTracer(Tracer):
         if kind is StandIn or kind is int or kind is SymSize:
             return a
         if isinstance(a, torch.Tensor):
-            return a if _is_wrapped(a) else self.state(a)
+            return a if _is_wrapped(a) else self._standing_for(a)
         if kind is tuple or kind is list:
             return kind([self._standing(x) for x in a])
         if kind is dict:
             return {name: self._standing(x) for name, x in a.items()}
         return a
+
+    def _standing_for(self, a: torch.Tensor) -> StandIn:
+        before, self._aside = self._aside, True
+        try:
+            return self.state(a)
+        finally:
+            self._aside = before
 
     def standing(self, tree: Any) -> Any:
         """The same for arguments that reach torch's C++ by no function of its own: of ``Function.apply``, of the engine."""
@@ -408,7 +448,8 @@ class TrainingTracer(Tracer):
                     self._running_node, self._node_began = number, len(self._calls)
                 of = self._by_node.get(number, -1)
                 if of >= 0:
-                    modules.now = self._calls[of].module
+                    forward = self._calls[of]
+                    modules.now, self._place = forward.module, forward.source
                 python = self._wrapping is not None and self._wrapping.by_python  # the backward of a function of the user's
                 if not grad and self._accumulation is not None and not python:
                     func, entry = self._as_plain(func, args, entry)
@@ -421,14 +462,15 @@ class TrainingTracer(Tracer):
                 self._wrapping.begin(func, args, grad)
             result = self._recorded(entry, func, args, kwargs)
             if entry.reshapes_in_place and result is args[0]:
-                _reshape(result, func, args, kwargs)
+                _reshape(result)
             if entry.unshrunk and type(result) is StandIn:
                 self._hold_unshrunk(entry, result)
             if of >= 0:
-                self._of(of)
+                self.backward_of[len(self._calls) - 1] = of
             return result
         finally:
             self._aside = False
+            self._place = None
             modules.now = now
 
     def _as_plain(self, func: Any, args: tuple[Any, ...], entry: Op) -> tuple[Any, Op]:
@@ -453,12 +495,6 @@ class TrainingTracer(Tracer):
         nbytes = entry.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
         if nbytes != 0:
             result._storage.parts = (self.ledger.new_storage(nbytes, "op"),)
-
-    def _of(self, forward: int) -> None:
-        """The call just recorded belongs to the backward of an earlier one, and to the line of that."""
-        call = self._calls[-1]
-        call.source = self._calls[forward].source
-        self.backward_of[call.index] = forward
 
     def _entry(self, func: Any) -> Op | None:
         """The op of an overload; ``None`` for what is to run as it is."""
@@ -531,19 +567,12 @@ def _size_of(a: Any) -> Any:
     return tuple(map(_size_of, a)) if isinstance(a, (tuple, list)) else a
 
 
-def _reshape(x: StandIn, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
-    """Have C++ know the sizes that the stand-in has from now on: the op is run on the wrapper itself, for its memory, and the
-    sizes are set, as ``transpose_`` does not."""
+def _reshape(x: StandIn) -> None:
+    """Have C++ know the sizes that the stand-in has from now on."""
     answers: Any = x._owner
-    sizes, strides = answers.wrapped(x._value.fact)
-    before = torch_private.meta_in_dispatch()
-    with torch_private.no_dispatch():
-        torch_private.set_meta_in_dispatch(True)
-        try:
-            func(*args, **(kwargs or {}))
-            torch.ops.aten.as_strided_.default(x, sizes, strides)
-        finally:
-            torch_private.set_meta_in_dispatch(before)
+    found = answers.wrapper(x._value.fact)
+    with _no_functions(), _no_dispatch():
+        _set_data(x, found)
 
 
 _UNKNOWN = Op("unknown", lambda scope, *args: (), Unknown())

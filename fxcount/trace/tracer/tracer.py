@@ -24,7 +24,7 @@ from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known import constants
 from fxcount.trace.known.literals import make_literal
 from fxcount.trace.known.replay import Replay
-from fxcount.trace.tape import Call, Signature, State, Value
+from fxcount.trace.tape import Call, Signature, Source, State, Value
 from fxcount.trace.tracer.answers import Answers
 from fxcount.trace.tracer.arguments import collapsed, facts_of_arguments, normalised, values_of_result
 from fxcount.trace.tracer.autocast import cast_operands
@@ -89,6 +89,7 @@ class Tracer(TorchFunctionMode):
         self._results = Results(ledger, self.replay.writers)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
+        self._place: Source | None = None  # of the call that is recorded now, where it is not the line that runs
         self._times: Size = 1  # how often the call that is recorded now runs
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
 
@@ -135,7 +136,7 @@ class Tracer(TorchFunctionMode):
         grad = _is_grad_enabled()
         call = Call(
             len(self._calls), func, signature, recorded, recorded_kwargs, values, self.modules.now,
-            find_source(sys._getframe(2)), grad,
+            self._place or find_source(sys._getframe(2)), grad,
         )  # fmt: skip
         self._marks.append(len(self._log))
         requires_grad = bool(grad and entry.differentiable) and _any_requires(values)
