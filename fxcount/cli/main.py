@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:  # a shell asks how a line could go on
         complete(_parser)
     try:
-        status = _run(words)
+        status = _run(words, whole_process=argv is None)
         sys.stdout.flush()  # a pipe that was closed says so here, not at exit
         return status
     except FxcountError as error:
@@ -73,11 +73,12 @@ def _close(stream: TextIO) -> None:
         return
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], whole_process: bool) -> int:
     if not words:
         _parser(words).print_help()
         return 0
     options = parsed(_parser(words), words)
+    options.whole_process = whole_process
     if "inputs" in options and "late" not in options:
         from fxcount.cli.model import read
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fxcount.adapters.reference import reference
@@ -72,13 +75,30 @@ def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str,
 
 def built(options: argparse.Namespace, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """The model in the mode that was asked for, with its own inputs."""
-    from fxcount.adapters.load import load
-
     weights = getattr(options, "execute", False)
-    found = load(options.model, trust=options.trust, arguments=arguments, weights=weights)
+    with _loading(options.whole_process):
+        import fxcount.api  # noqa: F401
+        from fxcount.adapters.load import load
+
+        found = load(options.model, trust=options.trust, arguments=arguments, weights=weights)
     if options.train:
         _to_training(found[0])
     return found
+
+
+@contextmanager
+def _loading(whole_process: bool) -> Iterator[None]:
+    """Without the garbage collector, which would walk several times over the million objects of a library of models, all of
+    which stay. In a process that is ours it need never look at them again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if whole_process:
+            gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def hints(options: argparse.Namespace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, int]:

@@ -25,6 +25,16 @@ class Dispatched(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class Computed(Dispatched):
+    """Those of them that give data."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and not found.is_meta:
+            self.names.append(func.__name__.partition(".")[0])
+        return found
+
+
 def _initialised() -> nn.Module:
     """As timm does it: a truncated normal from a uniform, in place."""
     layer = nn.Linear(5, 7)
@@ -71,6 +81,47 @@ def test_a_constructor_that_looks_at_data_gets_data():
         return nn.Dropout(rates[2])
 
     assert on_meta(build).p == 0.5
+
+
+class Deep(nn.Module):
+    """Its constructor goes by numbers, as regnet's does, and two of its layers have one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rates = [r.item() for r in torch.linspace(0, 1, 5)]
+        self.drop = nn.Dropout(rates[2])
+        self.up, self.down = nn.Linear(5, 7), nn.Linear(5, 7)
+        self.down.weight = self.up.weight
+        nn.init.normal_(self.up.weight)
+        self.place = nn.Parameter(torch.zeros(1, 7))
+        self.drawn = nn.Parameter(torch.randn(7, 3), requires_grad=False)
+        self.again = self.place
+        self.register_buffer("index", torch.arange(3) * 2)
+
+
+def test_a_constructor_that_looks_at_data_makes_no_weights():
+    with Computed() as seen:
+        model = on_meta(Deep)
+    assert {"normal_", "uniform_", "randn", "empty"}.isdisjoint(seen.names)
+    assert {"linspace", "arange"} <= set(seen.names)
+    assert all(p.is_meta for p in model.parameters())
+    assert model.down.weight is model.up.weight
+    assert model.again is model.place
+    assert [p.requires_grad for p in (model.up.weight, model.place, model.drawn)] == [True, True, False]
+    assert model.index.tolist() == [0, 2, 4]
+    assert {n: (p.shape, p.dtype) for n, p in model.named_parameters()} == {
+        n: (p.shape, p.dtype) for n, p in Deep().named_parameters()
+    }
+
+
+def test_a_constructor_that_looks_at_its_weights_gets_weights():
+    def build() -> nn.Module:
+        layer = nn.Linear(5, 7)
+        layer.norm = float(layer.weight.norm())
+        return layer
+
+    assert not on_meta(build).weight.is_meta
+    assert on_meta(build).norm > 0
 
 
 def test_the_random_state_is_kept():

@@ -37,6 +37,33 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+_MAKES = frozenset({torch.empty, torch.rand, torch.randn})
+"""What makes tensors whose numbers no constructor goes by."""
+
+
+class _Weightless(_Uninitialised):
+    """Weights are made without data, and what is computed from numbers (stochastic depths, tables of positions) with data."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _MAKES and (kwargs or {}).get("device") is None and "out" not in (kwargs or {}):
+            return func(*args, **{**(kwargs or {}), "device": "meta"})
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def _without_weights(model: Any) -> Any:
+    """The model with all of its parameters on the meta device; one that has several names stays one."""
+    moved: dict[int, torch.nn.Parameter] = {}
+    for module in model.modules() if isinstance(model, torch.nn.Module) else ():
+        for name, parameter in module._parameters.items():
+            if type(parameter) is torch.nn.Parameter and not parameter.is_meta:
+                if id(parameter) not in moved:
+                    moved[id(parameter)] = torch.nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+                module._parameters[name] = moved[id(parameter)]
+    return model
+
+
 def _idle(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Whether nothing but the numbers in a tensor without numbers would change, and torch would not complain."""
     x, *rest = args
@@ -46,7 +73,8 @@ def _idle(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
 
 
 def on_meta(build: Callable[[], Any]) -> Any:
-    """Build without allocating weights; a constructor that looks at data gets real ones. The random state is left as it was.
+    """Build without allocating weights. A constructor that looks at data gets data, and one that looks at those of its weights
+    gets real weights. The random state is left as it was.
 
     >>> on_meta(lambda: torch.nn.Linear(3, 5)).weight.device
     device(type='meta')
@@ -56,6 +84,11 @@ def on_meta(build: Callable[[], Any]) -> Any:
         try:
             with torch.device("meta"), _Uninitialised():
                 return build()
+        except (NotImplementedError, RuntimeError):
+            pass
+        try:
+            with _Weightless():
+                return _without_weights(build())
         except (NotImplementedError, RuntimeError):
             return build()
     finally:
