@@ -6,11 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.zoo.entry import Inputs, Sizes, tensors
@@ -24,11 +26,13 @@ _NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Flops (two for each multiply-accumulate), and on which tensors: ``meta``, ``fake``, ``real``; or why there are none."""
+    """Flops (two for each multiply-accumulate), and on which tensors: ``meta``, ``fake``, ``real``; or why there are none.
+    ``decided``: the sizes that data decided on the way, by what was counted, in order."""
 
     flops: int | None
     how: str
     error: str = ""
+    decided: tuple[tuple[str, int], ...] = ()
 
 
 @contextlib.contextmanager
@@ -67,12 +71,40 @@ def count_on_cpu(model: nn.Module, inputs: Inputs, values: Sizes) -> Count:
     """Count one call of a model on the CPU: for models whose sizes depend on data."""
     torch.manual_seed(11)
     args, kwargs = tensors((inputs.args, dict(inputs.kwargs)), values, "cpu", inputs.below)
+    decided = _Decided()
     try:
-        with as_traced(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with as_traced(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, decided:
             model(*args, **kwargs)
     except Exception as error:
         return Count(None, "", f"real: {type(error).__name__}: {_first_line(error)}")
-    return Count(int(counter.get_total_flops()), "real")
+    return Count(int(counter.get_total_flops()), "real", decided=tuple(decided.found))
+
+
+class _Decided(TorchDispatchMode):
+    """Notes the sizes that data decide; of one mask once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, int]] = []
+        self._masks: list[torch.Tensor] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in ("nonzero", "masked_select"):
+            self._note_mask(args[-1], result.shape[0])
+        elif name in ("index", "index_put", "index_put_"):
+            for mask in args[1]:
+                if mask is not None and mask.dtype is torch.bool:
+                    self._note_mask(mask, int(mask.sum()))
+        elif name in ("_unique2", "unique_dim", "unique_consecutive"):
+            self.found.append(("unique", result[0].shape[0]))
+        return result
+
+    def _note_mask(self, mask: torch.Tensor, kept: int) -> None:
+        if not any(mask is m for m in self._masks):
+            self._masks.append(mask)  # held, so that no other tensor takes its place
+            self.found.append(("nonzero", kept))
 
 
 def runs(model: nn.Module, inputs: Inputs, values: Sizes) -> str:

@@ -31,7 +31,7 @@ from benchmarks.zoo.counter import Count, count, count_on_cpu, runs
 from benchmarks.zoo.entry import Entry, Inputs
 from benchmarks.zoo.gradients import compare_dead
 from benchmarks.zoo.proof import prove, small_enough
-from benchmarks.zoo.reasons import reason
+from benchmarks.zoo.reasons import as_decided, reason
 from benchmarks.zoo.registry import entries
 from benchmarks.zoo.sizes import Freedom, elsewhere, freedom, given_symbols
 from benchmarks.zoo.verified import verified
@@ -202,9 +202,12 @@ def _compared(report: fxcount.Report, model: Any, inputs: Inputs, values: dict[s
     started = time.perf_counter()
     at = report.at(guess=True, **values)
     found = (count_on_cpu if on_real else count)(model, inputs, {**inputs.hints, **values})
+    decided = as_decided(report, found)
+    if decided:
+        at = report.at(guess=True, **values, **decided)
     flops = 2 * int(at.macs)
     equal = found.flops == flops and not report.uncounted
-    record = {**_count_record(found, values), "twice_macs": flops, "equal": equal}
+    record = {**_count_record(found, {**values, **decided}), "twice_macs": flops, "equal": equal}
     if not record["equal"]:
         record["reason"] = reason(at, found)
     return {**record, "seconds": _since(started)}

@@ -10,7 +10,7 @@ import fxcount
 from benchmarks.zoo.counter import Count
 from fxcount.trace import Call
 
-__all__ = ["UNSEEN", "reason"]
+__all__ = ["UNSEEN", "as_decided", "reason"]
 
 UNSEEN: Mapping[str, str] = {
     "_grouped_mm": "_grouped_mm (mixture of experts)",
@@ -31,6 +31,15 @@ UNSEEN: Mapping[str, str] = {
 """Ops with multiply-accumulates that torch's counter leaves out."""
 _COMPLEX = "that a complex product is four real ones"
 _PRODUCTS = ("linear", "matmul", "mv", "addmv")
+
+
+def as_decided(report: fxcount.Report, found: Count) -> dict[str, int]:
+    """The sizes of the report that data decide, as they were on the run; empty if they are not those that were noted there."""
+    names = [u.name for u in report.unbacked]
+    noted = [f"{kind}_" for kind, _ in found.decided]
+    fits = len(names) == len(noted) and all(name.startswith(kind) for name, kind in zip(names, noted))
+    sizes = [n for _, n in found.decided]
+    return dict(zip(names, sizes)) if fits and all(sizes) else {}
 
 
 def reason(report: fxcount.Report, found: Count) -> str:
@@ -66,4 +75,4 @@ def _of_size_one(report: fxcount.Report, call: Call, macs: int) -> str:
 def _unseen(call: Call) -> str:
     if call.op.name in _PRODUCTS and any(v.fact.ndim == 1 for v in call.operands[:2]):
         return "products of a matrix and a vector"
-    return UNSEEN.get(call.op.name, "")
+    return UNSEEN.get(call.op.name.replace(".", "_"), "")

@@ -212,6 +212,13 @@ def _hugging_face(name: str, arguments: Arguments, make: Make) -> Loaded:
     return model, (), inputs_of(model)
 
 
+def _diffusers(name: str, arguments: Arguments, make: Make) -> Loaded:
+    from fxcount.adapters.diffusion import builder, inputs_of
+
+    model = make(builder(library("diffusers"), name, arguments)).eval()
+    return model, (), inputs_of(model)
+
+
 _LIBRARIES: dict[str, Callable[[str, Arguments, Make], Loaded]] = {
-    "torchvision": _torchvision, "timm": _timm, "hf": _hugging_face,
+    "torchvision": _torchvision, "timm": _timm, "hf": _hugging_face, "diffusers": _diffusers,
 }  # fmt: skip

@@ -22,12 +22,16 @@ from fxcount.errors import InputError
 
 __all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "missing", "model_names", "package_of"]
 
-LIBRARIES = ("torchvision", "timm", "hf")
+LIBRARIES = ("torchvision", "timm", "hf", "diffusers")
 """Where a name without a library is looked for, in this order."""
 
 _REGISTERED = re.compile(rb'@register_model(?:\((?:name="(\w+)")?\))?\n(?:@.*\n(?:[ )].*\n)*)*def (\w+)')
 _TYPES = re.compile(r'"([a-z][\w.-]*)"[,:] "\w+Config"')
-_SOURCES = {"torchvision": ("torchvision", "models"), "timm": ("timm", "models"), "hf": ("transformers", "models/auto")}
+_CLASSES = re.compile(rb"^class ([A-Z]\w+)\((?:\s*\w+,)*\s*ModelMixin\b", re.MULTILINE)
+_SOURCES = {
+    "torchvision": ("torchvision", "models"), "timm": ("timm", "models"), "hf": ("transformers", "models/auto"),
+    "diffusers": ("diffusers", "models"),
+}
 
 
 @lru_cache(None)
@@ -40,7 +44,7 @@ def model_names(library: str) -> tuple[str, ...]:
     if spec is None or not spec.origin:
         return ()
     home = Path(spec.origin).parent / folder
-    found = _types(home) if library == "hf" else _registered(home)
+    found = {"hf": _types, "diffusers": _classes}.get(library, _registered)(home)
     return tuple(sorted(set(found)))
 
 
@@ -69,6 +73,11 @@ def _types(home: Path) -> Iterator[str]:
     for file in (home / "auto_mappings.py", home / "configuration_auto.py"):
         if file.exists():
             yield from _TYPES.findall(file.read_text("utf-8", "replace"))
+
+
+def _classes(home: Path) -> Iterator[str]:
+    for file in home.rglob("*.py"):
+        yield from (name.decode() for name in _CLASSES.findall(file.read_bytes()))
 
 
 def matching(library: str, pattern: str = "*") -> list[str]:

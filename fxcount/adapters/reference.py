@@ -2,7 +2,8 @@
 
 ==================================  ==============================================================================
 ``demo``                            the small model that is built in
-``torchvision:resnet50``            and so with ``timm:`` and ``hf:`` (a type, a hub id, a ``config.json``)
+``torchvision:resnet50``            and so with ``timm:``, ``hf:`` (a type, a hub id, a ``config.json``) and ``diffusers:``
+                                    (a class, a ``config.json``)
 ``resnet50``, ``bert-base-uncased`` the first library that has it: torchvision, timm, transformers
 ``package.module:Net``              a class, a function that builds a model, or a model
 ``net.py:Net``, ``./net.py``        the same of a file; without a name, of the only model in it
@@ -28,7 +29,8 @@ from fxcount.errors import InputError
 __all__ = ["Reference", "forms", "is_reference", "meant", "reference"]
 
 _FORMS = (
-    "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, package.module:callable, net.py:Net, a .pt2 or .pt file, or demo"
+    "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, diffusers:CLASS, package.module:callable, net.py:Net, a .pt2 or "
+    ".pt file, or demo"
 )
 
 Kind = Literal["demo", "library", "module", "script", "exported", "torchscript"]
@@ -109,7 +111,7 @@ def _bare(word: str) -> Reference:
 
 
 def _of_library(library: str, name: str) -> Reference:
-    is_path = library == "hf" and (name.endswith(".json") or "/" in name)
+    is_path = library in ("hf", "diffusers") and (name.endswith(".json") or "/" in name)
     if is_path or has(library, name) or not model_names(library) or ":" in name or "/" in name:
         return Reference("library", library, name)
     near = closest(name, library)
@@ -120,7 +122,7 @@ def _of_library(library: str, name: str) -> Reference:
     raise InputError(
         f"{title} has no {kind} {name!r}{meant(near)}",
         hint={"torchvision": "see torchvision.models.list_models()", "timm": "see timm.list_models()"}.get(
-            library, "give a config.json or a model type such as llama"
+            library, "give a config.json or a " + ("class of models" if library == "diffusers" else "model type such as llama")
         ),
     )
 

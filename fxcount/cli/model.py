@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["add_model_options", "analysed", "built", "hints", "loaded", "read", "report_of"]
 
 _MODEL = """resnet50, torchvision:NAME, timm:NAME, hf:NAME (an architecture such as bert, a hub id, a config.json),
-package.module:callable, net.py:Net, net:Net(64), FILE.pt2, TorchScript in FILE.pt, or demo"""
+diffusers:CLASS (or a config.json), package.module:callable, net.py:Net, net:Net(64), FILE.pt2, TorchScript in FILE.pt, or
+demo"""
 _KNOWN = {"torchvision": ("B", "T", "H", "W"), "timm": ("B", "H", "W")}
 """Symbols in the inputs of these libraries' models; texts have others, of which none has small letters."""
 

@@ -297,3 +297,44 @@ def test_the_users_hooks_run_as_in_a_call_and_stay() -> None:
     model(torch.zeros(1, 5))
     assert called == ["before", "after"] * 2
     remove()
+
+
+class StartsWithItsBatch(nn.Module):
+    """A normalisation that takes the statistics of its first batch for its parameters, as those of flows do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift, self.scale = nn.Parameter(torch.zeros(1, 5)), nn.Parameter(torch.ones(1, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.shift.data = -x.mean(0, keepdim=True).data
+        self.scale.data = (1 / x.std(0, keepdim=True)).data
+        return (x + self.shift) * self.scale
+
+
+def test_parameters_that_get_other_data_in_the_forward() -> None:
+    """They are still the parameters: with a gradient, and afterwards with the data they had."""
+    model = StartsWithItsBatch()
+    report = fxcount.analyze(model, "B,5", hints={"B": 3})
+    assert (report.params.total, report.params.dead) == (10, 0)
+    assert any("replaces the data" in note for note in report.trace.notes)
+    torch.testing.assert_close((model.shift.data, model.scale.data), (torch.zeros(1, 5), torch.ones(1, 5)))
+    x = torch.randn(7, 5)
+    expected = StartsWithItsBatch()(x)
+    with torch.no_grad():  # it writes to the parameters, as the model does
+        torch.testing.assert_close(fxcount.analyze(model, (7, 5)).graph_module(x), expected)
+
+
+class Reshaped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.weight.data = x.data
+        return x * self.weight
+
+
+def test_data_of_another_form_are_refused() -> None:
+    with pytest.raises(fxcount.UnsupportedError, match="of another form"):
+        fxcount.analyze(Reshaped(), "B,5", frontend="trace")

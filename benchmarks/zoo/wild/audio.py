@@ -97,6 +97,5 @@ MODELS: tuple[Model, ...] = (
     _separate("SuDORMRFNet", 2, bn_chan=8, num_blocks=2, upsampling_depth=2, n_filters=16),
     _separate("LSTMTasNet", 2, rnn_type="lstm", n_layers=1, hid_size=8, n_filters=16),
     _separate("DeMask", input_type="mag", hidden_dims=(16,), n_filters=64, kernel_size=64, stride=32),
-    _separate("DCUNet", "DCUNet-10", stft_n_filters=64, stft_kernel_size=64, stft_stride=16),
-    _separate("DCCRNet", "DCCRN-CL", stft_n_filters=512, stft_kernel_size=400, stft_stride=100),
+    _separate("DCUNet", "DCUNet-10", hints=3904, other=4160, stft_n_filters=64, stft_kernel_size=64, stft_stride=16),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -49,6 +49,9 @@ def _atoms(path: str, **options: Any) -> Callable[[], nn.Module]:
     """schnetpack: a representation of atoms and the energy it gives."""
 
     def build() -> nn.Module:
+        loader = importlib.import_module("torch.utils.data.dataloader")
+        if not hasattr(loader, "T_co"):  # which schnetpack takes from there; newer versions of torch have it no more
+            loader.T_co = TypeVar("T_co", covariant=True)  # type: ignore[attr-defined]
         nets, atoms = importlib.import_module("schnetpack.nn"), importlib.import_module("schnetpack.atomistic")
         representation = built(path, n_atom_basis=16, n_interactions=2, radial_basis=nets.GaussianRBF(8, 5.0), cutoff_fn=nets.CosineCutoff(5.0), **options)()
         parts = nn.Sequential(atoms.PairwiseDistances(), representation, atoms.Atomwise(16, output_key="energy"))

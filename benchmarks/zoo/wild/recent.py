@@ -104,7 +104,7 @@ class _Quantized(nn.Module):
 
 def _quantizer(name: str, net: str, **options: Any) -> Model:
     build = built(f"vector_quantize_pytorch:{net}", **options)
-    return of("vector_quantize_pytorch", name, lambda: _Quantized(build()), _VECTORS, *_TOKENS)
+    return of("vector_quantize_pytorch", name, lambda: _Quantized(build()), _VECTORS, *_TOKENS, reads_tables=True)
 
 
 def _xlstm(recurrent: bool) -> Callable[[], nn.Module]:

@@ -113,7 +113,6 @@ MODELS: tuple[Model, ...] = (
     _video("ViViT", _make("vivit", "ViViT", spatial_depth=1, temporal_depth=1, **_VIDEO)),
     _any("XCiT", _small("xcit", "XCiT", cls_depth=1)),
     _one("MAE", _around("mae", "MAE", masking_ratio=0.75, decoder_dim=32, decoder_depth=1)),
-    _one("SimMIM", _around("simmim", "SimMIM", masking_ratio=0.5)),
     _one("ATS", _small("ats_vit", max_tokens_per_depth=(8, 4))),
     _any("SmallData", _small("vit_for_small_dataset")),
     _any("PatchDropout", _small("vit_with_patch_dropout")),

@@ -215,12 +215,24 @@ def _data(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
 
 def _set_data(tracer: Recorder, x: torch.Tensor, value: torch.Tensor) -> None:
     if not isinstance(x, StandIn):
-        raise UnsupportedError(
-            "the model replaces the data of one of its own tensors in forward", where=tracer.where(),
-            hint="do it outside of forward: an analysis must leave the model as it found it",
-        )  # fmt: skip
+        _set_data_of_state(tracer, x, value)
+        return
     source = value if isinstance(value, StandIn) else tracer.state(value)
     x._value, x._storage, x._known = source._value, source._storage, source._known
+
+
+def _set_data_of_state(tracer: Recorder, x: torch.Tensor, value: torch.Tensor) -> None:
+    """A parameter or buffer gets other data, as in a normalisation that starts with the statistics of its first batch: its
+    stand-in is written to, and the tensor itself stays what it is."""
+    if x.dtype != value.dtype or len(x.shape) != len(value.shape):
+        raise UnsupportedError(
+            "the model replaces the data of one of its own tensors in forward by others of another form", where=tracer.where(),
+            hint="do it outside of forward: an analysis must leave the model as it found it",
+        )  # fmt: skip
+    with torch.no_grad():
+        tracer.run(torch.Tensor.copy_, x, value)
+    where = tracer.where()
+    tracer.answers.notes.add(f"the model replaces the data of one of its own tensors at {where}: counted as a copy of them")
 
 
 def _real(tracer: Recorder, x: torch.Tensor, *_: Any) -> Any:
