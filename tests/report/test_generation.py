@@ -77,6 +77,39 @@ def test_flops_are_those_of_generate(name: str, cache: str) -> None:
     assert [2 * macs for macs in answers] == real_ones
 
 
+class _Generating(torch.nn.Module):
+    """``generate()`` as it is, as the forward."""
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__()
+        self.model, self.options = model, options
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.model.generate(ids, **self.options)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("name", "cache", "options"),
+    [
+        ("llama", "dynamic", {}), ("llama", "static", {}), ("llama", "fp8", {}), ("gpt2", "dynamic", {}),
+        ("mistral", "dynamic", {}), ("llama", "dynamic", {"do_sample": True}),
+        ("llama", "dynamic", {"repetition_penalty": 1.3}),
+    ],
+)  # fmt: skip
+def test_generate_itself_is_analysed(name: str, cache: str, options: dict[str, Any]) -> None:
+    """No sequence ends early: each decision on data is taken as no (``branch=0``), and the loop ends where its length says, as
+    what is or-ed with true is true. Its mask is of ones, whatever the tokens are, since what pads is what ends."""
+    model = _model(name)
+    model.generation_config.eos_token_id = 2
+    whole = _Generating(model, max_new_tokens=4, **OPTIONS[cache], **options)
+    with torch.no_grad():
+        report = fxcount.analyze(whole, "i64[B,P]", hints={"B": 2, "P": 7, "branch": 0})
+    for batch, prompt in ((2, 7), (3, 19)):
+        assert 2 * report.at(B=batch, P=prompt).macs == _generated(model, torch.randint(5, 200, (batch, prompt)), 4, cache)
+    assert report.at(B=3, P=19).macs == fxcount.generation(model, cache=cache).at(B=3, P=19, N=4).macs
+
+
 def _loop(model: Any, ids: torch.Tensor, new: int, cache: str, room: tuple[int, ...]) -> None:
     with torch.no_grad():
         held = CACHES[cache](model.config, *room)

@@ -144,3 +144,48 @@ def test_what_holds_of_all_draws_is_known(name: str) -> None:
         return
     assert fxcount.analyze(Net(), "B,5").at(B=3).macs == 3 * 5 * (7 if answer else 11)
     assert Net()(torch.ones(3, 5)).shape == (3, 7 if answer else 11)
+
+
+def _whole(x: torch.Tensor) -> torch.Tensor:
+    return (100 * x).long()
+
+
+ABSORBED: dict[str, tuple[Callable[[torch.Tensor], Any], bool | None]] = {
+    "or with true": (lambda x: ((x > 0) | torch.full(x.shape, True)).all(), True),
+    "or with false": (lambda x: ((x > 0) | torch.full(x.shape, False)).all(), None),
+    "true first": (lambda x: (torch.ones(5, dtype=torch.bool) | (x > 0)).all(), True),
+    "and with false": (lambda x: ((x > 0) & torch.zeros_like(x, dtype=torch.bool)).any(), False),
+    "and with true": (lambda x: ((x > 0) & torch.ones_like(x, dtype=torch.bool)).any(), None),
+    "and with 0": (lambda x: (_whole(x) & torch.zeros_like(_whole(x))).any(), False),
+    "a whole number or 1": (lambda x: ((_whole(x) | torch.ones_like(_whole(x))) == 1).all(), None),
+    "logical": (lambda x: torch.logical_or(x > 0, torch.ones(5) > 0).all(), True),
+    "a whole number times 0": (lambda x: (_whole(x) * torch.zeros(5, dtype=torch.long)).max() == 0, True),
+    "a whole number times false": (lambda x: (_whole(x) * ~(torch.zeros(1) == 0)).max() == 0, True),
+    "times a plain 0": (lambda x: (_whole(x) * 0).any(), False),
+    "a number that may be no number times 0": (lambda x: (x * torch.zeros(5)).any(), None),
+    "several times": (lambda x: (((x > 0) & ~torch.full((5,), True)) | (torch.zeros(5) > 1)).max() == 0, True),
+    "written to later": (lambda x: ((x > 0) | torch.full(x.shape, True).logical_and_(x > 1)).all(), None),
+}
+
+
+@pytest.mark.parametrize("name", ABSORBED)
+def test_what_one_operand_decides_is_known(name: str) -> None:
+    """As ``generate()`` of transformers ends: at its length whatever the tokens are."""
+    asked, answer = ABSORBED[name]
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.yes, self.no = nn.Linear(5, 7), nn.Linear(5, 11)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.yes(x) if asked(x) else self.no(x)
+            return out
+
+    if answer is None:
+        with pytest.raises(fxcount.DataDependentError):
+            fxcount.analyze(Net(), "B,5")
+        return
+    assert fxcount.analyze(Net(), "B,5").at(B=3).macs == 3 * 5 * (7 if answer else 11)
+    for x in (torch.ones(3, 5), -torch.ones(3, 5), torch.randn(3, 5)):
+        assert Net()(x).shape == (3, 7 if answer else 11)

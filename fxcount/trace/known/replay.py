@@ -46,10 +46,11 @@ class Replay:
         self._states = states
         self._made: dict[int, bool] = {}  # index of a value -> whether it comes from sizes and constants alone
         self._found: dict[int, Any] = {}  # index of a value nobody wrote to -> what it is
+        self._absorbed: dict[int, int | None] = {}  # index of a call -> the number that one operand makes of all elements
 
     def forget(self) -> None:
         """Let go of all that was worked out: sizes in it would look like sizes that the model has kept."""
-        for held in (self.given, self.writers, self._made, self._found):
+        for held in (self.given, self.writers, self._made, self._found, self._absorbed):
             held.clear()
 
     # -- questions ----------------------------------------------------------------------------------------------------
@@ -192,11 +193,44 @@ class Replay:
             needed = needed[1:]
         return [*needed, call.kwargs["out"]] if "out" in call.kwargs else needed
 
-    def _settled(self, call: Call) -> bool | None:
-        """What a comparison of uniform draws with a number comes to whatever is drawn: nothing is below 0, nor 1 or above it.
-        ``None`` for all else."""
-        if call.op.torchs not in _BELOW or len(call.args) != 2:
+    def _settled(self, call: Call) -> int | None:
+        """The number that all elements are whatever is not known: what is or-ed with true, and-ed with false, or a whole number
+        times 0, and what :meth:`_drawn` says. ``None`` for all else."""
+        kind = call.op.torchs
+        if kind in _BELOW and len(call.args) == 2:
+            return self._drawn(call)
+        if kind not in _ABSORBING or call.op.inplace or len(call.args) != 2:
             return None
+        if call.index not in self._absorbed:
+            self._absorbed[call.index] = None  # while it is looked at
+            self._absorbed[call.index] = self._absorbing(call)
+        return self._absorbed[call.index]
+
+    def _absorbing(self, call: Call) -> int | None:
+        """The number of an operand that makes the other one irrelevant; one that is not written to."""
+        dtype, wanted = call.outputs[0].fact.dtype, _ABSORBING[call.op.torchs]
+        if dtype.is_floating_point or dtype.is_complex or (wanted and dtype is not torch.bool):
+            return None
+        for a in call.args:
+            number = a
+            if isinstance(a, Value):
+                known = a.origin == "op" and not self.writers.get(a.storage) and self.is_made(a)
+                number = self._everywhere(a) if known else None
+            if type(number) in (bool, int) and bool(number) == wanted:
+                return wanted
+        return None
+
+    def _everywhere(self, value: Value) -> Any:
+        """:meth:`number`, also of a small tensor of known data."""
+        found = self._evaluated(value, symbols_only=True)
+        if isinstance(found, torch.Tensor) and 0 < found.numel() <= MAX_ELEMENTS:
+            with _plain_torch():
+                first = found.flatten()[0]
+                return first.item() if bool((found == first).all()) else None
+        return found.base if isinstance(found, Ramp) and found.is_fill else None
+
+    def _drawn(self, call: Call) -> bool | None:
+        """What a comparison of uniform draws with a number is whatever is drawn: nothing is below 0, nor 1 or above it."""
         below, also_zero = _BELOW[call.op.torchs]
         drawn, number = call.args
         if isinstance(number, Value):
@@ -473,6 +507,11 @@ _BELOW = {
     REGISTRY[torch.gt]: (False, False), REGISTRY[torch.ge]: (False, True),
 }  # fmt: skip
 """Comparisons of a draw with a number: whether they are true of draws below it, and whether 0 settles them, too."""
+_ABSORBING = {
+    REGISTRY[torch.bitwise_or]: True, REGISTRY[torch.logical_or]: True, REGISTRY[torch.bitwise_and]: False,
+    REGISTRY[torch.logical_and]: False, REGISTRY[torch.mul]: False,
+}  # fmt: skip
+"""Ops of two operands, and whether truth or 0 of one of them decides."""
 _OVERWRITING = frozenset([REGISTRY[f] for f in (torch.fill, _T.fill_, _T.zero_, _T.copy_)])
 """Ops that write all elements of their first operand, whatever they were."""
 
