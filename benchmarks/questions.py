@@ -118,14 +118,33 @@ def cache() -> tuple[str, list[Row]]:
     return "## Bytes of the cache for each token\n\n" + markdown(["model", "fxcount", "by hand"], rows), rows
 
 
+def _more() -> Mapping[str, Callable[[], Any]]:
+    """Further architectures, as small as those of the tests."""
+    import transformers as t
+
+    from tests.report.test_generation import SMALL
+
+    moe = {**SMALL, "num_local_experts": 4, "num_experts_per_tok": 2}
+    return {
+        "gpt_neox": lambda: t.GPTNeoXForCausalLM(t.GPTNeoXConfig(**SMALL)),
+        "phi3": lambda: t.Phi3ForCausalLM(t.Phi3Config(**SMALL, pad_token_id=0)),
+        "olmo2": lambda: t.Olmo2ForCausalLM(t.Olmo2Config(**SMALL)),
+        "mixtral": lambda: t.MixtralForCausalLM(t.MixtralConfig(**moe)),
+        "falcon": lambda: t.FalconForCausalLM(
+            t.FalconConfig(vocab_size=211, hidden_size=64, num_hidden_layers=3, num_attention_heads=4)
+        ),
+    }
+
+
 def generate() -> tuple[str, list[Row]]:
-    """FLOPs of whole generations."""
-    from tests.report.test_generation import MODELS, OPTIONS, SIZES, _generated, _model
+    """FLOPs of whole generations, ten architectures."""
+    from tests.report.test_generation import MODELS, OPTIONS, SIZES, _generated
 
     rows = []
-    for name in MODELS:
+    for name, build in {**MODELS, **_more()}.items():
         for kind in OPTIONS:
-            model = _model(name)
+            model = build().eval()
+            model.set_attn_implementation("eager")
             try:
                 found = fxcount.generation(model, cache=kind)
             except ValueError:  # transformers quantises no windows
