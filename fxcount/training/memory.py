@@ -77,12 +77,34 @@ class StepMemory:
         return max(pairs, key=total) if len(pairs) > 1 else pairs[0] if pairs else ()
 
     def _saved_between(self, forward: Phase, backward: Phase) -> tuple[int, ...]:
-        born = self._born(forward)
-        alive = born & self._alive_at(forward.log.stop)
-        alive = {i for i in alive if self.storages[i].name != NUMBER}
         if self.step.packed:
-            return tuple(sorted(born & self.step.packed))
-        return tuple(sorted((alive - self._alive_at(backward.log.stop)) - set(self.step.losses)))
+            return tuple(sorted(self._born(forward) & self.step.packed))
+        return tuple(sorted(self._kept_between(forward, backward) - set(self.offloaded)))
+
+    def _kept_between(self, forward: Phase, backward: Phase) -> set[int]:
+        alive = self._born(forward) & self._alive_at(forward.log.stop)
+        alive = {i for i in alive if self.storages[i].name != NUMBER}
+        return (alive - self._alive_at(backward.log.stop)) - set(self.step.losses)
+
+    @cached_property
+    def offloaded(self) -> tuple[int, ...]:
+        """Storages that a forward made in the CPU's memory, of a model that is elsewhere, and that only the graph holds when it
+        ends: what hooks for saved tensors have put there. Nothing else counts them."""
+        trace = self.step.trace
+        homes = {s.value.fact.device.type for s in trace.states if s.value.origin == "parameter"}
+        if not homes or "cpu" in homes:
+            return ()
+        there = {v.storage for c in trace.calls for v in c.outputs if v.fact.device.type == "cpu"}
+        kept: set[int] = set()
+        return tuple(sorted(there & kept.union(*[self._kept_between(*pair) for pair in self.step.turns()]))) if there else ()
+
+    @cached_property
+    def _apart(self) -> list[bool]:
+        """Of each storage, whether no peak counts it."""
+        found = [s.origin in HELD for s in self.storages]
+        for i in self.offloaded:
+            found[i] = True
+        return found
 
     @cached_property
     def states(self) -> tuple[int, ...]:
@@ -129,8 +151,8 @@ class StepMemory:
         memo: dict[Size, int] = {}
         found: dict[str, int] = {}
         sizes = []
-        for i, s in enumerate(self.storages):
-            if s.origin in HELD or (counted is not None and i not in counted):
+        for i, (s, apart) in enumerate(zip(self.storages, self._apart, strict=True)):
+            if apart or (counted is not None and i not in counted):
                 sizes.append(0)
                 continue
             if s.nbytes not in memo:
@@ -152,7 +174,7 @@ class StepMemory:
 
     def peaks(self, stretches: Sequence[range], counted: frozenset[int] | None = None) -> tuple[Peak, ...]:
         """The moments of these stretches of which one is the largest at every size."""
-        left = [s.origin in HELD or (counted is not None and i not in counted) for i, s in enumerate(self.storages)]
+        left = [apart or (counted is not None and i not in counted) for i, apart in enumerate(self._apart)]
         sizes = list(dict.fromkeys([s.nbytes for s, out in zip(self.storages, left, strict=True) if not out]))
         places = {size: i for i, size in enumerate(sizes)}
         at = [-1 if out else places[s.nbytes] for s, out in zip(self.storages, left, strict=True)]
@@ -203,7 +225,7 @@ class StepMemory:
         found = {"gradients": 0, "inputs": 0, "saved": 0, "temporaries": 0}
         states = set(self.states)
         for i in self._alive_at(position + 1):
-            if i not in states and self.storages[i].origin not in HELD:
+            if i not in states and not self._apart[i]:
                 found[kinds.get(i, "temporaries")] += evaluate(self.storages[i].nbytes, values, memo)
         return found
 
@@ -211,7 +233,8 @@ class StepMemory:
         """For each call the most bytes alive from when it is made until the next one is; of one that is a part of an op that
         Python has called, what was alive before."""
         memo: dict[str, int] = {}
-        sizes = [0 if s.origin in HELD else evaluate(s.nbytes, values, memo) for s in self.storages]
+        pairs = zip(self.storages, self._apart, strict=True)
+        sizes = [0 if apart else evaluate(s.nbytes, values, memo) for s, apart in pairs]
         found = []
         now = seen = 0
         for start, stop in zip((0, *self.marks[1:]), (*self.marks[1:], len(self.log)), strict=True):

@@ -97,3 +97,33 @@ def test_the_places_of_peaks_and_what_is_held_there() -> None:
     assert large.total_peak_place.phase == "backward"
     assert large.total_peak_place.source.startswith(str(__file__).replace("test_loops", "loops"))
     assert step.at(B=7).forward_peak_place.phase == "forward"
+
+
+class _Offloading(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(17, 29), nn.Tanh(), nn.Linear(29, 13), nn.Tanh(), nn.Linear(13, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autograd.graph.save_on_cpu():
+            return self.layers(x)  # type: ignore[no-any-return]
+
+
+def test_what_is_kept_on_the_cpu_is_counted_apart() -> None:
+    with torch.device("meta"):
+        elsewhere = _Offloading()
+    found = fxcount.training_step(elsewhere, "B,17").at(B=7)
+    packed: list[int] = []
+
+    def pack(t: torch.Tensor) -> torch.Tensor:
+        packed.append(t.nbytes)
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        _Offloading().layers(torch.rand(7, 17)).sum()
+    assert (found.saved_bytes, found.offloaded_bytes) == (0, sum(packed))
+    assert found.forward_peak == 4 * 7 * (17 + 29 + 29)  # the input, what tanh is given, and its result
+    assert sum(found.held().values()) == found.total_peak
+    assert "kept on the CPU" in found.table()
+    here = fxcount.training_step(_Offloading(), "B,17").at(B=7)
+    assert here.offloaded_bytes == 0 < here.saved_bytes

@@ -177,6 +177,12 @@ class TrainingData(ReportData):
         return self.public(self.memory.nbytes(self.memory.saved))
 
     @property
+    def offloaded_bytes(self) -> Any:
+        """Bytes that hooks for saved tensors keep in the CPU's memory for the backward of a model that is elsewhere
+        (``save_on_cpu``): neither :attr:`saved_bytes` nor a peak counts them. 0 of a model on the CPU."""
+        return self.public(self.memory.nbytes(self.memory.offloaded))
+
+    @property
     def gradient_bytes(self) -> Any:
         """Bytes of the gradients that parameters and inputs hold after the backward."""
         return self.public(self.memory.nbytes(self.step.gradients))

@@ -24,6 +24,8 @@ def render(report: TrainingData) -> str:
             ("peak", at.peak), ("optimizer's step", at.step_peak.later), ("total peak", at.total_peak),
         )
     ]  # fmt: skip
+    if at.offloaded_bytes:
+        lines.append(f"  {'kept on the CPU':<16}{at.offloaded_bytes:>20,}")
     lines += ["", f"the total peak is at {_place(at.total_peak_place)}; bytes held there", ""]
     held = at.held()
     lines += [f"  {name:<16}{held[name]:>20,}  {_bar(held[name], at.total_peak)}" for name in _ORDER if held[name]]
