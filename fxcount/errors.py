@@ -23,6 +23,7 @@ __all__ = [
     "DepthError",
     "FxcountError",
     "InputError",
+    "RangeError",
     "RefusedError",
     "ShapeError",
     "SizeError",
@@ -99,8 +100,32 @@ class InputError(FxcountError, TypeError):
     """The inputs given do not describe a call of the model."""
 
 
-class ShapeError(FxcountError, ValueError):
-    """Operand shapes or dtypes do not fit the op, as torch itself would complain."""
+class ShapeError(FxcountError):
+    """Operand shapes or dtypes do not fit the op, as torch itself would complain.
+
+    A model may catch what torch raises, so this is a ``RuntimeError`` as well, and where a dimension or an index is out of
+    range, which torch calls so, a :class:`RangeError` is an ``IndexError``.
+
+    >>> isinstance(ShapeError("matmul: 3 against 5"), RuntimeError), isinstance(RangeError("dim=4"), RuntimeError)
+    (True, False)
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> ShapeError:
+        return super().__new__(_AsTorchs if cls is ShapeError else cls, *args)
+
+
+class _AsTorchs(ShapeError, RuntimeError):
+    """What ``ShapeError(...)`` makes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShapeError, self.args, self.__dict__
+
+
+_AsTorchs.__name__ = _AsTorchs.__qualname__ = "ShapeError"
+
+
+class RangeError(ShapeError, IndexError):
+    """A dimension or an index is out of range."""
 
 
 class DataDependentError(FxcountError, RuntimeError):

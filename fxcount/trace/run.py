@@ -145,6 +145,8 @@ class Run:
             keep_partial(error, self._traced(tracer, held, inputs, ended=_why(error)))
             scope.close()
             raise
+        if tracer.answers.failed is not None:
+            raise tracer.answers.failed  # the model has caught it, and gone a way that it does not go in eager mode
         events = ledger.events()  # the caller holds the arguments as long as the model runs
         scope.close()  # the tracer, and the stand-ins of parameters it keeps, end here
         outputs = collect(result, ledger.state)

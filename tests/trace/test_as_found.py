@@ -472,3 +472,18 @@ def test_the_whole_heap_is_searched_for_no_model_that_keeps_nothing(name: str, m
     monkeypatch.setattr(Leftovers, "_clean_holders", lambda left: searched.append(left))
     CASES[name].analyse()
     assert searched == []
+
+
+def test_a_fresh_cache_elsewhere_keeps_its_name() -> None:
+    """An empty dict is no object to the garbage collector until something is put into it, and looks as if it were made then."""
+    names: dict[str, Any] = {}
+    exec("KEPT = {}\ndef keep(n):\n    KEPT['n'] = n\n    return n", names)
+
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[: names["keep"](x.shape[0])]
+
+    net = Net()
+    fxcount.analyze(net, "B,3")
+    assert names["KEPT"] == {}
+    assert net(torch.zeros(2, 3)).shape == (2, 3)

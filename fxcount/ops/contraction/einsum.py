@@ -252,6 +252,13 @@ def check_sizes(scope: Scope, what: str, subscripts: Subscripts, tensors: Sequen
             if known == 1 and not repeated:
                 sizes[label] = n
             elif n != 1 or repeated:
+                broadcasts = f"{what}: a size of 1 broadcasts"
+                if not repeated and not scope.same(n, known, f"{what}: sizes of {label!r}"):
+                    if scope.decide("==", n, 1, broadcasts):
+                        continue
+                    if scope.decide("==", known, 1, broadcasts):
+                        sizes[label] = n
+                        continue
                 require(scope, n, known, f"{what}: sizes of {label!r} must match", *(t.shape for t in tensors))
 
 

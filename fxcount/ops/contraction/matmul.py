@@ -138,7 +138,8 @@ def require_expands(scope: Scope, what: str, term: TensorFact | None, shape: tup
     # A term is added without widening the product.
     if term is None or term.shape == shape[len(shape) - term.ndim :]:
         return
-    if term.ndim > len(shape) or broadcast(scope, what, shape, term.shape) != shape:
+    wide = broadcast(scope, what, shape, term.shape)
+    if term.ndim > len(shape) or not all([scope.same(n, m, what) for n, m in zip(wide, shape, strict=True)]):
         raise ShapeError(f"{what} {shape_text(term.shape)} does not expand to {shape_text(shape)}")
 
 

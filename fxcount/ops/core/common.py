@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 
-from fxcount.errors import DataDependentError, ShapeError
+from fxcount.errors import DataDependentError, RangeError, ShapeError
 from fxcount.ops.core.arguments import Dims, Operand
 from fxcount.ops.core.fact import Alias, Holding, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
@@ -115,7 +115,7 @@ def wrap_dim(dim: int, ndim: int, name: str = "dim") -> int:
     """
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
-        raise ShapeError(f"{name}={dim} is out of range for a tensor of {ndim} dimensions")
+        raise RangeError(f"{name}={dim} is out of range for a tensor of {ndim} dimensions")
     return int(dim) % bound
 
 
@@ -123,7 +123,8 @@ def wrap_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """Sorted non-negative dimensions of a reduction; ``None`` and ``()`` mean all.
 
     Raises:
-        ShapeError: a dimension is out of range, or named twice.
+        RangeError: a dimension is out of range.
+        ShapeError: one is named twice.
 
     >>> wrap_dims((-1, 0), 4), wrap_dims(None, 3)
     ((0, 3), (0, 1, 2))
@@ -160,11 +161,11 @@ def broadcast(scope: Scope, what: str, *shapes: Sequence[Size]) -> tuple[Size, .
             if type(size) is int and size == 1:
                 size = other
             elif not scope.same(size, other, f"{what} broadcasts"):
-                if scope.hint(other) == 1:
-                    scope.decide("==", other, 1, f"{what} broadcasts")
-                elif scope.hint(size) == 1:
+                if scope.hint(size) == 1:
                     scope.decide("==", size, 1, f"{what} broadcasts")
                     size = other
+                elif scope.decide("==", other, 1, f"{what} broadcasts") or scope.decide("==", size, 1, f"{what} broadcasts"):
+                    continue
                 else:
                     raise ShapeError(
                         f"{what}: shapes {' and '.join(map(shape_text, shapes))} do not broadcast: "

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from fxcount.errors import DataDependentError, ShapeError
+from fxcount.errors import DataDependentError, RangeError, ShapeError
 from fxcount.ops.core.arguments import Index, Scalar
 from fxcount.ops.core.common import FIXED_NUMBER, SIZE_IS_DATA, broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
@@ -90,7 +90,7 @@ def selected(scope: Scope | None, x: TensorFact, d: int, index: Size | TensorFac
     if scope is not None and not isinstance(index, TensorFact):
         inside = scope.decide("<", index, n, "index within") and scope.decide(">=", index + n, 0, "index within")
         if not inside:
-            raise ShapeError(f"index {index} is out of range for dimension {d} of size {n}")
+            raise RangeError(f"index {index} is out of range for dimension {d} of size {n}")
     return strided(x, _without(x.shape, d), _without(x.stride(), d))
 
 
@@ -251,6 +251,8 @@ def narrow(scope: Scope, x: TensorFact, dim: int, start: Size | TensorFact, leng
     first: Size = 0 if isinstance(start, TensorFact) else start
     if scope.decide("<", first, 0, "narrow start"):
         first = first + n
+    if not (scope.decide(">=", first, 0, "narrow start") and scope.decide("<=", first, n, "narrow start")):
+        raise RangeError(f"narrow: start {start} is out of range for dimension {d} of size {n}")
     if not scope.decide(">=", length, 0, "narrow length") or not scope.decide("<=", first + length, n, "narrow within"):
         raise ShapeError(f"narrow: {length} elements from {start} exceed the size {n} of dimension {d}")
     return Alias(strided(x, _with(x.shape, d, length), x.stride()))

@@ -201,6 +201,8 @@ def repeat(scope: Scope, x: TensorFact, repeats: Any) -> TensorFact:
     repeats = tuple(repeats)
     if len(repeats) < x.ndim:
         raise ShapeError(f"repeat: {len(repeats)} repeats for the {x.ndim} dimensions of {shape_text(x.shape)}")
+    if not all([scope.decide(">=", r, 0, "repeat: how often") for r in repeats]):
+        raise ShapeError(f"repeat: {shape_text(repeats)} has a negative number in it")
     shape = ((1,) * (len(repeats) - x.ndim)) + x.shape
     return x.new(tuple(s * r for s, r in zip(shape, repeats, strict=True)))
 

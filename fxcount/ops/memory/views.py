@@ -196,7 +196,7 @@ def expand(scope: Scope, x: TensorFact, size: Sequence[Size], implicit: bool = F
         elif scope.same(have, wanted, "expand"):
             shape.append(wanted)
             strides.append(old[d - lead])
-        elif scope.hint(have) == 1 and scope.decide("==", have, 1, "expand"):
+        elif scope.decide("==", have, 1, "expand"):
             shape.append(wanted)
             strides.append(0)
         else:

@@ -174,7 +174,9 @@ class Leftovers:
     def _clean_holder(self, holder: Any, tainted: dict[int, Any]) -> None:
         if isinstance(holder, dict):
             for key, value in list(dict.items(holder)):
-                if id(key) in tainted or id(value) in tainted:
+                if id(value) in tainted and isinstance(value, _CONTAINERS) and "__builtins__" in holder:
+                    self._clean_holder(value, tainted)  # a global: it was there before, though the collector says it is young
+                elif id(key) in tainted or id(value) in tainted:
                     _put(holder, key, {})
         elif isinstance(holder, list):
             list.__setitem__(holder, slice(None), [t for t in holder if id(t) not in tainted])

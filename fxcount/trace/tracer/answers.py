@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from fxcount.errors import SizeError
+from fxcount.errors import FxcountError, ShapeError, SizeError
 from fxcount.ops import TensorFact
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import LARGEST_SIZE, contiguous_strides
@@ -51,6 +51,7 @@ class Answers:
         self.storages: list[StorageInfo] = []  # the ledger's
         self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
         self.readers: dict[int, CodeType] = {}
+        self.failed: FxcountError | None = None  # what the model may have caught
         self.unseen = ""  # where the model asks of a size what nobody is told of
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
 
@@ -184,7 +185,15 @@ class Answers:
         return x._known.tolist() if x._known is not None and x._storage.constant else self.replay.listed(x._value)
 
     def fail_on_data(self, x: StandIn, what: str) -> NoReturn:
-        raise data_error(what, self.notes.where(), x._value.origin == "input")
+        error = data_error(what, self.notes.where(), x._value.origin == "input")
+        self.unanswered(error)
+        raise error
+
+    def unanswered(self, error: FxcountError) -> None:
+        """An error of fxcount's own is raised in the model, which torch would not have raised: if the model catches it and goes
+        on, it goes another way than it does in eager mode."""
+        if self.failed is None and not isinstance(error, ShapeError):
+            self.failed = error
 
     def _no_number(self, x: StandIn) -> NoReturn:
         self.fail_on_data(x, "a number")

@@ -16,7 +16,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from fxcount import torch_private
-from fxcount.errors import DataDependentError, FxcountError, ShapeError, UnsupportedError
+from fxcount.errors import DataDependentError, FxcountError, RangeError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, SPARSE, Op, Registry, SparseFact, TensorFact
 from fxcount.ops.core.settling import pinned, settled
 from fxcount.symbolic import Scope, Size, SymbolicError, SymSize, to_size
@@ -101,9 +101,13 @@ class Tracer(TorchFunctionMode):
             with self:
                 return dispatched(func, args, kwargs or {})
         found = self._resolved.get(func)
-        if found is not None:
-            return self.record(found, func, args, kwargs)
-        return handle(self, func, args, kwargs or {})
+        try:
+            if found is not None:
+                return self.record(found, func, args, kwargs)
+            return handle(self, func, args, kwargs or {})
+        except FxcountError as error:
+            self.answers.unanswered(error)
+            raise
 
     def record(self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
         """Record one call of ``entry`` and return its stand-in result."""
@@ -285,7 +289,7 @@ class Tracer(TorchFunctionMode):
         (low, high), n = map(to_size, bounds), rows.fact.shape[0]
         reason = f"{entry.name}: {n} rows are looked up by number"
         if not (self.scope.decide(">=", low, 0, reason) and self.scope.decide("<", high, n, reason)):
-            raise ShapeError(
+            raise RangeError(
                 f"{entry.name}: rows {self.scope.hint(low)} to {self.scope.hint(high)} of a table of {n} rows are looked up",
                 where=self.where(),
                 hint="the model has no more positions than that: give shorter inputs, or build it for longer ones",
