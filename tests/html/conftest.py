@@ -29,7 +29,11 @@ class Page:
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(f"{path.as_uri()}{fragment}")
-        assert self.run("return document.documentElement.dataset.ready") == "yes", self.driver.get_log("browser")
+        found = self.driver.execute_async_script(
+            "const done = arguments[0], until = Date.now() + 20000; const look = () => document.documentElement.dataset.ready"
+            " || Date.now() > until ? done(document.documentElement.dataset.ready) : setTimeout(look, 10); look();"
+        )
+        assert found == "yes", self.driver.get_log("browser")
 
     def run(self, script: str, *args: Any) -> Any:
         return self.driver.execute_script(script, *args)

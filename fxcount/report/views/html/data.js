@@ -9,26 +9,27 @@ class Piece {
     this.program = compiled(data.rows);
     this.signatures = data.signatures;
     const ops = data.ops;
-    this.op = {
-      signature: unrolled(ops.signature), module: unrolled(ops.module), source: unrolled(ops.source),
-      operands: unrolled(ops.operands), results: unrolled(ops.results), made: unrolled(ops.made), shapes: ops.shapes,
-    };
+    this.op = { shapes: ops.shapes };
+    for (const name of ["signature", "source", "operands", "results", "made"]) lazily(this.op, name, () => unrolled(ops[name]));
+    lazily(this.op, "module", () => summed(unrolled(ops.module)));
     this.ops = this.op.signature.length;
-    this.events = unrolled(ops.events);
+    lazily(this, "events", () => unrolled(ops.events));
     this.readModules(data.modules);
-    this.layoutOf = unrolled(data.layouts.of);
-    this.formulas = Object.fromEntries(Object.entries(data.formulas).map(([name, runs]) => [name, unrolled(runs)]));
+    lazily(this, "layoutOf", () => unrolled(data.layouts.of));
+    this.formulas = {};
+    for (const [name, runs] of Object.entries(data.formulas)) lazily(this.formulas, name, () => unrolled(runs));
     this.phase = this.phases();
-    this.readStorages();
+    lazily(this, "storage", () => this.storages());
+    lazily(this, "stateBefore", () => this.lastStates());
     this.children = new Map();
     const { states } = data.findings;
-    if (!Array.isArray(states)) data.findings.states = this.states(states);
+    if (!Array.isArray(states)) lazily(data.findings, "states", () => this.states(states));
   }
 
   /** Parameters: name, shape, dtype, bytes, and 1 for trainable, 2 for shared, 4 for dead. */
   states({ names, kind, kinds }) {
     let name = "";
-    return unrolled(kind).map((k, i) => {
+    return Array.from(unrolled(kind), (k, i) => {
       name = name.slice(0, names[2 * i]) + names[2 * i + 1];
       return [name, ...kinds[k]];
     });
@@ -38,7 +39,7 @@ class Piece {
     const up = unrolled(m.up), start = unrolled(m.start), ops = unrolled(m.ops);
     this.modules = up.length;
     this.parent = up.map((distance, i) => i - distance);
-    this.start = new Array(up.length);
+    this.start = new Float64Array(up.length);
     for (let i = 0; i < up.length; i++) this.start[i] = start[i] + (this.parent[i] >= 0 ? this.start[this.parent[i]] : 0);
     this.stop = this.start.map((s, i) => s + ops[i]);
     this.moduleName = unrolled(m.name);
@@ -59,19 +60,31 @@ class Piece {
   }
 
   /** Storages in the order of their births: the row of their bytes, the op before which they are there and die. */
-  readStorages() {
-    const rows = [], born = [], died = [];
+  storages() {
+    const births = this.data.events.map(entries => entries.reduce((n, entry) => n + (entry >= 0 ? 1 : 0), 0));
+    let count = 0;
+    for (const number of this.events) count += births[number];
+    const rows = new Int32Array(count), born = new Int32Array(count), died = new Int32Array(count).fill(this.ops);
+    let next = 0;
     for (let call = -1; call < this.ops; call++) {
       for (const entry of this.data.events[this.events[call + 1]]) {
-        if (entry >= 0) { rows.push(entry); born.push(call); died.push(this.ops); }
-        else died[rows.length - ~entry] = call;
+        if (entry >= 0) { rows[next] = entry; born[next++] = call; }
+        else died[next - ~entry] = call;
       }
     }
-    this.storage = { rows, born, died };
-    const holder = this.storage.holder = new Uint8Array(rows.length);  // 0 activation, 1 input, 2 saved, 3 gradient, 4 state
+    const holder = new Uint8Array(count);  // 0 activation, 1 input, 2 saved, 3 gradient, 4 state
     for (let i = 0; i < rows.length && born[i] < 0; i++) holder[i] = 1;
     const step = this.data.step;
     if (step) for (const [number, name] of [[2, "saved"], [3, "gradients"], [4, "states"]]) for (const i of step[name]) holder[i] = number;
+    return { rows, born, died, holder };
+  }
+
+  /** The parameter or buffer that was named last before each op: others are told by their distance from it. */
+  lastStates() {
+    const moves = this.data.operands.map(codes => codes.reduce((sum, code) => sum + (code % 4 === 3 ? signed(code) : 0), 0));
+    const found = new Int32Array(this.ops);
+    for (let i = 1; i < this.ops; i++) found[i] = found[i - 1] + moves[this.op.operands[i - 1]];
+    return found;
   }
 
   // -- names ---------------------------------------------------------------------------------------------------------
@@ -106,13 +119,14 @@ class Piece {
 
   /** What an op takes: {op}, {input} or {state}, by number. */
   operands(i) {
+    let state = this.stateBefore[i];
     return this.data.operands[this.op.operands[i]].map(code => {
       const n = Math.floor(code / 4);
       switch (code % 4) {
         case 0: return { op: i - n };
         case 1: return { op: n };
         case 2: return { input: n };
-        default: return { state: n };
+        default: return { state: state += signed(code) };
       }
     });
   }
@@ -150,13 +164,16 @@ class Piece {
   /** How many module calls are in a module call, itself included. */
   span(m) {
     if (!this.spans) {
-      this.spans = new Array(this.modules).fill(1);
+      this.spans = new Int32Array(this.modules).fill(1);
       for (let i = this.modules - 1; i > 0; i--) this.spans[this.parent[i]] += this.spans[i];
     }
     return this.spans[m];
   }
   calls(m) { return range(this.start[m], this.stop[m] - 1); }
 }
+
+/** A distance to either side, in a code. */
+function signed(code) { const n = Math.floor(code / 4); return n % 2 ? -(n + 1) / 2 : n / 2; }
 
 function range(first, last, piece) {
   const found = [];

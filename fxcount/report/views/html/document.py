@@ -22,6 +22,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
 from fxcount.report.views.html.piece import piece_data
 from fxcount.report.views.tables import kept
+from fxcount.symbolic import evaluate
 from fxcount.symbolic.scope import Scope
 from fxcount.trace.torch_patch.active import no_collection
 from fxcount.wording import visible
@@ -63,7 +64,7 @@ def to_html(
             "kind": "step" if isinstance(report, TrainingData) else "report",
             "models": [_model(r) for r in reports],
         }  # fmt: skip
-        text = page(report.trace.model_name, data)
+        text = page(report.trace.model_name, data, _said(report))
     return kept(text, path)
 
 
@@ -80,6 +81,15 @@ def curve_to_html(curve: CurveData, path: str | os.PathLike[str] | None = None) 
         ],
     }  # fmt: skip
     return kept(page(curve.model_name, data), path)
+
+
+def _said(report: ReportData) -> str:
+    """The totals in a line."""
+    calls = f"{len(report.trace.calls):,} ops"
+    params = f"{report.params.total:,} parameters"
+    at = ", ".join([f"{n}={v}" for n, v in report.sizes.items()])
+    flops = report.formulas()["flops"] if isinstance(report, TrainingData) else report.costs.total.flops
+    return f"{calls}, {params}, {evaluate(flops, report.sizes):,} FLOPs" + (f" at {at}" if at else "")
 
 
 def _model(report: ReportData) -> dict[str, Any]:
@@ -103,8 +113,9 @@ def _symbols(scope: Scope, report: ReportData) -> list[dict[str, Any]]:
     return found
 
 
-def page(title: str, data: Mapping[str, Any]) -> str:
-    """The file: everything inline, and a policy that lets nothing else in.
+def page(title: str, data: Mapping[str, Any], said: str = "") -> str:
+    """The file: everything inline, and a policy that lets nothing else in. ``said`` is what it shows before the script has run,
+    and where none may.
 
     >>> "</script><b>" in page("</script><b>", {"name": "</script><b>"})
     False
@@ -119,7 +130,8 @@ def page(title: str, data: Mapping[str, Any]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; base-uri \'none\'; form-action \'none\'">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(visible(title))} - fxcount</title>\n<style>{style}</style></head>\n"
-        '<body><noscript>This page works out its numbers with a script, which is off.</noscript><div id="app"></div>\n'
+        f'<body><div id="app"><header><h1>{html.escape(visible(title))}</h1></header><p>{html.escape(visible(said))}</p></div>\n'
+        "<noscript>This page works out its numbers with a script, which is off.</noscript>\n"
         f'<script type="application/json" id="data">{body}</script>\n<script>{script}</script>\n</body></html>\n'
     )
 

@@ -204,14 +204,29 @@ function digits(n) { return String(typeof n === "bigint" ? n : Math.round(n)).re
 
 /** A column of which repetitions were written as [start, count]. */
 function unrolled(runs) {
-  const out = [];
+  let count = 0;
+  for (const entry of runs) count += typeof entry === "number" ? 1 : entry[1];
+  const out = new Float64Array(count);
+  let at = 0;
   for (const entry of runs) {
-    if (typeof entry === "number") out.push(entry);
-    else for (let k = 0; k < entry[1]; k++) out.push(out[entry[0] + k]);
+    if (typeof entry === "number") out[at++] = entry;
+    else for (let from = entry[0], end = at + entry[1]; at < end;) out[at++] = out[from++];
   }
   return out;
 }
 
+/** A property that is worked out when it is first asked for. */
+function lazily(target, name, make) {
+  Object.defineProperty(target, name, { configurable: true, enumerable: true, get() {
+    const value = make();
+    Object.defineProperty(target, name, { value, configurable: true, enumerable: true });
+    return value;
+  } });
+}
+
+/** From differences to the numbers themselves. */
+function summed(column) { for (let i = 1; i < column.length; i++) column[i] += column[i - 1]; return column; }
+
 if (typeof module !== "undefined") {
-  module.exports = { compiled, inDoubles, Exact, holds, countText, bytesText, digits, unrolled };
+  module.exports = { compiled, inDoubles, Exact, holds, countText, bytesText, digits, unrolled, summed };
 }

@@ -143,7 +143,15 @@ function startCurve(data) {
   draw();
 }
 
-const given = JSON.parse(document.getElementById("data").textContent);
-if (given.kind === "curve") startCurve(given);
-else start(given);
-document.documentElement.dataset.ready = "yes";
+/** After the first paint, which shows what is in the file as it is: a name, and totals. */
+let begun = false;
+function begin() {
+  if (begun) return;
+  begun = true;
+  const given = JSON.parse(document.getElementById("data").textContent);
+  if (given.kind === "curve") startCurve(given);
+  else start(given);
+  document.documentElement.dataset.ready = "yes";
+}
+requestAnimationFrame(() => setTimeout(begin));
+setTimeout(begin, 250);  // a page that nobody sees paints no frames

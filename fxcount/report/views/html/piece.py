@@ -130,10 +130,16 @@ class _Writer:
         columns: dict[str, list[int]] = {"module": [], "source": [], "operands": [], "results": [], "made": []}
         made = self._made()
         results = Pool[tuple[int, ...]]()
+        home = state = 0  # of what came last: equal layers differ in these, and not in the way from one to the next
         for call in self.trace.calls:
-            columns["module"].append(self.outline.home[call.index])
+            columns["module"].append(self.outline.home[call.index] - home)
+            home = self.outline.home[call.index]
             columns["source"].append(self.names(visible(str(call.source or ""))))
-            columns["operands"].append(self.operands(tuple([_reference(v, call, inputs, states) for v in call.operands])))
+            codes = []
+            for v in call.operands:
+                code, state = _reference(v, call, inputs, states, state)
+                codes.append(code)
+            columns["operands"].append(self.operands(tuple(codes)))
             columns["results"].append(results(tuple([self._fact(v.fact) for v in call.outputs])))
             columns["made"].append(self.row(made.get(call.index, 0)))
         return {**{name: runs(column) for name, column in columns.items()}, "shapes": results.items}
@@ -307,12 +313,17 @@ def _layout_data(sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, in
     }  # fmt: skip
 
 
-def _reference(value: Value, call: Call, inputs: dict[int, int], states: dict[str, int]) -> int:
+def _reference(
+    value: Value, call: Call, inputs: dict[int, int], states: dict[str, int], last: int
+) -> tuple[int, int]:
     """Where an operand comes from, as one number: four times the distance to the call that made it, or its own number (if
-    that is far), or the number of an input, or of a parameter; the rest by four says which."""
+    that is far), or the number of an input, or the way to a parameter from the ``last`` one (twice that, less one if it goes
+    back); the rest by four says which. And the parameter that is the last one then."""
     if value.call >= 0:
         distance = call.index - value.call
-        return 4 * distance if distance < 1 << 10 else 4 * value.call + 1
+        return (4 * distance if distance < 1 << 10 else 4 * value.call + 1), last
     if id(value) in inputs:
-        return 4 * inputs[id(value)] + 2
-    return 4 * states.get(value.name, len(states)) + 3
+        return 4 * inputs[id(value)] + 2, last
+    number = states.get(value.name, len(states))
+    way = number - last
+    return 4 * (2 * way if way >= 0 else -2 * way - 1) + 3, number
