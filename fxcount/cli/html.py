@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 from fxcount.cli import words
+from fxcount.cli.files import save
 from fxcount.cli.model import add_model_options, hints, loaded, report_of
 from fxcount.errors import InputError
+from fxcount.wording import DTYPE_WORDS, did_you_mean, dtype_named
 
 __all__ = ["add_options", "run"]
 
@@ -20,25 +24,79 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--over", metavar="H=32:2048", action="append", default=[],
         help="first:last of a size (or first:last:step, or W=H): what the model decides differently there is in the page, too",
     )  # fmt: skip
+    group.add_argument(
+        "--modes", metavar="MODE,...", default="", help=f"to switch among in the page: {', '.join(_MODES)}"
+    )
+    group.add_argument("--dtypes", metavar="DTYPE,...", default="", help="of the model, to switch among in the page: f32,bf16")
+    group.add_argument("--compare", metavar="B", default="", help="another model, or a report saved as .json, beside this one")
     group.add_argument("--step", action="store_true", help="a training step in place of inference")
     group.add_argument("--optimizer", metavar="NAME", default="", help="with --step: sgd, adamw, ...; else none")
 
 
 def run(options: argparse.Namespace) -> int:
     over = ranges(options.over)
-    if options.optimizer and not options.step:
-        raise InputError("--optimizer belongs to a training step", hint="add --step")
-    model, args, kwargs = loaded(options)  # held here: a report keeps no model alive
-    report = _step(options, model, args, kwargs) if options.step else report_of(options, model, args, kwargs)
-    page = report.to_html(over=over or None)
-    try:
-        with open(options.output, "w", encoding="utf-8") as file:
-            file.write(page)
-    except OSError as error:
-        raise InputError(f"cannot write {options.output!r} ({error})", hint="give -o a place that can be written to") from error
+    if options.compare and (options.modes or options.dtypes):
+        raise InputError("--compare stands beside one page, and not several", hint="leave out --modes and --dtypes")
+    ways = _ways(options)
+    given = loaded(options)  # held here: a report keeps no model alive
+    report, *variants = list(_reports(options, given, ways, over))
+    other = _other(options, given) if options.compare else None
+    page = report.to_html(compare=other, variants=variants)
+    save(page, options.output)
     pieces = len(report.family.pieces)
     print(f"{len(page.encode()):,} bytes, {pieces} piece{'s' * (pieces != 1)} written to {options.output}")
     return 0
+
+
+_MODES = ("eval", "train", "step")
+
+
+def _ways(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The modes and dtypes in which the model is analysed, "" for what it is."""
+    modes, dtypes = words.names(options.modes), words.names(options.dtypes)
+    for mode in modes:
+        if mode not in _MODES:
+            raise InputError(f"--modes knows no {mode!r}{did_you_mean(mode, _MODES)}", hint=f"use some of {', '.join(_MODES)}")
+    for dtype in dtypes:
+        if not dtype_named(dtype):
+            raise InputError(f"--dtypes knows no {dtype!r}{did_you_mean(dtype, DTYPE_WORDS)}", hint="e.g. f32,bf16")
+    if options.step and modes:
+        raise InputError("--step is one of the modes", hint="say --modes eval,step")
+    if options.optimizer and "step" not in (*modes, "step" if options.step else ""):
+        raise InputError("--optimizer belongs to a training step", hint="add --step")
+    return [(mode, dtype) for dtype in dtypes or [""] for mode in modes or ["step" if options.step else ""]]
+
+
+def _reports(options: argparse.Namespace, given: Any, ways: Any, over: Any) -> Iterator[Any]:
+    """A report for each way, with its pieces: the model is changed from one to the next."""
+    model, args, kwargs = given
+    for mode, dtype in ways:
+        if (mode or dtype) and not hasattr(model, "train"):
+            raise InputError("an exported program is as it was exported", hint="name what builds the model")
+        if dtype:
+            import torch
+
+            model.to(getattr(torch, dtype_named(dtype)))
+        if mode in ("eval", "train"):
+            model.train(mode == "train")
+        report = _step(options, model, args, kwargs) if mode == "step" else report_of(options, model, args, kwargs)
+        if over:
+            from fxcount.report.views.html.document import with_pieces
+
+            with_pieces(report, over)
+        yield report
+
+
+def _other(options: argparse.Namespace, given: Any) -> Any:
+    """The report that stands beside: saved, or of another model, with the inputs of the first if they were given."""
+    if options.compare.endswith(".json") and ":" not in options.compare:
+        from fxcount.report.load import load
+
+        return load(options.compare)
+    other = copy.copy(options)
+    other.model = options.compare
+    model, args, kwargs = loaded(other)
+    return _step(other, model, args, kwargs) if options.step else report_of(other, model, args, kwargs)
 
 
 def _step(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -315,3 +315,41 @@ def test_it_prints_and_has_a_dark_side(page: Page) -> None:
     page.driver.execute_cdp_cmd(media, {"features": []})
     assert printed.startswith(b"%PDF")
     assert len(printed) > 20_000
+
+
+def test_modes_and_dtypes_are_switched(page: Page) -> None:
+    """A page of a model in eval mode, in bf16, in training mode and as a step: the numbers are those of each,
+    sizes stay as they are, and what two settings differ in is marked."""
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7))
+    whole = fxcount.analyze(net.eval(), "B,3,H,W")
+    training = fxcount.analyze(net.train(), "B,3,H,W")
+    step = fxcount.training_step(net, "B,3,H,W", optimizer="adamw")
+    half = fxcount.analyze(net.eval().to(torch.bfloat16), "B,3,H,W")
+    page.open(whole.to_html(variants=[half, training, step]))
+    assert page.texts("#model option") == ["eval mode, f32", "eval mode, bf16", "training mode, f32", "a training step, f32"]
+    sizes = {"B": 3, "H": 33, "W": 41}
+    for name, value in sizes.items():
+        page.type(name, value)
+
+    def choose(i: int) -> None:
+        chosen = "const s = document.getElementById('model'); s.value = arguments[0]; s.dispatchEvent(new Event('change'))"
+        page.run(chosen, str(i))
+
+    for i, report in enumerate((whole, half, training)):
+        choose(i)
+        at = report.at(**sizes)
+        assert int(page.exact("flops")) == at.flops
+        assert int(page.exact("peak")) == at.memory.peak
+        assert page.texts("#model option")[i] in page.text("h1")
+    page.click("#pin")
+    choose(0)
+    assert page.text("#compare").count("\u00d7") > 1  # two settings beside one another
+    choose(3)
+    at = step.at(**sizes)
+    assert int(page.exact("backward")) == at.backward_flops
+    assert int(page.exact("states")) == at.optimizer_bytes
+    assert page.run("return location.hash").count("model=3") == 1
+    choose(1)
+    assert int(page.exact("activations")) == half.at(**sizes).memory.activations
+    page.open(whole.to_html(variants=[half, training, step]), fragment="#model=3&B=2&H=33&W=33")
+    assert int(page.exact("saved")) == step.at(B=2, H=33, W=33).saved_bytes

@@ -164,3 +164,26 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert data_of(path.read_text("utf-8"))["kind"] == "step"
     assert main(["html", "demo", "-o", str(tmp_path / "no" / "demo.html")]) == 2
     assert main(["html", "demo", "-o", str(path), "--optimizer", "adamw"]) == 2
+
+
+def test_modes_dtypes_and_comparisons_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "demo.html"
+    words = ["html", "demo", "-o", str(path), "--at", "B=2,H=64,W=64"]
+    assert main([*words, "--modes", "eval,train,step", "--dtypes", "f32,bf16", "--optimizer", "sgd"]) == 0
+    labels = [m["label"] for m in data_of(path.read_text("utf-8"))["models"]]
+    ways = ("eval mode", "training mode", "a training step")
+    assert labels == [f"{mode}, {dtype}" for dtype in ("f32", "bf16") for mode in ways]
+    assert main([*words, "--compare", "demo"]) == 0
+    found = data_of(path.read_text("utf-8"))
+    assert (len(found["models"]), found["compare"]) == (2, True)
+    saved = tmp_path / "saved.json"
+    assert main(["demo", "-o", str(saved)]) == 0
+    assert main(["html", "demo", "-o", str(path), "--compare", str(saved)]) == 0
+    capsys.readouterr()
+    for wrong, said in (
+        (["--modes", "evl"], "did you mean"), (["--dtypes", "f33"], "did you mean"),
+        (["--step", "--modes", "eval"], "--modes eval,step"),
+        (["--optimizer", "sgd"], "add --step"), (["--compare", "demo", "--modes", "eval"], "stands beside one page"),
+    ):  # fmt: skip
+        assert main([*words, *wrong]) == 2
+        assert said in capsys.readouterr().err

@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from fxcount.report.views.tables import kept
 from fxcount.symbolic import evaluate
 from fxcount.symbolic.scope import Scope
 from fxcount.trace.torch_patch.active import no_collection
-from fxcount.wording import visible
+from fxcount.wording import dtype_word, visible
 
-__all__ = ["curve_to_html", "page", "to_html"]
+__all__ = ["curve_to_html", "page", "to_html", "with_pieces"]
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("evaluate", "data", "dom", "state", "controls", "tree", "charts", "graph", "panels", "main")
@@ -37,13 +37,14 @@ _LARGEST = 1 << 20
 
 def to_html(
     report: ReportData, path: str | os.PathLike[str] | None = None, *, compare: ReportData | None = None,
-    over: Mapping[str, Any] | None = None,
+    over: Mapping[str, Any] | None = None, variants: Sequence[ReportData] = (),
 ) -> str:  # fmt: skip
     """The report, or training step, as one HTML page that works offline; also written to ``path``.
 
     All numbers in it are worked out again, from the formulas, as sizes are changed. ``over`` are ranges of sizes as for
     :meth:`fxcount.Report.pieces`: what the model decides differently there is in the page as well; without it those pieces are
-    that the report has met so far. ``compare`` is another report, or another step, to stand beside it.
+    that the report has met so far. ``compare`` is another report, or another step, to stand beside it. ``variants`` are other
+    reports and steps of the same model, among which the page switches: the other mode, another dtype, a training step.
 
     Raises :class:`~fxcount.errors.InputError` for a comparison of a report with a step, and for a path that cannot be written
     to.
@@ -53,19 +54,50 @@ def to_html(
     >>> page[:15], "default-src 'none'" in page
     ('<!DOCTYPE html>', True)
     """
-    reports = [report] if compare is None else [report, compare]
-    if len({isinstance(r, TrainingData) for r in reports}) > 1:
+    if compare is not None and variants:
+        raise InputError("a page switches among variants, or compares with one report", hint="give compare= or variants=")
+    reports = [report, *variants] if compare is None else [report, compare]
+    if compare is not None and len({isinstance(r, TrainingData) for r in reports}) > 1:
         raise InputError("a report and a training step have different totals", hint="compare two reports, or two steps")
     if over is not None:
-        fixed = {n: v for n, v in report.sizes.items() if n not in over and n in report.piece.asked}
-        found_over(report.family, report.piece, dict(over), fixed=fixed, extend=True, guess=True, progress=None)
+        with_pieces(report, over)
+    labels = _labels(reports)
     with no_collection():
         data = {
-            "kind": "step" if isinstance(report, TrainingData) else "report",
-            "models": [_model(r) for r in reports],
+            "kind": "step" if isinstance(report, TrainingData) else "report", "compare": compare is not None,
+            "models": [{**_model(r), "label": label} for r, label in zip(reports, labels, strict=True)],
         }  # fmt: skip
         text = page(report.trace.model_name, data, _said(report))
     return kept(text, path)
+
+
+def with_pieces(report: ReportData, over: Mapping[str, Any]) -> None:
+    """Have a report meet what its model decides differently over ranges of sizes."""
+    fixed = {n: v for n, v in report.sizes.items() if n not in over and n in report.piece.asked}
+    found_over(report.family, report.piece, dict(over), fixed=fixed, extend=True, guess=True, progress=None)
+
+
+def _labels(reports: Sequence[ReportData]) -> list[str]:
+    """What tells them apart: names of models that differ, else what is done and in which dtype."""
+    names = [visible(r.trace.model_name) for r in reports]
+    if len(set(names)) > 1:
+        return names
+    found = [f"{_mode(r)}, {_dtype(r)}" for r in reports]
+    return [label if found.count(label) == 1 else f"{label} ({found[: i + 1].count(label)})" for i, label in enumerate(found)]
+
+
+def _mode(report: ReportData) -> str:
+    if isinstance(report, TrainingData):
+        return "a training step"
+    return {True: "training mode", False: "eval mode", None: "as the graph is"}[report.trace.training]
+
+
+def _dtype(report: ReportData) -> str:
+    """That of most bytes of the parameters, or of the inputs."""
+    held = report.params.bytes_by_dtype
+    if held:
+        return dtype_word(max(held, key=lambda dtype: held[dtype]))
+    return dtype_word(report.trace.inputs[0].fact.dtype) if report.trace.inputs else "without parameters"
 
 
 def curve_to_html(curve: CurveData, path: str | os.PathLike[str] | None = None) -> str:
@@ -96,6 +128,7 @@ def _model(report: ReportData) -> dict[str, Any]:
     others = [p for p in report.family.pieces if p is not report.piece]
     pieces = [report, *[report.in_piece(p) for p in others]]
     return {
+        "kind": "step" if isinstance(report, TrainingData) else "report",
         "name": visible(report.trace.model_name), "mode": report.trace.training, "frontend": report.frontend,
         "sizes": {n: str(v) for n, v in report.sizes.items()}, "symbols": _symbols(report.trace.scope, report),
         "pieces": [piece_data(p) for p in pieces],
@@ -130,7 +163,8 @@ def page(title: str, data: Mapping[str, Any], said: str = "") -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; base-uri \'none\'; form-action \'none\'">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(visible(title))} - fxcount</title>\n<style>{style}</style></head>\n"
-        f'<body><div id="app"><header><h1>{html.escape(visible(title))}</h1></header><p>{html.escape(visible(said))}</p></div>\n'
+        f'<body><div id="app"><header><h1>{html.escape(visible(title))}</h1></header>'
+        f"<p>{html.escape(visible(said))}</p></div>\n"
         "<noscript>This page works out its numbers with a script, which is off.</noscript>\n"
         f'<script type="application/json" id="data">{body}</script>\n<script>{script}</script>\n</body></html>\n'
     )

@@ -19,14 +19,42 @@ function themeButton() {
 }
 
 function start(data) {
-  app.kind = data.kind;
-  app.models = data.models.map(m => new Model(m, data.kind));
-  app.metric = data.kind === "step" ? "forward" : "flops";
-  const wanted = recalled();
-  app.model = wanted.model === "1" && app.models.length > 1 ? 1 : 0;
+  app.models = data.models.map(m => new Model(m, m.kind));
+  app.beside = data.compare;
+  const wanted = recalled(), number = Number(wanted.model);
+  app.model = Number.isInteger(number) && number > 0 && number < app.models.length ? number : 0;
+  built(wanted);
+  const redraw = on => { printing = on; for (const listener of app.listeners) listener("theme", false); if (on) for (const listener of app.listeners) listener("print", false); };
+  addEventListener("beforeprint", () => redraw(true));
+  addEventListener("afterprint", () => redraw(false));
+  addEventListener("resize", () => soon(() => changed("theme")));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
+  addEventListener("hashchange", () => { const found = recalled(); restore(found); changed("piece"); if (found.at) choosePath(found.at); });
+}
+
+/** Another model of the file: where it has other totals, the parts of the page are made anew. */
+function switched(number) {
+  const before = current(), { sizes } = app;
+  app.model = number;
+  app.piece = 0;
+  app.other = null;
+  if (before.kind === current().kind) { take(sizesFor(sizes)); changed("model"); return; }
+  app.pinned = null;
+  const wanted = Object.fromEntries(Object.entries(sizes).map(([n, v]) => [n, String(v)]));
+  built({ ...wanted, ...app.ties, model: String(number) });
+  document.getElementById("model").focus();
+}
+
+/** All parts of the page, for the model that is chosen. */
+function built(wanted) {
+  app.listeners = [];
+  app.numbers = null;
+  app.selected = app.container = 0;
+  app.kind = current().kind;
+  app.metric = app.kind === "step" ? "forward" : "flops";
   restore(wanted);
-  const model = current(), root = document.getElementById("app");
-  root.className = data.kind;
+  const root = document.getElementById("app");
+  root.className = app.kind;
   const side = el("aside", { id: "sizes", class: "panel", "aria-labelledby": "sizes-title" }), main = el("main", {});
   replaced(root, header(), el("div", { class: "layout" }, side, main));
   controls(side);
@@ -43,18 +71,18 @@ function start(data) {
   changed("piece");
   if (refused) { app.refused = refused; changed("refused"); }
   if (wanted.at) choosePath(wanted.at);
-  const redraw = on => { printing = on; for (const listener of app.listeners) listener("theme", false); if (on) for (const listener of app.listeners) listener("print", false); };
-  addEventListener("beforeprint", () => redraw(true));
-  addEventListener("afterprint", () => redraw(false));
-  addEventListener("resize", () => soon(() => changed("theme")));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
-  addEventListener("hashchange", () => { const found = recalled(); restore(found); changed("piece"); if (found.at) choosePath(found.at); });
 
   function header() {
-    const chooser = app.models.length > 1 ? el("select", { id: "model", "aria-label": "model", onchange: event => { app.model = Number(event.target.value); app.piece = 0; app.other = null; take(sizesFor(app.sizes)); changed("model"); } },
-      app.models.map((m, i) => el("option", { value: i, selected: i === app.model }, m.data.name))) : null;
-    const mode = { true: "in training mode", false: "in eval mode" }[String(model.data.mode)] || "";
-    return el("header", {}, el("h1", {}, model.data.name, " ", el("small", {}, app.kind === "step" ? "one training step" : mode)),
+    const chooser = app.models.length > 1 ? el("select", { id: "model", "aria-label": app.beside ? "model" : "mode and dtype", onchange: event => switched(Number(event.target.value)) },
+      app.models.map((m, i) => el("option", { value: i, selected: i === app.model }, m.data.label))) : null;
+    const title = el("h1", {});
+    const titled = () => {
+      const model = current(), mode = { true: "in training mode", false: "in eval mode" }[String(model.data.mode)] || "";
+      replaced(title, model.data.name, " ", el("small", {}, app.models.length > 1 && !app.beside ? model.data.label : app.kind === "step" ? "one training step" : mode));
+    };
+    app.listeners.push(what => { if (what === "model") titled(); });
+    titled();
+    return el("header", {}, title,
       el("nav", { "aria-label": "parts of the page" }, [["totals", "totals"], ["modules", "modules"], ["memory-panel", "memory"], ["graph-panel", "graph"], ["curve-panel", "curve"], ["findings", "findings"], ["conventions-panel", "other tools"]].map(([id, text]) =>
         el("button", { type: "button", class: "link", onclick: () => { const part = document.getElementById(id); if (part) { part.scrollIntoView(); part.querySelector("h2")?.setAttribute("tabindex", "-1"); part.querySelector("h2")?.focus({ preventScroll: true }); } } }, text))),
       el("p", { class: "tools" }, chooser, " ", themeButton(), " ", el("button", { type: "button", id: "json", onclick: () => save(`${current().data.name}.json`, "application/json", exported()) }, "JSON"), " ", el("button", { type: "button", onclick: () => print() }, "print")));

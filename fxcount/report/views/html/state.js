@@ -2,7 +2,7 @@
 
 const app = {
   kind: "report", models: [], model: 0, piece: 0, sizes: {}, ties: {}, metric: "flops", selected: 0, container: 0,
-  numbers: null, other: null, pinned: null, refused: null, snapped: "", axis: "", listeners: [],
+  beside: false, numbers: null, other: null, pinned: null, refused: null, snapped: "", axis: "", listeners: [],
 };
 
 const current = () => app.models[app.model];
@@ -63,7 +63,7 @@ function worked(quick = false) {
 
 /** The second model of the page at these sizes. */
 function compared(quick) {
-  if (app.models.length < 2 || app.pinned) return;
+  if (!app.beside || app.pinned) return;
   const model = app.models[1 - app.model], sizes = {};
   for (const s of model.symbols) sizes[s.name] = app.sizes[s.name] ?? BigInt(model.data.sizes[s.name]);
   const answer = model.answering(app.other ? app.other.index : 0, sizes);
