@@ -339,6 +339,8 @@ function counterpart(of, line, there) {
 /** For modules that hold such parameters themselves: the groups, and whether any is dead. */
 function stateMarks(of) {
   if (of.marks) return of.marks;
+  of.marks = new Map();
+  if (!of.data.findings.groups.length && !of.data.findings.dead.length) return of.marks;  // and the names are not read
   const byPath = new Map();
   const { states, groups } = of.data.findings;
   const at = name => { const path = name.includes(".") ? name.slice(0, name.lastIndexOf(".")) : ""; if (!byPath.has(path)) byPath.set(path, { groups: [], dead: false }); return byPath.get(path); };
@@ -347,7 +349,6 @@ function stateMarks(of) {
     for (const name of names) { const found = at(name); if (!found.groups.includes(group)) found.groups.push(group); }
   }
   for (const [name, , , , flags] of states) if (flags & 4) at(name).dead = true;
-  of.marks = new Map();
   for (let m = 0; m < of.modules && byPath.size; m++) { const found = byPath.get(of.path(m)); if (found) of.marks.set(m, found); }
   return of.marks;
 }
