@@ -1,9 +1,10 @@
 """The page in a real browser: its size, the time to the first paint, and what one move of a slider takes.
 
-    python benchmarks/page_in_browser.py --all --write         # into PAGES.md; needs chromium, chromedriver and selenium
+    python benchmarks/page_in_browser.py --all --write     # into PAGES.md; needs chromium, chromedriver and selenium
 
-Times of the processor are those of the page's main thread: other work on the machine is not in them, and is in the time to the first
-paint. ``load`` is all the work until the page is still; a move is one step of a slider, with all numbers worked out again and laid out.
+Times of the processor are those of the page's main thread: other work on the machine is not in them, and is in the time to the
+first paint. ``load`` is all the work until the page is still; a move is one step of a slider, with all numbers worked out again
+and laid out.
 """
 
 from __future__ import annotations
@@ -129,6 +130,13 @@ def _busy(driver: Any) -> float:
     return 1000 * float(next(m["value"] for m in found if m["name"] == "TaskDuration"))
 
 
+ABOUT = """# The page in a browser
+
+Written by `python benchmarks/page_in_browser.py --all --write` in a headless Chromium.
+
+*First paint* is when a name and the totals stand there; *load* is all that the page's thread does until it is still. A move is one
+step of a slider: all numbers are worked out again, and laid out. Aimed at: Llama with 80 layers under 300 KB and 300 ms, a move
+under 16 ms, 350,000 ops open in a second."""
 COLUMNS = ("page", "bytes", "first paint, ms", "load, CPU ms", "a move, CPU ms")
 """Of the table."""
 
@@ -139,15 +147,9 @@ def main() -> None:
         found.append(row)
         print("  ".join(row), flush=True)
     if "--write" in sys.argv:
-        text = "\n".join([
-            "# The page in a browser", "", "Written by `python benchmarks/page_in_browser.py --all --write` in a headless Chromium, "
-            f"the best of {TIMES} loads, on a machine with {os.cpu_count()} cores.", "",
-            "*First paint* is when a name and the totals stand there; *load* is all that the page's thread does until it is still. A "
-            "move is one step of a slider: all numbers are worked out again, and laid out. Aimed at: Llama with 80 layers under "
-            "300 KB and 300 ms, a move under 16 ms, 350,000 ops open in a second.", "",
-            markdown_table(found[0], found[1:], [True, False, False, False, False]),
-        ])  # fmt: skip
-        (Path(__file__).parent / "PAGES.md").write_text(text, "utf-8")
+        head = f"{ABOUT}\n\nThe best of {TIMES} loads, on {os.cpu_count()} cores that others work on as well.\n\n"
+        table = markdown_table(found[0], found[1:], [True, False, False, False, False])
+        (Path(__file__).parent / "PAGES.md").write_text(head + table, "utf-8")
 
 
 if __name__ == "__main__":

@@ -320,7 +320,9 @@ def test_it_prints_and_has_a_dark_side(page: Page) -> None:
 def test_modes_and_dtypes_are_switched(page: Page) -> None:
     """A model in eval mode, in bf16, in training mode and as a step, in one page: the numbers are those of each report,
     sizes stay as they are, and what two settings differ in is marked."""
-    """Eval mode, bf16, training mode and a step of one model in one page: the numbers are those of each report,
+    net = nn.Sequential(
+        nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 7)
+    )
     whole = fxcount.analyze(net.eval(), "B,3,H,W")
     training = fxcount.analyze(net.train(), "B,3,H,W")
     step = fxcount.training_step(net, "B,3,H,W", optimizer="adamw")
