@@ -180,6 +180,7 @@ function begin() {
   if (given.kind === "curve") startCurve(given);
   else start(given);
   document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
 }
 requestAnimationFrame(() => setTimeout(begin));
 setTimeout(begin, 250);  // a page that nobody sees paints no frames
