@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 import torch
 
 from fxcount import torch_private
+from fxcount.symbolic.frames import MISSING, local_variable
 
 __all__ = ["asserted", "calls_cache", "formats_number", "in_message", "source_tree", "tells"]
 
@@ -207,11 +208,11 @@ def _is_percent(code: CodeType, lasti: int) -> bool:
 def _resolved(name: str, frame: FrameType) -> Any:
     """The object behind a dotted name in a frame, or ``None``."""
     first, *rest = name.split(".")
-    for names in (frame.f_locals, frame.f_globals, frame.f_builtins):
-        if first in names:
-            found = names[first]
-            break
-    else:
+    found = local_variable(frame, first)
+    for names in (frame.f_globals, frame.f_builtins):
+        if found is MISSING:
+            found = names.get(first, MISSING)
+    if found is MISSING:
         return None
     try:
         for attribute in rest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import pickle
 
 import pytest
@@ -92,7 +93,28 @@ class Cyclic(nn.Module):
         return torch.relu(parts[0]) + x
 
 
-SMALL = [(Held, "B,5"), (Dropped, "B,5"), (Written, "B,11"), (Cyclic, "B,11")]
+class LookedAt(Held):
+    """Reads shapes, writes messages, asks for lengths and for its own methods while results come and go: what reads the
+    function's variables keeps none of them."""
+
+    def widened(self, x: torch.Tensor, size: int) -> torch.Tensor:
+        return x if size is x else self.wide(x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        size = x.shape[0]
+        torch._assert(size > 0, f"a batch of {size}")
+        x = self.widened(x, size)
+        len(x)
+        self.log.debug("%s rows", x.shape[0])
+        x = self.narrow(x)
+        for _ in range(3):
+            x = torch.cat([x, x], -1)
+        return x
+
+    log = logging.getLogger("looked at")
+
+
+SMALL = [(Held, "B,5"), (Dropped, "B,5"), (Written, "B,11"), (Cyclic, "B,11"), (LookedAt, "B,5")]
 
 
 @pytest.mark.parametrize(("build", "spec"), SMALL, ids=[b.__name__ for b, _ in SMALL])

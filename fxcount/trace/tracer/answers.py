@@ -17,6 +17,7 @@ from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import LARGEST_SIZE, contiguous_strides
 from fxcount.ops.core.striding import channels_last_strides, is_dense
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
+from fxcount.symbolic.frames import MISSING, local_variable
 from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, StorageInfo, Value
 from fxcount.trace.tracer.arrays import array_of
@@ -59,7 +60,8 @@ class Answers:
         """Remember a function that reads shapes, and whether it asks for the identity or the type of a size."""
         code = frame.f_code
         self.readers[id(code)] = code
-        asked = asks_identity(code, frame.f_globals, frame.f_locals)
+        own = local_variable(frame, code.co_varnames[0]) if code.co_argcount else MISSING
+        asked = asks_identity(code, frame.f_globals, None if own is MISSING else type(own))
         if asked is not None and not self.unseen:
             self.unseen = f"{asked[0]}:{asked[1]}"
 
@@ -113,7 +115,8 @@ class Answers:
     def note_length(self, frame: FrameType) -> None:
         """Code asked for the ``len`` of a stand-in and gets a plain int, unless it sees a ``len`` that keeps the symbol."""
         found = frame.f_globals
-        asks = "len" in frame.f_code.co_names and "len" not in found and "len" not in frame.f_locals
+        code = frame.f_code
+        asks = "len" in code.co_names and "len" not in found and "len" not in (*code.co_varnames, *code.co_cellvars)
         known = any([namespace is found for namespace in self.missed_lengths])
         if asks and not known and not str(found.get("__name__")).startswith("fxcount."):
             self.missed_lengths.append(found)

@@ -5,7 +5,7 @@ code is found in its text: in functions that read the shape of a stand-in, where
 and in the functions to which they hand such a size, as far as these are called by their names. The text is read only where
 the instructions say that such a question may be in it.
 
->>> asks_identity(asks_identity.__code__, {}, {}) is None  # it reads no sizes
+>>> asks_identity(asks_identity.__code__, {}, None) is None  # it reads no sizes
 True
 """
 
@@ -34,22 +34,22 @@ _DEEP = 2
 Names = Mapping[str, Any]
 
 
-def asks_identity(code: types.CodeType, names: Names, variables: Names) -> tuple[str, int] | None:
+def asks_identity(code: types.CodeType, names: Names, kind: type | None) -> tuple[str, int] | None:
     """File and line at which a function, or one it hands sizes to, asks for the identity or the type of a size it reads.
 
-    ``names`` are its globals, ``variables`` its arguments and local variables.
+    ``names`` are its globals, ``kind`` the class of its first argument.
     """
-    return _asked(code, frozenset(), names, variables, _DEEP)
+    return _asked(code, frozenset(), names, kind, _DEEP)
 
 
 def _asked(
-    code: types.CodeType, given: frozenset[str], names: Names, variables: Names, deep: int
+    code: types.CodeType, given: frozenset[str], names: Names, kind: type | None, deep: int
 ) -> tuple[str, int] | None:
     if may_ask(code):
         line = _line(code, given)
         if line is not None:
             return code.co_filename, line
-    called = {name: f for name, f in _called(code, names, variables) if _reaches(f, deep)} if deep else {}
+    called = {name: f for name, f in _called(code, names, kind) if _reaches(f, deep)} if deep else {}
     for name, handed in _handed(code, given) if called else ():
         inner = called.get(name)
         if inner is None:
@@ -59,7 +59,7 @@ def _asked(
         parameters = own.co_varnames[bound : own.co_argcount + own.co_kwonlyargcount]
         taken = [parameters[k] if isinstance(k, int) and k < len(parameters) else k for k in handed]
         sizes = frozenset([k for k in taken if isinstance(k, str) and k in parameters])
-        asked = _asked(own, sizes, inner.__globals__, {}, deep - 1) if sizes else None
+        asked = _asked(own, sizes, inner.__globals__, None, deep - 1) if sizes else None
         if asked is not None:
             return asked
     return None
@@ -90,10 +90,9 @@ def _is_singleton(constant: Any) -> bool:
     return constant is None or isinstance(constant, bool) or constant is Ellipsis
 
 
-def _called(code: types.CodeType, names: Names, variables: Names) -> Iterator[tuple[str, types.FunctionType]]:
+def _called(code: types.CodeType, names: Names, kind: type | None) -> Iterator[tuple[str, types.FunctionType]]:
     """Functions of Python that the code names: globals, and methods of its first argument."""
     own = code.co_varnames[0] if code.co_argcount else ""
-    kind = type(variables[own]) if own in variables else None
     for name in code.co_names:
         for text, found in ((name, names.get(name)), (f"{own}.{name}", getattr(kind, name, None) if kind else None)):
             if isinstance(found, types.FunctionType):
@@ -104,7 +103,7 @@ def _called(code: types.CodeType, names: Names, variables: Names) -> Iterator[tu
 def _reaches(function: types.FunctionType, deep: int) -> bool:
     """Whether such a question may be asked in it, or in what it calls by a global name."""
     own = function.__code__
-    return may_ask(own) or (deep > 1 and any([may_ask(f.__code__) for _, f in _called(own, function.__globals__, {})]))
+    return may_ask(own) or (deep > 1 and any([may_ask(f.__code__) for _, f in _called(own, function.__globals__, None)]))
 
 
 @lru_cache(4096)
