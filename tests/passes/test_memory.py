@@ -97,16 +97,16 @@ class LookedAt(Held):
     """Reads shapes, writes messages, asks for lengths and for its own methods while results come and go: what reads the
     function's variables keeps none of them."""
 
-    def widened(self, x: torch.Tensor, size: int) -> torch.Tensor:
-        return x if size is x else self.wide(x)
+    def narrowed(self, x: torch.Tensor, size: int) -> torch.Tensor:
+        return x if size is x else self.narrow(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.wide(x)
         size = x.shape[0]
         torch._assert(size > 0, f"a batch of {size}")
-        x = self.widened(x, size)
         len(x)
         self.log.debug("%s rows", x.shape[0])
-        x = self.narrow(x)
+        x = self.narrowed(x, size)
         for _ in range(3):
             x = torch.cat([x, x], -1)
         return x
