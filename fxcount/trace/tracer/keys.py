@@ -26,9 +26,10 @@ _PYTHON_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
 
 class Keys:
-    """Converts arguments; ``state`` gives the stand-in of a real tensor, ``packed`` what an object with weights in it keeps."""
+    """Converts arguments; ``state`` gives the stand-in of a real tensor, or what is asked of it alike
+    (:class:`~fxcount.trace.tracer.storages.HeldState`), ``packed`` what an object with weights in it keeps."""
 
-    def __init__(self, state: Callable[[torch.Tensor], StandIn], packed: Callable[[Any], Packed | PackedCell]) -> None:
+    def __init__(self, state: Callable[[torch.Tensor], Any], packed: Callable[[Any], Packed | PackedCell]) -> None:
         self._state = state
         self._packed = packed
 

@@ -19,7 +19,7 @@ from fxcount.trace.known import constants
 from fxcount.trace.tape import Call, CustomFunction, Events, Origin, Signature, Source, State, StorageInfo, Value
 from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.standin import Owner, StandIn
-from fxcount.trace.tracer.storages import Kept, Storage
+from fxcount.trace.tracer.storages import HeldState, Kept, Storage
 
 __all__ = ["SIZE_QUERIES", "Ledger"]
 
@@ -46,7 +46,7 @@ class Ledger:
         self._packed: dict[int, Packed | PackedCell] = dict(held.packed)
         self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._facts: dict[tuple[torch.Size, torch.dtype, torch.device], TensorFact] = {}
-        self._by_id: dict[int, StandIn] = {}  # parameters, buffers and constants met so far
+        self._by_id: dict[int, StandIn | HeldState] = {}  # parameters, buffers and constants met so far
         self._shared_storages: dict[int, Storage] = {}  # real untyped storage -> ours, for states that share memory
         self._kept: list[Any] = []  # real tensors whose id is a key above
 
@@ -94,8 +94,8 @@ class Ledger:
         return id(tensor) in self.names or id(tensor) in self._by_id
 
     def stand_ins(self) -> list[StandIn]:
-        """Those of the parameters, buffers and constants met so far."""
-        return list(self._by_id.values())
+        """Those of the parameters, buffers and constants that the model was given so far."""
+        return [found for found in self._by_id.values() if not isinstance(found, HeldState)]
 
     def reals(self) -> list[torch.Tensor]:
         """The parameters, buffers and constants themselves."""
@@ -103,6 +103,16 @@ class Ledger:
 
     def state(self, tensor: torch.Tensor) -> StandIn:
         """The stand-in of a real tensor: a parameter, a buffer or, if the model does not own it, a constant."""
+        found = self.operand(tensor)
+        return self.stand_in(found) if isinstance(found, HeldState) else found
+
+    def stand_in(self, held: HeldState) -> StandIn:
+        """What the model is given for a parameter or buffer, from now on its operand as well."""
+        made = self._by_id[held.key] = self._make(held._value, held._storage)
+        return made
+
+    def operand(self, tensor: torch.Tensor) -> StandIn | HeldState:
+        """A real tensor as the operand of a call: its stand-in, if the model was given one or its data are known."""
         found = self._by_id.get(id(tensor))
         if found is not None:
             return found
@@ -121,7 +131,8 @@ class Ledger:
         known = None if origin == "parameter" else constants.known_data(tensor)
         storage = self._storage_of(tensor, origin, name, fact, known is not None)
         value = Value(self.next_value(), fact, storage.index, origin, name, -1, None, tensor.requires_grad)
-        made = self._by_id[id(tensor)] = self._make(value, storage, known)
+        made = HeldState(id(tensor), value, storage) if known is None else self._make(value, storage, known)
+        self._by_id[id(tensor)] = made
         self._kept.append(tensor)
         self.states.append(State(value, names, tensor, name not in self._non_persistent))
         return made

@@ -13,6 +13,7 @@ from fxcount.trace.known import constants
 from fxcount.trace.tape import Call, Value
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.standin import StandIn
+from fxcount.trace.tracer.storages import HeldState
 
 __all__ = ["Results"]
 
@@ -68,8 +69,12 @@ class Results:
         outputs.append(value)
         return self._make(value, storage, known)
 
-    def written(self, call: Call, target: StandIn, operands: list[StandIn], requires_grad: bool, is_out: bool) -> StandIn:
+    def written(
+        self, call: Call, target: StandIn | HeldState, operands: list[StandIn], requires_grad: bool, is_out: bool
+    ) -> StandIn:
         """An in-place or ``out=`` call: ``target`` stays the object it is and becomes a new value of its storage."""
+        if isinstance(target, HeldState):
+            target = self.ledger.stand_in(target)
         fact, result = target._value.fact, call.signature.result
         if is_out or call.signature.op.reshapes_in_place:
             made = result.fact if isinstance(result, Alias) else result
@@ -103,7 +108,7 @@ class Results:
             if isinstance(position, int) and position < len(args):
                 a = args[position]
             if isinstance(a, torch.Tensor):
-                storage = self.ledger.state(a)._storage
+                storage = self.ledger.operand(a)._storage
                 storage.constant = False
                 self._wrote(storage.index, call)
                 written.append(storage.index)

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from fxcount.errors import UnsupportedError
+from fxcount.trace.tape import Value
 
-__all__ = ["Kept", "Memory", "Storage"]
+__all__ = ["HeldState", "Kept", "Memory", "Storage"]
 
 
 class Storage:
@@ -55,6 +56,19 @@ class Kept:
     def __del__(self) -> None:
         if self.begun:
             self.log.append(~self.index)
+
+
+class HeldState:
+    """A parameter or buffer among the operands of a call: all that is asked of a stand-in there, without the tensor, which a
+    model is seldom given. ``key`` is the identity of the real one."""
+
+    __slots__ = ("_known", "_storage", "_value", "key")
+
+    def __init__(self, key: int, value: Value, storage: Storage) -> None:
+        self.key = key
+        self._value = value
+        self._storage = storage
+        self._known = None
 
 
 class Memory:

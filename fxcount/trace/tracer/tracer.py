@@ -85,7 +85,7 @@ class Tracer(TorchFunctionMode):
         self.cast_weights: dict[tuple[int, torch.dtype], StandIn] = {}  # autocast's cache of converted weights
         self._calls = calls
         self._marks, self._log = ledger.marks, ledger.log
-        self._convert = self.converting(ledger.state, ledger.packed).convert
+        self._convert = self.converting(ledger.state if self.differentiates else ledger.operand, ledger.packed).convert
         self._results = Results(ledger, self.replay.writers)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
