@@ -103,6 +103,21 @@ def test_the_model_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.recipe.written_down == fingerprint(net)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("form", ["scripted child", "data parallel", "compiled"])
+def test_a_model_that_runs_in_another_form_is_known_again(form: str) -> None:
+    net: Any = nn.Sequential(nn.Linear(3, 5), nn.ReLU())
+    if form == "scripted child":
+        net.append(torch.jit.script(nn.Linear(5, 2)))
+    elif form == "data parallel":
+        net = nn.DataParallel(net)
+    else:
+        net = torch.compile(net)
+    recipe = fxcount.analyze(net, "B,3").recipe
+    assert recipe.changes(net) == []
+    assert recipe.written_down == fingerprint(net)
+
+
 def test_uses_are_looked_for_only_where_they_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     uses_of = death.uses_of

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import AssumptionError
-from fxcount.trace.inputs.census import Census, Fingerprint, Mark, every_module, fingerprint, noted_names
+from fxcount.trace.inputs.census import Census, Fingerprint, Mark, each_module, every_module, fingerprint, noted_names
 from fxcount.trace.torch_patch.active import exclusively
 
 __all__ = ["Recipe", "Surroundings", "empty_memos", "fingerprint"]
@@ -94,8 +94,8 @@ class Recipe:
         except TypeError:  # a path
             held = _Kept(model)
         found = written_down or Fingerprint()
-        if isinstance(model, torch.nn.Module) and found.modules[:1] != (id(model),):  # it ran in another form
-            found = fingerprint(model)
+        if isinstance(model, torch.nn.Module) and set(map(id, each_module(model))) != set(found.modules):
+            found = fingerprint(model)  # it ran in another form: unwrapped, or script modules as Python code
         return cls(held, type(model).__name__, inputs, kwargs, dict(hints or {}), analyse, Surroundings.now(), found, step)
 
     def __reduce__(self) -> tuple[Any, ...]:
