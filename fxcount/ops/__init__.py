@@ -37,6 +37,7 @@ from fxcount.ops.memory import (
     views,
 )
 from fxcount.ops.normalise import functional, norm
+from fxcount.ops.quantise import layers as quantised_layers
 from fxcount.ops.quantise import packed, quantised
 from fxcount.ops.quantise import recurrent as quantised_recurrent
 from fxcount.ops.reduction import cumulative, distances, reduction, softmax, sorting, statistics
@@ -54,7 +55,8 @@ FAMILIES = (
     conv, matmul, products, einsum, tensordot, attention, rnn, rnn_layer, factorizations, svd, solvers, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
-    backward_functions, backward_layers, backward_pairs, backward_spatial, quantised, packed, quantised_recurrent, foreach,
+    backward_functions, backward_layers, backward_pairs, backward_spatial, quantised, packed, quantised_layers,
+    quantised_recurrent, foreach,
     sparse_products, sparse_layouts, sparse_elementwise,
 )  # fmt: skip
 

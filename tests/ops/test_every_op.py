@@ -43,6 +43,10 @@ ELSEWHERE: dict[str, str] = {
     "test_packed.test_half_precision_weights": "quantized.linear_dynamic_fp16",
     "test_packed.test_embeddings": "quantized.embedding_byte quantized.embedding_bag_byte",
     "test_packed.test_elements": "quantized.add",
+    "test_quantised_layers.test_a_product_of_two": "quantized.matmul",
+    "test_quantised_layers.test_weights_of_four_bits_are_packed": "_convert_weight_to_int4pack_for_cpu "
+    "_convert_weight_to_int4pack _dyn_quant_pack_4bit_weight",
+    "test_quantised_layers.test_a_product_with_them": "_dyn_quant_matmul_4bit",
     "test_packed.test_joined_pooled_and_averaged": "quantized.cat",
     "test_packed.test_a_scale_chosen_as_it_comes": "quantize_per_tensor_dynamic",
     "test_sparse.test_what_one_layout_has": "_sparse_sum _sparse_softmax _sparse_log_softmax sparse_sampled_addmm",

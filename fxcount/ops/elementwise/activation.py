@@ -21,7 +21,7 @@ from fxcount.ops.core.common import wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, elementwise
 from fxcount.ops.core.registry import Op, ShapeRule, op
-from fxcount.ops.core.scalars import Scalars, is_arithmetic
+from fxcount.ops.core.scalars import QUANTISED, Scalars, is_arithmetic
 from fxcount.ops.elementwise.functions import per_element
 from fxcount.symbolic import Scope, Size, floordiv
 
@@ -45,6 +45,7 @@ ACTIVATIONS = {
 }
 _LOG_SIGMOID = Scalars(add=4, fn=2)
 _KEEPS_INTEGERS = {"relu", "relu6", "hardtanh", "threshold"}
+_ALSO_QUANTISED = {"hardsigmoid", "leaky_relu", "gelu"}
 
 
 def _activation(name: str) -> ShapeRule:
@@ -57,6 +58,7 @@ def _activation(name: str) -> ShapeRule:
 
 def _check_dtype(name: str, dtype: torch.dtype) -> None:
     fits = dtype is not torch.bool and not dtype.is_complex if name in _KEEPS_INTEGERS else is_arithmetic(dtype)
+    fits = fits or (name in _ALSO_QUANTISED and dtype in QUANTISED)
     if not fits:
         raise ShapeError(f"{name}: not defined for {dtype}", hint="convert the input to a floating dtype")
 

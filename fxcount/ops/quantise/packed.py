@@ -37,11 +37,11 @@ from fxcount.ops.core.tree import Node
 from fxcount.ops.memory import joining
 from fxcount.symbolic import Scope, Size, prod
 
-__all__ = ["OPS", "Packed", "PackedCell", "as_it_comes", "is_packed", "scale_bytes", "unpacked"]
+__all__ = ["DEQUANTISED", "OPS", "QUANTISED", "SCALED_ANEW", "Packed", "PackedCell", "as_it_comes", "is_packed", "scale_bytes", "unpacked"]
 
-_QUANTISED = Scalars(add=4, mul=1)
-_DEQUANTISED = Scalars(add=1, mul=1)
-_SCALED_ANEW = Scalars(add=4, mul=1)
+QUANTISED = Scalars(add=4, mul=1)
+DEQUANTISED = Scalars(add=1, mul=1)
+SCALED_ANEW = Scalars(add=4, mul=1)
 _CHOSEN = Scalars(add=8, div=2)  # scale and zero point of activations from their minimum and maximum
 
 
@@ -177,8 +177,8 @@ def as_it_comes(given: Size, made: Size, biased: bool) -> Size:
     >>> as_it_comes(5, 3, True)  # 4 + 4 for the range, 10 for scale and zero point, 5 for each input, 3 for each result
     52
     """
-    seen = (Scalars(add=2 * (given - 1)) + _CHOSEN + _QUANTISED * given).work(1, torch.float32)
-    result = (_DEQUANTISED + (Scalars(add=1) if biased else Scalars())).work(made, torch.float32)
+    seen = (Scalars(add=2 * (given - 1)) + _CHOSEN + QUANTISED * given).work(1, torch.float32)
+    result = (DEQUANTISED + (Scalars(add=1) if biased else Scalars())).work(made, torch.float32)
     return seen.flops + result.flops
 
 
@@ -191,7 +191,7 @@ def linear(scope: Scope, x: TensorFact, packed: Packed, *_: Any, **__: Any) -> T
 
 
 def _linear_cost(y: TensorFact, x: TensorFact, packed: Packed, *_: Any, **__: Any) -> Work:
-    return _work(x, packed, y.numel * x.shape[-1], _SCALED_ANEW.work(y.numel, torch.float32))
+    return _work(x, packed, y.numel * x.shape[-1], SCALED_ANEW.work(y.numel, torch.float32))
 
 
 def _dynamic_cost(y: TensorFact, x: TensorFact, packed: Packed, *_: Any, **__: Any) -> Work:
@@ -252,7 +252,7 @@ def _convolutions() -> list[Op]:
             stem = f"quantized.conv{'_transpose' if transposed else ''}{spatial}d"
 
             def cost(y: TensorFact, x: TensorFact, packed: Packed, *_: Any, macs: Any = macs, **__: Any) -> Work:
-                return _work(x, packed, macs(y, x, packed), _SCALED_ANEW.work(y.numel, torch.float32))
+                return _work(x, packed, macs(y, x, packed), SCALED_ANEW.work(y.numel, torch.float32))
 
             def dynamic(y: TensorFact, x: TensorFact, packed: Packed, *_: Any, macs: Any = macs, **__: Any) -> Work:
                 return _work(x, packed, macs(y, x, packed), _from_floats(y, x, packed))
@@ -274,7 +274,7 @@ def embedding(scope: Scope, packed: Packed, indices: TensorFact, *_: Any, **__: 
 
 
 def _embedding_cost(y: TensorFact, packed: Packed, indices: TensorFact, *_: Any, **__: Any) -> Work:
-    return Work(flops=_DEQUANTISED.work(y.numel, torch.float32).flops, read_bytes=indices.nbytes + y.numel)
+    return Work(flops=DEQUANTISED.work(y.numel, torch.float32).flops, read_bytes=indices.nbytes + y.numel)
 
 
 def bag(
@@ -292,7 +292,7 @@ def bag(
 
 def _bag_cost(y: TensorFact, packed: Packed, indices: TensorFact, *_: Any, **__: Any) -> Work:
     rows = indices.numel * y.shape[1]
-    flops = (_DEQUANTISED + Scalars(add=1)).work(rows, torch.float32).flops
+    flops = (DEQUANTISED + Scalars(add=1)).work(rows, torch.float32).flops
     return Work(flops=flops, read_bytes=indices.nbytes + rows)
 
 
@@ -304,7 +304,7 @@ def quantised(scope: Scope, x: TensorFact, scale: Any, zero_point: Any, *rest: A
 
 def _quantised_cost(y: TensorFact, x: TensorFact, scale: Any, *_: Any, **__: Any) -> Work:
     scales = scale.numel if isinstance(scale, TensorFact) else 1
-    return (_QUANTISED * x.numel + Scalars(div=1) * scales).work(1, torch.float32)
+    return (QUANTISED * x.numel + Scalars(div=1) * scales).work(1, torch.float32)
 
 
 def chosen(scope: Scope, x: TensorFact, dtype: torch.dtype, reduce_range: bool = False) -> TensorFact:
@@ -313,7 +313,7 @@ def chosen(scope: Scope, x: TensorFact, dtype: torch.dtype, reduce_range: bool =
 
 
 def _chosen_cost(y: TensorFact, x: TensorFact, *_: Any, **__: Any) -> Work:
-    return (Scalars(add=2 * (x.numel - 1)) + _CHOSEN + _QUANTISED * x.numel).work(1, torch.float32)
+    return (Scalars(add=2 * (x.numel - 1)) + _CHOSEN + QUANTISED * x.numel).work(1, torch.float32)
 
 
 def dequantised(scope: Scope, x: TensorFact) -> TensorFact:
@@ -322,7 +322,7 @@ def dequantised(scope: Scope, x: TensorFact) -> TensorFact:
 
 
 def _dequantised_cost(y: TensorFact, x: TensorFact) -> Work:
-    return Work() if x.dtype.is_floating_point else _DEQUANTISED.work(x.numel, torch.float32)
+    return Work() if x.dtype.is_floating_point else DEQUANTISED.work(x.numel, torch.float32)
 
 
 def integers(scope: Scope, x: TensorFact) -> TensorFact:
@@ -344,11 +344,11 @@ def both(scope: Scope, a: Any, b: Any, *_: Any, **__: Any) -> TensorFact:
 
 def _both_cost(y: TensorFact, a: Any, b: Any, *_: Any, **__: Any) -> Work:
     operands = sum([isinstance(x, TensorFact) for x in (a, b)])
-    return (_DEQUANTISED * operands + Scalars(add=1) + _QUANTISED).work(y.numel, torch.float32)
+    return (DEQUANTISED * operands + Scalars(add=1) + QUANTISED).work(y.numel, torch.float32)
 
 
 def _joined_cost(y: TensorFact, *_: Any, **__: Any) -> Work:
-    return (_DEQUANTISED + _QUANTISED).work(y.numel, torch.float32)
+    return (DEQUANTISED + QUANTISED).work(y.numel, torch.float32)
 
 
 def joined(scope: Scope, tensors: Any, dim: int, *_: Any, **__: Any) -> Any:

@@ -28,9 +28,9 @@ from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
-from fxcount.ops.core.registry import CostRule, Op, op
+from fxcount.ops.core.registry import CostRule, Op, Zero, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.symbolic import Scope
+from fxcount.symbolic import Scope, floordiv
 
 __all__ = ["OPS", "per_channel", "per_tensor"]
 
@@ -116,6 +116,43 @@ def _int4_cost(y: TensorFact, x: TensorFact, **_: object) -> Work:
     return contraction(x.dtype, y.numel * k, Scalars(add=n * k, mul=n * k))
 
 
+def packed_for_cpu(scope: Scope, weight: TensorFact, inner_tiles: int) -> TensorFact:
+    """weight (N, K) of int32 -> (N, K/2) bytes."""
+    return weight.new((weight.shape[0], floordiv(weight.shape[1], 2)), torch.uint8)
+
+
+def packed_in_tiles(scope: Scope, weight: TensorFact, inner_tiles: int) -> TensorFact:
+    """weight (N, K/2) bytes -> (N/8, K/(16*tiles), 32, tiles/2)."""
+    n, k = weight.shape[0], 2 * weight.shape[1]
+    return weight.new((floordiv(n, 8), floordiv(k, inner_tiles * 16), 32, inner_tiles // 2), torch.int32)
+
+
+def packed_with_scales(
+    scope: Scope, weight: TensorFact, scales: TensorFact, bias: TensorFact | None, block: int, inputs: int, outputs: int
+) -> TensorFact:
+    """Weights, scales and the bias in one row."""
+    return weight.new((weight.numel + scales.numel + (0 if bias is None else bias.numel),), torch.float32)
+
+
+def dynamic_product(
+    scope: Scope, x: TensorFact, packed: TensorFact, block: int, inputs: int, outputs: int
+) -> TensorFact:
+    """x (M, K), which is quantised as it comes, and N rows of four bits -> (M, N)."""
+    require(scope, x.shape[-1], inputs, "_dyn_quant_matmul_4bit: inner sizes must match", x.shape, (outputs, inputs))
+    return x.new((x.shape[0], outputs))
+
+
+def _dynamic_cost(y: TensorFact, x: TensorFact, packed: TensorFact, block: int, inputs: int, outputs: int) -> Work:
+    """macs of integers; per row of x minimum and maximum, scale and zero point; quantise 5; a scale for each block of a weight's
+    row, and the sum over blocks."""
+    rows, blocks = x.shape[0], inputs // block
+    macs = y.numel * inputs
+    seen = Scalars(add=2 * (x.numel - rows) + 8 * rows, div=2 * rows) + Scalars(add=4, mul=1) * x.numel
+    scaled = Scalars(add=blocks - 1, mul=blocks) * y.numel
+    return Work(macs, contraction(torch.int8, macs).flops + (seen + scaled).work(1, torch.float32).flops)
+
+
+_PACKS = Zero("copies elements", moves=True)
 _FAKE = "fake_quantize_per_tensor_affine"
 _WRITES = (3, 4, 5, 6)
 
@@ -135,6 +172,13 @@ OPS: tuple[Op, ...] = (
     op(
         "_fused_moving_avg_obs_fq_helper", shape=observed_masked, cost=_observed_cost(_MASKED), writes=_WRITES,
         differentiable=_MASK,
+    ),
+    op("_convert_weight_to_int4pack_for_cpu", shape=packed_for_cpu, cost=_PACKS, differentiable=False),
+    op("_convert_weight_to_int4pack", shape=packed_in_tiles, cost=_PACKS, differentiable=False),
+    op("_dyn_quant_pack_4bit_weight", shape=packed_with_scales, cost=_PACKS, differentiable=False),
+    op(
+        "_dyn_quant_matmul_4bit", shape=dynamic_product, cost=_dynamic_cost, kind="linear", differentiable=False,
+        quantises="int8",
     ),
     op("_weight_int8pack_mm", shape=int8_product, cost=_int8_cost),
     op(
