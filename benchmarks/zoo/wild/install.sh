@@ -19,7 +19,7 @@ packages=(
   deepctr-torch scikit-learn joblib threadpoolctl gluonts toolz lightning lightning-utilities torchmetrics pytorch-lightning
   sentence-transformers
   # graphs
-  e3nn opt_einsum_fx schnetpack fasteners dirsync ase matscipy torch_ema
+  e3nn opt_einsum_fx schnetpack h5py fasteners dirsync ase matscipy torch_ema
   # ten and more, tried later
   segment-anything encodec vocos zuko nflows normflows conformer vector-quantize-pytorch egnn-pytorch lpips pytorch-tcn tabm
   rtdl_num_embeddings pytorch-tabnet xlstm omegaconf antlr4-python3-runtime litgpt

@@ -37,7 +37,10 @@ from fxcount.ops.core.tree import Node
 from fxcount.ops.memory import joining
 from fxcount.symbolic import Scope, Size, prod
 
-__all__ = ["DEQUANTISED", "OPS", "QUANTISED", "SCALED_ANEW", "Packed", "PackedCell", "as_it_comes", "is_packed", "scale_bytes", "unpacked"]
+__all__ = [
+    "DEQUANTISED", "OPS", "QUANTISED", "SCALED_ANEW", "Packed", "PackedCell", "as_it_comes", "is_packed", "scale_bytes",
+    "unpacked",
+]  # fmt: skip
 
 QUANTISED = Scalars(add=4, mul=1)
 DEQUANTISED = Scalars(add=1, mul=1)

@@ -143,8 +143,8 @@ def dynamic_product(
 
 
 def _dynamic_cost(y: TensorFact, x: TensorFact, packed: TensorFact, block: int, inputs: int, outputs: int) -> Work:
-    """macs of integers; per row of x minimum and maximum, scale and zero point; quantise 5; a scale for each block of a weight's
-    row, and the sum over blocks."""
+    """macs of integers; per row of x minimum and maximum, scale and zero point; quantise 5; a scale for each block of a
+    weight's row, and the sum over blocks."""
     rows, blocks = x.shape[0], inputs // block
     macs = y.numel * inputs
     seen = Scalars(add=2 * (x.numel - rows) + 8 * rows, div=2 * rows) + Scalars(add=4, mul=1) * x.numel
