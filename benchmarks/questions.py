@@ -124,12 +124,11 @@ def _more() -> Mapping[str, Callable[[], Any]]:
 
     from tests.report.test_generation import SMALL
 
-    moe = {**SMALL, "num_local_experts": 4, "num_experts_per_tok": 2}
     return {
         "gpt_neox": lambda: t.GPTNeoXForCausalLM(t.GPTNeoXConfig(**SMALL)),
         "phi3": lambda: t.Phi3ForCausalLM(t.Phi3Config(**SMALL, pad_token_id=0)),
         "olmo2": lambda: t.Olmo2ForCausalLM(t.Olmo2Config(**SMALL)),
-        "mixtral": lambda: t.MixtralForCausalLM(t.MixtralConfig(**moe)),
+        "starcoder2": lambda: t.Starcoder2ForCausalLM(t.Starcoder2Config(**SMALL)),
         "falcon": lambda: t.FalconForCausalLM(
             t.FalconConfig(vocab_size=211, hidden_size=64, num_hidden_layers=3, num_attention_heads=4)
         ),
@@ -156,6 +155,43 @@ def generate() -> tuple[str, list[Row]]:
     sizes = ", ".join(f"B={b} P={p} N={n}" for b, p, n in SIZES)
     head = f"## Generations\n\nFLOPs of `generate()` at {sizes}.\n\n"
     return head + markdown(["model", "cache", "FLOPs", "most off"], rows), rows
+
+
+_TRACED = {  # rows of GPU_MEMORY.md, traced on the meta device
+    "resnet50": ((17, 64), ()), "vit_b_16": ((3, 17, 64), (3,)), "llama_1b_bf16": ((), (1,)),
+}  # fmt: skip
+
+
+def allocator() -> tuple[str, list[Row]]:
+    """The allocator replayed beside what was measured on a GPU."""
+    from benchmarks.gpu_memory import CASES, _loss
+    from tests.report.test_allocator import _measured
+
+    rows = []
+    for case in CASES:
+        forward, steps = _TRACED[case.name]
+        with torch.device("meta"):
+            model = case.build()
+        with torch.no_grad():
+            report = fxcount.analyze(model.eval(), **case.given) if forward else None
+        step = fxcount.training_step(
+            model.train(), loss=_loss, targets=case.labels, optimizer="adamw foreach", kwargs=case.given
+        ) if steps else None  # fmt: skip
+        for mode, whole, batches in (("inference", report, forward), ("AdamW step", step, steps)):
+            for batch in batches:
+                assert whole is not None
+                found, (requested, allocated) = whole.at(B=batch).allocator(), _measured(case.name, mode, batch)
+                rows.append([
+                    case.name, mode, str(batch), f"{found.requested:,}", f"{found.requested - requested:+,}",
+                    f"{found.allocated:,}", f"{found.allocated - allocated:+,}", f"{found.reserved:,}",
+                ])  # fmt: skip
+    head = ["model", "mode", "batch", "requested", "off", "allocated", "off", "reserved"]
+    note = (
+        "Traced on the meta device on a CPU, beside the rows of [GPU_MEMORY.md](GPU_MEMORY.md) in which no workspace of cuDNN\n"
+        "is, and attention is not that of the GPU. There batches ran one after the other: what an earlier one has left in the\n"
+        "allocator is handed out to the next, and is what `allocated` is off. `reserved`: not measured.\n\n"
+    )
+    return "## What an allocator makes of it\n\n" + note + markdown(head, rows), rows
 
 
 def seconds() -> tuple[str, list[Row]]:
@@ -187,8 +223,14 @@ def seconds() -> tuple[str, list[Row]]:
 
 
 PARTS: Mapping[str, Callable[[], tuple[str, list[Row]]]] = {
-    "fit": fit, "what": what, "cache": cache, "generate": generate, "time": seconds,
+    "fit": fit, "what": what, "cache": cache, "generate": generate, "allocator": allocator, "time": seconds,
 }  # fmt: skip
+
+
+def _sections(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Sections by heading; the page's own has none."""
+    for text in texts:
+        yield text.partition("\n")[0], text if text.startswith("# ") else f"## {text}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=[*PARTS], help="again for more; all by default")
     parser.add_argument("--out", default=str(_HERE / "QUESTIONS.md"))
+    parser.add_argument("--write", action="store_true", help="put the parts that are asked in their places in the page")
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore")
     written = f"Written by benchmarks/questions.py, torch {torch.__version__}, on a CPU. On a GPU: not measured."
@@ -204,8 +247,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         text, _ = PARTS[name]()
         print(text, flush=True)
         texts.append(text)
-    if not options.part:
-        Path(options.out).write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    page = Path(options.out)
+    if options.part and options.write:
+        known = dict(_sections(page.read_text(encoding="utf-8").rstrip("\n").split("\n\n## ")))
+        known.update(_sections([text.removeprefix("## ") for text in texts[1:]]))
+        page.write_text("\n\n".join(known.values()) + "\n", encoding="utf-8")
+    elif not options.part:
+        page.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     return 0
 
 

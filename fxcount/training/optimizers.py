@@ -34,20 +34,32 @@ OPTIMIZERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType({
 })
 """What makes an optimizer of parameters, by name."""
 
+_WAYS = MappingProxyType({"foreach": {"foreach": True}, "fused": {"fused": True}, "forloop": {"foreach": False}})
+"""Implementations that torch has of a step; ``foreach``, whose temporaries are of all parameters at once, is what it takes by
+default where parameters are on a GPU, and ``forloop`` elsewhere (documentation of ``torch.optim``)."""
+
 
 def maker_of(optimizer: str | Callable[[Iterable[Any]], Any]) -> Callable[[Any], Any]:
     """What makes the optimizer: of a name, or as given; an optimizer that is there already gives its class and its options.
 
+    A name may be followed by the implementation: ``"adamw foreach"`` is what torch does on a GPU by default.
     Raises :class:`~fxcount.errors.InputError` for a name that is none of :data:`OPTIMIZERS`.
+
+    >>> maker_of("adamw foreach")([torch.nn.Parameter(torch.zeros(3))]).defaults["foreach"]
+    True
     """
     if isinstance(optimizer, torch.optim.Optimizer):
         return partial(type(optimizer), **optimizer.defaults)
     if callable(optimizer):
         return optimizer
-    found: Callable[[Any], Any] | None = OPTIMIZERS.get(optimizer.lower())
-    if found is None:
+    name, _, way = optimizer.lower().partition(" ")
+    found: Callable[[Any], Any] | None = OPTIMIZERS.get(name)
+    if found is not None and way in _WAYS:
+        return partial(found, **_WAYS[way])
+    if found is None or way:
         raise InputError(
             f"no optimizer is called {optimizer!r}",
-            hint=f"one of {', '.join(OPTIMIZERS)}, or a function that takes the parameters and makes one",
+            hint=f"one of {', '.join(OPTIMIZERS)}, with {', '.join(_WAYS)} after it or not, or a function that takes the "
+            "parameters and makes one",
         )
     return found

@@ -180,3 +180,26 @@ def test_bytes_are_those_of_a_gpu(model: str, batch: int) -> None:
     with torch.no_grad():
         found = fxcount.analyze(net, "B,3,224,224").at(B=batch).allocator()
     assert (found.requested, found.allocated) == _measured(model, "inference", batch)
+
+
+def _cross_entropy(found: object, labels: torch.Tensor) -> torch.Tensor:
+    logits = getattr(found, "logits", found)
+    assert isinstance(logits, torch.Tensor)
+    return nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
+
+
+def test_bytes_of_a_step_are_those_of_a_gpu() -> None:
+    """Where the peak is in the optimizer's step, which on a GPU is the one for all parameters at once."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32, num_key_value_heads=8,
+        vocab_size=128256, tie_word_embeddings=True, use_cache=False,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = transformers.LlamaForCausalLM(config).to(torch.bfloat16).train()
+    step = fxcount.training_step(
+        model, loss=_cross_entropy, targets="i64[B,512]", optimizer="adamw foreach", kwargs={"input_ids": "i64[B,512]"}
+    ).at(B=1)
+    found = step.allocator()
+    assert (found.requested, found.allocated) == _measured("llama_1b_bf16", "AdamW step", 1)
+    assert step.total_peak - found.requested == 146 * 4  # the counters

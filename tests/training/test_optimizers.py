@@ -63,3 +63,19 @@ def test_names_and_optimizers_that_are_there_already() -> None:
     with pytest.raises(InputError, match="no optimizer is called 'adamm'"):
         fxcount.training_step(model, "B,11", optimizer="adamm")
     assert all(type(p) is torch.nn.Parameter and p.grad is None for p in model.parameters())
+
+
+def test_a_name_with_the_implementation() -> None:
+    """``foreach`` as asked for by hand; more is held at once than one parameter after the other."""
+    net = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Linear(7, 3))
+    peaks = {}
+    for name, options in {"foreach": {"foreach": True}, "fused": {"fused": True}, "forloop": {"foreach": False}}.items():
+        named, given = (
+            fxcount.training_step(net, "B,5", optimizer=optimizer).at(B=2).step_peak
+            for optimizer in (f"AdamW {name}", partial(optim.AdamW, **options))
+        )
+        assert named == given
+        peaks[name] = named.later
+    assert len(set(peaks.values())) > 1
+    with pytest.raises(InputError, match="no optimizer is called 'adamw twice'"):
+        fxcount.training_step(net, "B,5", optimizer="adamw twice")
