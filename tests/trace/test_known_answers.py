@@ -82,6 +82,33 @@ ANSWERS: dict[str, tuple[Callable[[torch.Tensor], Any], bool]] = {
 }  # fmt: skip
 
 
+MEMORY: dict[str, Callable[[torch.Tensor], Any]] = {
+    "bytes": lambda x: x[:, :2].contiguous().untyped_storage().nbytes() == x.numel() * 4,
+    "the same memory": lambda x: x.mT.contiguous().untyped_storage().data_ptr() == x.untyped_storage().data_ptr(),
+    "seen as another": lambda x: x.mT.is_set_to(x),
+    "seen as it is": lambda x: x.reshape(-1).view(x.shape).is_set_to(x),
+    "a part": lambda x: x[:1].is_set_to(x),
+    "another": lambda x: (x + 1).is_set_to(x),
+}
+
+
+@pytest.mark.parametrize("hints", [{"B": 1, "H": 3, "W": 5}, {"B": 2, "H": 1, "W": 7}, {"B": 3, "H": 5, "W": 7}], ids=str)
+@pytest.mark.parametrize("name", MEMORY)
+def test_whose_memory_it_is(name: str, hints: dict[str, int]) -> None:
+    """A copy that is a view where a size is 1 lies in the memory of another there: which of them it is, is assumed."""
+    net = Asks(MEMORY[name])
+    report = fxcount.analyze(net, "B,4,H,W", hints=hints)
+    for sizes in ((1, 3, 5), (2, 1, 7), (3, 5, 7), (1, 1, 1), (1, 7, 1), (2, 5, 5)):
+        values = dict(zip("BHW", sizes, strict=True))
+        try:
+            there = report.at(**values, extend=False)
+        except fxcount.AssumptionError:
+            assert values != hints
+            continue
+        x = torch.zeros(sizes[0], 4, *sizes[1:])
+        assert (there.transcendentals > 0) is bool(MEMORY[name](x)), sizes
+
+
 @pytest.mark.parametrize("name", ANSWERS)
 def test_questions_that_need_no_data(name: str) -> None:
     function, answer = ANSWERS[name]

@@ -117,7 +117,7 @@ def _convolved(
     out: list[Size] = []
     for n, p, r, s in zip(sizes, pads, reach, strides, strict=True):
         room = n + 2 * p - r - 1
-        if not scope.decide(">=", room, 0, f"{what}: kernel fits"):
+        if not scope.decide(">=", room, 0, f"{what}: the kernel must fit into the padded input"):
             raise ShapeError(
                 f"{what}: kernel {shape_text(kernel)} with dilation {dilations} is larger than the padded input: "
                 f"x {shape_text(x.shape)}, padding {pads}"
@@ -139,7 +139,7 @@ def _transposed(
         if not (scope.decide(">=", extra, 0, fits) and scope.decide("<", extra, max_(s, d), fits)):
             raise ShapeError(f"{what}: output_padding {extra} must be smaller than the stride {s} or the dilation {d}")
         size = (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
-        if not scope.decide(">=", size, 0, f"{what}: the padding leaves something"):
+        if not scope.decide(">=", size, 0, f"{what}: the padding must leave something"):
             raise ShapeError(f"{what}: x {shape_text(x.shape)}, padding {settings[1]}: no output, of size {size}")
         out.append(size)
     return _laid_out(x.new((*x.shape[: -spatial - 1], weight.shape[1] * groups, *out)), x, weight)
@@ -195,7 +195,7 @@ def _conv_tbc_shape(scope: Scope, x: TensorFact, weight: TensorFact, bias: Tenso
     require(scope, x.shape[2], weight.shape[1], "conv_tbc: channels must match", x.shape, weight.shape)
     require(scope, bias.shape[0], weight.shape[2], "conv_tbc: bias must match", bias.shape, weight.shape)
     steps = x.shape[0] + 2 * pad - weight.shape[0] + 1
-    if not scope.decide(">=", steps, 1, "conv_tbc: kernel fits"):
+    if not scope.decide(">=", steps, 1, "conv_tbc: the kernel must fit into the padded input"):
         raise ShapeError(f"conv_tbc: weight {shape_text(weight.shape)} is longer than x {shape_text(x.shape)} with pad={pad}")
     return x.new((steps, x.shape[1], weight.shape[2]))
 

@@ -152,6 +152,7 @@ def broadcast(scope: Scope, what: str, *shapes: Sequence[Size]) -> tuple[Size, .
     if all(tuple(s) == tuple(first) for s in shapes[1:]):
         return tuple(first)
     result: list[Size] = []
+    why = f"{what}: sizes must be equal, or one of them 1"
     for d in range(ndim):
         size: Size = 1
         for s in shapes:
@@ -160,11 +161,11 @@ def broadcast(scope: Scope, what: str, *shapes: Sequence[Size]) -> tuple[Size, .
                 continue
             if type(size) is int and size == 1:
                 size = other
-            elif not scope.same(size, other, f"{what} broadcasts"):
+            elif not scope.same(size, other, why):
                 if scope.hint(size) == 1:
-                    scope.decide("==", size, 1, f"{what} broadcasts")
+                    scope.decide("==", size, 1, why)
                     size = other
-                elif scope.decide("==", other, 1, f"{what} broadcasts") or scope.decide("==", size, 1, f"{what} broadcasts"):
+                elif scope.decide("==", other, 1, why) or scope.decide("==", size, 1, why):
                     continue
                 else:
                     raise ShapeError(

@@ -197,7 +197,7 @@ def _settle_format(scope: Scope, old: Strides, strides: Strides, new: Strides, s
         if facts is not None and found is not None:
             reduced = [tuple(map(facts.reduce, part)) for part in (new, found)]
             if not _is_channels_last(*reduced):
-                scope.decide("==", n, 1, "whether it is channels-last")
+                scope.decide("==", n, 1, "whether the strides suggest channels-last")
 
 
 def dense_copy(scope: Scope, x: TensorFact, wanted: TensorFact) -> TensorFact | Alias:

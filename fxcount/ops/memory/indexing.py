@@ -53,16 +53,16 @@ def _clipped(scope: Scope | None, i: Bound, n: Size, default: Size) -> Size:
         raise DataDependentError("slice: a bound is a tensor", hint="use narrow() with a fixed length")
     if scope is None:
         return min_(i, n) if not is_nonnegative(-i - 1) else max_(i + n, 0)
-    if not scope.decide(">=", i, 0, "slice bound"):
+    if not scope.decide(">=", i, 0, "whether a bound of a slice counts from the end"):
         i = i + n
         if isinstance(i, Expr) and is_nonnegative(-i):
             return 0
-        return i if scope.decide(">=", i, 0, "slice within") else 0
+        return i if scope.decide(">=", i, 0, "a slice ends within the tensor, or at its end") else 0
     if scope.unbacked.concern(n) or scope.unbacked.concern(i):
         return min_(i, n)  # how many the data leave is not decided by a sample value
     if isinstance(i, Expr) and is_nonnegative(i - n):
         return n  # also where both are equal at the sample sizes
-    return i if scope.decide("<=", i, n, "slice within") else n
+    return i if scope.decide("<=", i, n, "a slice ends within the tensor, or at its end") else n
 
 
 def _length(scope: Scope | None, n: Size, start: Bound, stop: Bound, step: Size | None) -> tuple[Size, Size]:
@@ -73,7 +73,7 @@ def _length(scope: Scope | None, n: Size, start: Bound, stop: Bound, step: Size 
     begin, end = _clipped(scope, start, n, 0), _clipped(scope, stop, n, n)
     if scope is None:
         return max_(ceildiv(end - begin, step), 0), step
-    return (ceildiv(end - begin, step) if scope.decide(">=", end, begin, "slice order") else 0), step
+    return (ceildiv(end - begin, step) if scope.decide(">=", end, begin, "whether a slice ends after it begins") else 0), step
 
 
 def _without(values: Sequence[Size], d: int) -> tuple[Size, ...]:
@@ -253,7 +253,8 @@ def narrow(scope: Scope, x: TensorFact, dim: int, start: Size | TensorFact, leng
         first = first + n
     if not (scope.decide(">=", first, 0, "narrow start") and scope.decide("<=", first, n, "narrow start")):
         raise RangeError(f"narrow: start {start} is out of range for dimension {d} of size {n}")
-    if not scope.decide(">=", length, 0, "narrow length") or not scope.decide("<=", first + length, n, "narrow within"):
+    within = "narrow must end within the tensor"
+    if not scope.decide(">=", length, 0, within) or not scope.decide("<=", first + length, n, within):
         raise ShapeError(f"narrow: {length} elements from {start} exceed the size {n} of dimension {d}")
     return Alias(strided(x, _with(x.shape, d, length), x.stride()))
 

@@ -35,11 +35,11 @@ def resolve_shape(scope: Scope, x: TensorFact, shape: tuple[Size, ...], what: st
     sizes = list(shape)
     if unknown:
         known = prod([s for i, s in enumerate(shape) if i != unknown[0]])
-        if not scope.decide(">=", known, 1, what):
+        if not scope.decide(">=", known, 1, f"{what}: the sizes beside -1 must not be 0"):
             raise ShapeError(f"{what}: cannot infer -1 in {shape_text(shape)} beside a size of 0")
         sizes[unknown[0]] = floordiv(x.numel, known, nonzero=True)
     scope.unbacked.settle(x.numel, prod(sizes), what)
-    if not scope.same(prod(sizes), x.numel, what):
+    if not scope.same(prod(sizes), x.numel, f"{what}: the sizes must multiply to the number of elements"):
         raise ShapeError(
             f"{what}: {shape_text(x.shape)} has {x.numel} elements, {shape_text(shape)} wants {prod(sizes)}",
             hint="the sizes must multiply to the same number of elements",

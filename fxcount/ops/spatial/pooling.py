@@ -59,7 +59,8 @@ def _windows(scope: Scope, what: str, n: Size, k: Size, s: Size, p: Size, d: Siz
     if not scope.decide(">=", s, 1, f"{what}: the stride is positive"):
         raise ShapeError(f"{what}: stride {s} is not positive")
     span = d * (k - 1) + 1
-    if not scope.decide(">=", n + 2 * p - span + (s - 1 if ceil_mode else 0), 0, f"{what} has an output"):
+    room = n + 2 * p - span + (s - 1 if ceil_mode else 0)
+    if not scope.decide(">=", room, 0, f"{what}: a window must fit into the padded input"):
         raise ShapeError(f"{what}: a size of {n} with padding {p} is smaller than the kernel, which spans {span}")
     if ceil_mode:  # at most ceil((n + 2p - span)/s) + 1 windows, and ceil((n + p)/s) of them start before n + p
         return ceildiv(n + p + min_(p + s - span, 0), s)

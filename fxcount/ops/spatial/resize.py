@@ -93,7 +93,7 @@ def _interpolated(
     else:
         sizes = as_tuple(output_size, n)
     for i, o in zip(x.shape[2:], sizes, strict=True):
-        if not scope.decide(">", o, 0, f"{what} has an output"):
+        if not scope.decide(">", o, 0, f"{what}: a size of the result must be at least 1"):
             raise ShapeError(f"{what}: a size of {i} would become {o}", hint="every output size is at least 1")
     return channels_last_or_dense(x, (*x.shape[:2], *sizes))
 

@@ -24,7 +24,7 @@ from fxcount.trace.tracer.arrays import array_of
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.identity import asks_identity
 from fxcount.trace.tracer.notes import Notes
-from fxcount.trace.tracer.offsets import address_of, offset_of
+from fxcount.trace.tracer.offsets import address_of, offset_of, origin_of
 from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.standin import StandIn, data_error
 
@@ -101,10 +101,19 @@ class Answers:
     def address(self, x: StandIn) -> int:
         return address_of(x._value, self.calls, self.scope, self.replay.begin)
 
-    def storage_bytes(self, x: StandIn) -> Any:
-        """Bytes of the whole storage; of a copy that is a view at some sizes those of its own elements."""
-        found = self.storages[x._storage.index]
-        return self.as_int(x._value.fact.nbytes if found.keeps or x._storage.parts else found.nbytes)
+    def memory(self, x: StandIn) -> tuple[int, Any]:
+        """The storage and its bytes; of what is a copy at some sizes and a view at others it is decided which of them it is."""
+        origin = origin_of(x._value, self.calls, self.scope)
+        found, own = self.storages[origin.storage], origin.storage != x._storage.index or not x._storage.parts
+        return origin.storage, self.as_int(found.nbytes if own and not found.keeps else origin.fact.nbytes)
+
+    def is_set_to(self, x: StandIn, other: StandIn) -> bool:
+        """Whether both are the same part of one memory, seen alike."""
+        a, b = x._value.fact, other._value.fact
+        if a.ndim != b.ndim or self.address(x) != self.address(other):
+            return False
+        alike = [self.scope.same(n, m, "is_set_to()") for n, m in zip(a.shape, b.shape)]
+        return all(alike) and is_dense(self.scope, a.shape, a.stride(), b.stride(), "is_set_to()")
 
     def set_requires_grad(self, x: StandIn, flag: bool) -> None:
         value = x._value

@@ -19,7 +19,7 @@ from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Expr, Scope
 from fxcount.trace.tape import Call, Quotient, Value
 
-__all__ = ["address_of", "offset_of"]
+__all__ = ["address_of", "offset_of", "origin_of"]
 
 _T = torch.Tensor
 _KEEPING: frozenset[Op] = frozenset(
@@ -49,6 +49,11 @@ def address_of(value: Value, calls: list[Call], scope: Scope, begin: Begin) -> i
     """An address that no other memory of the trace has."""
     chain, origin = _origin(value, calls, scope)
     return ((origin.storage + 1) << 44) + _offset(chain, origin, scope, begin) * value.fact.itemsize
+
+
+def origin_of(value: Value, calls: list[Call], scope: Scope) -> Value:
+    """What a tensor is a view of, or itself."""
+    return _origin(value, calls, scope)[1]
 
 
 def _origin(value: Value, calls: list[Call], scope: Scope) -> tuple[Chain, Value]:

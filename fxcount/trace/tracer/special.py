@@ -135,6 +135,7 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.Tensor.dense_dim: lambda x: len(_sparse(x).form.values) - 1 if x.layout is torch.sparse_coo else 0,
     torch.Tensor.is_same_size: lambda x, other: x.shape == other.shape,
     torch.is_same_size: lambda x, other: x.shape == other.shape,
+    torch.Tensor.is_set_to: lambda x, other: x._owner.is_set_to(x, other),
     torch.Tensor.register_hook: lambda x, hook: None,
     torch.Tensor.retain_grad: lambda x: None,
 }

@@ -64,8 +64,8 @@ class Owner(Protocol):
     def address(self, x: StandIn) -> int:
         """Where in memory."""
 
-    def storage_bytes(self, x: StandIn) -> Any:
-        """How many bytes the memory has that a tensor lies in, as the model sees sizes."""
+    def memory(self, x: StandIn) -> tuple[int, Any]:
+        """The number of the memory that a tensor lies in, and how many bytes it has, as the model sees sizes."""
 
     def scalar(self, x: StandIn, what: str) -> Any:
         """The one element of a tensor, which the model wants as ``what``."""
@@ -234,10 +234,10 @@ class StandIn(torch.Tensor):
         return self._owner.address(self)
 
     def untyped_storage(self) -> Memory:  # type: ignore[override]
-        return Memory(self._storage, self._owner.storage_bytes(self), self.device)
+        return Memory(*self._owner.memory(self), self.device)
 
     def _typed_storage(self) -> Memory:
-        return Memory(self._storage, self._owner.storage_bytes(self), self.device, self.dtype)
+        return Memory(*self._owner.memory(self), self.device, self.dtype)
 
     storage = _typed_storage
 

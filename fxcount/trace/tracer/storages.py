@@ -77,8 +77,8 @@ class Memory:
 
     is_sparse = is_sparse_csr = False
 
-    def __init__(self, storage: Storage, nbytes: Any, device: torch.device, dtype: torch.dtype | None = None) -> None:
-        self._storage = storage
+    def __init__(self, number: int, nbytes: Any, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        self._number = number  # of its own for each storage
         self._nbytes = nbytes
         self.device = device
         if dtype is not None:
@@ -102,11 +102,11 @@ class Memory:
 
     def data_ptr(self) -> int:
         """A number of its own for each storage."""
-        return self._storage.index + 1
+        return self._number + 1
 
     def untyped(self) -> Memory:
         """The same memory, in bytes."""
-        return Memory(self._storage, self._nbytes, self.device)
+        return Memory(self._number, self._nbytes, self.device)
 
     @property
     def is_cuda(self) -> bool:
@@ -146,7 +146,7 @@ class Memory:
     __setitem__ = __getitem__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Memory) and other._storage is self._storage
+        return isinstance(other, Memory) and other._number == self._number
 
     def __hash__(self) -> int:
-        return id(self._storage)
+        return hash(self._number)

@@ -287,7 +287,7 @@ class Tracer(TorchFunctionMode):
         if bounds is None:
             return
         (low, high), n = map(to_size, bounds), rows.fact.shape[0]
-        reason = f"{entry.name}: {n} rows are looked up by number"
+        reason = f"{entry.name}: the table has {n} rows, and positions must lie within it"
         if not (self.scope.decide(">=", low, 0, reason) and self.scope.decide("<", high, n, reason)):
             raise RangeError(
                 f"{entry.name}: rows {self.scope.hint(low)} to {self.scope.hint(high)} of a table of {n} rows are looked up",
