@@ -13,7 +13,8 @@ from operator import itemgetter
 
 from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
-from fxcount.symbolic import Scope, Size, evaluate, largest_sums, max_, sum_
+from fxcount.symbolic import Scope, Size, evaluate, in_common_terms, largest_sums, max_, sum_
+from fxcount.symbolic.dominance import Parts
 from fxcount.trace.tape import Trace
 
 __all__ = ["HELD", "Memory", "Peak", "memory", "peaks_of", "undominated"]
@@ -72,43 +73,46 @@ def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
     temporaries = _temporaries(trace)
     nbytes = [None if s.origin in HELD else s.nbytes for s in trace.storages]
     sizes = [n for n in dict.fromkeys([*nbytes, *temporaries.values()]) if n is not None]
-    position: dict[Size | None, int] = {size: i for i, size in enumerate(sizes)}
-    position[None] = -1
-    at = [position[n] for n in nbytes]
-    extra = {call: position[size] for call, size in temporaries.items()}
-    live = [0] * len(sizes)  # how many storages of each size are alive; sums are made when needed
+    terms, parts = in_common_terms(sizes)
+    parts_of: dict[Size | None, Parts | None] = dict(zip(sizes, parts, strict=True))
+    parts_of[None] = None
+    at = [parts_of[n] for n in nbytes]
+    extra = {call: parts_of[size] or () for call, size in temporaries.items()}
+    live = [0] * len(terms)  # how many of each term are alive; sums are made when needed
     candidates: dict[tuple[int, ...], int] = {}
 
     def note(call: int) -> None:
         if calls is not None and call not in calls:
             return
-        more = extra.get(call)
-        if more is not None:
-            live[more] += 1
+        more = extra.get(call, ())
+        for i, n in more:
+            live[i] += n
         candidates.setdefault(tuple(live), call)
-        if more is not None:
-            live[more] -= 1
+        for i, n in more:
+            live[i] -= n
 
     log, start = trace.events.log, 0
     grew = -2  # the call of the last birth, if nothing has died since: what is alive then may be a peak
     for call, stop in enumerate((*trace.events.marks, len(log)), -1):
         for entry in log[start:stop]:
             if entry >= 0:
-                size = at[entry]
-                if size >= 0:
+                born = at[entry]
+                if born is not None:
                     if grew >= 0 and grew != call and grew in extra:
                         note(grew)
-                    live[size] += 1
+                    for i, n in born:
+                        live[i] += n
                     grew = call
-            elif (size := at[~entry]) >= 0:
+            elif (dead := at[~entry]) is not None:
                 if grew > -2:
                     note(grew)
                     grew = -2
-                live[size] -= 1
+                for i, n in dead:
+                    live[i] -= n
         start = stop
     if grew > -2:
         note(grew)
-    return undominated(sizes, candidates, trace.scope)
+    return undominated(terms, candidates, trace.scope)
 
 
 def _made(trace: Trace) -> Size:
@@ -133,7 +137,7 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
 
 
 def undominated(sizes: list[Size], candidates: dict[tuple[int, ...], int], scope: Scope) -> tuple[Peak, ...]:
-    """Drop every moment that another one exceeds at all sizes. A moment is how many storages of each size are alive."""
+    """Drop every moment that another one exceeds at all sizes. A moment is how much of each size is alive."""
     moments = sorted(candidates.items(), key=itemgetter(1))
     kept = largest_sums(sizes, [live for live, _ in moments], scope.hints)
     return tuple([Peak(nbytes, moments[i][1]) for i, nbytes in kept])

@@ -9,7 +9,7 @@ from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.domain import completed_at, holds_at
-from fxcount.symbolic.dominance import covers, largest_sums
+from fxcount.symbolic.dominance import covers, in_common_terms, largest_sums
 from fxcount.symbolic.expr import Expr, Size, SymbolicError, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floats import claim_from, plain_claim
@@ -54,6 +54,7 @@ __all__ = [
     "from_rows",
     "from_sympy",
     "holds_at",
+    "in_common_terms",
     "is_data_dependent",
     "is_nonnegative",
     "is_zero",

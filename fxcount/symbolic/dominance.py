@@ -13,18 +13,18 @@ against ``ceil(H/4)``) go to the general prover, and there are few of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import lt, sub
 
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound
-from fxcount.symbolic.expr import MEMO, Atom, Monomial, Size, combination, make, terms_of
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, combination, make, terms_of
 from fxcount.symbolic.pairs import family
 from fxcount.symbolic.values import evaluate, free_symbols
 from fxcount.symbolic.witness import Witness, witness_at
 
-__all__ = ["covers", "largest_sums"]
+__all__ = ["Parts", "covers", "in_common_terms", "largest_sums"]
 
 LARGE = 55440  # many numbers divide it, so that floors are close to their fractions
 MOST_TIMES = 4096  # a ratio beyond is not one of two sizes of the same tensor
@@ -100,6 +100,33 @@ def _not_negative(m: Monomial) -> bool:
 
 # -- sums of which some are the largest ------------------------------------------------------------------------------
 Times = tuple[int, ...]
+Parts = tuple[tuple[int, int], ...]
+"""Of a size: the position of each of its terms among those of all, and how often it has it."""
+
+
+def in_common_terms(sizes: Sequence[Size]) -> tuple[list[Size], list[Parts]]:
+    """Few sizes of which all of these are sums, and what each is made of: the terms they have in common, where these are fewer.
+    A cache that grows step by step has as many sizes as steps, all made of the same two terms.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> B, S = symbol("B"), symbol("S")
+    >>> in_common_terms([4 * B * (S + i) for i in range(1, 4)])
+    ([B*S, B], [((0, 4), (1, 4)), ((0, 4), (1, 8)), ((0, 4), (1, 12))])
+    >>> in_common_terms([B * S + B + S])
+    ([B*S + B + S], [((0, 1),)])
+    """
+    found: dict[Size, int] = {}
+    parts: list[Parts] = []
+    for size in sizes:
+        if isinstance(size, Expr) and size.halves:  # sums of such floors are written in other ways than their parts
+            parts.append(((found.setdefault(size, len(found)), 1),))
+        else:
+            parts.append(tuple([(found.setdefault(make({m: 1}), len(found)), c) for m, c in terms_of(size).items()]))
+    if len(found) < len(sizes):
+        return list(found), parts
+    return list(sizes), [((i, 1),) for i in range(len(sizes))]
+
+
 MOST_KEPT = 1 << 17  # numbers in the question: beyond that its answer is not remembered
 
 

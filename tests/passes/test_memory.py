@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import pickle
 
@@ -297,3 +298,42 @@ def test_operands_that_are_copied_unless_a_size_is_1(hint: int) -> None:
         except fxcount.AssumptionError:
             continue
         assert at.memory.peak == tracked_peak(Heads(), (torch.ones(b, s, 35),))
+
+
+class Growing(nn.Module):
+    """A cache that grows by a row in each of ``steps``; each step reads all of it."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        cache = x
+        for _ in range(self.steps):
+            cache = torch.cat([cache, cache[:, -1:]], 1)
+            last = cache * 2
+        return last
+
+
+def test_a_cache_that_grows_has_the_peak_of_its_last_steps() -> None:
+    """Where ``last`` of the third step is made there are x of S rows, the cache of S + 3 and two times as many of it: the new
+    one and that of S + 2 of the step before."""
+    report = fxcount.analyze(Growing(3), "B,S,5", hints={"S": 7})
+    B, S = report.symbol("B"), report.symbol("S")
+    assert report.memory.peak.expand() == (4 * 5 * B * (S + (S + 3) + (S + 3) + (S + 2))).expand()
+
+
+def test_moments_of_a_growing_cache_are_sums_of_few_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many sizes as steps, all made of B*S and B: what is kept of a moment does not grow with the steps."""
+    home = importlib.import_module("fxcount.passes.memory")  # of whose name the package has the function
+    lengths: list[int] = []
+    original = home.largest_sums
+
+    def asked(sizes, sums, hints):
+        lengths.extend(map(len, sums))
+        return original(sizes, sums, hints)
+
+    monkeypatch.setattr(home, "largest_sums", asked)
+    _ = fxcount.analyze(Growing(60), "B,S,5").peaks
+    assert len(lengths) >= 60
+    assert set(lengths) == {2}

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fxcount.symbolic import ceildiv, combination, covers, evaluate, is_nonnegative, largest_sums, min_, symbol
+from fxcount.symbolic import (
+    ceildiv,
+    combination,
+    covers,
+    evaluate,
+    in_common_terms,
+    is_nonnegative,
+    largest_sums,
+    min_,
+    symbol,
+)
 from tests.symbolic.trees import NAMES, as_number, as_size, formulas, values
 
 B, H, W = map(symbol, "BHW")
@@ -108,3 +118,17 @@ def test_the_order_is_that_of_the_hints_asked_with():
     sizes, sums = [B, H], [(1, 0), (0, 1)]
     assert [i for i, _ in largest_sums(sizes, sums, {"B": 2, "H": 3})] == [1, 0]
     assert [i for i, _ in largest_sums(sizes, sums, {"B": 3, "H": 2})] == [0, 1]
+
+
+@given(st.lists(sums.map(_size), max_size=6), values)
+def test_sizes_are_sums_of_their_common_terms(sizes, numbers):
+    terms, parts = in_common_terms(sizes)
+    assert len(parts) == len(sizes)
+    assert len(terms) <= len(sizes)
+    for size, made in zip(sizes, parts, strict=True):
+        assert evaluate(size, numbers) == sum(n * evaluate(terms[i], numbers) for i, n in made)
+
+
+def test_a_cache_that_grows_has_few_terms():
+    S = symbol("S")
+    assert len(in_common_terms([8 * B * (S + i) for i in range(1, 1001)])[0]) == 2

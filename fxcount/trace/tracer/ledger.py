@@ -43,6 +43,7 @@ class Ledger:
         self.log: list[int] = []  # storage numbers; ~number for a death
         self.marks: list[int] = []  # length of the log when call i began
         self.next_value = count().__next__
+        self._next_constant = count().__next__
         self._packed: dict[int, Packed | PackedCell] = dict(held.packed)
         self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
         self._facts: dict[tuple[torch.Size, torch.dtype, torch.device], TensorFact] = {}
@@ -121,7 +122,7 @@ class Ledger:
         names = self.names.get(id(tensor))
         origin: Origin = "constant"
         if names is None:
-            names = (f"constant_{sum(s.value.origin == 'constant' for s in self.states)}",)
+            names = (f"constant_{self._next_constant()}",)
         elif type(tensor) is Parameter or is_parameter(tensor):
             origin = "parameter"
         else:
