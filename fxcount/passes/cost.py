@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from fxcount.errors import UncountedError
 from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
 from fxcount.trace.tape import Call, Signature, Trace
 
 __all__ = ["CallCost", "Costs", "cost", "signature_cost"]
+
+_signature = attrgetter("signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,7 @@ class Costs:
 
     def sum(self, calls: Iterable[Call]) -> CallCost:
         """Total over some of the calls; equal calls are multiplied, not added one by one."""
-        counts: dict[int, int] = {}
-        for call in calls:
-            key = id(call.signature)
-            counts[key] = counts.get(key, 0) + 1
+        counts = Counter(map(id, map(_signature, calls)))
         return CallCost.weighted([(self.by_signature[key], n) for key, n in counts.items()])
 
     def of_modules(self, trace: Trace) -> Iterator[CallCost]:

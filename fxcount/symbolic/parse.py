@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import Size, symbol
@@ -19,6 +20,7 @@ from fxcount.symbolic.guard import MAX_OPERANDS, check_power, check_product, che
 __all__ = ["RESERVED", "parse"]
 
 MAX_LENGTH = 1 << 20
+SHORT = 80  # characters of a text that is remembered, as those of inputs are met again and again
 RESERVED = frozenset({"self", "extend", "guess"})
 """No symbols: ``report.at(extend=...)`` means something else."""
 
@@ -47,6 +49,10 @@ def parse(text: str) -> Size:
     (2*B*h + 2*B, floor(H/7) - 4*floor(H/28), 6)
     """
     text = text.strip()
+    return _remembered(text) if len(text) <= SHORT else _parsed(text)
+
+
+def _parsed(text: str) -> Size:
     foreign = _FOREIGN.search(text)
     if foreign:
         raise _error(text, foreign.start(), "this is not a formula" + (" (write 2*h)" if foreign[0][0].isdigit() else ""))
@@ -67,6 +73,9 @@ def parse(text: str) -> Size:
         raise
     except ValueError:  # a number of too many digits, a lone surrogate
         raise _error(text, 0, "this is not a formula") from None
+
+
+_remembered = lru_cache(256)(_parsed)
 
 
 def _defined(definitions: str, text: str) -> list[tuple[str, str]]:

@@ -217,15 +217,11 @@ class Run:
 
     def _given(self, tracer: Tracer, held: Inventory) -> list[Any]:
         """Everything that is in the arguments, with stand-ins for tensors and arrays."""
+        def made(leaf: InputSpec, name: str) -> StandIn:
+            return tracer.input(_fact(leaf, held, tracer, name, bool(self.pinned)), name, leaf.requires_grad, leaf.data)
+
         return [
-            tracer.input(
-                _fact(leaf, held, tracer, _label(label, self.called), bool(self.pinned)),
-                _label(label, self.called),
-                leaf.requires_grad,
-                leaf.data,
-            )
-            if isinstance(leaf, InputSpec)
-            else leaf
+            made(leaf, _label(label, self.called)) if isinstance(leaf, InputSpec) else leaf
             for leaf, label in zip(self.leaves, self.labels, strict=True)
         ]
 
