@@ -26,6 +26,8 @@ COLUMNS: Mapping[str, str] = MappingProxyType({
 
 DEFAULT = ("shape", "params", "macs", "flops", "share")
 _BAR = 10
+_SHORT_SHARE = "share"
+_LEAST_OF_A_CLASS = 2
 _NARROWEST = 14  # letters of a module that are kept when all else has given way
 _UNITS = {"read_bytes": bytes_text, "write_bytes": bytes_text}
 
@@ -60,8 +62,8 @@ def counts_in(columns: Sequence[str]) -> list[str]:
 
 
 def grid(report: ReportData, shown: Sequence[Shown], columns: Sequence[str], width: int | None) -> Grid:
-    """The rows as lines, no longer than ``width``: bars go first, then formulas of shapes, then the shapes, then the middle of
-    long names."""
+    """The rows as lines, no longer than ``width``: bars go first, then formulas of shapes, then the shapes and the long head of
+    shares, then the end of classes, then the middle of names."""
     stems = _stems([s.level for s in shown])
     names = [(len(stem), stem + visible(s.label)) for stem, s in zip(stems, shown, strict=True)]
     total = shown[0].row.counts.get("macs", 0) if shown else 0
@@ -74,7 +76,7 @@ def grid(report: ReportData, shown: Sequence[Shown], columns: Sequence[str], wid
             break
     if width is not None and longest + beside > width:
         longest = max(_NARROWEST, width - beside)
-    left = [head == COLUMNS["shape"] or head == COLUMNS["share"] for head in drawn]
+    left = [head in (COLUMNS["shape"], COLUMNS["share"], _SHORT_SHARE) for head in drawn]
 
     def line(name: str, texts: Sequence[str]) -> str:
         parts = [t.ljust(w) if is_left else t.rjust(w) for t, w, is_left in zip(texts, widths, left, strict=True)]
@@ -91,7 +93,8 @@ def _attempts(report: ReportData, columns: Sequence[str], total: int) -> Iterato
     """Columns by their heads, each time narrower."""
     for bars, numbers, without in ((True, False, ""), (False, False, ""), (False, True, ""), (False, True, "shape")):
         kept = [c for c in columns if c != without]
-        yield {COLUMNS[c]: _cell(report, c, total, bars, numbers) for c in kept}
+        heads = {**COLUMNS, "share": _SHORT_SHARE} if without else COLUMNS
+        yield {heads[c]: _cell(report, c, total, bars, numbers) for c in kept}
 
 
 def _cell(report: ReportData, column: str, total: int, bars: bool, numbers: bool) -> Cell:
@@ -119,8 +122,23 @@ def _share(part: int, total: int, bars: bool) -> str:
 
 
 def _fitted(name: str, width: int) -> str:
+    """A row's name in so many letters: the end of its class goes before its own middle, and of how many rows it is stays.
+
+    >>> _fitted("├─ features: Sequential", 17), _fitted("1 .. 3: Bottleneck x3", 14), _fitted("embeddings: Embeddings", 13)
+    ('├─ features: Seq…', '1 .. 3: Bo… x3', 'embeddings…')
+    >>> _fitted("LlamaForCausalLM", 14)
+    'LlamaForC…alLM'
+    """
     if len(name) <= width:
         return name
+    own, colon, kind = name.partition(": ")
+    times = kind.rpartition(" x")[2] if colon else ""
+    end = f"… x{times}" if times.isdecimal() and " x" in kind else "…"
+    room = width - len(own) - len(": ") - len(end)
+    if colon and room >= _LEAST_OF_A_CLASS:
+        return f"{own}: {kind[:room]}{end}"
+    if colon and len(own) + len(end) <= width:
+        return own + end
     return f"{name[: width - width // 3 - 1]}…{name[len(name) - width // 3 :]}"
 
 

@@ -82,7 +82,7 @@ function curveChart(host) {
   const axis = el("select", { "aria-label": "size that runs", id: "axis" });
   const parts = el("select", { "aria-label": "lines", id: "series" }, el("option", { value: "parts" }, "parts of what is selected"), el("option", { value: "kinds" }, "kinds of op"), el("option", { value: "total" }, "total alone"));
   const words = el("ul", { id: "crossings" });
-  replaced(host, el("h2", {}, "Curve"), el("p", { class: "tools" }, el("span", { id: "curve-metric" }), " over ", axis, " lines: ", parts, " ", el("button", { type: "button", onclick: () => saveSvg("curve.svg", picture) }, "SVG")), picture, words);
+  replaced(host, el("h2", {}, "Curve"), el("p", { class: "tools" }, el("span", { id: "curve-metric" }), " over ", axis, el("span", { class: "printed", id: "curve-axis" }), " lines: ", parts, " ", el("button", { type: "button", onclick: () => saveSvg("curve.svg", picture) }, "SVG")), picture, words);
   const fill = () => replaced(axis, current().symbols.map(s => el("option", { value: s.name }, s.name)));
   fill();
   axis.value = (current().symbols.find(s => !["B", "N"].includes(s.name)) || current().symbols[0]).name;
@@ -137,6 +137,7 @@ function curveChart(host) {
   function draw() {
     const metric = app.metric, unit = metrics()[metric].unit, c = theme(), symbol = current().symbols.find(s => s.name === axis.value) || current().symbols[0];
     document.getElementById("curve-metric").textContent = metrics()[metric].label;
+    document.getElementById("curve-axis").textContent = axis.value;
     const low = Math.max(symbol.low, 1), high = symbol.high;
     const points = [], cache = new Map(), perPiece = new Map();
     const xs = [...new Set(Array.from({ length: SAMPLES }, (_, i) => Math.round(low * (high / low) ** (i / (SAMPLES - 1)))))];
@@ -190,12 +191,13 @@ function curveChart(host) {
     replaced(words, crossings(names, points, symbol, metric, cache, perPiece), pieceWords(points, symbol));
   }
 
-  /** Where one line begins to exceed another, to the size: found between two samples by halving. */
+  /** Where one line begins to exceed another, to the size: found between two samples by halving. Of two that do so by turns, as
+   *  steps of rounding make them, the last time is told, and how often there was one before. */
   function crossings(names, points, symbol, metric, cache, perPiece) {
     const found = [], known = points.filter(p => p.index !== undefined);
     for (let i = 0; i < Math.min(4, names.length); i++) for (let j = 0; j < Math.min(4, names.length); j++) {
       if (i === j) continue;
-      const [a, b] = [names[i], names[j]];
+      const [a, b] = [names[i], names[j]], began = [];
       for (let k = 1; k < known.length; k++) {
         const before = known[k - 1], after = known[k];
         const above = p => (p.values.get(a) || 0) > (p.values.get(b) || 0);
@@ -207,8 +209,11 @@ function curveChart(host) {
           const values = perPiece.get(now.index).filter(l => l.name === a || l.name === b).map(l => [l.name, evaluate(l, now.now, metric)]);
           if ((new Map(values).get(a) || 0) > (new Map(values).get(b) || 0)) hi = middle; else lo = middle;
         }
-        found.push(el("li", {}, `${a} exceeds ${b} for ${symbol.name} ${hi - lo > 1 ? ">=" : ">"} ${hi - lo > 1 ? hi : lo}`));
+        began.push(`${symbol.name} ${hi - lo > 1 ? ">=" : ">"} ${hi - lo > 1 ? hi : lo}`);
       }
+      if (!began.length) continue;
+      const before = began.length > 1 ? `; by turns before, from ${began[0]} on` : "";
+      found.push(el("li", {}, `${a} exceeds ${b} for ${began[began.length - 1]}${before}`));
     }
     return found.slice(0, 8);
   }

@@ -83,6 +83,8 @@ def _labels(reports: Sequence[ReportData]) -> list[str]:
     if len(set(names)) > 1:
         return names
     found = [f"{_mode(r)}, {_dtype(r)}" for r in reports]
+    if len(set(found)) < len(found):  # two models of one class
+        found = [f"{name}, {r.params.total:,} parameters" for name, r in zip(names, reports, strict=True)]
     return [label if found.count(label) == 1 else f"{label} ({found[: i + 1].count(label)})" for i, label in enumerate(found)]
 
 
