@@ -74,7 +74,7 @@ def test_its_arguments_have_their_names() -> None:
         fxcount.analyze(with_global, "B,5", y="B,5")
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_functions_of_torchscript() -> None:
     def norm(x: torch.Tensor, n: int = 2) -> torch.Tensor:
         y = x @ x.t()
