@@ -213,6 +213,15 @@ def test_a_scan_is_no_attention() -> None:
     assert {t.name for t in claims["6N"].differences} >= {"other products", "embedding"}
 
 
+def test_what_looks_ahead_hides_nothing() -> None:
+    config = transformers.BertConfig(
+        vocab_size=211, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128
+    )
+    model = transformers.BertForMaskedLM(config)
+    claims = fxcount.training_step(model, "i64[B,S]").at(B=2, S=LENGTH).claims()
+    assert claims.unmasked == claims.exact
+
+
 def _pairs(reach: Reach, length: int) -> int:
     def seen(query: int, key: int) -> bool:
         if key > query:

@@ -37,11 +37,12 @@ class Weights:
 @dataclass(frozen=True)
 class Work:
     """FLOPs of contractions by term; of the attention of each layer that has one, in order, and of its forward alone: fused
-    kernels compute the scores again in the backward."""
+    kernels compute the scores again in the backward. ``causal``: no layer says that it looks ahead."""
 
     terms: Mapping[str, Size]
     attention: tuple[Size, ...]
     forward_attention: tuple[Size, ...]
+    causal: bool
 
     @property
     def total(self) -> Size:
@@ -188,7 +189,9 @@ def work_of(report: ReportData, model: nn.Module, terms: Mapping[str, str], leng
     ahead = [[c for c in calls if c.index in alone] for calls in layers.values()]
     flops = {term: report.size(2 * costs.sum(calls).macs) for term, calls in parts.items()}
     each, forward_each = ([report.size(2 * costs.sum(calls).macs) for calls in kept] for kept in (layers.values(), ahead))
-    return Work(flops, tuple(each), tuple(forward_each))
+    modules = dict(model.named_modules())
+    causal = all([getattr(modules.get(path), "is_causal", True) is not False for path in layers])
+    return Work(flops, tuple(each), tuple(forward_each), causal)
 
 
 def _scores(call: Call, length: Size) -> bool:

@@ -250,6 +250,8 @@ def _hidden(work: Work, architecture: Architecture | None, length: Size) -> Size
     reaches = _reaches(work, architecture)
     if reaches is None:
         return None
+    if not work.causal:
+        return 0 if all([r.kind == "full" for r in reaches]) else None
     seen = [
         floordiv(flops * r.twice_the_pairs(length), 2 * length * length)
         for flops, r in zip(work.attention, reaches, strict=True)
