@@ -50,6 +50,9 @@ class Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if spec is not None and spec.origin:
             ours = importlib.import_module(spec.origin)
             vars(module).update({name: value for name, value in vars(ours).items() if not name.startswith("__")})
+            inside = {name: held for name, held in sys.modules.items() if name.startswith(f"{spec.origin}.")}
+            for name, held in inside.items():  # as after an import of the whole package: a function may have a module's name
+                sys.modules.setdefault(module.__name__ + name[len(spec.origin) :], held)
         module.__path__ = [str(Path(folder) / module.__name__.replace(".", "/")) for folder in self.folders]
 
 
@@ -63,8 +66,9 @@ def _exists(name: str) -> bool:
 def install(names: dict[str, str], folder: str) -> None:
     """Put the drop-ins in the tools' place, before any test file is imported. torchvision may be built for another torch."""
     importlib.import_module("fxcount.adapters.torchvision_ops")
-    if names:
-        sys.meta_path.insert(0, Aliases(names, [folder]))
+    here = {theirs: ours for theirs, ours in names.items() if ours}  # another plugin sees to the rest
+    if here:
+        sys.meta_path.insert(0, Aliases(here, [folder]))
 
 
 def pytest_runtest_logreport(report: Any) -> None:

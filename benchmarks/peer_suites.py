@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -24,10 +25,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import torch
+
+from benchmarks import flop_counter_cases
 from benchmarks.tables import table
 
 __all__ = ["SUITES", "Outcome", "Suite", "outcomes", "page", "run", "source"]
@@ -39,7 +44,8 @@ ROOT = Path(__file__).resolve().parents[1]
 class Suite:
     """``sdist``: what pip is asked for; ``repository`` and ``revision``: where the tests are if not in there; ``files``: what
     pytest runs; ``aliases``: the names that mean drop-ins; ``text``: the function in whose frame a difference of text alone
-    fails; ``reasons``: why a test differs, by the end of its name."""
+    fails; ``plugin``: another plugin of pytest that puts fxcount in the tool's place; ``reasons``: why a test differs, by the
+    end of its name, "" for all whose text alone does."""
 
     name: str
     tool: str
@@ -49,24 +55,45 @@ class Suite:
     files: tuple[str, ...]
     aliases: Mapping[str, str]
     text: str = ""
+    plugin: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
 
+
+UNUSED = "parameters without effect are named below the totals"
+BYTES = "parameters that a module with submodules or a mask holds have their size in bytes"
+FUNCTIONS = "functional work counts, a table lookup and an idle weight do not, and a Linear counts once for each position"
+SCRIPTED = "what TorchScript computes is followed, where torchinfo shows dashes"
+WRONG_SHAPE = "batch_dim does not overwrite a size of an output that has another meaning there"
+_OF_TORCHINFO = {
+    "test_uninitialized_tensor": UNUSED, "test_hide_recursive_layers": UNUSED, "test_module_dict": UNUSED,
+    "test_hide_recursive_layers_outside_loop": UNUSED, "test_google": UNUSED, "test_custom_parameter": UNUSED,
+    "test_parameter_list": f"{UNUSED}; {BYTES}", "test_pruning": BYTES, "test_nested_leftover_params": BYTES,
+    "test_pruned_adversary": f"{UNUSED}; {FUNCTIONS}", "test_lstm": FUNCTIONS, "test_pack_padded": FUNCTIONS,
+    "test_parameters_with_other_layers": f"{FUNCTIONS}; {BYTES}", "test_lstm_custom_batch_size": f"{FUNCTIONS}; {WRONG_SHAPE}",
+    "test_return_dict": "the shape of a dict's last tensor is one list, not a list in a list", "test_jit": SCRIPTED,
+    "test_partial_jit": SCRIPTED, "test_bert": f"{FUNCTIONS}; {UNUSED}", "test_genotype": f"{UNUSED}; {FUNCTIONS}",
+    "test_tmva_net_column_totals": f"{FUNCTIONS}; {UNUSED}", "test_flan_t5_small": FUNCTIONS,
+}  # fmt: skip
+_NEXT = "the text is that of the release 1.8.0: sizes in MB, mult-adds in millions and more, seven columns, eval mode"
 
 SUITES: tuple[Suite, ...] = (
     Suite(
         "torchinfo", "torchinfo 1.8.0", "torchinfo==1.8.0", "TylerYep/torchinfo", "v1.8.0", ("tests",),
-        {"torchinfo": "fxcount.compat.torchinfo"}, text="verify_output_str",
+        {"torchinfo": "fxcount.compat.torchinfo"}, text="verify_output_str", reasons=_OF_TORCHINFO,
     ),
     Suite(
         "torchinfo-next", "torchinfo after 1.8.0", "", "TylerYep/torchinfo", "5c4164f", ("tests",),
-        {"torchinfo": "fxcount.compat.torchinfo"}, text="verify_output_str",
+        {"torchinfo": "fxcount.compat.torchinfo"}, text="verify_output_str", reasons={**_OF_TORCHINFO, "": _NEXT},
     ),
     Suite(
         "fvcore", "fvcore 0.1.5", "fvcore==0.1.5.post20221221", "facebookresearch/fvcore",
         "fd5043ff8b2e6790f5bd7c9632695c68986cc658",
         tuple(f"tests/test_{name}.py" for name in (
             "activation_count", "flop_count", "jit_model_analysis", "param_count", "print_model_statistics",
-        )), {"fvcore.nn": "fxcount.compat.fvcore"},
+        )), {"fvcore.nn": "fxcount.compat.fvcore"}, reasons={
+            "test_scripted_function": "a function of torch.jit.script is followed and counts; fvcore lists it as unsupported",
+            "test_disable_warnings": "no tracer of torch runs, so none of its warnings can be asked for",
+        },
     ),
     Suite(
         "ptflops", "ptflops 0.7.5", "ptflops==0.7.5", "sovrasov/flops-counter.pytorch", "v0.7.5", ("tests",),
@@ -82,6 +109,10 @@ SUITES: tuple[Suite, ...] = (
     Suite(
         "torchsummary", "torchsummary 1.5.1", "torchsummary==1.5.1", "sksq96/pytorch-summary", "345d898",
         ("torchsummary/tests/unit_tests/torchsummary_test.py",), {"torchsummary": "fxcount.compat.torchsummary"},
+    ),
+    Suite(
+        "torch", "torch's flop counter", "", "pytorch/pytorch", f"v{torch.__version__.partition('+')[0]}",
+        ("test/test_flop_counter.py",), {"torch.utils.flop_counter": ""}, plugin="benchmarks.flop_counter_cases",
     ),
 )  # fmt: skip
 
@@ -116,11 +147,14 @@ def source(suite: Suite, folder: Path, repository: str | None = None) -> Path:
         if unpacked is not None and all((unpacked / file).exists() for file in suite.files):
             return unpacked
     checkout = folder / "repository"
+    if repository and Path(repository).is_dir() and not (Path(repository) / "HEAD").exists():
+        return Path(repository).resolve()  # a folder of files
     if not checkout.exists():
         url = repository or f"https://github.com/{suite.repository}"
-        _call("git", "clone", "--quiet", url, str(checkout))
-        if suite.revision:
-            _call("git", "-C", str(checkout), "checkout", "--quiet", suite.revision)
+        _call("git", "clone", "--quiet", "--filter=blob:none", "--no-checkout", url, str(checkout))
+        if suite.plugin:  # nothing but the tests: the tool is what is installed
+            _call("git", "-C", str(checkout), "sparse-checkout", "set", "--no-cone", *suite.files)
+        _call("git", "-C", str(checkout), "checkout", "--quiet", suite.revision or "HEAD")
     return checkout
 
 
@@ -143,9 +177,23 @@ def _call(*command: str) -> None:
 
 
 # -- running it -----------------------------------------------------------------------------------------------------------
-def run(suite: Suite, where: Path, aliased: bool, scratch: Path) -> dict[str, tuple[str, str]]:
-    """The state of each test and the text of its failure: on the tool itself, or with the import changed."""
+def run(suite: Suite, where: Path, aliased: bool, scratch: Path, again: bool = False) -> dict[str, tuple[str, str]]:
+    """The state of each test and the text of its failure: on the tool itself, or with the import changed; ``again``: as the
+    records of an earlier run say, if there are some."""
     records = scratch / f"{suite.name}-{'ours' if aliased else 'itself'}.jsonl"
+    if not (again and records.exists()):
+        _pytest(suite, where, aliased, records)
+    states: dict[str, tuple[str, str]] = {}
+    for line in records.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        state = _state(record, suite.text)
+        known = states.get(record["test"], ("passed", ""))
+        states[record["test"]] = max(known, (state, record["text"]), key=lambda s: _WORST.index(s[0]))
+    return {test: state for test, state in states.items() if "::" in test}
+
+
+def _pytest(suite: Suite, where: Path, aliased: bool, records: Path) -> None:
+    scratch = records.parent
     records.unlink(missing_ok=True)
     environment = {
         **os.environ, "PEER_ALIASES": json.dumps(dict(suite.aliases) if aliased else {}), "PEER_OUTCOMES": str(records),
@@ -153,17 +201,9 @@ def run(suite: Suite, where: Path, aliased: bool, scratch: Path) -> dict[str, tu
     }  # fmt: skip
     command = [sys.executable, "-m", "pytest", "-q", "-p", "benchmarks.peer_suite_plugin", "-p", "no:cacheprovider"]
     command += ["--continue-on-collection-errors"]
-    subprocess.run(
-        [*command, *suite.files], cwd=where, env=environment, stdout=(scratch / f"{records.stem}.log").open("w"),
-        stderr=subprocess.STDOUT, timeout=3600,
-    )  # fmt: skip
-    states: dict[str, tuple[str, str]] = {}
-    for line in records.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        state = _state(record, suite.text)
-        known = states.get(record["test"], ("passed", ""))
-        states[record["test"]] = max(known, (state, record["text"]), key=lambda s: _WORST.index(s[0]))
-    return states
+    plugins = ["-p", suite.plugin] if suite.plugin else []
+    with (scratch / f"{records.stem}.log").open("w") as log:
+        subprocess.run([*command, *plugins, *suite.files], cwd=where, env=environment, stdout=log, stderr=log, timeout=3600)
 
 
 _WORST = ("passed", "text", "skipped", "failed")
@@ -198,13 +238,57 @@ def outcomes(itself: Mapping[str, tuple[str, str]], ours: Mapping[str, tuple[str
 KINDS = ("clean", "text only", "fails", "fails on the tool itself", "skipped")
 
 
-def page(found: Mapping[Suite, Sequence[Outcome]]) -> str:
-    """The tables as Markdown."""
+def page(found: Mapping[Suite, Sequence[Outcome]], calls: Sequence[tuple[str, int, Any]]) -> str:
+    """The page on all suites."""
     rows = []
     for suite, tests in found.items():
         counts = Counter(t.kind for t in tests)
-        rows.append([suite.tool, str(len(tests)), *(str(counts[k]) for k in KINDS)])
-    return table(["suite", "tests", *KINDS], rows)
+        on_itself = sum(t.itself == "passed" for t in tests)
+        rows.append([suite.tool, str(len(tests)), str(on_itself), *(str(counts[k]) for k in KINDS)])
+    parts = [_HEAD.strip(), table(["suite", "tests", "clean on the tool itself", *KINDS], rows), _COLUMNS.strip()]
+    if calls:
+        parts.append(_calls(calls))
+    for suite, tests in found.items():
+        differing = [t for t in tests if t.kind in ("text only", "fails")]
+        if differing:
+            parts += [f"## {suite.tool}", _by_reason(suite, differing)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_reason(suite: Suite, tests: Sequence[Outcome]) -> str:
+    """Each reason with the tests that differ for it."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for test in tests:
+        name = test.test.rpartition("::")[2]
+        reasons.setdefault((test.kind, reason(suite, test) or f"no reason is known: {test.why}"), []).append(f"`{name}`")
+    return "\n".join(f"- {kind}: {why}: {', '.join(names)}" for (kind, why), names in reasons.items())
+
+
+def _calls(calls: Sequence[tuple[str, int, Any]]) -> str:
+    operators = len({name for name, _, _ in calls})
+    equal = sum(theirs == ours for _, theirs, ours in calls)
+    other = "".join(f"\n- {name}: torch {theirs}, fxcount {ours}" for name, theirs, ours in calls if theirs != ours)
+    return (
+        f"Besides, torch's own sample calls of {operators} operators for which its counter has a formula, real and complex: "
+        f'{equal} of {len(calls)} have the same `count("torch")`.{other}'
+    )
+
+
+_HEAD = f"""
+# Drop-ins and the tests of the tools they stand for
+
+`python benchmarks/peer_suites.py --write` runs the tests of other tools twice: on the tool itself, and with the import changed
+to `fxcount.compat.<tool>`. It wrote this page, with torch {torch.__version__} on Python {platform.python_version()}. The
+tests come with the tools' source archives or repositories and are no part of fxcount. torch's tests of its flop counter run
+with its formulas replaced by `report.count("torch")` of a model of that one op. calflops has no tests: its repository has
+examples that download weights.
+"""
+_COLUMNS = """
+*Clean*: the test passes. *Text only*: all calls and assertions pass, and the printed text differs from a stored one.
+*Fails on the tool itself*: with this torch and this Python, or without a network (weights that are downloaded).
+*Clean on the tool itself* is low for torchinfo 1.8.0, as it prints `(Units.MEGABYTES)` for `(M)` since Python 3.11. What
+differs is listed below with the reason.
+"""
 
 
 def unexplained(suite: Suite, tests: Iterable[Outcome]) -> list[Outcome]:
@@ -214,7 +298,8 @@ def unexplained(suite: Suite, tests: Iterable[Outcome]) -> list[Outcome]:
 
 def reason(suite: Suite, test: Outcome) -> str | None:
     """Why a test differs."""
-    return next((why for name, why in suite.reasons.items() if test.test.endswith(name)), None)
+    known = {name: why for name, why in suite.reasons.items() if name or test.kind == "text only"}
+    return next((why for name, why in known.items() if test.test.endswith(name)), None)
 
 
 # -- the command ----------------------------------------------------------------------------------------------------------
@@ -222,25 +307,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run suites and say how they went."""
     options = _parser().parse_args(argv)
     given = dict(text.split("=", 1) for text in options.repository)
-    chosen = [s for s in SUITES if not options.suites or s.name in options.suites]
     found: dict[Suite, list[Outcome]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(options.keep or temporary).resolve()
-        for suite in chosen:
-            where = source(suite, scratch / suite.name, given.get(suite.name))
-            found[suite] = outcomes(run(suite, where, False, scratch), run(suite, where, True, scratch))
-            for test in found[suite]:
-                if test.kind in ("text only", "fails"):
-                    print(f"{suite.name}: {test.kind}: {test.test}: {test.why[:200]}")
-    print(page(found))
-    return 0 if not any(unexplained(suite, tests) for suite, tests in found.items()) else 1
+        for suite in [s for s in SUITES if not options.suites or s.name in options.suites]:
+            try:
+                where = source(suite, scratch / suite.name, given.get(suite.name))
+            except subprocess.CalledProcessError as error:
+                print(f"{suite.name}: its tests cannot be had: {error}")
+                continue
+            runs = [run(suite, where, aliased, scratch, options.resume) for aliased in (False, True)]
+            found[suite] = outcomes(*runs)
+            for test in unexplained(suite, found[suite]):
+                print(f"{suite.name}: {test.kind} for no known reason: {test.test}: {test.why[:200]}")
+    calls = list(flop_counter_cases.differences()) if any(s.plugin for s in found) else []
+    text = page(found, calls)
+    print(text)
+    if options.write:
+        (ROOT / "docs" / "peers.md").write_text(text, encoding="utf-8")
+    unknown = any(unexplained(suite, tests) for suite, tests in found.items()) or any(a != b for _, a, b in calls)
+    return 1 if unknown else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(s.name for s in SUITES)}; default: all")
-    parser.add_argument("--repository", action="append", default=[], metavar="SUITE=PATH", help="git repository of a suite")
-    parser.add_argument("--keep", metavar="DIR", help="where sources and logs stay; a second run takes them from there")
+    parser.add_argument("--repository", action="append", default=[], metavar="SUITE=PATH", help="where a suite is")
+    parser.add_argument("--keep", metavar="DIR", help="where sources, records and logs stay")
+    parser.add_argument("--resume", action="store_true", help="do not run what --keep has a record of")
+    parser.add_argument("--write", action="store_true", help="write docs/peers.md")
     return parser
 
 

@@ -32,7 +32,7 @@ ORDER["compile_backend"] = ORDER["api"]
 ORDER["fitting"] = ORDER["api"] | {"api"}
 ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
 ORDER["measurement"] = ORDER["report"]
-ORDER["compat"] = ORDER["api"] | {"api", "measurement"}
+ORDER["compat"] = ORDER["adapters"] | {"adapters", "measurement"}
 ORDER["review"] = ORDER["api"] | {"api"}
 ORDER["demo"] = ORDER["version"] = set()
 ORDER["sweeping"] = ORDER["adapters"] | {"adapters", "version"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from torch import nn
 
 import fxcount
 from fxcount import InputError
-from fxcount.compat.calflops import calculate_flops
+from fxcount.compat.calflops import calculate_flops, calculate_flops_hf
+from fxcount.compat.calflops.utils import generate_transformer_input
 from fxcount.compat.ptflops import FLOPS_BACKEND, flops_to_string, get_model_complexity_info, params_to_string
 from tests.compat.peers import Digits, Two, peer, printed, torchvision_model
 
@@ -137,6 +139,56 @@ def test_calflops_inputs_and_refusals() -> None:
     for wrong in ({"input_shape": (1, 1, 28, 28), "forward_mode": "generate"}, {}):
         with pytest.raises(InputError):
             calculate_flops(Digits(), **wrong)
+
+
+class Words:
+    """A tokenizer that frames a text by two tokens, as BERT's does; what calflops asks of it."""
+
+    pad_token_id = 3
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": [101, 102], "token_type_ids": [0, 0], "attention_mask": [1, 1]}
+
+    def encode_plus(self, text: str, **options: Any) -> dict[str, list[int]]:
+        return self(text)
+
+
+def small_bert(attention: str = "eager") -> Any:
+    transformers = peer("transformers")
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40, "vocab_size": 107}
+    return transformers.BertModel(transformers.BertConfig(**sizes, attn_implementation=attention)).eval()
+
+
+def test_the_tokenizer_of_calflops() -> None:
+    calflops, theirs = peer("calflops"), importlib.import_module("calflops.utils")
+    made = generate_transformer_input(Words(), (3, 7))
+    expected = theirs.generate_transformer_input(Words(), (3, 7), "cpu")
+    assert made.keys() == expected.keys()
+    assert all(torch.equal(made[name], expected[name]) for name in made)
+    asked: dict[str, Any] = {"transformer_tokenizer": Words(), "print_results": False, "output_as_string": False}
+    for shape in ((3, 7), None):
+        flops, macs, params = calflops.calculate_flops(small_bert(), input_shape=shape, **asked)
+        batch, length = shape or (1, 128)
+        gelu = 2 * batch * length * 40  # transformers keeps F.gelu by reference, so calflops does not see it
+        assert calculate_flops(small_bert(), shape, **asked) == (flops + gelu, macs, params)
+    for wrong in ({"input_shape": (3, 7, 2)}, {"input_shape": (1, 1)}, {"args": [torch.zeros(1, 7)]}):
+        with pytest.raises(InputError):
+            calculate_flops(small_bert(), **{**asked, **wrong})
+
+
+def test_a_local_configuration_as_in_calculate_flops_hf(tmp_path: Path) -> None:
+    model = small_bert("sdpa")  # what a configuration says nothing of
+    model.config.save_pretrained(tmp_path)
+    asked: dict[str, Any] = {"print_results": False, "output_as_string": False}
+    ids = {name: torch.ones(2, 11, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+    expected = calculate_flops(model, kwargs=ids, **asked)
+    for name in (str(tmp_path), str(tmp_path / "config.json")):
+        assert calculate_flops_hf(name, input_shape=(2, 11), **asked) == expected
+    *found, table = calculate_flops_hf(str(tmp_path), empty_model=model, input_shape=(2, 11), return_results=True, **asked)
+    assert tuple(found) == expected
+    assert "BertModel" in table
+    with pytest.raises(InputError, match="nothing is downloaded"):
+        calculate_flops_hf("bert-base-uncased", input_shape=(1, 3))
 
 
 def test_the_models_own_train_is_never_called() -> None:

@@ -30,6 +30,7 @@ rounds are exact; they are rounded as the tool rounds once all sizes are numbers
 `torch.matmul(x, y)` and `x.matmul(y)` but not `x @ y`; fxcount tells them apart by the instruction of the model that made
 the call. The number is that of the model as traced: in eval or training mode, with gradients enabled, attention not fused
 into a fast path. [benchmarks/CONVENTIONS.md](../benchmarks/CONVENTIONS.md) compares each with the tool.
+How the drop-ins of `fxcount.compat` fare in the tools' own tests, and what stays different, is in [peers.md](peers.md).
 """
 
 
