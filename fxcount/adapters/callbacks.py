@@ -114,7 +114,7 @@ def _as_called(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def _first_batch(loader: Any, size: int) -> dict[str, Any]:
     """The batch of the first samples, made by the loader's own collator. The loader itself is not touched: going through it
     would draw the order of the samples."""
-    dataset = getattr(loader, "dataset", None)
+    dataset: Any = getattr(loader, "dataset", None)
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise InputError("the training data cannot be asked for their first samples", hint="analyse a batch of your own")
     with torch.random.fork_rng(devices=[]):
