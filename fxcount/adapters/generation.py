@@ -74,6 +74,7 @@ def generation(
     def analysed(model: nn.Module, args: Any, kwargs: Any, hints: Mapping[str, int] | None) -> Turns:
         with torch.no_grad():  # as generate() does
             report = analyze(_Loop(model, make), hints=hints, strict=strict, rules=rules, kwargs=kwargs)
+        report.trace.model_name = type(model).__name__  # the loop is ours
         found = Turns(report.trace, report.costs)
         found.recipe = Recipe.of(model, args, kwargs, hints, analysed)
         return found
