@@ -18,7 +18,7 @@ __all__ = [
 TERMINAL = "fxcount.terminal"
 """Name of the error handler (of Python's codecs) that writes what an encoding does not have in characters it has."""
 
-_PLAIN = str.maketrans({"─": "-", "│": "|", "├": "|", "└": "`", "█": "#"})
+_PLAIN = str.maketrans({"─": "-", "│": "|", "├": "|", "└": "`", "█": "#", "…": "~"})
 
 
 def visible(text: str, *, lines: bool = False) -> str:

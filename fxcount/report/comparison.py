@@ -33,5 +33,10 @@ class Comparison(_Data):
         """All of it as plain data, for JSON."""
         return to_dict(self)
 
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import comparison_html
+
+        return comparison_html(self)
+
     def __str__(self) -> str:
         return fitting(self.table())

@@ -65,5 +65,10 @@ class Pieces(PiecesData):
     def params(self) -> Any:
         return self.piecewise("params")
 
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import pieces_html
+
+        return pieces_html(self)
+
     def __str__(self) -> str:
         return f"{self!r}\n{self.to_markdown()}".rstrip("\n")

@@ -40,6 +40,11 @@ class GenerationReport(GenerationData):
         lines += [f"    each token {_text(self.kv_bytes_per_token, bytes_text)} for each sequence"]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import generation_html
+
+        return generation_html(self)
+
     def __str__(self) -> str:
         return fitting(self.table())
 

@@ -87,5 +87,10 @@ class Untraced(Report):
 
         return untraced(self.params, self.trace, depth, width)
 
+    def _repr_html_(self) -> str:
+        from fxcount.report.views.pictures.notebook import untraced_html
+
+        return untraced_html(self.params, self.trace)
+
     def __repr__(self) -> str:
         return f"<fxcount.{type(self).__name__} of {self.trace.model_name}: {self.params.total:,} parameters>"

@@ -142,6 +142,29 @@ def test_what_a_notebook_shows_passes_a_sanitiser() -> None:
     assert report.params is report.at(B=1, H=64, W=64).params
 
 
+class Decides(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ x.mT if x.shape[1] > 8 else x + 1
+
+
+DECIDES = Decides()
+
+
+def test_what_has_no_picture_is_a_table_that_passes() -> None:
+    pieces = fxcount.analyze(DECIDES, "B,S,5").pieces(B=(1, 8), S=(1, 64))
+    compared = fxcount.compare(nn.Sequential(nn.Linear(3, 5)), nn.Sequential(nn.Linear(3, 7)), "B,3")
+    for shown, words in ((pieces, ["5*B*S**2", "9 &lt;= S &lt;= 64"]), (compared, ["20", "28", "+8"])):
+        found = shown._repr_html_()
+        _Sanitised().feed(found)
+        for word in words:
+            assert word in found
+    alone = fxcount.analyze(nn.Bilinear(3, 4, 5))._repr_html_()
+    _Sanitised().feed(alone)
+    assert ">65<" in alone
+    assert "no inputs were given, so nothing was traced" in alone
+    assert "MACs" not in alone
+
+
 def test_a_long_model_is_short_in_a_cell() -> None:
     report = fxcount.analyze(nn.Sequential(*[nn.Linear(5, 5) for _ in range(200)]), "B,5")
     assert len(report._repr_html_()) < 20_000

@@ -25,9 +25,16 @@ from fxcount.symbolic import Size, evaluate, to_text
 from fxcount.wording import shortened, visible
 
 if TYPE_CHECKING:
+    from fxcount.report.data.comparison import Comparison
     from fxcount.report.data.curve import CurveData
+    from fxcount.report.data.generation import GenerationData
+    from fxcount.report.data.piece_rows import PiecesData
+    from fxcount.trace.tape import Trace
 
-__all__ = ["curve_html", "parameters_html", "report_html", "to_timeline", "training_html"]
+__all__ = [
+    "comparison_html", "curve_html", "generation_html", "parameters_html", "pieces_html", "report_html", "to_timeline",
+    "training_html", "untraced_html",
+]  # fmt: skip
 
 _LONGEST = 160
 _SHOWN = 6
@@ -79,6 +86,52 @@ def parameters_html(params: Parameters) -> str:
     rows += [(f"dead: {visible(r.name)}", f"{r.unique:,}", visible(r.reason)) for r in params.rows("dead")[:_SHOWN]]
     rows += [("shared", "", visible(group_text(g))) for g in params.by_group()[:_SHOWN]]
     return _image(parts_bar("parameters by state", parts), "parameters by state") + _table(("parameters", "elements", ""), rows)
+
+
+def untraced_html(params: Parameters, trace: Trace) -> str:
+    """What a model holds that was not called, and why there is no more."""
+    return parameters_html(params) + f"<p>{html.escape(visible(trace.ended))}</p>"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """The totals that there are, and the modules that differ most."""
+    rows = [
+        (name, f"{c.numbers[0]:,}", f"{c.numbers[1]:,}", "=" if c.same else f"{c.difference:+,}")
+        for name, c in comparison.totals.items() if any(c.numbers)
+    ]  # fmt: skip
+    changed = comparison.changed()
+    for m in changed[:_SHOWN]:
+        before, after = m.changes["macs"].numbers
+        rows.append((visible(f"{m.path or 'the model'}: {m.what}"), f"{before:,}", f"{after:,}", f"{after - before:+,} macs"))
+    if len(changed) > _SHOWN:
+        rows.append((f"{len(changed) - _SHOWN} more modules", "", "", ""))
+    return _table(("", *map(visible, comparison.names), "difference"), rows)
+
+
+def pieces_html(pieces: PiecesData) -> str:
+    """Domains, formulas, and what decides; and what is refused."""
+    rows = [
+        (visible(p.domain), shortened(to_text(p.size("macs")), _LONGEST), "; ".join(map(visible, map(str, p.assumptions[:3]))))
+        for p in pieces.rows[: 4 * _SHOWN]
+    ]
+    rows += [(visible(r.domain), "refused", visible(r.said)) for r in pieces.refused[:_SHOWN]]
+    left = len(pieces.rows) - 4 * _SHOWN
+    return _table(("sizes", "MACs", "decided by"), [*rows, *([(f"{left} more pieces", "", "")] if left > 0 else [])])
+
+
+def generation_html(found: GenerationData) -> str:
+    """The prompt, one step and all of it."""
+    parts = {"prompt": found.prefill, f"a step, past {found.names.past}": found.step, "in all": found.total}
+    rows = [
+        (visible(name), *[_numbered(n) for n in (2 * part.macs, part.read_bytes, part.write_bytes, part.peak_bytes)])
+        for name, part in parts.items()
+    ]
+    head = (visible(found.turns.trace.model_name), "FLOPs", "bytes read", "bytes written", "peak bytes")
+    return _table(head, [*rows, ("bytes of the cache", "", "", "", _numbered(found.kv_bytes))])
+
+
+def _numbered(number: object) -> str:
+    return f"{number:,}" if isinstance(number, int) else shortened(str(number), _LONGEST)
 
 
 def curve_html(curve: CurveData) -> str:
