@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -140,9 +142,25 @@ def _on_fake(model: nn.Module, inputs: Inputs, values: Sizes) -> int:
         }
         given = tensors((inputs.args, dict(inputs.kwargs)), values)
         args, kwargs = pytree.tree_map(lambda t: _on_cpu(t) if isinstance(t, torch.Tensor) else t, given)
-        with as_traced(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            functional_call(model, state, args, kwargs)
+        try:
+            with as_traced(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+                functional_call(model, state, args, kwargs)
+        finally:
+            _clear_caches(model)
     return int(counter.get_total_flops())
+
+
+def _clear_caches(model: nn.Module) -> None:
+    """Functions of the model's packages that remember what they gave: fake tensors, which a later run would take for real."""
+    packages = {type(module).__module__.partition(".")[0] for module in model.modules()} - {"torch"}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in packages:
+            held = list(vars(module).values())
+            for owner in [found for found in held if isinstance(found, type) and found.__module__ == name]:
+                held += [getattr(found, "__func__", found) for found in vars(owner).values()]  # methods of classes and of none
+            for found in held:
+                if isinstance(found, functools._lru_cache_wrapper):
+                    found.cache_clear()
 
 
 def _on_cpu(t: torch.Tensor) -> torch.Tensor:

@@ -250,3 +250,24 @@ def test_real_data_that_are_a_ramp(data: Any) -> None:
 def test_real_data_that_are_none(data: Any) -> None:
     with pytest.raises(Unsupported):
         recognised(torch.tensor(data))
+
+
+class Packs(torch.nn.Module):
+    """Images of several sizes in one row, each patch with the number of its image."""
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        rows = [x.flatten(1).mT for x in (a, b)]
+        numbers = torch.repeat_interleave(torch.arange(2), torch.tensor([r.shape[0] for r in rows]))
+        same = numbers[:, None] == numbers[None]
+        joined = torch.cat(rows)
+        return (joined @ joined.mT).masked_fill(~same, 0.0)
+
+
+def test_repeats_that_are_sizes_add_up_to_a_size() -> None:
+    report = fxcount.analyze(Packs(), "3,H,5", "3,7,W", hints={"H": 4, "W": 6})
+    assert (set(report.symbols), list(report.unbacked)) == ({"H", "W"}, [])
+    assert not [a for a in report.assumptions if a.kind == "pin"]
+    for h, w in ((4, 6), (11, 13)):
+        assert report.at(H=h, W=w, extend=False).macs == 3 * (5 * h + 7 * w) ** 2
+        a, b = torch.randn(3, h, 5), torch.randn(3, 7, w)
+        torch.testing.assert_close(report.graph_module(a, b), Packs()(a, b))

@@ -79,6 +79,6 @@ _ATOMS = ("i64[12]", "f32[12,3]", "f32[E,3]", "i64[E]", "i64[E]", torch.zeros(12
 MODELS: tuple[Model, ...] = (
     of("e3nn", "product-gate", _Equivariant, ("f32[E,20]", "f32[E,3]"), {"E": 40}, {"E": 53}, reads_tables=True),
     of("e3nn", "norm-activation", _Norms, "f32[N,20]", {"N": 12}, {"N": 17}, reads_tables=True),
-    of("schnetpack", "SchNet", _atoms("schnetpack.representation:SchNet"), _ATOMS, {"E": 40}, {"E": 53}, below=9),
-    of("schnetpack", "PaiNN", _atoms("schnetpack.representation:PaiNN"), _ATOMS, {"E": 40}, {"E": 53}, below=9),
+    of("schnetpack", "SchNet", _atoms("schnetpack.representation:SchNet"), _ATOMS, {"E": 40}, {"E": 53}, below=9, reads_tables=True),
+    of("schnetpack", "PaiNN", _atoms("schnetpack.representation:PaiNN"), _ATOMS, {"E": 40}, {"E": 53}, below=9, reads_tables=True),
 )  # fmt: skip

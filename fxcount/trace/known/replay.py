@@ -19,7 +19,7 @@ from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, first_line
 from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
-from fxcount.symbolic import Expr, Scope, SymRatio, SymSize, sum_
+from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize, sum_, to_size
 from fxcount.symbolic.floats import ODD
 from fxcount.trace.known import constants, ramps, tables
 from fxcount.trace.known.literals import LITERAL
@@ -112,6 +112,13 @@ class Replay:
         """The one number all elements are, without assuming anything; ``None`` if there is none."""
         found = self._evaluated(value, symbols_only=True)
         return found.base if isinstance(found, Ramp) and found.is_fill else None
+
+    def total(self, value: Value) -> Size | None:
+        """The sum of a small tensor of sizes and numbers, without assuming anything; ``None`` if it is none."""
+        found = self._evaluated(value, symbols_only=True)
+        if not isinstance(found, np.ndarray) or not all(type(n) in (int, SymSize) for n in found.flat):
+            return None
+        return sum_([to_size(n) for n in found.flat])
 
     def bounds(self, value: Value) -> tuple[Any, Any] | None:
         """The smallest and the largest element, without assuming anything; ``None`` if they are not known."""

@@ -120,6 +120,9 @@ class Numbers:
         def count(kind: str, what: str, most: Size | None = None, default: Size | None = None, of: int | None = None) -> Size:
             if of is not None:
                 return self.true_elements(operands[of]._value)
+            total = self.tracer.answers.replay.total(operands[-1]._value) if kind == "repeated" else None
+            if total is not None:
+                return total
             if all([self.tracer.answers.is_known(o) for o in operands]):
                 raise _Computable
             return self.tracer.scope.unbacked.new(kind, what, most, default)
