@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
@@ -123,3 +124,35 @@ def test_summary_of_a_model_with_a_mask(dtype: torch.dtype) -> None:
 def test_in_a_model_that_already_says_it_is_causal() -> None:
     report = fxcount.analyze(encoder(), f"B,S,{D}", mask="f32[S,S]", kwargs={"is_causal": True})
     assert str(report.macs) == ENCODER
+
+
+@pytest.mark.filterwarnings("ignore:Support for mismatched:UserWarning")
+@pytest.mark.parametrize("given", [None, True, False])
+@pytest.mark.parametrize("padding", [None, "bool", "f32"])
+@pytest.mark.parametrize(("norm_first", "batch_first"), [(False, True), (True, False)])
+def test_masks_of_all_kinds_together(norm_first: bool, batch_first: bool, padding: str | None, given: bool | None) -> None:
+    """Whether the mask is causal or not, told or not, padding masked or not: the products are those of a plain run."""
+    layer = nn.TransformerDecoderLayer(D, HEADS, WIDE, batch_first=batch_first, norm_first=norm_first)
+    model = nn.TransformerDecoder(layer, 1).eval()
+    sizes = ("B,T", "B,S") if batch_first else ("T,B", "S,B")
+    kwargs: dict[str, Any] = {"tgt_mask": "f32[T,T]", "memory_mask": "f32[T,S]"}
+    if padding:
+        kwargs |= {"tgt_key_padding_mask": f"{padding}[B,T]", "memory_key_padding_mask": f"{padding}[B,S]"}
+    if given is not None:
+        kwargs |= {"tgt_is_causal": given, "memory_is_causal": given}
+    report = fxcount.analyze(model, *[f"{s},{D}" for s in sizes], kwargs=kwargs)
+    assert (set(report.symbols), report.uncounted) == ({"B", "S", "T"}, ())
+    for b, s, t in ((3, 5, 7), (2, 13, 11)):
+        within = 16 * b * t * t + 448 * b * t  # as in an encoder, for T tokens
+        across = 16 * b * s * t + 128 * b * t + 128 * b * s
+        assert report.at(B=b, S=s, T=t, extend=False).macs == within + across
+    at = {"B": 2, "S": 13, "T": 11}
+    real = {k: torch.zeros([at[n] for n in v.partition("[")[2][:-1].split(",")], dtype=DTYPES[v.partition("[")[0]])
+            if isinstance(v, str) else v for k, v in kwargs.items()}  # fmt: skip
+    tokens = [torch.randn([at[n] for n in s.split(",")] + [D]) for s in sizes]
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*tokens, **real)
+    assert report.at(**at).macs == counter.get_total_flops() // 2
+
+
+DTYPES = {"f32": torch.float32, "bool": torch.bool}
