@@ -259,7 +259,10 @@ class Tracer(TorchFunctionMode):
                 return self.signature(entry, facts, {}, constants.facts_of(known))
         data = {o._value: o._known for o in operands if o._storage.constant and o._known is not None}
         if entry.reads_data:
-            data.update({o._value: self.answers.data(o, entry.name) for o in operands if self.replay.is_made(o._value)})
+            asked = [o for o in operands if o._value not in data and self.replay.is_made(o._value)]
+            if entry.counted is not None:  # the sum of what is made of sizes is a size
+                asked = [o for o in asked if self.replay.total(o._value) is None]
+            data.update({o._value: self.answers.data(o, entry.name) for o in asked})
         try:
             signature = self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
         except DataDependentError as error:
