@@ -117,6 +117,11 @@ def output_facts(result: Any) -> Iterator[TensorFact]:
     """Facts of all tensors in a module's result, whatever container it comes in; a parameter or buffer is one as it is."""
     seen: set[int] = set()
     for part in leaves(result):
+        if type(part) is StandIn:  # nearly always
+            if id(part) not in seen:
+                seen.add(id(part))
+                yield part._value.fact
+            continue
         part = part._values if type(part) is Jagged else part
         if not isinstance(part, torch.Tensor) or isinstance(part, StandIn):
             for found in stand_ins_in(part, seen=seen):
