@@ -164,7 +164,7 @@ def test_all_pieces_are_saved(model: Net, report: fxcount.Report, again: Callabl
             assert loaded.at(B=7, S=tokens).macs == macs(7, tokens)
     data = json.loads(report.to_graph_json())
     assert [piece["because"].partition(" (")[0] for piece in data["pieces"]] == ["S >= 9"]
-    with pytest.raises(fxcount.InputError, match="pieces of this graph"):
+    with pytest.raises(fxcount.InputError, match="pieces in this file"):
         fxcount.load({**data, "pieces": 3})
     with pytest.raises(fxcount.InputError):
         fxcount.load({**data, "pieces": [{**data["pieces"][0], "calls": 3}]})
