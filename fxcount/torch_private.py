@@ -99,6 +99,8 @@ NAMES = MappingProxyType({
     "variable_functions": Name("torch._C._VariableFunctions", "find the builtin functions of torch by name"),
     "nn_functions": Name("torch._C._nn", "find the builtin functions of torch.nn by name"),
     "fused_sdp_choice": Name("torch._fused_sdp_choice", "know which attention runs with groups of heads on the CPU"),
+    "pack_sequence": Name("torch._VF._pack_padded_sequence", "follow packed sequences in a training step"),
+    "pad_sequence": Name("torch._VF._pad_packed_sequence", "follow packed sequences in a training step"),
     "VF": Name("torch._VF", "find the builtin functions of recurrent layers"),
     "OpOverload": Name("torch._ops.OpOverload", "know a node that calls an op", lambda: type(torch.ops.aten.add.Tensor)),
     "HigherOrderOperator": Name(

@@ -7,6 +7,7 @@ ones that torch's own code would have called.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import torch
 from fxcount import torch_private
 from fxcount.ops.spatial.resize import ALIGNED_RESIZERS, RESIZERS
 from fxcount.symbolic import SymSize
+from fxcount.training.recurrent import CELLS, LAYERS, Packing, lengths_of, padded, recurrent_cells, recurrent_layers
 
 __all__ = ["FORMS"]
 
@@ -23,6 +25,12 @@ class Caller(Protocol):
     """The tracer, as far as a form asks."""
 
     is_plain: bool  # whether torch would see no tracker, under which it writes less in place
+
+    def data_of(self, x: Any) -> torch.Tensor | None:
+        """The elements of a tensor, if they are known."""
+
+    def literal(self, data: Any) -> Any:
+        """A tensor of Python's numbers."""
 
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
@@ -171,7 +179,9 @@ def _lstm(
     """
     padded = isinstance(hx, (tuple, list)) and isinstance(num_layers, int)
     if not padded or not _is_symbolic(x) or not _onednn_takes(x, hx):
-        return torch.lstm(x, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)
+        return _layers_of(
+            torch.lstm, tracer, x, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first
+        )  # fmt: skip
     directions = 2 if bidirectional else 1
     stride = 4 if has_biases else 2
     layer = torch.Tensor.contiguous(torch.transpose(x, 0, 1) if batch_first else x)
@@ -206,6 +216,54 @@ def _onednn_takes(x: Any, hx: Any) -> bool:
     return bool(kinds and one_dnn.is_available() and one_dnn.enabled)
 
 
+def _layers_of(func: Any, tracer: Caller, *args: Any) -> Any:
+    """Recurrent layers that no other library takes: of padded sequences ``(x, hx, params, has_biases, num_layers, dropout,
+    train, bidirectional, batch_first)``, of packed ones ``(data, batch_sizes, hx, params, ...)`` without the last."""
+    packed = isinstance(args[3], (tuple, list))
+    sizes = tracer.data_of(args[1]) if packed else None
+    if (packed and sizes is None) or not (packed or _is_symbolic(args[0])):
+        return func(*args)
+    x, hx, params, has_biases, _, dropout, train, both, *first = (args[0], *args[2:]) if packed else args
+    return recurrent_layers(
+        func, partial(_linear, tracer), x, hx, params, bool(has_biases), dropout if train else 0, both,
+        bool(first and first[0]), None if sizes is None else sizes.tolist(),
+    )  # fmt: skip
+
+
+def _cell_of(func: Any, tracer: Caller, x: Any, hx: Any, *weights: Any) -> Any:
+    if not _is_symbolic(x):
+        return func(x, hx, *weights)
+    return recurrent_cells(func, partial(_linear, tracer), x, hx, *weights)
+
+
+def _packed(tracer: Caller, x: Any, lengths: Any, batch_first: bool) -> Any:
+    if tracer.data_of(lengths) is None or not (x.requires_grad and torch.is_grad_enabled()):
+        return torch_private.pack_sequence(x, lengths, batch_first)
+    return Packing.apply(x, lengths, batch_first)  # type: ignore[no-untyped-call]
+
+
+def _padded(tracer: Caller, data: Any, batch_sizes: Any, batch_first: bool, value: Any, total: int) -> Any:
+    known = tracer.data_of(batch_sizes)
+    if known is None:
+        return torch_private.pad_sequence(data, batch_sizes, batch_first, value, total)
+    sizes = known.tolist()
+    return padded(data, sizes, batch_first, value, total), tracer.literal(lengths_of(sizes))
+
+
+def _max_pool1d(
+    tracer: Caller, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Any:
+    """``at::max_pool1d`` where it has a backward: in two dimensions, with indices."""
+    if not _is_symbolic(x) or not (x.requires_grad and torch.is_grad_enabled()):
+        return torch.max_pool1d(x, kernel, stride, padding, dilation, ceil_mode)
+    given = (kernel, stride or kernel, padding, dilation)
+    width, step, room, spread = [n[0] if isinstance(n, (tuple, list)) else n for n in given]
+    y, _ = torch.ops.aten.max_pool2d_with_indices.default(
+        torch.unsqueeze(x, -2), [1, width], [1, step], [0, room], [1, spread], ceil_mode
+    )
+    return torch.squeeze(y, -2)
+
+
 _ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)
 _PRODUCTS: Mapping[Any, Callable[..., Any]] = {
     torch.matmul: _matmul, torch.Tensor.matmul: _matmul, torch.Tensor.__matmul__: _matmul,
@@ -218,7 +276,12 @@ FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     **{f: _resized(f, False) for f in map(_NN.__dict__.get, RESIZERS) if f is not None},
     **{f: _resized(f, True) for f in map(_NN.__dict__.get, ALIGNED_RESIZERS) if f is not None},
     torch.instance_norm: _instance_norm,
+    **{func: partial(_layers_of, func) for func in LAYERS},
+    **{func: partial(_cell_of, func) for func in CELLS},
     torch.lstm: _lstm,
+    torch.max_pool1d: _max_pool1d,
+    torch_private.pack_sequence: _packed,
+    torch_private.pad_sequence: _padded,
     _NN.linear: _linear,
     **(_PRODUCTS if _ASKS_FOR_NUMBERS else {}),
 })  # fmt: skip

@@ -308,6 +308,15 @@ class TrainingTracer(Tracer):
                 self.notes.add(f"what {name} saves for its backward is not known: the tensors of its call are taken")
         return found
 
+    def data_of(self, x: Any) -> torch.Tensor | None:
+        """The elements of a tensor, if they are known."""
+        return self.answers.known_data(x) if type(x) is StandIn else None
+
+    def literal(self, data: Any) -> StandIn:
+        """A tensor of Python's numbers."""
+        with self.aside():
+            return make_literal(self, data, None, None)
+
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
         with self.aside():
