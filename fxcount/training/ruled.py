@@ -88,7 +88,7 @@ def _gradients(called: _Called, given: list[Any], saved: Sequence[StandIn], want
     try:
         with tracer.aside():
             found = tracer.record(called.backward, _run, (tuple(wanted), tuple(given), tuple(saved)), None)
-            tracer._of(called.index)
+            tracer.belongs(called.index)
     finally:
         modules.now = now
     return found  # type: ignore[no-any-return]

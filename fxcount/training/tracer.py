@@ -482,6 +482,12 @@ class TrainingTracer(Tracer):
             self._place = None
             modules.now = now
 
+    def belongs(self, forward: int) -> None:
+        """The call just recorded belongs to the backward of an earlier one, and to the line of that."""
+        call = self._calls[-1]
+        call.source = self._calls[forward].source
+        self.backward_of[call.index] = forward
+
     def _as_plain(self, func: Any, args: tuple[Any, ...], entry: Op) -> tuple[Any, Op]:
         """An op of the engine's as plain eager does it: in place where it can be."""
         assert self._accumulation is not None
