@@ -79,3 +79,17 @@ def test_a_hint_for_a_length() -> None:
     report = fxcount.analyze(nn.Linear(7, 5), "jagged f32[L1,2*L1;7]", hints={"L1": 4})
     assert report.symbols == {"L1": 4}
     assert str(report.macs) == "105*L1"
+
+
+def test_a_dimension_counted_from_the_front_is_refused_wherever_it_is_written() -> None:
+    """Dimension 1 of a nested tensor is the one that differs: that of its values is another."""
+    x = torch.nested.nested_tensor([torch.randn(n, 8) for n in (3, 5)], layout=torch.jagged)
+    for function in (lambda t: t.mean(1), lambda t: torch.sum(t, 1), lambda t: t.softmax(1), lambda t: t.chunk(2, 1)[0]):
+        with pytest.raises(fxcount.UnsupportedError, match="counted from the front"):
+            fxcount.analyze(function, x, frontend="trace")
+
+
+def test_padded_by_the_function() -> None:
+    x = torch.nested.nested_tensor([torch.randn(n, 8) for n in (3, 5)], layout=torch.jagged)
+    report = fxcount.analyze(lambda t: torch.nested.to_padded_tensor(t, 0.0) @ torch.ones(8, 7), x)
+    assert report.at(**report.symbols).macs == 2 * 5 * 8 * 7

@@ -158,6 +158,8 @@ def dispatched(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         return _attention(func, args, kwargs)
     if any(x._swapped for x in nested):
         raise _unsupported(getattr(func, "__name__", str(func)))
+    if func in _PADDED:
+        return first.to_padded_tensor(*args[1:], **kwargs)
     _check_dims(func, args[1:], kwargs)
     result = func(*mapped(_values, args), **mapped(_values, kwargs))
     total = first._values.shape[0]
@@ -179,9 +181,22 @@ def _same(a: Any, b: Any) -> bool:
 def _check_dims(func: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Dimensions counted from the front are others of the values than of the nested tensor."""
     name = getattr(func, "__name__", str(func))
-    dims = [*[v for k, v in kwargs.items() if k in ("dim", "axis")]]
+    at = _DIM_AT.get(name.strip("_"), len(rest))
+    dims = [*rest[at : at + 1], *[v for k, v in kwargs.items() if k in ("dim", "axis")]]
     if any(isinstance(d, int) and d >= 0 for d in leaves(dims)):
         raise _unsupported(f"{name} over a dimension counted from the front")
+
+
+_DIM_AT = {
+    **dict.fromkeys(
+        "sum mean prod std var std_mean var_mean amax amin max min argmax argmin all any softmax log_softmax logsumexp cumsum "
+        "cumprod cummax cummin logcumsumexp sort argsort median mode flip unsqueeze squeeze unbind select narrow flatten "
+        "unflatten count_nonzero nansum nanmean gather index_select size".split(), 0,
+    ),
+    **dict.fromkeys("chunk split tensor_split topk kthvalue quantile renorm norm roll".split(), 1),
+}  # fmt: skip
+"""Where, behind the tensor, a function takes a dimension."""
+_PADDED = frozenset({torch.nested.to_padded_tensor, torch.Tensor.to_padded_tensor})
 
 
 def _attention(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Jagged:
