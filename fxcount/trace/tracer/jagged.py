@@ -6,12 +6,15 @@ dimensions works on the values; attention and padding go sample by sample, as th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
+from fxcount.ops import REGISTRY
 from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import Size, SymSize
 from fxcount.trace.tracer.standin import StandIn
@@ -181,21 +184,22 @@ def _same(a: Any, b: Any) -> bool:
 def _check_dims(func: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Dimensions counted from the front are others of the values than of the nested tensor."""
     name = getattr(func, "__name__", str(func))
-    at = _DIM_AT.get(name.strip("_"), len(rest))
-    dims = [*rest[at : at + 1], *[v for k, v in kwargs.items() if k in ("dim", "axis")]]
+    dims = [*[rest[i] for i in _places(func) if i < len(rest)], *[v for k, v in kwargs.items() if k in _DIMENSIONS]]
     if any(isinstance(d, int) and d >= 0 for d in leaves(dims)):
         raise _unsupported(f"{name} over a dimension counted from the front")
 
 
-_DIM_AT = {
-    **dict.fromkeys(
-        "sum mean prod std var std_mean var_mean amax amin max min argmax argmin all any softmax log_softmax logsumexp cumsum "
-        "cumprod cummax cummin logcumsumexp sort argsort median mode flip unsqueeze squeeze unbind select narrow flatten "
-        "unflatten count_nonzero nansum nanmean gather index_select size".split(), 0,
-    ),
-    **dict.fromkeys("chunk split tensor_split topk kthvalue quantile renorm norm roll".split(), 1),
-}  # fmt: skip
-"""Where, behind the tensor, a function takes a dimension."""
+_DIMENSIONS = frozenset({"dim", "dims", "dim0", "dim1", "start_dim", "axis"})
+
+
+@functools.lru_cache(256)
+def _places(func: Callable[..., Any]) -> tuple[int, ...]:
+    """Where, behind the tensor, a function takes a dimension by position, as its schemas say."""
+    entry = REGISTRY.get(func)
+    found = torch_private.schemas(entry.schema.removeprefix("aten::")) if entry is not None and entry.schema else []
+    return tuple({i - 1 for s in found for i, a in enumerate(s.arguments) if i and a.name in _DIMENSIONS})
+
+
 _PADDED = frozenset({torch.nested.to_padded_tensor, torch.Tensor.to_padded_tensor})
 
 
