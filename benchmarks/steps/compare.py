@@ -243,6 +243,38 @@ def _of_cost(name: str, rounds: int = 5) -> Iterator[Record]:
             "forward_ms": 1000 * min(forward), "step_ms": 1000 * min(step), "ratio": round(min(step) / min(forward), 3),
             "first_ratio": round(step[0] / forward[0], 3),
         }  # fmt: skip
+    for peer, watch in _PEERS.items():
+        try:
+            yield {f"{peer}_ms": 1000 * min(watch(model, spec, kwargs) for _ in range(2))}
+        except RuntimeError:  # the model asks for data, which are not on meta
+            continue
+
+
+def _watched(watching: Callable[[Any], Any], model: Any, spec: str, kwargs: Mapping[str, Any]) -> float:
+    """Processor time of forward and backward on meta under a mode of torch's, at one size: what its numbers cost."""
+    (x,) = tensors((_written(spec),), {"B": 2, "H": 224, "W": 224, "S": 128}, "meta", 7)
+    started = time.process_time()
+    with watching(model):
+        real.sum_of(model(x, **kwargs)).backward()
+    model.zero_grad(set_to_none=True)
+    return time.process_time() - started
+
+
+def _flop_counter(model: Any) -> Any:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    return FlopCounterMode(display=False)
+
+
+def _mem_tracker(model: Any) -> Any:
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    tracker = MemTracker()
+    tracker.track_external(model)
+    return tracker
+
+
+_PEERS = {"flop_counter": partial(_watched, _flop_counter), "mem_tracker": partial(_watched, _mem_tracker)}
 
 
 _COMPARE: Mapping[str, Callable[[str], Iterator[Record]]] = {

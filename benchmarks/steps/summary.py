@@ -87,12 +87,18 @@ def _short(error: str) -> str:
 
 
 def _cost(records: list[Record]) -> Iterator[str]:
-    yield "Milliseconds of processor time, the fastest of six; the forward is `fxcount.analyze`."
+    yield (
+        "Milliseconds of processor time, the fastest of six; the forward is `fxcount.analyze`. Beside them the numbers of one "
+        "size: forward and backward on meta under torch's FlopCounterMode and MemTracker, the faster of two; none where the "
+        "model asks for data."
+    )
     yield ""
-    yield "| model | forward | step | step / forward | at the first analysis |"
-    yield "|:--|--:|--:|--:|--:|"
+    yield "| model | forward | step | step / forward | at the first analysis | FlopCounterMode | MemTracker |"
+    yield "|:--|--:|--:|--:|--:|--:|--:|"
     for r in records:
         if "ratio" in r:
-            yield f"| {_name(r)} | {r['forward_ms']:.1f} | {r['step_ms']:.1f} | {r['ratio']} | {r['first_ratio']} |"
+            peers = [f"{r[key]:.1f}" if key in r else "" for key in ("flop_counter_ms", "mem_tracker_ms")]
+            times = [f"{r['forward_ms']:.1f}", f"{r['step_ms']:.1f}", r["ratio"], r["first_ratio"], *peers]
+            yield f"| {_name(r)} | {' | '.join(map(str, times))} |"
         else:
-            yield f"| {_name(r)} | | | {r.get('error') or r.get('stopped')} | |"
+            yield f"| {_name(r)} | | | {r.get('error') or r.get('stopped')} | | | |"
