@@ -139,7 +139,7 @@ def test_a_terminal_gets_lines_and_a_caret(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_interrupts_are_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(words: list[str]) -> int:
+    def interrupted(words: list[str], whole_process: bool) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(importlib.import_module("fxcount.cli.main"), "_run", interrupted)
