@@ -120,7 +120,8 @@ class Parameters:
         """One record for each parameter."""
         e = self._elements
         parts = zip(_declared(self._trace, "parameter"), e.fresh, e.nbytes, e.shared, strict=True)
-        return tuple([_row(d, fresh, nbytes, overlaps, self._liveness) for d, fresh, nbytes, overlaps in parts])
+        judged = not self._trace.ended
+        return tuple([_row(d, fresh, nbytes, overlaps, self._liveness, judged) for d, fresh, nbytes, overlaps in parts])
 
     def rows(self, state: str | None = None) -> list[ParameterRow]:
         """One record for each parameter; ``state`` is ``"trainable"``, ``"frozen"``, ``"shared"`` or ``"dead"``."""
@@ -144,8 +145,8 @@ class Parameters:
 
     @cached_property
     def buffer_rows(self) -> tuple[BufferRow, ...]:
-        """One record for each buffer."""
-        return buffer_rows(self._trace, self._liveness)
+        """One record for each buffer; none of a trace that has no end, as they would say how a buffer is used."""
+        return () if self._trace.ended else buffer_rows(self._trace, self._liveness)
 
     def by_state(self) -> list[ParameterTotals]:
         """Totals of each state; a parameter may be in several."""
@@ -174,7 +175,8 @@ def _totals(rows: Iterable[ParameterRow], key: Callable[[ParameterRow], str]) ->
 def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Parameters:
     """Totals over the model's parameters and buffers, who uses them, and which are dead for these ``outputs``.
 
-    A model none of whose outputs gives a gradient (all under ``no_grad``, or integers) is judged by its data alone.
+    A model none of whose outputs gives a gradient (all under ``no_grad``, or integers) is judged by its data alone. Of a trace
+    that was not done to its end nothing is said of which are dead.
     Raises :class:`~fxcount.errors.InputError` for an output the model has not.
     """
     liveness = Liveness(trace, reach(trace, chosen_outputs(trace, outputs)))
@@ -190,7 +192,7 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
             trainable += fresh
         if overlaps or len(names) > 1:
             shared += fresh
-        if names[0] not in gradient and liveness.death_of(d) is not None:
+        if not trace.ended and names[0] not in gradient and liveness.death_of(d) is not None:
             dead += fresh
     return Parameters(
         total, trainable, total - trainable, shared, dead, sum(found.nbytes), by_dtype, sum(in_buffers.fresh),
@@ -198,10 +200,10 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     )  # fmt: skip
 
 
-def _row(d: Declared, fresh: int, nbytes: int, overlaps: bool, liveness: Liveness) -> ParameterRow:
+def _row(d: Declared, fresh: int, nbytes: int, overlaps: bool, liveness: Liveness, judged: bool) -> ParameterRow:
     name = d.names[0]
     used_by = tuple(liveness.uses.get(name, ()))
-    death = liveness.death_of(d)
+    death = liveness.death_of(d) if judged else None
     return ParameterRow(
         d.names, d.shape, d.numel, fresh, nbytes, d.dtype, d.requires_grad, len(used_by), name in liveness.reached.gradient,
         death is not None, death.cause if death else "", death.reason if death else "", len(d.names) > 1 or overlaps, used_by,

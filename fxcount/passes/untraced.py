@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from fxcount.passes.parameters import Parameters
@@ -12,7 +10,7 @@ from fxcount.symbolic import Scope
 from fxcount.trace.inputs.inventory import take_inventory
 from fxcount.trace.tape import Events, Trace
 
-__all__ = ["UNTRACED", "holdings", "holds_something", "parameters", "unjudged"]
+__all__ = ["UNTRACED", "holdings", "holds_something", "parameters"]
 
 UNTRACED = "none"
 """The front end of what was not traced."""
@@ -26,7 +24,7 @@ def parameters(model: torch.nn.Module) -> Parameters:
     >>> found.total, found.bytes, found.dead, [r.reason for r in found.rows()]
     (20, 80, 0, ['', ''])
     """
-    return unjudged(of_trace(holdings(model, "nothing was traced")))
+    return of_trace(holdings(model, "nothing was traced"))
 
 
 def holdings(model: torch.nn.Module, why: str) -> Trace:
@@ -45,11 +43,3 @@ def holdings(model: torch.nn.Module, why: str) -> Trace:
 def holds_something(model: torch.nn.Module) -> bool:
     """Whether there is a parameter or buffer to tell of."""
     return any(True for tensors in (model.parameters(), model.buffers()) for _ in tensors)
-
-
-def unjudged(found: Parameters) -> Parameters:
-    """The same with nothing said of which are dead, and of which buffers are read."""
-    rows = tuple([replace(row, dead=False, cause="", reason="") for row in found.all_rows])
-    whole = replace(found, dead=0)
-    whole.__dict__.update(all_rows=rows, buffer_rows=())  # these rows would say how a buffer is used
-    return whole

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from fxcount.passes import Costs, Memory, Parameters, memory, parameters
-from fxcount.passes.untraced import unjudged
 from fxcount.symbolic import Assumption, Expr, Size, Unbacked, free_symbols, substitute
 from fxcount.symbolic.assumption import primitive
 from fxcount.symbolic.domain import completed_at, holds_at
@@ -83,8 +82,7 @@ class Piece:
 
     @cached_property
     def parameters(self) -> Parameters:
-        found = parameters(self.trace)
-        return unjudged(found) if self.trace.ended else found
+        return parameters(self.trace)
 
     @cached_property
     def memory(self) -> Memory:
