@@ -104,7 +104,8 @@ def _document(found: Mapping[str, Claims]) -> Iterator[str]:
         "that, which\nutilisation (MFU) is reckoned with. `claims()` puts each beside what the model's code multiplies, and "
         "says in which terms they differ:\n\n"
         "```python\n"
-        'step = fxcount.training_step(model, "i64[B,S]")\n'
+        'llama = fxcount.load_model("hf:llama", num_hidden_layers=4)\n'
+        'step = fxcount.training_step(llama, "i64[B,S]")\n'
         "claims = step.at(B=1, S=4096).claims()\n"
         'claims.exact, claims.unmasked, claims["PaLM"].flops     # also as formulas, without at()\n'
         '[(term.name, term.off) for term in claims["PaLM"].differences]\n'
