@@ -254,8 +254,8 @@ def saved_files() -> dict[str, dict[str, Any]]:
 
 def _reports(count: int, seed: int) -> Iterator[tuple[str, Any]]:
     files = saved_files()
-    for saved in files.values():
-        for change in corruptions(saved, count // len(files), seed):
+    for i, saved in enumerate(files.values()):  # so many of each that they are ``count`` in all
+        for change in corruptions(saved, (count + i) // len(files), seed):
             yield corrupted(saved, change), change
 
 
