@@ -74,7 +74,7 @@ def models(prefix: str) -> list[str]:
     """Models whose name begins so, with the library where one is named; files of Python and programs come from the shell.
 
     >>> "torchvision:resnet50" in models("torchvision:resn"), "resnet50" in models("resn"), models("")
-    (True, True, ['torchvision:', 'timm:', 'hf:', 'demo'])
+    (True, True, ['torchvision:', 'timm:', 'hf:', 'diffusers:', 'demo'])
     """
     from fxcount.adapters.names import LIBRARIES, model_names
 

@@ -91,7 +91,7 @@ def to_json(report: ReportData, path: str | os.PathLike[str] | int | None = None
     """:func:`to_dict` as JSON text, with the whole report beside it, and its other pieces: :func:`fxcount.load` reads it back.
     Also written to ``path``; a number in its place is ``indent``.
 
-    >>> import torch, fxcount
+    >>> import json, torch, fxcount
     >>> report = fxcount.analyze(torch.nn.Linear(3, 5), "B,3")
     >>> fxcount.load(report.to_json()) == report, json.loads(report.to_json())["totals"]["macs"]
     (True, '15*B')
