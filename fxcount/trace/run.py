@@ -135,6 +135,7 @@ class Run:
         tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
         leftovers.watch(ledger, scope)
+        leftovers.count()
         given = self._given(tracer, held)
         inputs = [s._value for s in given if isinstance(s, StandIn)]
         call_args, call_kwargs = self._arguments(given)

@@ -474,8 +474,12 @@ def test_the_whole_heap_is_searched_for_no_model_that_keeps_nothing(name: str, m
     assert searched == []
 
 
-def test_a_fresh_cache_elsewhere_keeps_its_name() -> None:
-    """An empty dict is no object to the garbage collector until something is put into it, and looks as if it were made then."""
+@pytest.mark.parametrize("evaluated", [None, False], ids=["by Python", "by torch.compile"])
+def test_a_fresh_cache_elsewhere_keeps_its_name(evaluated: Any) -> None:
+    """An empty dict is no object to the garbage collector until something is put into it, and looks as if it were made then.
+    While torch.compile evaluates frames (here it only looks on), Python keeps copies of arguments, as it does not else."""
+    from torch._C._dynamo.eval_frame import set_eval_frame as evaluates_frames
+
     names: dict[str, Any] = {}
     exec("KEPT = {}\ndef keep(n):\n    KEPT['n'] = n\n    return n", names)
 
@@ -484,6 +488,10 @@ def test_a_fresh_cache_elsewhere_keeps_its_name() -> None:
             return x[: names["keep"](x.shape[0])]
 
     net = Net()
-    fxcount.analyze(net, "B,3")
+    evaluates_frames(evaluated)
+    try:
+        fxcount.analyze(net, "B,3")
+    finally:
+        evaluates_frames(None)
     assert names["KEPT"] == {}
     assert net(torch.zeros(2, 3)).shape == (2, 3)

@@ -88,7 +88,11 @@ class Leftovers:
     def watch(self, ledger: Ledger, scope: Scope) -> None:
         """Say which trace this is about, before its first stand-in is made."""
         self._ledger, self._scope = ledger, scope
-        self._references = sys.getrefcount(scope)
+
+    def count(self) -> None:
+        """Note how often the trace's scope is referred to before the model runs. The scope is not passed on in this call: of an
+        argument the interpreter keeps a copy or not, as it likes (it does while ``torch.compile`` evaluates frames)."""
+        self._references = sys.getrefcount(self._scope)
 
     # -- afterwards -----------------------------------------------------------------------------------------------------
     def sweep(self) -> None:
@@ -100,11 +104,12 @@ class Leftovers:
             self._clean_holders()
 
     def _is_left(self) -> bool:
-        ledger, scope = self._ledger, self._scope
-        if ledger is None or scope is None:
+        ledger = self._ledger
+        if ledger is None or self._scope is None:
             return False
         alive = 2 * len(ledger.storages) - len(ledger.log)  # every birth and every death is in the log
-        return alive > 0 or sys.getrefcount(scope) - 1 > self._references + _OF_THE_TRACE
+        # the finished trace refers to the scope in the place of the frame that made it
+        return alive > 0 or sys.getrefcount(self._scope) > self._references
 
     def _is_ours(self, thing: Any) -> bool:
         if type(thing) is StandIn:
@@ -194,7 +199,6 @@ class Leftovers:
             _clean_attributes(holder, tainted)
 
 
-_OF_THE_TRACE = -1  # what a finished trace refers to the scope by, less what the tracer did
 _PLAIN = frozenset({int, str, bool, float, bytes, complex, type(None), type, torch.dtype, torch.device, ModuleType})
 
 
