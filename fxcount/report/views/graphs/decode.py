@@ -202,7 +202,7 @@ def _signature(row: _Row, described: _Row, op: Op, decoder: Decoder) -> Signatur
     if "temporary_bytes" in row:
         nbytes = size_from(row["temporary_bytes"])
         op = dataclasses.replace(op, temporaries=lambda *_args, **_kwargs: nbytes)
-    return Signature(op, decoder.tree(row["args"]), decoder.tree(row["kwargs"]), decoder.tree(row["result"]))
+    return Signature(op, decoder.tree(row["args"]), _by_name(decoder.tree(row["kwargs"])), decoder.tree(row["result"]))
 
 
 def _recorded_cost(name: str, row: _Row) -> Callable[..., Work]:
@@ -234,13 +234,19 @@ def _custom_function(row: _Row, values: Sequence[Value]) -> CustomFunction:
     return CustomFunction(row["name"], row["start"], row["stop"], inputs, outputs)
 
 
+def _by_name(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise TypeError("what a call takes by name is no mapping")
+    return found
+
+
 def _call(
     index: int, row: _Row, signatures: Sequence[Signature], sources: Sequence[Source], decoder: Decoder
 ) -> Call:
     values = decoder.values
     found = Call(
         index, _without_code(row["function"]), signatures[row["signature"]], decoder.tree(row["args"]),
-        decoder.tree(row["kwargs"]), tuple(values[v] for v in row["operands"]), row["module"],
+        _by_name(decoder.tree(row["kwargs"])), tuple(values[v] for v in row["operands"]), row["module"],
         None if row["source"] is None else sources[row["source"]], row["grad_enabled"],
     )  # fmt: skip
     found.outputs = tuple(values[v] for v in row["outputs"])
