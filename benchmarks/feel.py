@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import io
 import json
 import os
 import platform
@@ -20,7 +19,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -226,10 +224,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.child:
         print(json.dumps(JOBS[options.child](options.repeat)))
         return 0
+    from benchmarks.revisions import unpacked  # a child may be of a tree without it
+
     load = os.getloadavg()[0]
     found: dict[str, list[list[Any]]] = {job: [[], []] for job in options.only}
     with tempfile.TemporaryDirectory() as folder:
-        trees = [ROOT] if options.against == "none" else [_tree(options.against, Path(folder)), ROOT]
+        trees = [ROOT] if options.against == "none" else [unpacked(options.against, Path(folder)), ROOT]
         for _ in range(options.rounds):
             for job in options.only:
                 for tree in trees:
@@ -250,15 +250,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--write", action="store_true", help="write the tables to benchmarks/FEEL.md")
     parser.add_argument("--child", choices=list(JOBS), help=argparse.SUPPRESS)
     return parser
-
-
-def _tree(revision: str, folder: Path) -> Path:
-    """The files of a revision."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", revision]
-    packed = subprocess.run(command, check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tree:
-        tree.extractall(folder, filter="data")
-    return folder
 
 
 def _child(job: str, tree: Path, repeat: int) -> dict[str, Any]:

@@ -14,25 +14,23 @@ Else valgrind does, some twenty times slower: two minutes for each model and tre
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.revisions import ROOT, unpacked
 from benchmarks.tables import table
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).resolve().parents[1]
 MODES = ("warm", "memos emptied")
 REFERENCE = "FlopCounterMode"
 
@@ -66,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         trees = [ROOT]
         if options.other or options.against:
-            trees.insert(0, Path(options.other).resolve() if options.other else _extracted(options.against, Path(folder)))
+            trees.insert(0, Path(options.other).resolve() if options.other else unpacked(options.against, Path(folder)))
         found = [_counts(tree, options, modes, count) for tree in trees]
     text = _text(found, options, modes)
     print(text)
@@ -150,15 +148,6 @@ def _counts(tree: Path, options: argparse.Namespace, modes: Sequence[str], count
             print(f"... {tree}: {model}, {mode}", file=sys.stderr, flush=True)
             found[model, mode] = (counted(model, mode, options.times) - before) // options.times
     return found
-
-
-def _extracted(revision: str, folder: Path) -> Path:
-    """That commit's files in a folder."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", revision]
-    archive = subprocess.run(command, check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tree:
-        tree.extractall(folder, filter="data")
-    return folder
 
 
 # -- text ---------------------------------------------------------------------------------------------------------------

@@ -14,25 +14,22 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.revisions import ROOT, git, unpacked
 from benchmarks.tables import table
 
 __all__ = ["main"]
-
-ROOT = Path(__file__).resolve().parents[1]
 
 _ROUND = """
 import json, sys
@@ -51,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     kept = _kept(options)
     with tempfile.TemporaryDirectory() as folder:
-        before = Path(folder)
-        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", options.against))) as tree:
-            tree.extractall(before, filter="data")
+        before = unpacked(options.against, Path(folder))
         done: list[Round] = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
         while len(done) < 2 * options.rounds:
             done.append(_round(ROOT if len(done) % 2 else before, options))
@@ -69,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _kept(options: argparse.Namespace) -> Path:
     """Where the times are kept: a file of its own for each pair of trees and each way to measure."""
-    trees = [_git("rev-parse", options.against), _git("rev-parse", "HEAD"), _git("diff", "HEAD", "--", "fxcount", "benchmarks")]
+    trees = [git("rev-parse", options.against), git("rev-parse", "HEAD"), git("diff", "HEAD", "--", "fxcount", "benchmarks")]
     about = b"".join([*trees, f"{options.rounds} {options.repeat} {options.models} {sys.executable}".encode()])
     return Path(tempfile.gettempdir()) / f"fxcount-rounds-{hashlib.sha256(about).hexdigest()[:16]}.jsonl"
 
@@ -82,10 +77,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", default=[], metavar="NAME", help="some of speed.py's (default all)")
     parser.add_argument("--write", action="store_true", help="write the table to benchmarks/ROUNDS.md")
     return parser
-
-
-def _git(*arguments: str) -> bytes:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True).stdout
 
 
 def _round(tree: Path, options: argparse.Namespace) -> Round:

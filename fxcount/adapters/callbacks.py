@@ -15,6 +15,7 @@ import torch
 from fxcount.adapters.metrics import log_report, metrics
 from fxcount.api import analyze, training_step
 from fxcount.errors import FxcountError, InputError
+from fxcount.passes.untraced import parameters
 
 __all__ = ["lightning_callback", "trainer_callback"]
 
@@ -78,10 +79,8 @@ def lightning_callback(*, say: Say | None = print, run: Any = None) -> Any:
             """Analyse the model, once it is set up."""
             example = pl_module.example_input_array
             if example is None:
-                trained = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
-                self.metrics = {
-                    "fxcount/params": sum(p.numel() for p in pl_module.parameters()), "fxcount/trainable_params": trained,
-                }  # fmt: skip
+                held = parameters(pl_module)
+                self.metrics = {"fxcount/params": held.total, "fxcount/trainable_params": held.trainable}
                 _tell(say, _line(self.metrics))
                 return
             args, kwargs = _as_called(example)

@@ -55,9 +55,10 @@ class Liveness:
         return {ancestor for path in self.called for ancestor in upwards(path)}
 
     def death_of(self, d: Declared) -> Death | None:
-        """Why it is dead; ``None`` if it is not. A model that gives no gradient at all is judged by its data."""
+        """Why it is dead; ``None`` if it is not. A model that gives no gradient at all is judged by its data, and a trace that
+        was not done to its end says nothing of it."""
         name = d.names[0]
-        if name in self.reached.gradient:
+        if self.trace.ended or name in self.reached.gradient:
             return None
         used_by = self.uses.get(name)
         if not used_by:
@@ -108,10 +109,9 @@ class Liveness:
             return "a write that autograd does not see brings it there"
         for f in self.trace.functions:
             if f.start <= call.index < f.stop:
-                reentrant = "runs in a reentrant checkpoint, no input of which asks for one,"
-                asks = "" if f.inputs else "no input of which asks for one,"
-                other = f"runs in {f.name}, {asks or 'whose backward gives it none,'}"
-                return self._at(call, reentrant if f.name == "checkpoint" else other)
+                within = "a reentrant checkpoint" if f.name == "checkpoint" else f.name
+                why = "whose backward gives it none" if f.inputs else "no input of which asks for one"
+                return self._at(call, f"runs in {within}, {why},")
         return self._at(call, "passes none on" if call.grad_enabled else "runs under no_grad")
 
     def _at(self, call: Call | None, does: str) -> str:

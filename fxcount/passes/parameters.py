@@ -120,8 +120,7 @@ class Parameters:
         """One record for each parameter."""
         e = self._elements
         parts = zip(_declared(self._trace, "parameter"), e.fresh, e.nbytes, e.shared, strict=True)
-        judged = not self._trace.ended
-        return tuple([_row(d, fresh, nbytes, overlaps, self._liveness, judged) for d, fresh, nbytes, overlaps in parts])
+        return tuple([_row(d, fresh, nbytes, overlaps, self._liveness) for d, fresh, nbytes, overlaps in parts])
 
     def rows(self, state: str | None = None) -> list[ParameterRow]:
         """One record for each parameter; ``state`` is ``"trainable"``, ``"frozen"``, ``"shared"`` or ``"dead"``."""
@@ -192,7 +191,7 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
             trainable += fresh
         if overlaps or len(names) > 1:
             shared += fresh
-        if not trace.ended and names[0] not in gradient and liveness.death_of(d) is not None:
+        if names[0] not in gradient and liveness.death_of(d) is not None:
             dead += fresh
     return Parameters(
         total, trainable, total - trainable, shared, dead, sum(found.nbytes), by_dtype, sum(in_buffers.fresh),
@@ -200,10 +199,10 @@ def parameters(trace: Trace, outputs: str | Iterable[str] | None = None) -> Para
     )  # fmt: skip
 
 
-def _row(d: Declared, fresh: int, nbytes: int, overlaps: bool, liveness: Liveness, judged: bool) -> ParameterRow:
+def _row(d: Declared, fresh: int, nbytes: int, overlaps: bool, liveness: Liveness) -> ParameterRow:
     name = d.names[0]
     used_by = tuple(liveness.uses.get(name, ()))
-    death = liveness.death_of(d) if judged else None
+    death = liveness.death_of(d)
     return ParameterRow(
         d.names, d.shape, d.numel, fresh, nbytes, d.dtype, d.requires_grad, len(used_by), name in liveness.reached.gradient,
         death is not None, death.cause if death else "", death.reason if death else "", len(d.names) > 1 or overlaps, used_by,

@@ -16,6 +16,7 @@ import torch
 from fxcount.ops import Op, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown, Zero
+from fxcount.ops.core.tree import leaves, mapped
 from fxcount.trace.tape import Signature
 from fxcount.trace.tracer.standin import StandIn
 
@@ -49,15 +50,15 @@ class _Ruled(torch.autograd.Function):
 
 def with_backward(tracer: Any, entry: Op, result: Any, tensors: Sequence[StandIn]) -> Any:
     """The results of the call that was just recorded, tied to its tensors for the engine."""
-    made: list[StandIn] = []
-    _stand_ins(result, made)
+    made = [x for x in leaves(result) if type(x) is StandIn]
     floats = [x for x in made if x._value.fact.dtype.is_floating_point or x._value.fact.dtype.is_complex]
     if not floats or not torch.is_grad_enabled() or entry.differentiable is False:
         return result
     call = tracer._calls[-1]
     called = _Called(tracer, call.index, tracer.backward_op(call.signature))
     tied = _Ruled.apply(called, floats, *tensors)  # type: ignore[no-untyped-call]
-    return _replaced(result, dict(zip(map(id, floats), tied, strict=True)))
+    by = dict(zip(map(id, floats), tied, strict=True))
+    return mapped(lambda x: by.get(id(x), x), result, keep=True)
 
 
 def backward_of(signature: Signature) -> Op:
@@ -96,23 +97,3 @@ def _gradients(called: _Called, given: list[Any], saved: Sequence[StandIn], want
 
 def _run(*_: Any) -> Any:
     raise NotImplementedError("the backward of a rule is counted, and never run")
-
-
-def _stand_ins(result: Any, found: list[StandIn]) -> None:
-    if type(result) is StandIn:
-        found.append(result)
-    elif isinstance(result, (tuple, list)):
-        for part in result:
-            _stand_ins(part, found)
-    elif isinstance(result, dict):
-        for part in result.values():
-            _stand_ins(part, found)
-
-
-def _replaced(result: Any, by: dict[int, Any]) -> Any:
-    if type(result) is StandIn:
-        return by.get(id(result), result)
-    if isinstance(result, (tuple, list)):
-        parts = [_replaced(part, by) for part in result]
-        return parts if isinstance(result, list) else type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
-    return {name: _replaced(part, by) for name, part in result.items()} if isinstance(result, dict) else result

@@ -13,7 +13,7 @@ from fxcount.errors import InputError
 from fxcount.report import Report
 from fxcount.trace.inputs.specs import InputSpec
 
-__all__ = ["calculate_flops", "counts_of"]
+__all__ = ["calculate_flops", "counted"]
 
 
 def calculate_flops(
@@ -42,6 +42,22 @@ def calculate_flops(
     >>> calculate_flops(nn.Linear(3, 5), (7, 3), print_results=False, output_as_string=False)
     (210, 105, 20)
     """
+    report, *counts = counted(
+        model, input_shape, transformer_tokenizer, args, kwargs, forward_mode, include_backPropagation, compute_bp_factor,
+        output_as_string, output_precision, output_unit, ignore_modules,
+    )  # fmt: skip
+    if print_results:
+        print(report.table(None if print_detailed else 0))
+    flops, macs, params = counts
+    return flops, macs, params
+
+
+def counted(
+    model: nn.Module, input_shape: tuple[Any, ...] | None, transformer_tokenizer: Any, args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None, forward_mode: str, include_backPropagation: bool, compute_bp_factor: float,
+    output_as_string: bool, output_precision: int, output_unit: str | None, ignore_modules: Any,
+) -> tuple[Report, Any, Any, Any]:  # fmt: skip
+    """The report of the call that :func:`calculate_flops` is asked about, and what it returns."""
     if forward_mode != "forward" or ignore_modules:
         generates = "fxcount.generation(model, ...) counts the steps of a generation"
         raise InputError(
@@ -57,13 +73,11 @@ def calculate_flops(
     elif input_shape is not None:
         args = (InputSpec(sizes_in(input_shape)),)
     report = analysed(model, tuple(as_given(a) for a in args), as_given(dict(kwargs or {})))
-    if print_results:
-        print(report.table(None if print_detailed else 0))
     factor = 1 + compute_bp_factor if include_backPropagation else 1
-    return counts_of(report, factor, output_as_string, output_unit, output_precision)
+    return report, *_counts(report, factor, output_as_string, output_unit, output_precision)
 
 
-def counts_of(report: Report, factor: float, as_text: bool, unit: str | None, precision: int) -> tuple[Any, Any, Any]:
+def _counts(report: Report, factor: float, as_text: bool, unit: str | None, precision: int) -> tuple[Any, Any, Any]:
     """Flops, MACs and parameters of a report, as numbers or as calflops writes them."""
     flops, macs, params = report.count("calflops") * factor, report.count("calflops-macs") * factor, report.params.total
     if not as_text or report.symbols:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fxcount.adapters.load import load_model
-from fxcount.compat.calflops.flops_counter import calculate_flops
+from fxcount.compat.calflops.flops_counter import counted
 from fxcount.compat.calflops.utils import generate_transformer_input
 from fxcount.errors import InputError
 
@@ -45,16 +45,16 @@ def calculate_flops_hf(
     :func:`~fxcount.compat.calflops.calculate_flops` raises.
     """
     model = empty_model if empty_model is not None else _model(model_name)
-    inputs = _inputs(model_name, input_shape)
-    found = calculate_flops(
-        model, None, None, (), inputs, forward_mode, include_backPropagation, compute_bp_factor, print_results, print_detailed,
+    report, *counts = counted(
+        model, None, None, (), _inputs(model_name, input_shape), forward_mode, include_backPropagation, compute_bp_factor,
         output_as_string, output_precision, output_unit, ignore_modules,
     )  # fmt: skip
-    if not return_results:
-        return found
-    from fxcount.compat.analysis import analysed, as_given
-
-    return (*found, str(analysed(model, (), as_given(inputs)).table(None if print_detailed else 0)))
+    if not (print_results or return_results):
+        return tuple(counts)
+    table = report.table(None if print_detailed else 0)
+    if print_results:
+        print(table)
+    return (*counts, table) if return_results else tuple(counts)
 
 
 def _model(model_name: str) -> nn.Module:

@@ -105,21 +105,11 @@ def _of_modules(
     closed = own | {m.index for m, whole, _ in items if whole and m.index in left_out}
     covered = below(report, closed)  # nothing inside counts: neither modules inside, nor the module's usual rule
     counts: list[Size] = [n for m, whole, n in items if whole and m.index not in covered | left_out]
-    asked = [calls[i] for i in sorted(own) if not _inside(report, i, closed)]
+    asked = [calls[i] for i in sorted(own) if calls[i].parent not in covered]
     counts += [_asked(modules[m.module_id], m, hooks[m.kind]) for m in asked]
     patched = [n for _, whole, n in items if not whole] if functions else []
     total = sum_(counts)
     return (total if batch == 1 else floordiv(total, batch)) + sum_(patched)
-
-
-def _inside(report: Report, index: int, closed: set[int]) -> bool:
-    """Whether a module call runs inside one of these."""
-    at = report.trace.modules[index].parent
-    while at >= 0:
-        if at in closed:
-            return True
-        at = report.trace.modules[at].parent
-    return False
 
 
 def _asked(module: nn.Module, call: ModuleCall, hook: Callable[..., Any]) -> int:

@@ -44,7 +44,7 @@ def cdist_backward(scope: Scope, g: TensorFact, x1: TensorFact, x2: TensorFact, 
     return x1.new((*y.shape[:-2], *x1.shape[-2:]))
 
 
-def pdist_backward(scope: Scope, g: TensorFact, x: TensorFact, p: float, y: TensorFact) -> TensorFact:
+def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: object, **__: object) -> TensorFact:
     return x.new(x.shape)
 
 
@@ -82,10 +82,6 @@ def _pdist_cost(y: TensorFact, g: TensorFact, x: TensorFact, p: float, found: Te
 
 
 # --- classes ---------------------------------------------------------------------------------------------------------
-def _as_input(scope: Scope, g: TensorFact, x: TensorFact, *_: object, **__: object) -> TensorFact:
-    return x.new(x.shape)
-
-
 def _multi_margin_cost(
     y: TensorFact, g: TensorFact, x: TensorFact, target: TensorFact, p: float = 1, margin: float = 1.0, weight: Given = None,
     reduction: Reduction = 1,
@@ -127,7 +123,7 @@ def _segment_cost(x: TensorFact, g: TensorFact, y: TensorFact, data: TensorFact,
 
 OPS: tuple[Op, ...] = (
     op("_cdist_backward", shape=cdist_backward, cost=_cdist_cost),
-    op("_pdist_backward", shape=pdist_backward, cost=_pdist_cost),
+    op("_pdist_backward", shape=_as_input, cost=_pdist_cost),
     op("multi_margin_loss_backward", shape=_as_input, cost=_multi_margin_cost),
     op("multilabel_margin_loss_backward", shape=_as_input, cost=_multilabel_cost),
     op("_ctc_loss_backward", shape=_as_input, cost=_ctc_cost),

@@ -13,7 +13,7 @@ from fxcount.report.data.training import TrainingData
 from fxcount.symbolic import Size, sum_
 from fxcount.trace.tape import Call, State
 
-__all__ = ["TERMS", "Weights", "Work", "weights_of", "work_of"]
+__all__ = ["TERMS", "Sorted", "Weights", "Work", "weights_of", "work_of"]
 
 TERMS = (
     "embedding", "positions", "projections", "feed-forward", "experts", "vectors", "logits", "attention", "other products",
@@ -21,6 +21,7 @@ TERMS = (
 )  # fmt: skip
 """``vectors``: weights in no product: biases, norms, decays; ``towers``: all outside the decoder and its head, as a vision
 tower; ``other products`` of activations: a scan's, and angles of positions."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -49,25 +50,26 @@ class Work:
         return sum_(self.terms.values())
 
 
-class _Sorted:
-    """The parameters of a model by term."""
+class Sorted:
+    """The products of a trace and the parameters of its model by term; ``length`` is that of the sequences in the trace."""
 
     def __init__(self, report: ReportData, model: nn.Module, length: Size) -> None:
+        self.report, self.model = report, model
         self.trace = report.trace
         self.calls = _forward(report)
         self.paths = [m.path for m in self.trace.modules]
         costs = report.costs
         self.products = [c for c in self.calls if costs.of(c).macs != 0]
         self.weights = {s.value.storage: s for s in self.trace.states if s.value.origin == "parameter"}
-        self.held = {**self.weights, **self._converted()}
+        self.held = self._with_converted()
         self.decoder, self.head = _parts(model)
         own = [c for c in self.products if not self._weight_of(c)]
-        self.attending = {self._path(c) for c in own if c.op.kind == "attention" or _scores(c, length)}
-        scans = {self._path(c) for c in own} - self.attending - {""}
+        self.attending = {self.path(c) for c in own if c.op.kind == "attention" or _scores(c, length)}
+        scans = {self.path(c) for c in own} - self.attending - {""}
         self.mixers = {path for path in self.attending | scans if self._inside(path)}
 
-    def _converted(self) -> dict[int, State]:
-        """Storages that are a weight in another dtype or layout, computed of it alone."""
+    def _with_converted(self) -> dict[int, State]:
+        """Storages of weights, and of those in another dtype or layout that are computed of one alone."""
         found = dict(self.weights)
         for call in self.calls:
             if len(call.operands) == len(call.outputs) == 1 and call.operands[0].storage in found:
@@ -76,7 +78,7 @@ class _Sorted:
                     found[result.storage] = state
         return found
 
-    def _path(self, call: Call) -> str:
+    def path(self, call: Call) -> str:
         return self.paths[call.module] if call.module >= 0 else ""
 
     def _inside(self, name: str) -> bool:
@@ -89,7 +91,7 @@ class _Sorted:
 
     def term_of_call(self, call: Call, terms: Mapping[str, str]) -> str:
         name = self._weight_of(call)
-        path = self._path(call)
+        path = self.path(call)
         if self.head and _below(path, self.head):
             return "logits"
         if name:
@@ -98,24 +100,24 @@ class _Sorted:
             return "other products" if not path or _below(self.decoder, path) else "towers"
         return "attention" if path in self.attending else "other products"
 
-    def terms(self, model: nn.Module) -> dict[str, str]:
+    def terms(self) -> dict[str, str]:
         """The term of each parameter, by its first name."""
         multiplied = {self._weight_of(c) for c in self.products}
         looked_up = [(c.operands[c.op.looks_up[0]], c.operands[c.op.looks_up[1]]) for c in self.calls if c.op.looks_up]
         read_names = {self.weights[t.storage].names[0] for t, _ in looked_up if t.storage in self.weights}
-        tokens = self.token_table(model)
+        tokens = self.token_table()
         found = {}
         for state in self.weights.values():
             found[state.names[0]] = self._term(state.names, multiplied, read_names, tokens)
-        for name, _ in model.named_parameters():  # what the forward does not touch
+        for name, _ in self.model.named_parameters():  # what the forward does not touch
             if not any([name in s.names for s in self.weights.values()]):
                 found[name] = self._term((name,), multiplied, read_names, tokens)
         return found
 
-    def token_table(self, model: nn.Module) -> str:
+    def token_table(self) -> str:
         """The name of the table in which tokens are looked up: the model says, or else it is the first to be asked with an
         input."""
-        named = _token_table(model)
+        named = _token_table(self.model)
         if named:
             return named
         given = {v.storage for v in self.trace.inputs}
@@ -143,11 +145,9 @@ class _Sorted:
         return "projections" if any([_below(name, path) for path in self.mixers]) else "feed-forward"
 
 
-def weights_of(report: ReportData, model: nn.Module, length: Size) -> tuple[Weights, dict[str, str]]:
-    """Elements of a model's parameters by term, and the term of each parameter; the length is that of the sequences in the
-    trace."""
-    sorted_ = _Sorted(report, model, length)
-    terms = sorted_.terms(model)
+def weights_of(found: Sorted) -> tuple[Weights, dict[str, str]]:
+    """Elements of a model's parameters by term, and the term of each parameter."""
+    terms, model = found.terms(), found.model
     modules = dict(model.named_modules())
     numel, tables = dict.fromkeys(TERMS, 0), dict.fromkeys(TERMS, 0)
     inside = last = 0
@@ -162,18 +162,15 @@ def weights_of(report: ReportData, model: nn.Module, length: Size) -> tuple[Weig
             in_layer = any([part.isdigit() for part in above.split(".")])
             own_norm = above.rpartition(".")[2].isdigit() and not any(True for _ in modules[owner].children())
             inside += p.numel() if in_layer and not own_norm else 0
-            last += p.numel() if above == sorted_.decoder else 0
-    tied = terms.get(sorted_.token_table(model)) == "logits"
+            last += p.numel() if above == found.decoder else 0
+    tied = terms.get(found.token_table()) == "logits"
     return Weights(numel, tables, inside, last, tied), terms
 
 
-def work_of(report: ReportData, model: nn.Module, terms: Mapping[str, str], length: Size) -> Work:
+def work_of(found: Sorted, terms: Mapping[str, str]) -> Work:
     """What forward, and of a training step backward, multiply, by term."""
-    sorted_ = _Sorted(report, model, length)
-    costs = report.costs
-    term_of: dict[int, tuple[str, str]] = {}
-    for call in sorted_.products:
-        term_of[call.index] = (sorted_.term_of_call(call, terms), sorted_._path(call))
+    report, costs = found.report, found.report.costs
+    term_of = {call.index: (found.term_of_call(call, terms), found.path(call)) for call in found.products}
     parts: dict[str, list[Call]] = {term: [] for term in TERMS}
     layers: dict[str, list[Call]] = {}
     for call, forward in _counted(report):
@@ -181,15 +178,15 @@ def work_of(report: ReportData, model: nn.Module, terms: Mapping[str, str], leng
             continue
         term, path = term_of.get(forward, ("", ""))
         if not term:
-            term, path = sorted_.term_of_call(call, terms), sorted_._path(call)
+            term, path = found.term_of_call(call, terms), found.path(call)
         parts[term].append(call)
         if term == "attention":
             layers.setdefault(path, []).append(call)
-    alone = {c.index for c in sorted_.calls}
+    alone = {c.index for c in found.calls}
     ahead = [[c for c in calls if c.index in alone] for calls in layers.values()]
     flops = {term: report.size(2 * costs.sum(calls).macs) for term, calls in parts.items()}
     each, forward_each = ([report.size(2 * costs.sum(calls).macs) for calls in kept] for kept in (layers.values(), ahead))
-    modules = dict(model.named_modules())
+    modules = dict(found.model.named_modules())
     causal = all([getattr(modules.get(path), "is_causal", True) is not False for path in layers])
     return Work(flops, tuple(each), tuple(forward_each), causal)
 

@@ -53,6 +53,18 @@ class Formula:
     forward: Callable[[Situation], Mapping[str, Size] | None]
 
 
+Claimed = Mapping[str, Size] | None
+
+
+def _of_attention(formula: Callable[[Situation, Architecture], Claimed]) -> Callable[[Situation], Claimed]:
+    """A formula that asks for heads of attention, and says nothing of a model that has none, or of which that is not known."""
+
+    def forward(s: Situation) -> Claimed:
+        return formula(s, s.architecture) if s.architecture is not None and s.architecture.heads else None
+
+    return forward
+
+
 def _six_n(s: Situation) -> Mapping[str, Size]:
     return s.parameters()
 
@@ -61,10 +73,8 @@ def _trainer(s: Situation) -> Mapping[str, Size]:
     return {term: n - 2 * s.weights.tables[term] for term, n in s.parameters().items()}
 
 
-def _kaplan(s: Situation) -> Mapping[str, Size] | None:
-    a = s.architecture
-    if a is None or not a.heads:
-        return None
+@_of_attention
+def _kaplan(s: Situation, a: Architecture) -> Mapping[str, Size]:
     width = a.heads * a.head_dim
     return {
         "projections": 2 * a.layers * 4 * a.hidden * width, "feed-forward": 2 * a.layers * 2 * a.hidden * a.ffn,
@@ -72,10 +82,8 @@ def _kaplan(s: Situation) -> Mapping[str, Size] | None:
     }  # fmt: skip
 
 
-def _chinchilla(s: Situation) -> Mapping[str, Size] | None:
-    a = s.architecture
-    if a is None or not a.heads:
-        return None
+@_of_attention
+def _chinchilla(s: Situation, a: Architecture) -> Mapping[str, Size]:
     width = a.heads * a.head_dim
     return {
         "embedding": 2 * a.vocab * a.hidden, "projections": a.layers * 8 * a.hidden * width,
@@ -84,31 +92,25 @@ def _chinchilla(s: Situation) -> Mapping[str, Size] | None:
     }  # fmt: skip
 
 
-def _palm(s: Situation) -> Mapping[str, Size] | None:
-    a = s.architecture
-    if a is None or not a.heads:
-        return None
+@_of_attention
+def _palm(s: Situation, a: Architecture) -> Mapping[str, Size]:
     return {**s.parameters(), "attention": 4 * a.layers * a.heads * a.head_dim * s.length}
 
 
-def _nanogpt(s: Situation) -> Mapping[str, Size] | None:
-    a = s.architecture
-    if a is None or not a.heads:
-        return None
+@_of_attention
+def _nanogpt(s: Situation, a: Architecture) -> Mapping[str, Size]:
     return {**s.parameters("positions"), "attention": 4 * a.layers * a.heads * (a.hidden // a.heads) * s.length}
 
 
-def _torchtitan(s: Situation) -> Mapping[str, Size] | None:
-    a = s.architecture
-    if a is None or not a.heads:
-        return None
+@_of_attention
+def _torchtitan(s: Situation, a: Architecture) -> Mapping[str, Size]:
     found = s.active(s.parameters("embedding", "towers"))
     return {**found, "attention": 2 * len(a.attention) * a.heads * (a.head_dim + a.value_dim) * s.length}
 
 
-def _olmo(s: Situation) -> Mapping[str, Size] | None:
-    a = s.architecture
-    if a is None or not a.heads or a.latent:
+@_of_attention
+def _olmo(s: Situation, a: Architecture) -> Mapping[str, Size] | None:
+    if a.latent:
         return None
     found = s.active(s.parameters("embedding", "positions", "towers"))
     found["vectors"] = 2 * (s.weights.inside + s.weights.last_norm)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fxcount.errors import AssumptionError, InputError
 from fxcount.report.claims.architecture import Architecture, Reach, architecture_of
-from fxcount.report.claims.exact import Work, weights_of, work_of
+from fxcount.report.claims.exact import Sorted, Work, weights_of, work_of
 from fxcount.report.claims.formulas import FORMULAS, Formula, Pairs, Situation
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
@@ -172,8 +172,9 @@ def claims_of(report: ReportData, architecture: Architecture | None = None) -> C
         raise AssumptionError("the report has no model: it is of a file", hint="analyse the model itself")
     tokens = _tokens(report)
     traced = tokens.fact.shape[-1]
-    weights, terms = weights_of(report, model, traced)
-    work = work_of(report, model, terms, traced)
+    found = Sorted(report, model, traced)
+    weights, terms = weights_of(found)
+    work = work_of(found, terms)
     if architecture is None and hasattr(model, "config"):
         named = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
         architecture = architecture_of(model.config, named)
@@ -183,11 +184,11 @@ def claims_of(report: ReportData, architecture: Architecture | None = None) -> C
     times = 3 if isinstance(report, TrainingData) else 1
     rows, silent = [], []
     for formula in FORMULAS.values():
-        found = formula.forward(situation)
-        if found is None:
+        said = formula.forward(situation)
+        if said is None:
             silent.append(formula.name)
             continue
-        scaled = {term: times * count * per_token for term, per_token in found.items()}
+        scaled = {term: times * count * per_token for term, per_token in said.items()}
         rows.append(_claim(report, formula, scaled, work, situation))
     public = report.public
     hidden = _hidden(work, architecture, length)

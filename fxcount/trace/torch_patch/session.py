@@ -286,16 +286,22 @@ def _vmap(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[.
     return mapping.vmap(*args, **kwargs)
 
 
+def _engines(what: str, hint: str) -> Tracer:
+    """The tracer, if it has torch's engine run on its stand-ins. Raises :class:`NeedsEngine` for what only that can follow."""
+    tracer = _tracer()
+    if not tracer.differentiates:
+        raise NeedsEngine(what, where=tracer.where(), hint=hint)
+    return tracer
+
+
 def _mapped_before(original: Callable[..., Any]) -> Callable[..., Any]:
     """A function that ``torch.vmap`` made before the analysis goes torch's own way, on stand-ins below the engine."""
 
     def run(func: Any, in_dims: Any, out_dims: Any, randomness: Any, chunk_size: Any, *args: Any, **kwargs: Any) -> Any:
-        tracer = _tracer()
-        if not tracer.differentiates and any(type(x) is StandIn for x in leaves((args, kwargs))):
-            raise NeedsEngine(
-                "the model calls a function that torch.vmap made before", where=tracer.where(),
-                hint="write the batch dimension out, e.g. by broadcasting",
-            )  # fmt: skip
+        if any(type(x) is StandIn for x in leaves((args, kwargs))):
+            _engines(
+                "the model calls a function that torch.vmap made before", "write the batch dimension out, e.g. by broadcasting"
+            )
         return original(func, in_dims, out_dims, randomness, chunk_size, *args, **kwargs)
 
     return run
@@ -303,12 +309,7 @@ def _mapped_before(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _linearized(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """What stands in for ``torch.func.linearize``, which traces: the function, and its product with tangents."""
-    tracer = _tracer()
-    if not tracer.differentiates:
-        raise NeedsEngine(
-            "the model uses torch.func.linearize in its forward", where=tracer.where(),
-            hint="analyse the function that is linearised",
-        )  # fmt: skip
+    tracer = _engines("the model uses torch.func.linearize in its forward", "analyse the function that is linearised")
     tracer.notes.add(
         "torch.func.linearize: the function is counted where it is linearised, and again, as in torch.func.jvp, in each call "
         "of the linear one; what torch does to trace it and to fold constants is not"
@@ -320,12 +321,7 @@ def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
     """A level of gradients or of dual numbers begins, which only the engine can follow."""
 
     def enter(*args: Any, **kwargs: Any) -> Any:
-        tracer = _tracer()
-        if not tracer.differentiates:
-            raise NeedsEngine(
-                "the model uses torch.func or dual numbers in its forward", where=tracer.where(),
-                hint="analyse the function that is differentiated",
-            )  # fmt: skip
+        _engines("the model uses torch.func or dual numbers in its forward", "analyse the function that is differentiated")
         return original(*args, **kwargs)
 
     return enter

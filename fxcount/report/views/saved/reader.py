@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,9 +166,12 @@ def _analysis(body: _Body) -> ReportData:
     return _checked("report", body, made)  # type: ignore[no-any-return]
 
 
+_schema = lru_cache(1)(schema)
+
+
 def _checked(name: str, body: _Body, made: Callable[[_Body], Any]) -> Any:
     """What is made of a body that fits its schema. Raises :class:`~fxcount.errors.InputError` for any other."""
-    rules = schema()
+    rules = _schema()
     check_schema(body, rules["$defs"][name], rules, name)
     if name == "report":
         check_rows(body)
