@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import functools
+import inspect
 import os
 import re
 import subprocess
@@ -38,3 +40,30 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
 
     documented = set(re.findall(r'id="fxcount\.(\w+)"', api)) | set(re.findall(r'id="fxcount\.errors\.(\w+)"', api))
     assert set(fxcount.__all__) - documented <= {"__version__"}
+
+
+_MET = (property, functools.cached_property, classmethod)
+
+
+def _of_a_rules_author() -> list[type]:
+    from fxcount import ops
+    from fxcount.symbolic import Scope
+
+    return [ops.Op, ops.TensorFact, ops.SparseFact, ops.ModuleFact, ops.Alias, ops.Work, ops.Zero, Scope]
+
+
+def test_what_a_user_meets_says_what_it_is() -> None:
+    """Every public name of fxcount, what its functions return, what an author of a rule is given: each public method and
+    property has a docstring."""
+    import fxcount
+
+    public = [getattr(fxcount, name) for name in fxcount.__all__ if name != "__version__"]
+    silent = [found.__name__ for found in public if not inspect.getdoc(found)]
+    for kind in [*(found for found in public if isinstance(found, type)), *_of_a_rules_author()]:
+        own = [
+            (name, member) for base in kind.__mro__ if base.__module__.startswith("fxcount")
+            for name, member in vars(base).items()
+            if not name.startswith("_") and (callable(member) or isinstance(member, _MET))
+        ]  # fmt: skip
+        silent += [f"{kind.__name__}.{name}" for name, member in own if not inspect.getdoc(getattr(kind, name, member))]
+    assert silent == []

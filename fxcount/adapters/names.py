@@ -25,6 +25,9 @@ __all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", 
 LIBRARIES = ("torchvision", "timm", "hf", "diffusers")
 """Where a name without a library is looked for, in this order."""
 
+_OFFERED = ("torchvision", "timm", "hf")
+"""Of these a word alone is often a model: whoever lacks one is told how to get it. Of diffusers it is the name of a class."""
+
 _REGISTERED = re.compile(rb'@register_model(?:\((?:name="(\w+)")?\))?\n(?:@.*\n(?:[ )].*\n)*)*def (\w+)')
 _TYPES = re.compile(r'"([a-z][\w.-]*)"[,:] "\w+Config"')
 _CLASSES = re.compile(rb"^class ([A-Z]\w+)\((?:\s*\w+,)*\s*ModelMixin\b", re.MULTILINE)
@@ -58,8 +61,8 @@ def package_of(library: str) -> str:
 
 
 def missing() -> list[str]:
-    """The packages a name alone could be of, and that are not installed."""
-    return [package for package in map(package_of, LIBRARIES) if find_spec(package) is None]
+    """The packages that a word alone is likely to name a model of, and that are not installed."""
+    return [package for package in map(package_of, _OFFERED) if find_spec(package) is None]
 
 
 def _registered(home: Path) -> Iterator[str]:

@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import PurePath
 from typing import Any
 
-from fxcount.cli.files import save
+from fxcount.cli.files import save, saved
 from fxcount.cli.model import add_model_options, loaded, report_of
 from fxcount.cli.screen import show, terminal_width
 from fxcount.cli.words import arguments
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--formulas", action="store_true", help="formulas in the rows of modules, too")
     output.add_argument("--markdown", action="store_true", help="Markdown, for a pull request")
     output.add_argument("--json", action="store_true", help="print all as JSON")
-    output.add_argument("-o", "--output", metavar="FILE", default="", help="FILE.json, .md, .txt; else printed")
+    output.add_argument("-o", "--output", metavar="FILE", default="", help="FILE.json, .html, .md, .txt; else printed")
     output.add_argument("--fail-on-change", action="store_true", help="exit with 1 if anything differs")
     for action in parser._actions:  # MODEL is the second of two here
         if action.dest == "model":
@@ -36,8 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.output and PurePath(options.output).suffix.lower() not in (".json", ".md", ".txt"):
-        raise InputError(f"{options.output!r} ends in no format of comparisons", hint="use one of .json, .md, .txt")
+    if options.output and PurePath(options.output).suffix.lower() not in (".json", ".html", ".md", ".txt"):
+        raise InputError(f"{options.output!r} ends in no format of comparisons", hint="use one of .json, .html, .md, .txt")
     before = _report(options, options.before, options.arg_a)
     after = _report(options, options.model, options.arg_b)
     from fxcount.review.compare import compare
@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     shown = {"top": options.top, "by": options.by, "formulas": options.formulas}
     if options.json or kind == ".json":
         text = found.to_json(indent=1)
+    elif kind == ".html":
+        text = found.to_html()
     elif options.markdown or kind == ".md":
         text = found.to_markdown(**shown)
     else:
@@ -63,11 +65,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace, word: str, own: list[str]) -> Any:
     """The report of a word: saved, or of a model."""
-    if word.endswith(".json") and not word.startswith("hf:") and _is_report(word):
+    if text := saved(word):
         from fxcount.report.load import load_as
         from fxcount.report.report import Report
 
-        return load_as(Report, word)
+        return load_as(Report, text)
     one = copy.copy(options)
     one.model, one.at = word, {}
     one.arg = {**options.arg, **arguments(own)}
@@ -84,15 +86,3 @@ def _symbols(given: tuple[Any, ...]) -> set[str]:
     from fxcount.cli.words import symbols_in
 
     return symbols_in(*given[1:])
-
-
-def _is_report(path: str) -> bool:
-    """Whether a file of JSON is of fxcount's, and no config."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-            return '"report"' in text or '"fxcount"' in text
-    except (OSError, UnicodeDecodeError):
-        return False
-
-

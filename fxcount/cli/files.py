@@ -9,7 +9,7 @@ from typing import Any
 from fxcount.errors import InputError
 from fxcount.report.formats import Format, by_suffix, format_of
 
-__all__ = ["Output", "add_output", "save", "written"]
+__all__ = ["Output", "add_output", "save", "saved", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,18 @@ def save(content: str | bytes, path: str) -> None:
             file.write(data)
     except OSError as error:
         raise InputError(f"cannot write {path!r} ({error})", hint="give -o a place that can be written to") from error
+
+
+def saved(word: str) -> str:
+    """The text of a file that fxcount wrote as JSON, for ``fxcount.load``; "" for a config and whatever else is a model."""
+    if not word.endswith(".json") or word.startswith(("hf:", "diffusers:")):
+        return ""
+    try:
+        with open(word, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if text.lstrip().startswith("{") and ('"report"' in text or '"fxcount"' in text) else ""
 
 
 def add_output(parser: argparse.ArgumentParser, *shows: str, required: bool = False) -> None:

@@ -1,4 +1,5 @@
-"""Write one HTML page that works offline: sliders for the sizes, and every number worked out again from its formula."""
+"""Write one HTML page that works offline: sliders for the sizes, and every number worked out again from its formula. MODEL may
+be a report, step, curve, pieces or comparison that was saved as FILE.json."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fxcount.cli import words
-from fxcount.cli.files import save
-from fxcount.cli.model import add_model_options, hints, loaded, report_of
+from fxcount.cli.files import save, saved
+from fxcount.cli.model import add_model_options, as_it_is, hints, loaded, report_of
 from fxcount.errors import InputError
 from fxcount.wording import DTYPE_WORDS, did_you_mean, dtype_named
 
@@ -35,17 +36,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     over = ranges(options.over)
+    if text := saved(options.model):
+        return _of_saved(options, text, over)
     if options.compare and (options.modes or options.dtypes):
         raise InputError("--compare stands beside one page, and not several", hint="leave out --modes and --dtypes")
     ways = _ways(options)
     given = loaded(options)  # held here: a report keeps no model alive
     report, *variants = list(_reports(options, given, ways, over))
     other = _other(options, given) if options.compare else None
-    page = report.to_html(compare=other, variants=variants)
+    return _written(options, report.to_html(compare=other, variants=variants), len(report.family.pieces))
+
+
+def _written(options: argparse.Namespace, page: str, pieces: int = 0) -> int:
     save(page, options.output)
-    pieces = len(report.family.pieces)
-    print(f"{len(page.encode()):,} bytes, {pieces} piece{'s' * (pieces != 1)} written to {options.output}")
+    counted = f", {pieces} piece{'s' * (pieces != 1)}" if pieces else ""
+    print(f"{len(page.encode()):,} bytes{counted} written to {options.output}")
     return 0
+
+
+def _of_saved(options: argparse.Namespace, text: str, over: Any) -> int:
+    """The page of what a file holds."""
+    from fxcount.report.data.report import ReportData
+    from fxcount.report.load import load
+
+    as_it_is(options)
+    given = {"--modes": options.modes, "--dtypes": options.dtypes, "--step": options.step, "--optimizer": options.optimizer}
+    if asked := [name for name, value in {**given, "--over": over}.items() if value]:
+        raise InputError(f"{asked[0]} analyses again, and {options.model} is what was saved", hint="name the model itself")
+    found = load(text)
+    kind = type(found).__name__
+    if not hasattr(found, "to_html"):
+        raise InputError(f"{options.model} holds a {kind}, of which there is no page", hint="fxcount.load(...) shows it")
+    if not isinstance(found, ReportData):
+        if options.compare or options.at:
+            raise InputError(f"{options.model} holds a {kind}, which is no report", hint="leave out --compare and --at")
+        return _written(options, found.to_html())
+    report: Any = found.at(guess=options.guess, **options.at) if options.at else found
+    other = _other(options, None) if options.compare else None
+    return _written(options, report.to_html(compare=other), len(report.family.pieces))
 
 
 _MODES = ("eval", "train", "step")
@@ -89,10 +117,10 @@ def _reports(options: argparse.Namespace, given: Any, ways: Any, over: Any) -> I
 
 def _other(options: argparse.Namespace, given: Any) -> Any:
     """The report that stands beside: saved, or of another model, with the inputs of the first if they were given."""
-    if options.compare.endswith(".json") and ":" not in options.compare:
+    if text := saved(options.compare):
         from fxcount.report.load import load
 
-        return load(options.compare)
+        return load(text)
     other = copy.copy(options)
     other.model = options.compare
     model, args, kwargs = loaded(other)

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from fxcount.adapters.reference import reference
 from fxcount.cli import words
+from fxcount.cli.files import saved
+from fxcount.errors import InputError
 
 if TYPE_CHECKING:
     from fxcount.report import Report
 
-__all__ = ["add_model_options", "analysed", "built", "hints", "loaded", "read", "report_of"]
+__all__ = ["add_model_options", "analysed", "as_it_is", "built", "hints", "loaded", "read", "report_of"]
 
 _MODEL = """resnet50, torchvision:NAME, timm:NAME, hf:NAME (an architecture such as bert, a hub id, a config.json),
-diffusers:CLASS (or a config.json), package.module:callable, net.py:Net, net:Net(64), FILE.pt2, TorchScript in FILE.pt, or
-demo"""
+diffusers:CLASS (or a config.json), package.module:callable, net.py:Net, net:Net(64), FILE.pt2, TorchScript in FILE.pt, a
+report saved as FILE.json, or demo"""
 _KNOWN = {"torchvision": ("B", "T", "H", "W"), "timm": ("B", "H", "W")}
 """Symbols in the inputs of these libraries' models; texts have others, of which none has small letters."""
 
@@ -61,7 +63,14 @@ def read(options: argparse.Namespace) -> None:
 
 
 def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """The model, and the inputs that were described, or else its own, or else a guess, which is said on standard error."""
+    """The model, and the inputs that were described, or else its own, or else a guess, which is said on standard error; of a
+    file that fxcount wrote the report in it."""
+    if text := saved(options.model):
+        from fxcount.report.load import load_as
+        from fxcount.report.report import Report
+
+        as_it_is(options)
+        return load_as(Report, text), (), {}
     model, *own = built(options, options.arg)
     if options.args or options.kwargs or any(own):
         return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
@@ -72,6 +81,16 @@ def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str,
         return model, (), {}
     print(f"fxcount: no inputs were given: {' '.join(guess.inputs)} is guessed from {guess.because}", file=sys.stderr)
     return (model, *guess.marked())
+
+
+def as_it_is(options: argparse.Namespace) -> None:
+    """Complain about what asks for another analysis than the one that was saved."""
+    given = {"--arg": options.arg, "--hints": options.hints, "--train": getattr(options, "train", False)}
+    asked = [name for name, value in given.items() if value] + (["inputs"] if options.args or options.kwargs else [])
+    if asked:
+        raise InputError(
+            f"{options.model} was saved, and is as it was analysed: no {' and no '.join(asked)}", hint="name the model itself"
+        )
 
 
 def built(options: argparse.Namespace, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -116,14 +135,18 @@ def analysed(options: argparse.Namespace) -> Report:
 def report_of(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Report:
     """The report of what :func:`loaded` gave, at sizes if some are given."""
     from fxcount.api import analyze
+    from fxcount.report import Report
 
-    report = analyze(model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, kwargs=kwargs)
+    if isinstance(model, Report):
+        report = model
+    else:
+        report = analyze(
+            model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, kwargs=kwargs
+        )  # fmt: skip
     return report.at(guess=options.guess, **options.at) if options.at else report
 
 
 def _to_training(model: Any) -> None:
     if not hasattr(model, "train"):
-        from fxcount.errors import InputError
-
         raise InputError("an exported program has no training mode", hint="export the model in training mode")
     model.train()

@@ -8,7 +8,8 @@ __all__ = ["add_options", "run"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="LIBRARY", nargs="?", default="", help="torchvision, timm or hf; else all there are")
+    about = "torchvision, timm, hf or diffusers; else all there are"
+    parser.add_argument("source", metavar="LIBRARY", nargs="?", default="", help=about)
     parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="with * and ?; all without")
 
 

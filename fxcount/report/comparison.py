@@ -21,6 +21,10 @@ class Comparison(_Data):
         "all of it, as JSON that fxcount.load reads"
     )
 
+    to_html = Format[str](
+        "fxcount.report.views.html.sheets:comparison_to_html", ".html", "comparison", "one offline page, its formulas alive"
+    )
+
     def table(self, *, top: int = SHOWN, by: str = "macs", formulas: bool = False, width: int | None = None) -> str:
         """Totals, then at most ``top`` rows of modules, those first that differ most in ``by``; no wider than ``width``."""
         return render(self, top=top, by=by, formulas=formulas, width=width)
@@ -37,6 +41,12 @@ class Comparison(_Data):
         from fxcount.report.views.pictures.notebook import comparison_html
 
         return comparison_html(self)
+
+    def show(self, height: int = 800) -> Any:
+        """The page, in the cell of a notebook or else in the browser."""
+        from fxcount.report.views.html.show import show
+
+        return show(self, height)
 
     def __str__(self) -> str:
         return fitting(self.table())

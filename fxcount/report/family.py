@@ -32,6 +32,8 @@ class Pieces(PiecesData):
         "fxcount.report.views.saved.written:pieces_to_json", ".json", "pieces", "all pieces, as JSON that fxcount.load reads"
     )
 
+    to_html = Format[str]("fxcount.report.views.html.sheets:pieces_to_html", ".html", "pieces", "one offline page")
+
     def piecewise(self, quantity: str) -> Any:
         """A total as ``sympy.Piecewise``, exact on the range and undefined outside; pieces of the same formula are one."""
         import sympy
@@ -69,6 +71,12 @@ class Pieces(PiecesData):
         from fxcount.report.views.pictures.notebook import pieces_html
 
         return pieces_html(self)
+
+    def show(self, height: int = 800) -> Any:
+        """The page, in the cell of a notebook or else in the browser."""
+        from fxcount.report.views.html.show import show
+
+        return show(self, height)
 
     def __str__(self) -> str:
         return f"{self!r}\n{self.to_markdown()}".rstrip("\n")

@@ -203,6 +203,7 @@ class ReportData:
         return MemoryView.of(self)
 
     def memory_place(self, call: int) -> str:
+        """The op with this number and its module, in words: where :attr:`memory` has its peak."""
         return place_of(self.trace, call)
 
     @property

@@ -33,6 +33,23 @@ into a fast path. [benchmarks/CONVENTIONS.md](../benchmarks/CONVENTIONS.md) comp
 How the drop-ins of `fxcount.compat` fare in the tools' own tests, and what stays different, is in [peers.md](peers.md).
 """
 
+_PARAMETERS = """
+## Parameters
+
+A drop-in's work is the tool's, by the conventions above; its number of parameters is `report.params.total`: all that the model
+has, trained or frozen, called or not, each element once. `report.params.trainable` is the part that asks for a gradient. The
+tools differ, as the nets of [parameters.md](parameters.md) show:
+
+| tool | what it takes for the number of parameters | so the drop-in says more or less for |
+|:--|:--|:--|
+| ptflops, calflops | those that ask for a gradient | a frozen backbone, the base of a LoRA: more |
+| thop | those of called modules that have a rule | weights of functions, normalised weights, what is never called: more |
+| torchinfo | those of each module | a tied table, which it counts twice: less |
+| torchsummary | weights and biases, at each call | modules called again: less; other names, what is never called: more |
+
+fvcore's `parameter_count` is taken over as it is: each tensor once.
+"""
+
 
 def document() -> str:
     """Markdown: a table of all conventions, then one section for each."""
@@ -40,7 +57,7 @@ def document() -> str:
     lines += [f"| [{c.name}](#{c.name}) | {c.unit} | {c.tool} |" for c in CONVENTIONS.values()]
     for c in CONVENTIONS.values():
         lines += _section(c)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _PARAMETERS
 
 
 def _section(c: Convention) -> Iterator[str]:

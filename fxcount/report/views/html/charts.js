@@ -4,18 +4,19 @@ const HOLDERS = ["activations", "inputs", "saved for the backward", "gradients",
 
 function memoryChart(host) {
   const width = 1000, height = 220, left = 64, bottom = 22;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", id: "memory", role: "img", tabindex: 0, "aria-describedby": "alive" });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", id: "memory", role: "slider", tabindex: 0, "aria-valuemin": 1, "aria-describedby": "alive" });
   const list = el("div", { id: "alive", class: "alive" });
   let at = null;
-  replaced(host, el("h2", {}, "Memory"), el("p", { class: "note" }, "Bytes alive while each op runs. ", el("kbd", {}, "←"), " ", el("kbd", {}, "→"), " or a click look at another op; ",
-    el("kbd", {}, "Home"), " goes to the peak. ", el("button", { type: "button", onclick: () => saveSvg("memory.svg", picture) }, "SVG")), picture, list);
+  const word = app.kind === "step" ? "most" : "peak";  // a step has several peaks
+  replaced(host, el("h2", {}, "Memory"), el("p", { class: "note" }, app.kind === "step" ? "Bytes alive while each op runs, gradients and states with them, parameters and buffers not. " : "Bytes alive while each op runs, parameters and buffers not. ", el("kbd", {}, "←"), " ", el("kbd", {}, "→"), " or a click look at another op; ",
+    el("kbd", {}, "Home"), ` goes to the ${word}. `, el("button", { type: "button", onclick: () => saveSvg("memory.svg", picture) }, "SVG")), picture, list);
 
   const x = i => left + (width - left - 6) * (i + 0.5) / Math.max(1, piece().ops);
 
   function draw() {
     const now = app.numbers, of = now.piece, c = theme(), { ops } = now.of("peak");
     if (!of.ops) return void replaced(list, "No ops.");
-    const peak = now.peakAt(), most = Math.max(ops[peak], 1);
+    const peak = now.mostAt(), most = Math.max(ops[peak], 1);
     const here = at === null || at >= of.ops ? peak : at;
     const y = v => height - bottom - (height - bottom - 14) * v / most;
     const columns = Math.min(of.ops, width - left), tops = new Float64Array(columns);
@@ -31,11 +32,13 @@ function memoryChart(host) {
     if (of.data.step) for (const [name, start, stop, counted] of of.data.step.phases) if (counted && stop > start) shapes.push(
       svg("line", { x1: x(start - 0.5), x2: x(start - 0.5), y1: 4, y2: height - bottom, stroke: c.line, "stroke-dasharray": "3 3" }),
       svg("text", { x: x(start - 0.5) + 4, y: 12, "font-size": 11, fill: c.muted }, name));
-    shapes.push(svg("path", { d: `M${x(peak)} ${y(most)}l-5 -9h10z`, fill: c.warn }), svg("text", { x: Math.min(x(peak) + 8, width - 150), y: y(most) - 2, "font-size": 11, fill: c.text }, `peak ${bytesText(most)}`));
+    shapes.push(svg("path", { d: `M${x(peak)} ${y(most)}l-5 -9h10z`, fill: c.warn }), svg("text", { x: Math.min(x(peak) + 8, width - 150), y: y(most) - 2, "font-size": 11, fill: c.text }, `${word} ${bytesText(most)}`));
     shapes.push(svg("line", { x1: x(here), x2: x(here), y1: 8, y2: height - bottom, stroke: c.text, "stroke-width": 1.5 }));
     shapes.push(svg("text", { x: left, y: height - 6, "font-size": 11, fill: c.muted }, "first op"), svg("text", { x: width - 6, y: height - 6, "text-anchor": "end", "font-size": 11, fill: c.muted }, `op ${of.ops}`));
     replaced(picture, shapes);
-    picture.setAttribute("aria-label", `memory over ${of.ops} ops; the peak of ${bytesText(most)} is at ${of.opName(peak)}`);
+    const said = { label: `memory over ${of.ops} ops; the ${word} of ${bytesText(most)} is at ${of.opName(peak)}`, valuemax: of.ops, valuenow: here + 1,
+      valuetext: `op ${here + 1} of ${of.ops}, ${of.opName(here)} in ${of.path(of.op.module[here]) || of.label(0)}: ${bytesText(ops[here])} alive` };
+    for (const [name, value] of Object.entries(said)) picture.setAttribute(`aria-${name}`, value);
     return here;
   }
 
@@ -44,7 +47,7 @@ function memoryChart(host) {
     if (!of.ops) return;
     const found = now.alive(here), total = now.of("peak").ops[here], top = found.slice(0, 12);
     const rest = found.slice(12).reduce((sum, [, n]) => sum + n, 0), listed = found.reduce((sum, [, n]) => sum + n, 0);
-    replaced(list, el("p", {}, here === now.peakAt() ? el("strong", {}, "At the peak: ") : "At ", link(`${of.opName(here)} in ${of.path(of.op.module[here]) || of.label(0)}`, () => select(~here)), `: ${bytesText(total)} alive`),
+    replaced(list, el("p", {}, here === now.mostAt() ? el("strong", {}, `At the ${word}: `) : "At ", link(`${of.opName(here)} in ${of.path(of.op.module[here]) || of.label(0)}`, () => select(~here)), `: ${bytesText(total)} alive`),
       el("table", {}, el("thead", {}, el("tr", {}, ["bytes", "what", "made by"].map(t => el("th", { scope: "col" }, t)))), el("tbody", {},
         top.map(([i, n]) => { const born = of.storage.born[i]; return el("tr", {}, el("td", { class: "num" }, bytesText(n)), el("td", {}, HOLDERS[of.storage.holder[i]]),
           el("td", {}, born < 0 ? "given" : link(`${of.opName(born)} in ${of.path(of.op.module[born]) || of.label(0)}`, () => select(~born)), born < 0 ? "" : ` ${of.opShape(born, now)}`)); }),
@@ -58,7 +61,7 @@ function memoryChart(host) {
     go(Math.floor(((event.clientX - box.left) / box.width * width - left) / (width - left - 6) * piece().ops));
   });
   picture.addEventListener("keydown", event => {
-    const here = at ?? app.numbers.peakAt();
+    const here = at ?? app.numbers.mostAt();
     const to = { ArrowRight: here + 1, ArrowLeft: here - 1, PageDown: here + 20, PageUp: here - 20, Home: null }[event.key];
     if (to === undefined) return;
     event.preventDefault();

@@ -163,7 +163,7 @@ function cards(host) {
       el("button", { type: "button", id: "copy", onclick: event => copied(m.unit === "ratio" ? exact : String(value), event.currentTarget) }, "copy exact")));
     if (text) parts.push(el("p", { class: "text" }, el("code", {}, text)));
     if (app.metric === "peak" || app.metric === "total") {
-      const at = app.numbers.peakAt(), now = piece();
+      const at = app.numbers.peakAt(app.metric), now = piece();
       if (now.ops) parts.push(el("p", {}, "at ", link(`${now.opName(at)} in ${now.path(now.op.module[at]) || now.label(0)}`, () => select(~at)), now.source(at) ? ` (${now.source(at)})` : ""));
     }
     const lower = piece().data.findings.uncounted.length && ["macs", "flops", "forward", "backward", "intensity"].includes(app.metric);

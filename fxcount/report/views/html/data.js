@@ -20,8 +20,11 @@ class Piece {
     for (const [name, runs] of Object.entries(data.formulas)) lazily(this.formulas, name, () => unrolled(runs));
     this.phase = this.phases();
     lazily(this, "storage", () => this.storages());
+    lazily(this, "flow", () => this.flows());
+    lazily(this, "extra", () => Int32Array.from(data.signatures, (_, i) => data.temporaries[i] ?? -1));
     lazily(this, "stateBefore", () => this.lastStates());
     this.children = new Map();
+    this.counted = [];
     const { states } = data.findings;
     if (!Array.isArray(states)) lazily(data.findings, "states", () => this.states(states));
   }
@@ -77,6 +80,33 @@ class Piece {
     const step = this.data.step;
     if (step) for (const [number, name] of [[2, "saved"], [3, "gradients"], [4, "states"]]) for (const i of step[name]) holder[i] = number;
     return { rows, born, died, holder };
+  }
+
+  /** Births and deaths as one column: the row of the bytes that come, or `~row` of those that go. `from[i + 1]` is where those of
+   *  op i begin, `from[0]` where those before the first op do. */
+  flows() {
+    const { rows } = this.storage, entries = this.data.events, from = new Int32Array(this.ops + 2);
+    for (let i = 0; i <= this.ops; i++) from[i + 1] = from[i] + entries[this.events[i]].length;
+    const moved = new Int32Array(from[this.ops + 1]);
+    let next = 0, at = 0;
+    for (let i = 0; i <= this.ops; i++) for (const entry of entries[this.events[i]]) moved[at++] = entry >= 0 ? rows[next++] : ~rows[next - ~entry];
+    return { from, moved };
+  }
+
+  /** How often each signature, and each row of bytes that are made, is in a module of a report: [number, count]. Modules of one
+   *  kind have the same, so that each kind is looked into once. */
+  counts(m) {
+    const kind = this.kind[m];
+    if (this.counted[kind]) return this.counted[kind];
+    const signatures = new Map(), made = new Map();
+    const add = (to, key, n) => to.set(key, (to.get(key) || 0) + n);
+    for (const child of this.inside(m)) {
+      if (child < 0) { add(signatures, this.op.signature[~child], 1); add(made, this.op.made[~child], 1); continue; }
+      const inner = this.counts(child);
+      for (const [key, n] of inner.signatures) add(signatures, key, n);
+      for (const [key, n] of inner.made) add(made, key, n);
+    }
+    return (this.counted[kind] = { signatures: [...signatures], made: [...made] });
   }
 
   /** The parameter or buffer that was named last before each op: others are told by their distance from it. */
@@ -223,6 +253,7 @@ class Numbers {
     }
     this.memo = reuse ? reuse.memo : {};
     this.stale = new Set(Object.keys(this.memo));
+    this.kinds = {};
   }
 
   /** A total in BigInt. */
@@ -237,6 +268,37 @@ class Numbers {
   headline(metric) {
     if (metric === "intensity") return Number(this.total("flops")) / Math.max(1, Number(this.total("bytes")));
     return this.total(METRICS[this.piece.model.kind][metric].total);
+  }
+
+  /** A metric of one module, or of an op i as ~i: only what is asked for is worked out. */
+  value(metric, node) {
+    const { piece, row } = this;
+    if (metric === "params") return node < 0 ? 0 : piece.held[node];
+    if (metric === "intensity") {
+      const bytes = this.value("bytes", node);
+      return bytes ? this.value("flops", node) / bytes : 0;
+    }
+    if (piece.phase || !(metric in ADDED || metric === "activations")) {
+      const all = this.of(metric);
+      return node < 0 ? all.ops[~node] : all.modules[node];
+    }
+    if (node < 0) return metric === "activations" ? row[piece.op.made[~node]] : this.each(metric, piece.op.signature[~node]);
+    const known = (this.kinds[metric] ||= []), kind = piece.kind[node];
+    return (known[kind] ??= this.added(metric, piece.counts(node)));
+  }
+
+  added(metric, { signatures, made }) {
+    let sum = 0;
+    if (metric === "activations") for (const [at, n] of made) sum += n * this.row[at];
+    else for (const [at, n] of signatures) sum += n * this.each(metric, at);
+    return sum;
+  }
+
+  /** What an op of a signature adds. */
+  each(metric, signature) {
+    let sum = 0;
+    for (const at of ADDED[metric](this.piece.signatures[signature])) sum += this.row[at];
+    return sum;
   }
 
   /** A metric of every module call, and of every op. */
@@ -279,7 +341,7 @@ class Numbers {
     if (metric === "saved" || metric === "gradients" || metric === "states") return this.held(metric, out);
     const phase = { forward: 1, backward: 2 }[metric];
     const factor = phase ? 2 : 1;
-    const each = piece.signatures.map(s => factor * ADDED[phase ? "macs" : metric](s).reduce((sum, r) => sum + row[r], 0));
+    const each = piece.signatures.map((_, i) => factor * this.each(phase ? "macs" : metric, i));
     for (let i = 0; i < piece.ops; i++) out[i] = !phase || piece.phase[i] === phase ? each[signature[i]] : 0;
   }
 
@@ -296,22 +358,19 @@ class Numbers {
 
   /** The most bytes alive while each op runs. */
   timeline(out) {
-    const { piece, row } = this, { events, data } = piece, { temporaries } = data;
-    const sizes = piece.storage.rows;
-    let alive = 0, next = 0;
+    const { piece, row } = this, { from, moved } = piece.flow, { extra, op: { signature } } = piece;
+    let alive = 0;
     for (let call = -1; call < piece.ops; call++) {
-      const entries = data.events[events[call + 1]];
-      const extra = call >= 0 && temporaries[piece.op.signature[call]] !== undefined ? row[temporaries[piece.op.signature[call]]] : 0;
+      const held = call >= 0 ? extra[signature[call]] : -1, more = held >= 0 ? row[held] : 0;
       let most = alive, grew = false;
-      for (const entry of entries) {
-        if (entry >= 0) { alive += row[sizes[next++]]; grew = true; }
-        else {
-          if (grew) most = Math.max(most, alive + extra);
-          grew = false;
-          alive -= row[sizes[next - ~entry]];
-        }
+      for (let k = from[call + 1]; k < from[call + 2]; k++) {
+        const at = moved[k];
+        if (at >= 0) { alive += row[at]; grew = true; continue; }
+        if (grew && alive + more > most) most = alive + more;
+        grew = false;
+        alive -= row[~at];
       }
-      if (grew) most = Math.max(most, alive + extra);
+      if (grew && alive + more > most) most = alive + more;
       if (call >= 0) out[call] = most;
       else this.atStart = most;
     }
@@ -325,12 +384,25 @@ class Numbers {
     return found.sort((x, y) => y[1] - x[1] || x[0] - y[0]);
   }
 
-  /** The op at which most is alive. */
-  peakAt() {
+  /** The op at which most is alive, of those that count; where there are none, the first. */
+  mostAt(counts) {
     const { ops } = this.of("peak");
-    let best = 0;
-    for (let i = 1; i < ops.length; i++) if (ops[i] > ops[best]) best = i;
-    return best;
+    let best = -1;
+    for (let i = 0; i < ops.length; i++) if ((!counts || counts(i)) && (best < 0 || ops[i] > ops[best])) best = i;
+    return Math.max(best, 0);
+  }
+
+  /** The op at which a peak is reached: of a step that of forward and backward, or with "total" that of all of it in the steady
+   *  state, in which the states are there from the beginning. */
+  peakAt(metric = "peak") {
+    const { phase, data, storage } = this.piece;
+    if (!phase) return this.mostAt();
+    const running = this.mostAt(i => phase[i] === 1 || phase[i] === 2);
+    if (metric !== "total") return running;
+    const begins = phase.indexOf(1), late = storage.holder.some((holder, i) => holder === 4 && storage.born[i] >= begins);
+    const [, start, stop] = data.step.phases[data.step.phases.length - 1];
+    const stepping = this.mostAt(i => (late ? i >= start && i < stop : phase[i] > 2)), { ops } = this.of("peak");
+    return ops[running] + (late ? Number(this.total("optimizer_bytes")) : 0) >= ops[stepping] ? running : stepping;
   }
 
   /** A metric of some ops in BigInt: equal signatures are multiplied. */

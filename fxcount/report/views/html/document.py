@@ -30,7 +30,7 @@ from fxcount.wording import dtype_word, visible
 __all__ = ["curve_to_html", "page", "to_html", "with_pieces"]
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("evaluate", "data", "dom", "state", "controls", "tree", "charts", "graph", "panels", "main")
+_SCRIPTS = ("evaluate", "data", "dom", "state", "controls", "tree", "charts", "graph", "panels", "sheets", "main")
 _LARGEST = 1 << 20
 """Of the sizes that a slider reaches."""
 

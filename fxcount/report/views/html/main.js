@@ -1,7 +1,7 @@
 // The page is put together here.
 
-function section(id, build, host) {
-  const part = el("section", { id, class: "panel" });
+function section(id, title, build, host) {
+  const part = el("section", { id, class: "panel", "aria-label": title });
   host.append(part);
   build(part);
   return part;
@@ -58,15 +58,15 @@ function built(wanted) {
   const side = el("aside", { id: "sizes", class: "panel", "aria-labelledby": "sizes-title" }), main = el("main", {});
   replaced(root, header(), el("div", { class: "layout" }, side, main));
   controls(side);
-  section("totals", cards, main);
-  section("comparison", comparisonPanel, main).hidden = true;
-  section("costs", icicle, main);
-  section("modules", treeTable, main);
-  section("memory-panel", memoryChart, main);
-  section("graph-panel", moduleGraph, main);
-  section("curve-panel", curveChart, main);
-  section("findings", findingsPanel, main);
-  section("conventions-panel", conventionsPanel, main);
+  section("totals", "totals", cards, main);
+  section("comparison", "comparison", comparisonPanel, main).hidden = true;
+  section("costs", "where the costs are", icicle, main);
+  section("modules", "modules and ops", treeTable, main);
+  section("memory-panel", "memory", memoryChart, main);
+  section("graph-panel", "graph", moduleGraph, main);
+  section("curve-panel", "curve", curveChart, main);
+  section("findings", "findings", findingsPanel, main);
+  section("conventions-panel", "what other tools say", conventionsPanel, main);
   const { refused } = app;
   changed("piece");
   if (refused) { app.refused = refused; changed("refused"); }
@@ -178,6 +178,7 @@ function begin() {
   begun = true;
   const given = JSON.parse(document.getElementById("data").textContent);
   if (given.kind === "curve") startCurve(given);
+  else if (given.kind === "sheets") startSheets(given);
   else start(given);
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");

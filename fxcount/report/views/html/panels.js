@@ -21,7 +21,7 @@ function findingsPanel(host) {
     if (f.dead.length) parts.push(table(["bytes", "elements", "parameters", "why"], f.dead.map(d => [bytesText(d.bytes), d.elements, names(d.names), d.reason]), { id: "dead" }));
     else parts.push(el("p", {}, "None."));
     parts.push(el("h3", {}, "Shared"));
-    if (f.groups.length) parts.push(el("p", { class: "note" }, "Bytes are counted once. A letter marks the same group in the tree and the graph."), table(["", "kind", "names", "uses", "saves"], f.groups.map(g => [badge(g), g.derived ? `${g.kind}: ${g.derived}` : g.calls ? `${g.kind} (${g.calls})` : g.kind, names(g.names), g.uses, bytesText(g.saved)]), { id: "groups" }));
+    if (f.groups.length) parts.push(el("p", { class: "note" }, "Bytes are counted once. A letter marks the same group in the tree and the graph."), table(["letter", "kind", "names", "uses", "saves"], f.groups.map(g => [badge(g), g.derived ? `${g.kind}: ${g.derived}` : g.calls ? `${g.kind} (${g.calls})` : g.kind, names(g.names), g.uses, bytesText(g.saved)]), { id: "groups" }));
     else parts.push(el("p", {}, "Nothing."));
     parts.push(el("h3", {}, current().count > 1 ? `What piece ${app.piece + 1} of ${current().count} assumes` : "Assumptions"));
     if (of.data.because) parts.push(el("p", { class: "note" }, `Analysed at ${sizesText(of.data.hints)}, since ${of.data.because}.`));

@@ -128,7 +128,7 @@ class _Writer:
         inputs = {id(v): i for i, v in enumerate(self.trace.inputs)}
         states = {d.names[0]: i for i, d in enumerate(self.trace.declared)}
         columns: dict[str, list[int]] = {"module": [], "source": [], "operands": [], "results": [], "made": []}
-        made = self._made()
+        made = self.made
         results = Pool[tuple[int, ...]]()
         home = state = 0  # of what came last: equal layers differ in these, and not in the way from one to the next
         for call in self.trace.calls:
@@ -141,16 +141,17 @@ class _Writer:
                 codes.append(code)
             columns["operands"].append(self.operands(tuple(codes)))
             columns["results"].append(results(tuple([self._fact(v.fact) for v in call.outputs])))
-            columns["made"].append(self.row(made.get(call.index, 0)))
+            columns["made"].append(made[call.index])
         return {**{name: runs(column) for name, column in columns.items()}, "shapes": results.items}
 
-    def _made(self) -> dict[int, Size]:
-        """The bytes that each call makes, once for each of its steps."""
+    @cached_property
+    def made(self) -> list[int]:
+        """The row of the bytes that each call makes, once for each of its steps."""
         found: dict[int, Size] = {}
         for s in self.trace.storages:
             if s.origin == "op" and s.born >= 0:
                 found[s.born] = found.get(s.born, 0) + s.nbytes * self.trace.calls[s.born].signature.times
-        return found
+        return [self.row(found.get(call.index, 0)) for call in self.trace.calls]
 
     def _fact(self, fact: Any) -> int:
         dtype = str(fact.dtype).removeprefix("torch.")
@@ -219,7 +220,7 @@ class _Writer:
 
     @cached_property
     def kinds(self) -> list[int]:
-        return self.outline.kinds(self.trace, self.held)
+        return self.outline.kinds(self.trace, self.held, self.made)
 
     def _layouts(self) -> dict[str, Any]:
         """Coordinates by container, each different layout once."""

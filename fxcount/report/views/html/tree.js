@@ -15,16 +15,17 @@ function members(of, first, count) {
 
 /** A metric of a line: of a module, of an op, or of all the modules of a folded line. */
 function valueOf(numbers, metric, line) {
-  const values = numbers.of(metric);
-  if (line.node < 0) return metric === "params" ? 0 : values.ops[~line.node];
-  if (line.count === 1) return values.modules[line.node];
+  if (line.node < 0 || line.count === 1) return numbers.value(metric, line.node);
   const all = members(numbers.piece, line.node, line.count);
   if (metric === "intensity") {
     const bytes = valueOf(numbers, "bytes", line);
     return bytes ? valueOf(numbers, "flops", line) / bytes : 0;
   }
-  const each = all.map(m => values.modules[m]);
-  return metric === "peak" || metric === "total" ? Math.max(...each) : metric === "params" && !sharesNothing(numbers.piece, all) ? each[0] : each.reduce((a, b) => a + b, 0);
+  if (metric === "params" && !sharesNothing(numbers.piece, all)) return numbers.value(metric, all[0]);
+  const most = metric === "peak" || metric === "total";
+  let found = 0;
+  for (const m of all) { const value = numbers.value(metric, m); found = most ? Math.max(found, value) : found + value; }
+  return found;
 }
 
 /** Whether the modules are different ones, and not calls of one. */
@@ -234,12 +235,15 @@ function treeTable(host) {
     return there === null ? "only here" : ratioText(value, valueOf(other.numbers, app.metric, there));
   }
 
-  /** Letters of shared parameters a module holds itself, and a mark of dead ones. */
+  /** Letters of shared parameters that a module, or one of the equal modules of a line, holds itself; and a mark of dead ones. */
   function marks(of, line) {
-    if (line.node < 0) return null;
-    const found = stateMarks(of).get(line.node);
-    if (!found) return null;
-    return [...found.groups.slice(0, 4).map(badge), found.dead ? el("span", { class: "deadmark", title: "holds dead parameters" }, "dead") : null];
+    const known = stateMarks(of);
+    if (line.node < 0 || !known.size) return null;
+    const found = members(of, line.node, line.count).map(m => known.get(m)).filter(Boolean);
+    if (!found.length) return null;
+    const groups = [...new Set(found.flatMap(f => f.groups))];
+    return [...groups.slice(0, 4).map(badge), groups.length > 4 ? el("span", { class: "note" }, ` +${groups.length - 4}`) : null,
+      found.some(f => f.dead) ? el("span", { class: "deadmark", title: "holds dead parameters" }, "dead") : null];
   }
 
   const isSelected = line => line.node === app.selected && line.count === 1 || (line.count > 1 && line.node === app.selected && !line.open);

@@ -59,15 +59,15 @@ class Outline:
         home = tuple([c.module + shift for c in trace.calls])
         return cls(tuple(modules), home, _containers(modules, home, trace.calls, shown), shown)
 
-    def kinds(self, trace: Trace, held: Mapping[str, int]) -> list[int]:
+    def kinds(self, trace: Trace, held: Mapping[str, int], made: Sequence[int] = ()) -> list[int]:
         """A number for each module: those of one number are equal but for their names, at all sizes. ``held``: elements of
-        parameters by path."""
+        parameters by path; ``made``: a number for what each call makes, if that is to be equal as well."""
         known: dict[tuple[object, ...], int] = {}
         kinds = [-1] * len(self.modules)
 
-        def kind_of(child: Child) -> tuple[str, int]:
+        def kind_of(child: Child) -> tuple[object, ...]:
             if child.module < 0:
-                return "op", id(trace.calls[child.call].signature)
+                return "op", id(trace.calls[child.call].signature), made[child.call] if made else 0
             name = self.modules[child.module].path.rpartition(".")[2]
             return ("" if name.isdecimal() else name), kinds[child.module]
 
