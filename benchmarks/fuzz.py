@@ -27,6 +27,7 @@ import torch
 from torch import nn
 
 import fxcount
+from benchmarks.depth import Resized
 from fxcount.report.views.saved.header import KINDS as KINDS_OF_FILES
 
 __all__ = ["KINDS", "at_arguments", "corrupted", "corruptions", "outcome", "saved_files", "spec_strings", "survey"]
@@ -160,7 +161,7 @@ def corruptions(saved: dict[str, Any], count: int, seed: int = 0) -> Iterator[Ch
     """Places in what is read of a file, and what to do there: ``replace`` it, ``delete`` it, ``repeat`` it or ``swap`` it for
     another."""
     draw = random.Random(seed)
-    read = [part for part in (*dict.fromkeys(KINDS_OF_FILES.values()), "pieces", "graph", "fxcount") if part in saved]
+    read = [part for part in (*dict.fromkeys(KINDS_OF_FILES.values()), "pieces", "graph", "fxcount", "where") if part in saved]
     places = [(part, *path) for part in read for path in _places(saved[part])]
     for _ in range(count):
         what = draw.choice(("replace", "replace", "replace", "delete", "repeat", "swap", "add"))
@@ -244,9 +245,10 @@ def saved_files() -> dict[str, dict[str, Any]]:
     curve, pieces = report.curve(B=2, S=range(5, 12)), report.pieces(B=(1, 8), S=(1, 64))
     compared = fxcount.compare(net, nn.Sequential(*net[:3], nn.Linear(5 * 36, 11)), "B,3,8,8")
     graph = fxcount.analyze(net, "B,3,8,8").to_graph_json()
+    deep = fxcount.analyze(Resized(8, 3), "B,3,H,W").to_json()
     return {
         name: json.loads(text) for name, text in (
-            ("graph", graph), ("report", report.to_json()), ("step", step.to_json()), ("curve", curve.to_json()),
+            ("graph", graph), ("deep", deep), ("report", report.to_json()), ("step", step.to_json()), ("curve", curve.to_json()),
             ("pieces", pieces.to_json()), ("comparison", compared.to_json()),
         )
     }  # fmt: skip

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from fxcount.fitting.curve import curve
-    from fxcount.fitting.result import Scaling
     from fxcount.fitting.scale import scaling
+    from fxcount.interpolation.result import Scaling
     from fxcount.measurement import measure
     from fxcount.report import Report
     from fxcount.report.generation import GenerationReport
@@ -50,7 +50,7 @@ _HOMES = {
     "analyze": "fxcount.api",
     "compare_modes": "fxcount.api",
     "find_unused_parameters": "fxcount.api",
-    "Scaling": "fxcount.fitting.result",
+    "Scaling": "fxcount.interpolation.result",
     "curve": "fxcount.fitting.curve",
     "generation": "fxcount.adapters.generation",
     "GenerationReport": "fxcount.report.generation",

@@ -1,10 +1,6 @@
-"""Formulas in hyper-parameters, fitted exactly over builds of a model.
+"""Formulas in hyper-parameters, fitted exactly over builds of a model: ``builds`` makes and analyses the models."""
 
-``interpolate`` and ``periods`` are arithmetic alone; ``builds`` makes and analyses the models; ``fit`` decides which builds are
-needed and whether a formula holds; ``result`` is what the user gets.
-"""
-
-from fxcount.fitting.result import Scaling
 from fxcount.fitting.scale import scaling
+from fxcount.interpolation.result import Scaling
 
 __all__ = ["Scaling", "scaling"]

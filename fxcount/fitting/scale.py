@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from itertools import pairwise
 from math import gcd
@@ -13,23 +12,16 @@ from typing import Any
 import torch
 
 from fxcount.errors import InputError, SizeError
-from fxcount.fitting.builds import QUANTITIES, Builds, Failure, Found, Point
-from fxcount.fitting.fit import Family, Fitted
-from fxcount.fitting.grid import Axis
-from fxcount.fitting.result import Scaling
-from fxcount.symbolic import Assumption, Expr, Size, evaluate, free_symbols, parse
+from fxcount.fitting.builds import Builds
+from fxcount.interpolation.family import Family
+from fxcount.interpolation.grid import Axis
+from fxcount.interpolation.points import Found, Point
+from fxcount.interpolation.result import Scaling
+from fxcount.interpolation.solved import from_where_it_is_one, solved
+from fxcount.symbolic import Size, evaluate, free_symbols, parse
 from fxcount.trace.inputs.building import arguments_of
 
 __all__ = ["scaling"]
-
-_MAIN = ("params", "trainable", "macs", "flops", "kv_bytes")
-"""Quantities for whose sake a period is looked for, which takes many builds; others try the periods that these have."""
-
-_FEWEST = 8
-"""Values that must be left where the smallest sizes of an input are others."""
-
-_ANOTHER_MOMENT = "at other sizes the peak may be at another moment"
-
 
 def scaling(
     build: Callable[..., Any],
@@ -84,8 +76,7 @@ def scaling(
     builds = Builds(build, inputs, kwargs or {}, names, complete, helpers, hints, options or {})
     family = Family(builds, axes, checks)
     if len(axes) == 1 and (isinstance(build, torch.nn.Module) or not arguments_of(build, {names[0]: 1}, builds.helpers)):
-        family = _from_where_it_is_one(family, checks)
-        axes = family.axes
+        family = from_where_it_is_one(family)
     first = builds.at(family.base)
     assert isinstance(first, Found)
     clash = sorted(set(names) & {*first.symbols, *first.totals})
@@ -94,47 +85,7 @@ def scaling(
             f"{clash[0]} is a hyper-parameter and a symbol of the inputs",
             hint=f"write {{{clash[0]}}} where the inputs follow it",
         )
-    outcomes = {
-        name: family.fit(name, name in _MAIN, _ANOTHER_MOMENT if name == "peak_bytes" else "")
-        for name in QUANTITIES if name in first.sizes
-    }  # fmt: skip
-    outcomes = {name: family.held_to_all(name, outcome) for name, outcome in outcomes.items()}
-    conditions = _conditions(family)
-    used = frozenset().union(*[o.used for o in outcomes.values() if isinstance(o, Fitted)])
-    checked = [p for p, found in builds.known.items() if isinstance(found, Found) and p not in used and family.speaks_of(p)]
-    skipped = {p: str(found) for p, found in builds.known.items() if isinstance(found, Failure)}
-    return Scaling(
-        model_name=first.model_name,
-        axes=axes,
-        outcomes=outcomes,
-        conditions=tuple(conditions),
-        fitted=tuple([dict(zip(names, p)) for p in sorted(used)]),
-        checked=tuple([dict(zip(names, p)) for p in sorted(checked)]),
-        skipped=tuple([(dict(zip(names, p)), text) for p, text in sorted(skipped.items())]),
-        constraint=_constraint(names, [p for p, f in builds.known.items() if isinstance(f, Found)], list(skipped)),
-        totals=first.totals,
-        symbols=first.symbols,
-        builds=builds,
-    )
-
-
-def _from_where_it_is_one(family: Family, checks: int) -> Family:
-    """The builds over a size of the inputs, without the smallest ones if they count otherwise: a convolution's window is longer
-    than the sequence, one token needs no mask. Without any formula all are kept, and the reasons tell of all."""
-    (axis,) = family.axes
-    first = family.builds.at(family.base)
-    assert isinstance(first, Found)
-
-    def refused(left_out: int) -> bool:
-        some = Family(family.builds, (axis.above(left_out) if left_out else axis,), checks)
-        return any(not isinstance(some.fit(name, False), Fitted) for name in _MAIN if name in first.sizes)
-
-    most = len(axis.values) - _FEWEST
-    tried = [n for n in (0, 1, 2, 4, 8, 16, 32) if n <= most]
-    works = next((n for n in tried if not refused(n)), 0)
-    while works and not refused(works - 1):
-        works -= 1
-    return Family(family.builds, (axis.above(works),), checks) if works else family
+    return solved(family)
 
 
 def _sorted_out(hyper: Mapping[str, Any]) -> tuple[tuple[Axis, ...], dict[str, int], dict[str, Size]]:
@@ -178,39 +129,3 @@ def _derived(name: str, formula: Size, values: Mapping[str, int]) -> int:
     if missing:
         raise InputError(f"{name} needs {missing[0]}, which is worked out after it", hint="give them in order")
     return evaluate(formula, values)
-
-
-def _conditions(family: Family) -> list[Assumption]:
-    """The assumptions of the builds, as formulas in the hyper-parameters where they follow one."""
-    keys: dict[tuple[Hashable, ...], None] = {}
-    for found in list(family.builds.known.values()):
-        if isinstance(found, Found):
-            keys.update(dict.fromkeys(k for k in found.assumptions if isinstance(k, tuple)))
-    conditions: list[Assumption] = []
-    for key in keys:
-        outcome = family.fit(key, search_periods=False)
-        holders = [f.assumptions[key] for f in family.builds.known.values() if isinstance(f, Found) and key in f.assumptions]
-        everywhere = len(holders) == sum(isinstance(f, Found) for f in family.builds.known.values())
-        if isinstance(outcome, Fitted) and everywhere and isinstance(outcome.formula.numerator, Expr):
-            size, times = outcome.formula.numerator, outcome.formula.denominator
-            conditions.append(replace(holders[0], expr=size, modulus=holders[0].modulus * times))
-        else:  # as it stands in each of the builds that make it
-            conditions += dict.fromkeys(holders)
-    return conditions
-
-
-def _constraint(names: tuple[str, ...], works: list[Point], fails: list[Point]) -> str:
-    """What sets the builds that fail apart, if it is divisibility: ``"d_model % heads == 0"``."""
-    if not fails:
-        return ""
-    for i, a in enumerate(names):
-        for j, b in enumerate(names):
-            if i != j and all(p[i] % p[j] == 0 for p in works) and all(p[i] % p[j] for p in fails):
-                return f"{a} % {b} == 0"
-    for i, a in enumerate(names):
-        m = reduce(gcd, [p[i] for p in works], 0)
-        if m > 1 and all(p[i] % m for p in fails):
-            return f"{a} % {m} == 0"
-    return ""
-
-

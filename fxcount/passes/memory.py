@@ -7,17 +7,17 @@ sizes change it is kept as a ``Max`` over the candidates that can be largest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.parameters import state_bytes
-from fxcount.symbolic import Scope, Size, evaluate, in_common_terms, largest_sums, max_, sum_
+from fxcount.symbolic import Scope, Size, combination, evaluate, in_common_terms, largest_sums, max_, sum_
 from fxcount.symbolic.dominance import Parts
 from fxcount.trace.tape import Trace
 
-__all__ = ["HELD", "Memory", "Peak", "memory", "peaks_of", "undominated"]
+__all__ = ["HELD", "Memory", "Peak", "memory", "moments_of", "peaks_of", "undominated"]
 
 HELD = frozenset({"parameter", "buffer", "constant"})
 """Origins of storages that the model holds: no peak counts them."""
@@ -70,6 +70,25 @@ def memory(trace: Trace) -> Memory:
 
 def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
     """The moments at which the bytes alive can be largest, in all of the trace or while some of its calls are made."""
+    terms, noted = _noted(trace, calls)
+    candidates: dict[tuple[int, ...], int] = {}
+    for live, call in noted:
+        candidates.setdefault(live, call)
+    return undominated(terms, candidates, trace.scope)
+
+
+def moments_of(trace: Trace) -> list[Peak]:
+    """Every moment after which something dies, in order, whether or not another one exceeds it."""
+    terms, noted = _noted(trace, None)
+    sums: dict[tuple[int, ...], Size] = {}
+    for live, _ in noted:
+        if live not in sums:
+            sums[live] = combination([(term, n) for term, n in zip(terms, live) if n])
+    return [Peak(sums[live], call) for live, call in noted]
+
+
+def _noted(trace: Trace, calls: range | None) -> tuple[list[Size], Iterator[tuple[tuple[int, ...], int]]]:
+    """Some sizes, and the moments after which something dies: how much of each of them is alive, and the number of the call."""
     temporaries = _temporaries(trace)
     nbytes = [None if s.origin in HELD else s.nbytes for s in trace.storages]
     sizes = [n for n in dict.fromkeys([*nbytes, *temporaries.values()]) if n is not None]
@@ -78,16 +97,21 @@ def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
     parts_of[None] = None
     at = [parts_of[n] for n in nbytes]
     extra = {call: parts_of[size] or () for call, size in temporaries.items()}
-    live = [0] * len(terms)  # how many of each term are alive; sums are made when needed
-    candidates: dict[tuple[int, ...], int] = {}
+    return terms, _walked(trace, [0] * len(terms), at, extra, calls)
 
-    def note(call: int) -> None:
+
+def _walked(
+    trace: Trace, live: list[int], at: Sequence[Parts | None], extra: Mapping[int, Parts], calls: range | None
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    """``live``: how many of each term are alive; sums are made when needed."""
+
+    def noted(call: int) -> Iterator[tuple[tuple[int, ...], int]]:
         if calls is not None and call not in calls:
             return
         more = extra.get(call, ())
         for i, n in more:
             live[i] += n
-        candidates.setdefault(tuple(live), call)
+        yield tuple(live), call
         for i, n in more:
             live[i] -= n
 
@@ -99,20 +123,19 @@ def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
                 born = at[entry]
                 if born is not None:
                     if grew >= 0 and grew != call and grew in extra:
-                        note(grew)
+                        yield from noted(grew)
                     for i, n in born:
                         live[i] += n
                     grew = call
             elif (dead := at[~entry]) is not None:
                 if grew > -2:
-                    note(grew)
+                    yield from noted(grew)
                     grew = -2
                 for i, n in dead:
                     live[i] -= n
         start = stop
     if grew > -2:
-        note(grew)
-    return undominated(terms, candidates, trace.scope)
+        yield from noted(grew)
 
 
 def _made(trace: Trace) -> Size:

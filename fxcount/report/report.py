@@ -13,6 +13,7 @@ from fxcount.report.value import Value
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
+    from fxcount.interpolation.result import Scaling
     from fxcount.report.allocator import Allocation
     from fxcount.report.claims.architecture import Architecture
     from fxcount.report.claims.result import Claims
@@ -180,6 +181,40 @@ class Report(Value, Formats, ReportData):
         )
         over = ", ".join(f"{n}={v}" for n, v in {**self._settled, **sizes}.items())
         return Pieces(self.trace.model_name, over, found, refused)
+
+    def fit(self, /, *, checks: int = 8, **sizes: Any) -> Scaling:
+        """The closed form over sizes that the model takes as numbers: its loops over a sequence, a batch, images.
+
+        Such a size is pinned: the analysis holds at that one alone. Here the model is analysed at a few small sizes, which
+        decide formulas by exact interpolation, and at others, which check them: the result says at which. ``sizes`` gives a
+        range or a list of sizes for each symbol; without any, all that are pinned are looked at, from 1 on. The other symbols
+        stay. It is evidence and no proof, unlike all else in a report: a model that counts otherwise at one size in between
+        is not noticed.
+
+        Raises:
+            SizeError: no size is pinned, and none given; what is given is no range.
+            FxcountError: the model takes none of the sizes.
+
+        >>> import torch, fxcount
+        >>> class Recurrence(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.cell = torch.nn.Linear(16, 16)
+        ...     def forward(self, x):
+        ...         state = torch.zeros_like(x[:, 0])
+        ...         for t in range(x.shape[1]):
+        ...             state = torch.tanh(self.cell(state) + x[:, t])
+        ...         return state
+        >>> model = Recurrence()
+        >>> found = fxcount.analyze(model, "B,S,16", hints={"S": 100}).fit()
+        >>> found.macs, found.at(S=4096, B=2).macs
+        (256*B*S, 2097152)
+        >>> found.evidence
+        'fitted at S = 1, 2, 3, checked at S = 10, 20, 30, 40, 41, 42, 100, 101'
+        """
+        from fxcount.report.data.fitted import fitted_over
+
+        return fitted_over(self.family, self.piece, sizes, fixed=self._settled, checks=checks)
 
     def largest(self, symbol: str, /, memory: int | str, **sizes: int) -> Largest:
         """The largest value of a symbol, a batch or a length, at which inference fits into a memory (``"24GB"``, ``"80GiB"``).

@@ -11,12 +11,13 @@ from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.domain import completed_at, holds_at
 from fxcount.symbolic.dominance import covers, in_common_terms, largest_sums
 from fxcount.symbolic.expr import Expr, Size, SymbolicError, combination, prod, sum_, symbol
-from fxcount.symbolic.extrema import max_, min_
+from fxcount.symbolic.extrema import alternatives, max_, min_
 from fxcount.symbolic.floats import claim_from, plain_claim
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
 from fxcount.symbolic.parse import parse
 from fxcount.symbolic.program import eval_rows, from_rows, to_rows
 from fxcount.symbolic.scope import Comparison, Scope
+from fxcount.symbolic.shared import SharedTexts, named_sizes, with_shared
 from fxcount.symbolic.symfunctions import SYM_FUNCTIONS
 from fxcount.symbolic.symint import SymRatio, SymSize, to_size, to_sym
 from fxcount.symbolic.sympy_ import from_sympy, largest_to_sympy, to_sympy
@@ -34,12 +35,14 @@ __all__ = [
     "Comparison",
     "Expr",
     "Scope",
+    "SharedTexts",
     "Size",
     "SymRatio",
     "SymSize",
     "SymbolicError",
     "Unbacked",
     "UnbackedSizes",
+    "alternatives",
     "ceildiv",
     "claim_from",
     "combination",
@@ -65,6 +68,7 @@ __all__ = [
     "min_",
     "mod",
     "name_of",
+    "named_sizes",
     "parse",
     "plain_claim",
     "prod",
@@ -78,4 +82,5 @@ __all__ = [
     "to_sympy",
     "to_text",
     "upper_bound",
+    "with_shared",
 ]

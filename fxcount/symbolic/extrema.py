@@ -22,7 +22,7 @@ from fxcount.symbolic.poly import common_factors, is_positive, size_key, without
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.witness import witness_at
 
-__all__ = ["max_", "min_"]
+__all__ = ["alternatives", "max_", "min_"]
 
 
 def max_(*sizes: Size) -> Size:
@@ -77,6 +77,16 @@ def _build(kind: str, sizes: tuple[Size, ...]) -> Size:
     kept.sort(key=_order)
     text = f"{kind}({','.join(size_key(a) for a in kept)})"
     return factor * make({(Atom(text, kind, tuple(kept)),): 1})
+
+
+def alternatives(size: Size) -> tuple[Size, ...]:
+    """The sizes of which this one is the largest.
+
+    >>> h, w = symbol("h"), symbol("w")
+    >>> alternatives(max_(2 * h, 6 * w)), alternatives(h)
+    ((2*h, 6*w), (h,))
+    """
+    return _flat("max", size)
 
 
 def _flat(kind: str, size: Size) -> tuple[Size, ...]:

@@ -32,8 +32,8 @@ _WHERE = re.compile(r"\s+where\s+(?=\w+ = )")
 _DEFINED = re.compile(r"(?:^|,\s*)([^\W\d]\w*) = ")
 
 
-def parse(text: str) -> Size:
-    """The size the text stands for.
+def parse(text: str, names: Mapping[str, Size] | None = None) -> Size:
+    """The size the text stands for; those of its ``names`` that are given are sizes, the others symbols.
 
     Integers and names with ``+ - * // % **`` and parentheses; ``floor(a/b)``, ``ceil(a/b)``, ``Max(...)`` and
     ``Min(...)`` as `to_text` writes them.
@@ -47,12 +47,14 @@ def parse(text: str) -> Size:
     floor(H/2)**2 + 1
     >>> parse("2*B*(h + 1)"), parse("floor(H/7) % 4"), parse("2*3")
     (2*B*h + 2*B, floor(H/7) - 4*floor(H/28), 6)
+    >>> parse("2*B*h1", {"h1": parse("H//2")})
+    2*B*floor(H/2)
     """
     text = text.strip()
-    return _remembered(text) if len(text) <= SHORT else _parsed(text)
+    return _remembered(text) if len(text) <= SHORT and not names else _parsed(text, names or {})
 
 
-def _parsed(text: str) -> Size:
+def _parsed(text: str, given: Mapping[str, Size]) -> Size:
     foreign = _FOREIGN.search(text)
     if foreign:
         raise _error(text, foreign.start(), "this is not a formula" + (" (write 2*h)" if foreign[0][0].isdigit() else ""))
@@ -60,9 +62,9 @@ def _parsed(text: str) -> Size:
         raise _error(text, 0, f"a formula of {len(text):,} characters is longer than any model's")
     try:
         body, *definitions = _WHERE.split(text, maxsplit=1)
-        names: dict[str, Size] = {}
+        names = dict(given) if definitions else given
         for name, written in _defined(definitions[0], text) if definitions else ():
-            names[name] = _size(ast.parse(written, mode="eval").body, written, names)
+            names[name] = _size(ast.parse(written, mode="eval").body, written, names)  # type: ignore[index]
         return _size(ast.parse(body.rstrip(), mode="eval").body, body, names)
     except SyntaxError as error:
         # at the end of the text the offset is 0
@@ -75,7 +77,9 @@ def _parsed(text: str) -> Size:
         raise _error(text, 0, "this is not a formula") from None
 
 
-_remembered = lru_cache(256)(_parsed)
+@lru_cache(256)
+def _remembered(text: str) -> Size:
+    return _parsed(text, {})
 
 
 def _defined(definitions: str, text: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ are repeated in it, so that it is as long as there are distinct ones: ``4*h1**2 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import lru_cache
 from itertools import groupby
 from math import gcd
@@ -23,7 +23,7 @@ from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, atoms
 from fxcount.symbolic.poly import common_factors, without
 from fxcount.symbolic.values import free_symbols
 
-__all__ = ["LONG", "as_ceil", "to_latex", "to_text"]
+__all__ = ["LONG", "WORTH", "as_ceil", "atom_text", "body_text", "inner_first", "new_name", "to_latex", "to_text"]
 
 LONG = 400
 """Characters of the longest text in which nothing is named."""
@@ -44,8 +44,8 @@ def to_text(size: Size) -> str:
 @lru_cache(MEMO // 4)
 def _text(size: Expr) -> str:
     if not any([type(f) is Atom for m in size.terms for f in m]):
-        return _body(size, {})
-    body, named = _written(size, _body, _atom, _name)
+        return body_text(size, {})
+    body, named = _written(size, body_text, atom_text, _name)
     return body if not named else f"{body} where {', '.join([f'{name} = {text}' for name, text in named])}"
 
 
@@ -53,13 +53,13 @@ Texts: TypeAlias = Mapping[str, str]  # of the atoms
 
 
 def _written(
-    size: Expr, body: Callable[[Expr, Texts], str], atom_text: Callable[[Atom, Texts], str], name: Callable[[str, int], str]
+    size: Expr, body: Callable[[Expr, Texts], str], atom_as: Callable[[Atom, Texts], str], name: Callable[[str, int], str]
 ) -> tuple[str, list[tuple[str, str]]]:
     """The text, and the names in it with what they stand for; those inside of another come before it."""
-    atoms = sorted(atoms_of(size), key=_inner_first)  # so that equal sizes read alike
+    atoms = sorted(atoms_of(size), key=inner_first)  # so that equal sizes read alike
     texts: dict[str, str] = {}
     for atom in atoms:
-        texts[atom] = atom_text(atom, texts)
+        texts[atom] = atom_as(atom, texts)
         if len(texts[atom]) > LONG:
             break
     else:
@@ -74,20 +74,27 @@ def _written(
     counts: Counter[str] = Counter()
     texts = {}
     for atom in atoms:
-        text = atom_text(atom, texts)
+        text = atom_as(atom, texts)
         if (uses[atom] > 1 and len(text) > WORTH) or len(text) > LONG // 4:
-            letter = min(atom.names, default="c")[0].lower() if len(atom.names) == 1 else "c"
-            counts[letter] += 1
-            while f"{letter}{counts[letter]}" in taken:
-                counts[letter] += 1
-            texts[atom] = name(letter, counts[letter])
+            texts[atom] = name(*new_name(atom.names, counts, taken))
             named.append((texts[atom], text))
         else:
             texts[atom] = text
     return body(size, texts), named
 
 
-def _inner_first(atom: Atom) -> tuple[int, tuple[bool, str, int, str]]:
+def new_name(names: frozenset[str], counts: Counter[str], taken: Container[str]) -> tuple[str, int]:
+    """Letter and number of a name for a size in these symbols, counted in ``counts``; none that is ``taken``, all of which are
+    lower case."""
+    letter = min(names, default="c")[0].lower() if len(names) == 1 else "c"
+    counts[letter] += 1
+    while f"{letter}{counts[letter]}" in taken:
+        counts[letter] += 1
+    return letter, counts[letter]
+
+
+def inner_first(atom: Atom) -> tuple[int, tuple[bool, str, int, str]]:
+    """Sort key of atoms: those inside of another before it, and the same in every process."""
     return atom.depth, _place(atom)
 
 
@@ -95,7 +102,7 @@ def _name(letter: str, number: int) -> str:
     return f"{letter}{number}"
 
 
-def _body(size: Size, texts: Texts) -> str:
+def body_text(size: Size, texts: Texts) -> str:
     if isinstance(size, int):
         return str(int(size))
     plain = _sum(size.terms, texts)
@@ -160,9 +167,9 @@ def _product(c: int, m: Monomial, texts: Texts) -> str:
     return "*".join(parts)
 
 
-def _atom(atom: Atom, texts: Texts) -> str:
+def atom_text(atom: Atom, texts: Texts) -> str:
     if atom.kind != "floor":
-        return f"{atom.kind.capitalize()}({', '.join([_body(a, texts) for a in atom.args])})"
+        return f"{atom.kind.capitalize()}({', '.join([body_text(a, texts) for a in atom.args])})"
     name, p, q = as_ceil(atom)
     return f"{name}({_operand(p, texts)}/{_operand(q, texts, divisor=True)})"
 
@@ -176,7 +183,7 @@ def as_ceil(atom: Atom) -> tuple[str, Size, Size]:
 
 
 def _operand(size: Size, texts: Texts, divisor: bool = False) -> str:
-    text = _body(size, texts)
+    text = body_text(size, texts)
     if isinstance(size, int) or (len(size.terms) == 1 and not (divisor and "*" in text)):
         return text
     return f"({text})"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxcount.fitting.interpolate import NoPolynomial, interpolate, value_at
-from fxcount.fitting.periods import find_period, is_polynomial
+from fxcount.interpolation.interpolate import NoPolynomial, interpolate, value_at
+from fxcount.interpolation.periods import find_period, is_polynomial
 
 exponents = st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 1))
 # positive coefficients, as sizes have: at positive nodes no difference of theirs vanishes by chance

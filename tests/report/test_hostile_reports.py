@@ -86,7 +86,7 @@ def files() -> dict[str, dict[str, Any]]:
     return saved_files()
 
 
-@pytest.mark.parametrize("kind", ["graph", "report", "step", "curve", "pieces", "comparison"])
+@pytest.mark.parametrize("kind", ["graph", "report", "deep", "step", "curve", "pieces", "comparison"])
 def test_corruptions(files: dict[str, dict[str, Any]], kind: str) -> None:
     """A seeded sample of what ``benchmarks/fuzz.py`` does by the thousand."""
     outcomes = [corrupted(files[kind], change) for change in corruptions(files[kind], 60, seed=3)]
@@ -130,7 +130,9 @@ def _deep() -> Any:
         ("comparison", ("comparison", "lines"), DEEP), ("comparison", ("comparison", "totals", "flops", 1), HUGE),
         ("report", ("fxcount", "kind"), "step"), ("step", ("fxcount", "kind"), "report"),
         ("curve", ("fxcount", "kind"), "pieces"),
-        ("curve", ("fxcount", "schema"), 3), ("curve", ("fxcount",), None), ("report", ("pieces",), [DEEP]),
+        ("curve", ("fxcount", "schema"), 4),
+        ("curve", ("fxcount", "schema"), 2.0), ("curve", ("fxcount", "schema"), [2]),
+        ("curve", ("fxcount",), None), ("report", ("pieces",), [DEEP]),
     ],
     ids=lambda v: str(v)[:40],
 )  # fmt: skip

@@ -6,7 +6,9 @@ import copy
 import importlib.util
 import json
 import pickle
+import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import torch
 from torch import nn
 
 import fxcount
+from benchmarks.depth import Resized
 from fxcount.errors import AssumptionError, FxcountError, InputError
 from fxcount.report.family import Pieces
 from fxcount.report.graphs import schema
@@ -44,6 +47,20 @@ def _net() -> nn.Module:
     )
 
 
+class Deep(nn.Module):
+    """Sizes nested in one another: what a stride of 2 rounds is tripled, over and over."""
+
+    def __init__(self, depth: int = 12) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(depth)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for conv in self.convs:
+            x = nn.functional.interpolate(conv(x), scale_factor=3)
+        return x
+
+
+DEEP = Deep()
 DECIDES = Decides()
 
 
@@ -77,6 +94,12 @@ MADE: dict[str, Callable[[], Any]] = {
     "step of recurrent layers": lambda: fxcount.training_step(Recurrent(), "S,B,5", optimizer="momentum"),
     "step of one's own": _own_step,
     "step of a tracker": lambda: fxcount.training_step(_net(), "B,3,33,33", tracker=True),
+    "report of a deep model": lambda: fxcount.analyze(DEEP, "B,3,H,W"),
+    "report of symbols named as in tables": lambda: fxcount.analyze(DEEP, "B,3,h1,H1"),
+    "step of a deep model": lambda: fxcount.training_step(Deep(8), "B,3,H,W", optimizer="sgd"),
+    "curve of a deep model": lambda: fxcount.analyze(DEEP, "B,3,H,W").curve(H=range(90, 100), W="H", B=1),
+    "pieces of a deep model": lambda: fxcount.analyze(DEEP, "B,3,H,H").pieces(H=(90, 120), B=(1, 8)),
+    "comparison of deep models": lambda: fxcount.compare(DEEP, Deep(11), "B,3,H,W"),
     "curve": lambda: fxcount.analyze(_net(), "B,3,H,W").curve(H=range(1, 60, 7), W="H", B=1),
     "curve of pieces": lambda: _decided().curve(B=[1, 2], S=range(5, 15)),
     "pieces": lambda: _decided().pieces(B=(1, 64), S=(1, 512)),
@@ -190,3 +213,76 @@ def test_a_report_is_asked_for_where_there_is_another() -> None:
 
 def test_pieces_are_pieces() -> None:
     assert isinstance(fxcount.load(MADE["pieces"]().to_json()), Pieces)
+
+
+def test_what_deep_formulas_share_is_written_once() -> None:
+    """Formulas of a net of depth 24 are no longer than the rest of its file; the names of the table are no symbols."""
+    for model in (Resized(24, 2), Resized(24, 3)):
+        symbolic, numbers = (fxcount.analyze(model, spec) for spec in ("B,3,H,W", "1,3,1021,1019"))
+        assert len(symbolic.to_graph_json()) < len(numbers.to_graph_json()) + 100_000
+        assert len(symbolic.to_json()) < len(numbers.to_json()) + 150_000
+    data = json.loads(fxcount.analyze(DEEP, "B,3,h1,H1").to_json())
+    names = [name for name, _ in data["where"]]
+    assert len(set(names)) == len(names) > 3
+    assert not {"B", "h1", "H1"} & set(names)
+    assert "where" not in json.loads(fxcount.analyze(_net(), "B,3,H,W").to_json())
+
+
+def test_the_table_of_names_suffices_to_read_a_formula() -> None:
+    """As another program would do it: in Python, from the text alone."""
+    report = fxcount.analyze(DEEP, "B,3,H,W")
+    data = json.loads(report.to_json())
+    known: dict[str, Any] = {"B": 3, "H": 1013, "W": 1019, "floor": lambda x: x.numerator // x.denominator}
+    known["ceil"] = lambda x: -(-x.numerator // x.denominator)
+
+    def value(text: str) -> int:
+        exact = {n: Fraction(v) if isinstance(v, int) else v for n, v in known.items()}
+        return int(eval(text, {"__builtins__": {}}, exact))
+
+    for name, text in data["where"]:
+        known[name] = value(text)
+    at = report.at(B=3, H=1013, W=1019)
+    assert value(data["totals"]["macs"]) == at.macs
+    assert value(data["totals"]["flops"]) == at.flops
+
+
+def test_a_file_of_version_2_is_read() -> None:
+    """Written by the last version of fxcount whose formulas each stand by themselves."""
+    old = Path(__file__).parent / "saved_version_2.json"
+    loaded = fxcount.load(old)
+    model = Deep(7)
+    fresh = fxcount.analyze(model, "B,3,H,W")
+    assert loaded.macs == fresh.macs
+    assert loaded.at(B=3, H=1013, W=1019).to_dict()["totals"] == fresh.at(B=3, H=1013, W=1019).to_dict()["totals"]
+    assert json.loads(loaded.to_json())["fxcount"]["schema"] == 3
+
+
+def _table(rows: Any, macs: str = "c1") -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(fxcount.analyze(nn.Linear(3, 5), "B,3").to_json())
+    data["where"] = rows
+    data["report"]["signatures"][0]["cost"][0] = macs
+    return data
+
+
+def test_a_table_of_names_is_read() -> None:
+    assert fxcount.load(_table([["c1", "floor(B/2)"], ["c2", "floor(7*c1/3)"]], "c2 + 1")).at(B=8).macs == 10
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        7, {}, [["c1"]], [["c1", 7]], [["c1", "floor(B/2)", "B"]], [["c1", "7"]], [["c1", "B - B"]],
+        [["c1", "floor(B/2)"], ["c1", "floor(B/3)"]], [["c 1", "floor(B/2)"]],
+        [["self", "floor(B/2)"]], [["c1", "floor(B/0)"]], [["c1", "__import__('os')"]], [["c1", "floor(B/2)"]] * 2,
+        [["c1", "floor((a+b+c+d+e)**40/7)"]],
+        [["c0", "floor((B + 1)/7)"], *[[f"c{i}", f"floor((3*c{i - 1} + (a+b+c+d+e+f)**12)/7)"] for i in range(1, 400)]],
+        [["c1", "floor(B/2)"], *[[f"c{i}", f"floor(c{i - 1}**1000/7)"] for i in range(2, 40)]],
+        [["c1", "(" * 9000]], [["c" * 100_000, "floor(B/2)"]],
+    ],
+    ids=lambda rows: str(rows)[:30],
+)  # fmt: skip
+def test_a_table_of_names_that_is_none(rows: Any) -> None:
+    started = time.perf_counter()
+    with pytest.raises(InputError):
+        fxcount.load(_table(rows))
+    assert time.perf_counter() - started < 20

@@ -43,8 +43,9 @@ class Family:
             if piece is not self.first:
                 self._others = [*[p for p in self._others if p is not piece], piece][-MOST_PIECES:]
 
-    def answering(self, own: Piece, values: Mapping[str, int], extend: bool) -> Piece:
-        """The piece that holds at these sizes: ``own``, one that is there, or with ``extend`` a new one.
+    def answering(self, own: Piece, values: Mapping[str, int], extend: bool, keep: bool = True) -> Piece:
+        """The piece that holds at these sizes: ``own``, one that is there, or with ``extend`` a new one, which stays with
+        ``keep``.
 
         A symbol without a value is taken at the sample value of ``own``.
 
@@ -56,7 +57,7 @@ class Family:
             return own
         if not extend:
             raise refusal(failed, own.completed(point))
-        return self._kept(point) or self._again(own, point, failed)
+        return self._kept(point) or self._again(own, point, failed, keep)
 
     def _kept(self, point: Mapping[str, int]) -> Piece | None:
         for piece in (self.first, *reversed(self.pieces[1:])):
@@ -66,12 +67,13 @@ class Family:
                 return piece
         return None
 
-    def _again(self, own: Piece, point: dict[str, int], failed: Assumption) -> Piece:
+    def _again(self, own: Piece, point: dict[str, int], failed: Assumption, keep: bool) -> Piece:
         piece = self.analysed(point, refusal(failed, own.completed(point)), _short(failed))
         still = piece.broken(piece.completed(point))
         if still is not None:
             raise refusal(still, piece.completed(point))
-        self.keep(piece)
+        if keep:
+            self.keep(piece)
         return piece
 
     def analysed(self, point: Mapping[str, int], why: AssumptionError, because: str) -> Piece:

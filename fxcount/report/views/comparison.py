@@ -10,6 +10,7 @@ from typing import Any
 from fxcount.errors import InputError
 from fxcount.report.data.comparison import Change, Comparison, ModuleChange
 from fxcount.report.data.rows import COUNTS
+from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.report.views.tables import markdown_table
 from fxcount.report.views.units import bytes_text, count_text
 from fxcount.symbolic import to_text
@@ -93,28 +94,27 @@ def to_markdown(comparison: Comparison, *, top: int = SHOWN, by: str = "macs", f
     return "\n".join(lines)
 
 
-def to_dict(comparison: Comparison) -> dict[str, Any]:
-    """All of it as plain data: formulas as text, and numbers at the sizes."""
+def to_dict(comparison: Comparison, write: Write = size_text) -> dict[str, Any]:
+    """All of it as plain data: formulas as the text that ``write`` gives, and numbers at the sizes."""
     return {
         "before": comparison.names[0], "after": comparison.names[1], "at": dict(comparison.sizes), "same": comparison.same,
-        "totals": {name: _change(c) for name, c in comparison.totals.items()},
+        "totals": {name: _change(c, write) for name, c in comparison.totals.items()},
         "modules": [
             {
                 "path": m.path, "was": m.before.path if m.before else None, "class": m.class_name, "status": m.status,
-                "what": m.what, **{name: _change(c) for name, c in m.changes.items()},
+                "what": m.what, **{name: _change(c, write) for name, c in m.changes.items()},
             }
             for m in comparison.modules if m.status != "same"
         ],
         "lines": [
-            {"op": r.op, "where": r.place, "modules": list(r.modules), **{n: _change(c) for n, c in r.changes.items()}}
+            {"op": r.op, "where": r.place, "modules": list(r.modules), **{n: _change(c, write) for n, c in r.changes.items()}}
             for r in comparison.lines
         ],
     }  # fmt: skip
 
 
-def _change(c: Change) -> dict[str, Any]:
-    before, after = (s if isinstance(s, int) else to_text(s) for s in (c.before, c.after))
-    return {"before": before, "after": after, "numbers": list(c.numbers)}
+def _change(c: Change, write: Write) -> dict[str, Any]:
+    return {"before": write(c.before), "after": write(c.after), "numbers": list(c.numbers)}
 
 
 def _title(comparison: Comparison) -> str:

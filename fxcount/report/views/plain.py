@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fxcount.passes.untraced import UNTRACED
 from fxcount.report.data.rows import COUNTS, module_rows
 from fxcount.report.views.graphs.nodes import Plain, plainly
+from fxcount.report.views.saved.sizes import Write, shared, size_text
 from fxcount.symbolic import to_rows
 from fxcount.trace.torch_patch.active import no_collection
 
@@ -19,15 +20,16 @@ __all__ = ["SCHEMA_VERSION", "to_dict", "to_json"]
 SCHEMA_VERSION = 1
 
 
-def to_dict(report: ReportData) -> dict[str, Any]:
+def to_dict(report: ReportData, write: Write = size_text) -> dict[str, Any]:
     """Nested dicts and lists of str, int, float, bool and None.
 
     A size is an int, or the text of its formula. The totals also come as straight-line programs (``[op, a, b]`` rows
     that name earlier rows by number), so that another runtime can evaluate them without a parser. ``guesses`` names the
     data-dependent sizes in a number of which nobody knows the value; what they were taken as is listed once for all.
+    ``write`` gives the text of a formula.
     """
     trace, total, m, p = report.trace, report.costs.total, report.peaks, report.params
-    values, plain = report.values, plainly(report)
+    values, plain = report.values, plainly(report, write)
     traced = trace.frontend != UNTRACED
     return {
         "schema": SCHEMA_VERSION,
@@ -96,11 +98,15 @@ def to_json(report: ReportData, path: str | os.PathLike[str] | int | None = None
     >>> fxcount.load(report.to_json()) == report, json.loads(report.to_json())["totals"]["macs"]
     (True, '15*B')
     """
-    from fxcount.report.views.graphs.nodelink import body
-    from fxcount.report.views.saved.written import written
+    from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION
+    from fxcount.report.views.saved.header import header
+    from fxcount.report.views.saved.written import family, written
+
+    def made(write: Write) -> dict[str, Any]:
+        return {**to_dict(report, write), "graph": {"fxcount_schema": GRAPH_SCHEMA_VERSION}, **family(report, write)}
 
     with no_collection():
-        return written({**to_dict(report), **body(report)}, path, indent)
+        return written(shared(header("report"), made), path, indent)
 
 
 def _ops(report: ReportData, plain: Plain) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxcount.report.data.training import Place, TrainingData
-from fxcount.symbolic import Size, to_text
+from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.wording import visible
 
 __all__ = ["render", "to_dict"]
@@ -43,18 +43,13 @@ def render(report: TrainingData) -> str:
     return "\n".join([*lines, *[f"note: {visible(note)}" for note in report.notes]])
 
 
-def to_dict(report: TrainingData) -> dict[str, Any]:
+def to_dict(report: TrainingData, write: Write = size_text) -> dict[str, Any]:
     """Totals, phases and modules as plain data: integers, or the texts of formulas while symbols remain; places and what is
-    held are those at the report's sizes, or at the sample sizes."""
-
-    def plain(size: Size) -> int | str:
-        found = report.size(size)
-        return found if isinstance(found, int) else to_text(found)
-
+    held are those at the report's sizes, or at the sample sizes. ``write`` gives the text of a formula."""
     steps = report.step_peak_place
     return {
         "model": report.trace.model_name, "symbols": dict(report.symbols), "at": report.values, "fixed": dict(report.fixed),
-        "totals": {name: plain(size) for name, size in report.formulas().items()},
+        "totals": {name: write(report.size(size)) for name, size in report.formulas().items()},
         "places": {
             "forward_peak": str(report.forward_peak_place), "peak": str(report.peak_place),
             "step_peak": None if steps is None else str(steps), "total_peak": str(report.total_peak_place),

@@ -18,7 +18,7 @@ import torch
 
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact
 from fxcount.ops.core.modulefact import ModuleFact
-from fxcount.report.views.saved.sizes import size_from, size_text
+from fxcount.report.views.saved.sizes import Read, Write, size_from, size_text
 from fxcount.symbolic import Expr
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
@@ -38,9 +38,10 @@ class Foreign:
 
 
 class Encoder:
-    """Trees to plain data; values and facts go to tables, in the order in which they are met."""
+    """Trees to plain data; values and facts go to tables, in the order in which they are met. ``size`` writes sizes."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Write = size_text) -> None:
+        self.size = size
         self.values: list[Value] = []
         self.facts: list[TensorFact] = []
         self._value_rows: dict[int, int] = {}  # by identity: an operand may be a second record of one value
@@ -74,7 +75,7 @@ class Encoder:
         if kind is float:
             return a if math.isfinite(a) else {"$float": str(a)}
         if isinstance(a, Expr):
-            return {"$size": size_text(a)}
+            return {"$size": self.size(a)}
         if kind is list:
             return [self.tree(x) for x in a]
         if isinstance(a, tuple):
@@ -89,7 +90,7 @@ class Encoder:
         if isinstance(a, Holding):
             return {"$holding": self.fact(a.fact)}
         if isinstance(a, CopyOrView):
-            return {"$copy_or_view": [self.fact(a.fact), a.of, size_text(a.copied)]}
+            return {"$copy_or_view": [self.fact(a.fact), a.of, self.size(a.copied)]}
         if isinstance(a, Alias):
             return {"$alias": [self.fact(a.fact), a.of]}
         if isinstance(a, slice):
@@ -123,9 +124,10 @@ class Encoder:
 
 
 class Decoder:
-    """Plain data to trees, given the tables."""
+    """Plain data to trees, given the tables; ``size`` reads sizes."""
 
-    def __init__(self, facts: list[TensorFact], values: list[Value]) -> None:
+    def __init__(self, facts: list[TensorFact], values: list[Value], size: Read = size_from) -> None:
+        self.size = size
         self.facts = facts
         self.values = values
         self._readers: Mapping[str, Callable[[Any], Any]] = {
@@ -133,8 +135,8 @@ class Decoder:
             "$fact": lambda row: facts[row],
             "$holding": lambda row: Holding(facts[row]),
             "$alias": lambda pair: Alias(facts[pair[0]], pair[1]),
-            "$copy_or_view": lambda parts: CopyOrView(facts[parts[0]], parts[1], size_from(parts[2])),
-            "$size": size_from,
+            "$copy_or_view": lambda parts: CopyOrView(facts[parts[0]], parts[1], size(parts[2])),
+            "$size": size,
             "$tuple": lambda parts: tuple(map(self.tree, parts)),
             "$dict": lambda pairs: {self.tree(k): self.tree(v) for k, v in pairs},
             "$slice": lambda parts: slice(*map(self.tree, parts)),

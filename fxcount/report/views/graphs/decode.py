@@ -22,7 +22,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
 from fxcount.report.views.graphs.codec import Decoder
 from fxcount.report.views.saved.conditions import assumption_from
-from fxcount.report.views.saved.sizes import size_from
+from fxcount.report.views.saved.sizes import Read, size_from
 from fxcount.report.views.saved.step import step_from
 from fxcount.symbolic import Scope, Size
 from fxcount.symbolic.unbacked import Unbacked
@@ -46,25 +46,25 @@ __all__ = ["decode"]
 _Row = Mapping[str, Any]
 
 
-def decode(body: _Row) -> ReportData:
-    """The report that :func:`~fxcount.report.views.graphs.encode.encode` has written down."""
-    facts = [_fact(row) for row in body["facts"]]
+def decode(body: _Row, read: Read = size_from) -> ReportData:
+    """The report that :func:`~fxcount.report.views.graphs.encode.encode` has written; ``read`` gives the size of a text."""
+    facts = [_fact(row, read) for row in body["facts"]]
     values = [_value(row, facts) for row in body["values"]]
-    decoder = Decoder(facts, values)
+    decoder = Decoder(facts, values, read)
     ops = [_op(row) for row in body["ops"]]
     signatures = [_signature(row, body["ops"][row["op"]], ops[row["op"]], decoder) for row in body["signatures"]]
     sources = [Source(file, line, function) for file, line, function in body["sources"]]
     calls = [_call(i, row, signatures, sources, decoder) for i, row in enumerate(body["calls"])]
     trace = Trace(
         model_name=body["model"],
-        scope=_scope(body["scope"]),
+        scope=_scope(body["scope"], read),
         inputs=[values[row] for row in body["inputs"]],
         calls=calls,
         modules=_modules(body["modules"], facts),
         states=[_state(row, values) for row in body["states"]],
         storages=[
             StorageInfo(
-                size_from(row["nbytes"]), row["origin"], row["name"], row["born"], row["of"], tuple(row["keeps"])
+                read(row["nbytes"]), row["origin"], row["name"], row["born"], row["of"], tuple(row["keeps"])
             )
             for row in body["storages"]
         ],
@@ -87,7 +87,7 @@ def decode(body: _Row) -> ReportData:
         ended=body.get("ended", ""),
     )
     at = None if body["at"] is None else dict(body["at"])
-    costs = _costs(body["signatures"], trace)
+    costs = _costs(body["signatures"], trace, read)
     step = step_from(body["step"], trace) if "step" in body else None
     report = ReportData(trace, costs, at, body["guessed"]) if step is None else TrainingData(step, costs, at, body["guessed"])
     report.fixed, report.piece.because = dict(body.get("fixed", {})), body.get("because", "")
@@ -95,20 +95,20 @@ def decode(body: _Row) -> ReportData:
 
 
 # -- sizes and what is assumed of them --------------------------------------------------------------------------------
-def _optional(plain: int | str | None) -> Size | None:
-    return None if plain is None else size_from(plain)
+def _optional(plain: int | str | None, read: Read) -> Size | None:
+    return None if plain is None else read(plain)
 
 
-def _scope(body: _Row) -> Scope:
+def _scope(body: _Row, read: Read) -> Scope:
     scope = Scope({}, where=None)
     for name, hint in body["hints"].items():
         scope.declare(name, hint)
     scope.bounds.update({name: (low, high) for name, (low, high) in body["bounds"].items()})
-    scope.assumptions = [assumption_from(row) for row in body["assumptions"]]
-    scope.limit(*map(size_from, body.get("float_limits", ())))
+    scope.assumptions = [assumption_from(row, read) for row in body["assumptions"]]
+    scope.limit(*map(read, body.get("float_limits", ())))
     for row in body["data_sizes"]:
         scope.unbacked.by_name[row["name"]] = Unbacked(
-            row["name"], row["what"], row["where"], _optional(row["most"]), size_from(row["default"]), row["guess"],
+            row["name"], row["what"], row["where"], _optional(row["most"], read), read(row["default"]), row["guess"],
         )
         if row["given"] is not None:
             scope.unbacked.given[row["name"]] = row["given"]
@@ -123,22 +123,22 @@ def _dtype(name: str) -> torch.dtype:
     return found
 
 
-def _fact(row: _Row) -> TensorFact:
+def _fact(row: _Row, read: Read) -> TensorFact:
     strides = row["strides"]
     if any(isinstance(n, int) and n < 0 for n in (*row["shape"], *(strides or ()))):
         raise ValueError(f"a tensor of negative sizes: {row['shape']}")
-    shape, dtype, device = tuple(map(size_from, row["shape"])), _dtype(row["dtype"]), torch.device(row["device"])
+    shape, dtype, device = tuple(map(read, row["shape"])), _dtype(row["dtype"]), torch.device(row["device"])
     if "sparse" in row:
-        return SparseFact(shape, dtype, device, form=_form(row["sparse"]))
-    return TensorFact(shape, dtype, device, None if strides is None else tuple(map(size_from, strides)))
+        return SparseFact(shape, dtype, device, form=_form(row["sparse"], read))
+    return TensorFact(shape, dtype, device, None if strides is None else tuple(map(read, strides)))
 
 
-def _form(row: _Row) -> SparseForm:
+def _form(row: _Row, read: Read) -> SparseForm:
     layout = getattr(torch, row["layout"], None)
     if not isinstance(layout, torch.layout):
         raise ValueError(f"{row['layout']!r} is no layout")
-    values = tuple(map(size_from, row["values"]))
-    return SparseForm(layout, values, size_from(row["indices"]), _dtype(row["index_dtype"]), bool(row["coalesced"]))
+    values = tuple(map(read, row["values"]))
+    return SparseForm(layout, values, read(row["indices"]), _dtype(row["index_dtype"]), bool(row["coalesced"]))
 
 
 def _value(row: _Row, facts: Sequence[TensorFact]) -> Value:
@@ -198,17 +198,17 @@ def _without_code(name: str, arguments: Sequence[str] | None = None) -> Callable
 
 def _signature(row: _Row, described: _Row, op: Op, decoder: Decoder) -> Signature:
     if not described["registered"] and callable(op.cost):
-        op = dataclasses.replace(op, cost=_recorded_cost(op.name, row))
+        op = dataclasses.replace(op, cost=_recorded_cost(op.name, row, decoder.size))
     if "temporary_bytes" in row:
-        nbytes = size_from(row["temporary_bytes"])
+        nbytes = decoder.size(row["temporary_bytes"])
         op = dataclasses.replace(op, temporaries=lambda *_args, **_kwargs: nbytes)
     return Signature(op, decoder.tree(row["args"]), _by_name(decoder.tree(row["kwargs"])), decoder.tree(row["result"]))
 
 
-def _recorded_cost(name: str, row: _Row) -> Callable[..., Work]:
+def _recorded_cost(name: str, row: _Row, read: Read) -> Callable[..., Work]:
     """A cost rule without code: it knows the one answer that the file holds."""
 
-    work = Work(*map(size_from, row["cost"]))
+    work = Work(*map(read, row["cost"]))
     uncounted = row["uncounted"]
 
     def cost(*args: Any, **kwargs: Any) -> Work:
@@ -219,9 +219,9 @@ def _recorded_cost(name: str, row: _Row) -> Callable[..., Work]:
     return cost
 
 
-def _costs(rows: Sequence[_Row], trace: Trace) -> Costs:
+def _costs(rows: Sequence[_Row], trace: Trace, read: Read) -> Costs:
     by_signature = {
-        id(s): CallCost(*map(size_from, row["cost"])) for s, row in zip(trace.signatures, rows, strict=True)
+        id(s): CallCost(*map(read, row["cost"])) for s, row in zip(trace.signatures, rows, strict=True)
     }
     unknown = {id(s) for s, row in zip(trace.signatures, rows, strict=True) if row["uncounted"]}
     uncounted = tuple(c for c in trace.calls if id(c.signature) in unknown) if unknown else ()

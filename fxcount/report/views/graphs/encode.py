@@ -20,7 +20,7 @@ from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
 from fxcount.report.views.graphs.codec import Encoder, Plain
 from fxcount.report.views.saved.conditions import plain_assumption
-from fxcount.report.views.saved.sizes import size_text
+from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.report.views.saved.step import plain_step
 from fxcount.symbolic import Scope, Size
 from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
@@ -28,10 +28,11 @@ from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signatur
 __all__ = ["encode", "is_registered", "parameter_names"]
 
 
-def encode(report: ReportData) -> dict[str, Plain]:
-    """The report as dicts, lists, texts and numbers; :func:`fxcount.report.views.graphs.decode.decode` is the inverse."""
+def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
+    """The report as dicts, lists, texts and numbers; :func:`fxcount.report.views.graphs.decode.decode` is the inverse.
+    ``write`` gives the text of a size."""
     trace = report.trace
-    encoder = Encoder()
+    encoder = Encoder(write)
     numbering = _Numbering()
     places = _Places()
     body = {
@@ -43,11 +44,11 @@ def encode(report: ReportData) -> dict[str, Plain]:
         "fixed": dict(report.fixed),
         "because": report.piece.because,
         "guessed": None if report.values is None else [u.name for u in report.guesses],
-        "scope": _scope(trace.scope),
+        "scope": _scope(trace.scope, write),
         "module_paths": dict(trace.module_paths),
         "declared": [_declared(d, numbering) for d in trace.declared],
         "storages": [
-            {"nbytes": size_text(s.nbytes), "origin": s.origin, "name": s.name, "born": s.born, "of": s.of,
+            {"nbytes": write(s.nbytes), "origin": s.origin, "name": s.name, "born": s.born, "of": s.of,
              "keeps": list(s.keeps)} for s in trace.storages
         ],
         "events": [[e.storage, int(e.birth), e.call] for e in trace.events],
@@ -71,7 +72,7 @@ def encode(report: ReportData) -> dict[str, Plain]:
     }  # fmt: skip
     # last, as only now the tables are complete
     body["values"] = [_value(v, encoder) for v in encoder.values]
-    body["facts"] = [_fact(f) for f in encoder.facts]
+    body["facts"] = [_fact(f, write) for f in encoder.facts]
     body["sources"] = places.rows
     if isinstance(report, TrainingData):
         body["step"] = plain_step(report.step)
@@ -89,15 +90,15 @@ class _Numbering:
         return known.setdefault(address, len(known))
 
 
-def _scope(scope: Scope) -> Plain:
+def _scope(scope: Scope, write: Write) -> Plain:
     return {
         "hints": dict(scope.hints),
         "bounds": {name: list(interval) for name, interval in scope.bounds.items()},
-        "assumptions": [plain_assumption(a) for a in scope.assumptions],
-        "float_limits": [size_text(size) for size in scope.limits],
+        "assumptions": [plain_assumption(a, write) for a in scope.assumptions],
+        "float_limits": [write(size) for size in scope.limits],
         "data_sizes": [
             {
-                "name": u.name, "what": u.what, "where": u.where, "most": _optional(u.most), "default": size_text(u.default),
+                "name": u.name, "what": u.what, "where": u.where, "most": _optional(u.most, write), "default": write(u.default),
                 "guess": u.guess, "given": scope.unbacked.given.get(u.name),
             }
             for u in scope.unbacked.by_name.values()
@@ -105,8 +106,8 @@ def _scope(scope: Scope) -> Plain:
     }  # fmt: skip
 
 
-def _optional(size: Size | None) -> int | str | None:
-    return None if size is None else size_text(size)
+def _optional(size: Size | None, write: Write) -> int | str | None:
+    return None if size is None else write(size)
 
 
 def _declared(d: Declared, numbering: _Numbering) -> Plain:
@@ -218,16 +219,16 @@ def _signature(s: Signature, op: int, cost: CallCost, uncounted: bool, encoder: 
     rule = None if is_registered(s.op) else s.op.temporaries
     row = {
         "op": op, "args": encoder.tree(s.args), "kwargs": encoder.tree(s.kwargs), "result": encoder.tree(s.result),
-        "cost": _sizes((cost.macs, cost.flops, cost.transcendentals, cost.read_bytes, cost.write_bytes)),
+        "cost": _sizes((cost.macs, cost.flops, cost.transcendentals, cost.read_bytes, cost.write_bytes), encoder.size),
         "uncounted": uncounted,
     }  # fmt: skip
     if rule is not None:
-        row["temporary_bytes"] = size_text(rule(facts_of_result(s.result), *s.args, **s.kwargs))
+        row["temporary_bytes"] = encoder.size(rule(facts_of_result(s.result), *s.args, **s.kwargs))
     return row
 
 
-def _sizes(sizes: Iterable[Size | None]) -> list[int | str | None]:
-    return [_optional(s) for s in sizes]
+def _sizes(sizes: Iterable[Size | None], write: Write) -> list[int | str | None]:
+    return [_optional(s, write) for s in sizes]
 
 
 def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> Plain:
@@ -262,15 +263,15 @@ def _value(v: Value, encoder: Encoder) -> Plain:
     }  # fmt: skip
 
 
-def _fact(f: TensorFact) -> Plain:
+def _fact(f: TensorFact, write: Write) -> Plain:
     row: dict[str, Plain] = {
-        "shape": [size_text(s) for s in f.shape], "dtype": _name(f.dtype), "device": str(f.device),
-        "strides": None if f.strides is None else [size_text(s) for s in f.strides],
+        "shape": [write(s) for s in f.shape], "dtype": _name(f.dtype), "device": str(f.device),
+        "strides": None if f.strides is None else [write(s) for s in f.strides],
     }  # fmt: skip
     if isinstance(f, SparseFact):
         row["sparse"] = {
-            "layout": _name(f.form.layout), "values": [size_text(s) for s in f.form.values], "coalesced": f.form.coalesced,
-            "indices": size_text(f.form.indices), "index_dtype": _name(f.form.index_dtype),
+            "layout": _name(f.form.layout), "values": [write(s) for s in f.form.values], "coalesced": f.form.coalesced,
+            "indices": write(f.form.indices), "index_dtype": _name(f.form.index_dtype),
         }  # fmt: skip
     return row
 

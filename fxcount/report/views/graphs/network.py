@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW, edges
 from fxcount.report.views.graphs.nodes import Attributes, Plain, nodes, plainly
+from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GRAPH_SCHEMA_VERSION", "flow", "graph_attributes", "to_networkx"]
 
-GRAPH_SCHEMA_VERSION = 2
+GRAPH_SCHEMA_VERSION = 3
 
 
-def to_networkx(report: ReportData, depth: int | None = None) -> nx.MultiDiGraph[str]:
+def to_networkx(report: ReportData, depth: int | None = None, write: Write = size_text) -> nx.MultiDiGraph[str]:
     """Inputs, ops, parameters, buffers, constants, modules, module calls, further names and outputs as nodes.
 
     ``node["kind"]`` and ``edge["kind"]`` say what each is; docs/graph.md lists the attributes. Sizes, counts and bytes are
@@ -34,7 +35,7 @@ def to_networkx(report: ReportData, depth: int | None = None) -> nx.MultiDiGraph
 
     from fxcount.report.views.graphs.collapse import collapse
 
-    plain = plainly(report)
+    plain = plainly(report, write)
     with no_collection():  # a graph is many small dicts, and none of them garbage
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**graph_attributes(report, plain))
         for node, attributes in nodes(report, plain):  # one by one: for a list of them networkx looks at each several times

@@ -1,7 +1,8 @@
 """Node-link JSON, which networkx reads, with the whole report beside it, which :func:`fxcount.load` reads back.
 
-The top level is networkx' own (``nodes``, ``edges``, ``graph``, ``directed``, ``multigraph``) and one more key,
-``report``: the tape with its tables. ``graph.schema.json`` in this directory describes all of it.
+The top level is networkx' own (``nodes``, ``edges``, ``graph``, ``directed``, ``multigraph``) and two more keys,
+``report``: the tape with its tables, and ``where``: what the names in formulas stand for, if any are
+long. ``graph.schema.json`` in this directory describes all of it.
 """
 
 from __future__ import annotations
@@ -11,32 +12,41 @@ from typing import Any
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import edges
-from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION, graph_attributes, to_networkx
+from fxcount.report.views.graphs.network import graph_attributes, to_networkx
 from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.report.views.saved.header import header, schema
+from fxcount.report.views.saved.sizes import Write, shared
 from fxcount.report.views.saved.written import family
 from fxcount.trace.torch_patch.active import no_collection
 
-__all__ = ["body", "schema", "to_graph_json", "to_node_link"]
+__all__ = ["schema", "to_graph_json", "to_node_link"]
 
 
 def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]:
     """What :func:`to_graph_json` writes, as dicts and lists."""
-    data = _node_link(report) if depth is None else _by_networkx(report, depth)
-    return {**data, **{key: part for key, part in body(report).items() if key != "graph"}}
 
 
-def _by_networkx(report: ReportData, depth: int) -> dict[str, Any]:
-    import networkx as nx
+    def made(write: Write) -> dict[str, Any]:
+        data = _node_link(report, write) if depth is None else _by_networkx(report, depth, write)
+        return {**data, **family(report, write)}
 
-    found: dict[str, Any] = nx.node_link_data(to_networkx(report, depth), edges="edges")
+    found = shared(header("report"), made)
+    if "where" in found:  # networkx keeps no other key than these
+        found["graph"]["where"] = found["where"]
     return found
 
 
-def _node_link(report: ReportData) -> dict[str, Any]:
+def _by_networkx(report: ReportData, depth: int, write: Write) -> dict[str, Any]:
+    import networkx as nx
+
+    found: dict[str, Any] = nx.node_link_data(to_networkx(report, depth, write), edges="edges")
+    return found
+
+
+def _node_link(report: ReportData, write: Write) -> dict[str, Any]:
     """The same of the whole graph, without networkx, which would take longer over it than all the rest: edges by their source,
     those between the same two nodes together and numbered."""
-    plain = plainly(report)
+    plain = plainly(report, write)
     listed = {node: {**attributes, "id": node} for node, attributes in nodes(report, plain)}
     between: dict[str, dict[str, list[Attributes]]] = {node: {} for node in listed}
     for source, target, attributes in edges(report.trace, plain):
@@ -48,11 +58,6 @@ def _node_link(report: ReportData) -> dict[str, Any]:
             for source, targets in between.items() for target, found in targets.items() for key, attributes in enumerate(found)
         ],
     }  # fmt: skip
-
-
-def body(report: ReportData) -> dict[str, Any]:
-    """What :func:`fxcount.load` reads: the version, the analysis, and the others of its family."""
-    return {**header("report"), "graph": {"fxcount_schema": GRAPH_SCHEMA_VERSION}, **family(report)}
 
 
 def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:

@@ -14,7 +14,7 @@ from fxcount.passes.uses import called_paths
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import module_parameters
 from fxcount.report.views.graphs.outputs import named_outputs
-from fxcount.report.views.saved.sizes import size_text
+from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Declared, Trace, Value
 
@@ -25,8 +25,8 @@ Node = tuple[str, Attributes]
 Plain = Callable[[Size], int | str]
 
 
-def plainly(report: ReportData) -> Plain:
-    """Sizes at the report's values, or as text; each formula is written once."""
+def plainly(report: ReportData, write: Write = size_text) -> Plain:
+    """Sizes at the report's values, or as text that ``write`` gives; each formula is written once."""
     known: dict[Size, int | str] = {}
 
     def plain(size: Size) -> int | str:
@@ -34,7 +34,7 @@ def plainly(report: ReportData) -> Plain:
             return int(size)
         found = known.get(size)
         if found is None:
-            found = known[size] = size_text(report.size(size))
+            found = known[size] = write(report.size(size))
         return found
 
     return plain

@@ -7,11 +7,12 @@ from typing import Any
 
 from fxcount.report.data.curve import QUANTITIES, CurveData, CurvePiece
 from fxcount.report.views.saved.conditions import assumption_from, plain_assumption
+from fxcount.report.views.saved.sizes import Read, Write
 
 __all__ = ["curve_from", "plain_curve"]
 
 
-def plain_curve(curve: CurveData) -> dict[str, Any]:
+def plain_curve(curve: CurveData, write: Write) -> dict[str, Any]:
     """Columns, one entry for each point; what was ``said`` of refused points stands once, and ``refused`` names its row."""
     said = {text: row for row, text in enumerate(dict.fromkeys(filter(None, curve.refused)))}
     return {
@@ -19,7 +20,7 @@ def plain_curve(curve: CurveData) -> dict[str, Any]:
         "piece": curve.piece, "refused": [said.get(text) for text in curve.refused], "said": list(said),
         "pieces": [
             {
-                "hints": p.hints, "assumptions": [plain_assumption(a) for a in p.assumptions], "because": p.because,
+                "hints": p.hints, "assumptions": [plain_assumption(a, write) for a in p.assumptions], "because": p.because,
                 "points": p.points,
             }
             for p in curve.pieces
@@ -27,7 +28,7 @@ def plain_curve(curve: CurveData) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def curve_from(row: Mapping[str, Any]) -> dict[str, Any]:
+def curve_from(row: Mapping[str, Any], read: Read) -> dict[str, Any]:
     """The parts of a :class:`CurveData`. Raises ValueError for columns that are of different points."""
     count = len(row["refused"])
     columns = {name: row["columns"][name] for name in QUANTITIES}
@@ -40,7 +41,8 @@ def curve_from(row: Mapping[str, Any]) -> dict[str, Any]:
         if (piece is None) == (said is None) or any(empty) != (piece is None) or any(empty) != all(empty):
             raise ValueError(f"point {i} is neither counted nor refused")
     pieces = [
-        CurvePiece(p["hints"], tuple(map(assumption_from, p["assumptions"])), p["because"], p["points"]) for p in row["pieces"]
+        CurvePiece(p["hints"], tuple([assumption_from(a, read) for a in p["assumptions"]]), p["because"], p["points"])
+        for p in row["pieces"]
     ]
     if max([p for p in row["piece"] if p is not None], default=-1) >= len(pieces):
         raise ValueError("a point is of a piece that there is not")

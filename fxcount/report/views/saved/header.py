@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "SCHEMA_VERSION", "header", "schema"]
+__all__ = ["KINDS", "READABLE", "SCHEMA_VERSION", "header", "schema"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, SCHEMA_VERSION)
+"""Versions that this fxcount reads: in those of 2 every formula stands by itself, without ``where``."""
+
 KINDS = {
     "report": "report", "step": "report", "curve": "curve", "pieces": "piecewise", "comparison": "comparison",
     "generation": "generation",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fxcount.errors import FxcountError, InputError, first_line
+from fxcount.errors import FxcountError, InputError, SizeError, first_line
 from fxcount.report.data.comparison import Comparison
 from fxcount.report.data.generation import GenerationData, Names, Turns
 from fxcount.report.data.piece_rows import PiecesData
@@ -23,8 +23,9 @@ from fxcount.report.views.graphs.checked import check_rows, check_schema
 from fxcount.report.views.graphs.decode import decode
 from fxcount.report.views.saved.comparison import comparison_from
 from fxcount.report.views.saved.curves import curve_from
-from fxcount.report.views.saved.header import KINDS, SCHEMA_VERSION, schema
+from fxcount.report.views.saved.header import KINDS, READABLE, schema
 from fxcount.report.views.saved.regions import pieces_from
+from fxcount.report.views.saved.sizes import Read, reader
 from fxcount.report.views.saved.step import check_step
 from fxcount.symbolic import Size, evaluate, free_symbols
 from fxcount.trace.torch_patch.active import no_collection
@@ -52,7 +53,7 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Saved:
         data = source if isinstance(source, Mapping) else _parsed(source)
     kind = _kind(data)
     with no_collection():
-        return Saved(kind, _READERS[kind](data))
+        return Saved(kind, _READERS[kind](data, _table(data)))
 
 
 def _kind(data: Any) -> str:
@@ -66,38 +67,48 @@ def _kind(data: Any) -> str:
     versions = [named.get("schema")] if isinstance(named, Mapping) else []
     versions += [graph.get("fxcount_schema")] if isinstance(graph, Mapping) else []
     for version in versions:
-        if version != SCHEMA_VERSION:
+        if type(version) is not int or version not in READABLE:
             raise InputError(
-                f"this file has schema {version!r}, and this fxcount reads {SCHEMA_VERSION}",
+                f"this file has schema {ascii(version)[:80]}, and this fxcount reads {' and '.join(map(str, READABLE))}",
                 hint="read it with the version of fxcount that wrote it, or analyse the model again",
             )
     return kind
 
 
+def _table(data: _Body) -> Read:
+    """What gives the sizes of the texts in this file, by its table of what they share."""
+    where = data.get("where", [])
+    check_schema(where, _schema()["properties"]["where"], _schema(), "where")
+    try:
+        return reader(where)
+    except SizeError as error:
+        raise InputError(f"the table of names in this file is damaged: {error.what[:400]}", hint=_HINT) from error
+
+
 # -- one reader for each kind -----------------------------------------------------------------------------------------
-def _report(data: _Body) -> ReportData:
-    found, *others = [_analysis(part) for part in _family(data)]
+def _report(data: _Body, read: Read) -> ReportData:
+    found, *others = [_analysis(part, read) for part in _family(data)]
     if any(isinstance(report, TrainingData) for report in (found, *others)):
         raise InputError("this file says that it is a report, and holds a training step", hint=_HINT)
     found.adopt(others)
     return found
 
 
-def _step(data: _Body) -> TrainingData:
-    found, *others = [_analysis(part) for part in _family(data)]
+def _step(data: _Body, read: Read) -> TrainingData:
+    found, *others = [_analysis(part, read) for part in _family(data)]
     if not isinstance(found, TrainingData) or not all([isinstance(report, TrainingData) for report in others]):
         raise InputError("this file says that it is a training step, and holds a report", hint=_HINT)
     found.adopt(others)
     return found
 
 
-def _curve(data: _Body) -> Any:
-    return _checked("curve", data["curve"], curve_from)
+def _curve(data: _Body, read: Read) -> Any:
+    return _checked("curve", data["curve"], lambda body: curve_from(body, read))
 
 
-def _pieces(data: _Body) -> Any:
+def _pieces(data: _Body, read: Read) -> Any:
     def made(body: _Body) -> Any:
-        name, over, found, refused = pieces_from(body)
+        name, over, found, refused = pieces_from(body, read)
         _ = PiecesData(name, over, found, refused)
         for row in found:
             for sizes in row.sizes.values():
@@ -108,9 +119,9 @@ def _pieces(data: _Body) -> Any:
     return _checked("piecewise", data["piecewise"], made)
 
 
-def _comparison(data: _Body) -> Any:
+def _comparison(data: _Body, read: Read) -> Any:
     def made(body: _Body) -> Comparison:
-        found: Comparison = comparison_from(body)
+        found: Comparison = comparison_from(body, read)
         parts = [found.totals, *[m.changes for m in found.modules], *[line.changes for line in found.lines]]
         for c in [change for part in parts for change in part.values()]:
             known = {n: found.sizes.get(n, 1) for n in free_symbols(c.before) | free_symbols(c.after)}
@@ -122,8 +133,8 @@ def _comparison(data: _Body) -> Any:
     return _checked("comparison", data["comparison"], made)
 
 
-def _generation(data: _Body) -> Any:
-    report = _report({**data, "fxcount": {"kind": "report", "schema": SCHEMA_VERSION}})
+def _generation(data: _Body, read: Read) -> Any:
+    report = _report(data, read)
 
     def made(body: _Body) -> GenerationData:
         turns = Turns(report.trace, report.costs, report.values, None)
@@ -139,7 +150,7 @@ def _generation(data: _Body) -> Any:
     return _checked("generation", data["generation"], made)
 
 
-_READERS: Mapping[str, Callable[[_Body], Any]] = {
+_READERS: Mapping[str, Callable[[_Body, Read], Any]] = {
     "report": _report, "step": _step, "curve": _curve, "pieces": _pieces, "comparison": _comparison,
     "generation": _generation,
 }  # fmt: skip
@@ -155,11 +166,11 @@ def _family(data: _Body) -> list[_Body]:
     return [data["report"], *others]
 
 
-def _analysis(body: _Body) -> ReportData:
+def _analysis(body: _Body, read: Read) -> ReportData:
     """One analysis: of a call, or of a training step."""
 
     def made(body: _Body) -> ReportData:
-        found = decode(body)
+        found = decode(body, read)
         _try(found)
         return found
 

@@ -11,6 +11,7 @@ from fxcount.report.views.saved.comparison import plain_comparison
 from fxcount.report.views.saved.curves import plain_curve
 from fxcount.report.views.saved.header import header
 from fxcount.report.views.saved.regions import plain_pieces
+from fxcount.report.views.saved.sizes import Write, shared
 from fxcount.report.views.tables import kept
 from fxcount.trace.torch_patch.active import no_collection
 
@@ -37,10 +38,10 @@ def written(data: dict[str, Any], path: Where, indent: int | None) -> str:
         return kept(json.dumps(data, indent=indent, allow_nan=False, check_circular=False), path)
 
 
-def family(report: ReportData) -> dict[str, Any]:
+def family(report: ReportData, write: Write) -> dict[str, Any]:
     """An analysis, and the others of its family."""
-    others = [encode(piece) for piece in report.other_pieces()]
-    return {"report": encode(report), **({"pieces": others} if others else {})}
+    others = [encode(piece, write) for piece in report.other_pieces()]
+    return {"report": encode(report, write), **({"pieces": others} if others else {})}
 
 
 def step_to_json(step: TrainingData, path: Where = None, indent: int | None = None) -> str:
@@ -53,7 +54,7 @@ def step_to_json(step: TrainingData, path: Where = None, indent: int | None = No
     """
     from fxcount.report.views.step import to_dict
 
-    return written({**header("step"), **to_dict(step), **family(step)}, path, indent)
+    return written(shared(header("step"), lambda write: {**to_dict(step, write), **family(step, write)}), path, indent)
 
 
 def curve_to_json(curve: CurveData, path: Where = None, indent: int | None = None) -> str:
@@ -65,20 +66,22 @@ def curve_to_json(curve: CurveData, path: Where = None, indent: int | None = Non
     >>> fxcount.load(curve.to_json()) == curve, json.loads(curve.to_json())["curve"]["columns"]["macs"]
     (True, [15, 30, 45])
     """
-    return written({**header("curve"), "curve": plain_curve(curve)}, path, indent)
+    return written(shared(header("curve"), lambda write: {"curve": plain_curve(curve, write)}), path, indent)
 
 
 def pieces_to_json(pieces: PiecesData, path: Where = None, indent: int | None = None) -> str:
     """Every piece with its domain and its formulas: :func:`fxcount.load` reads it back."""
-    return written({**header("pieces"), "piecewise": plain_pieces(pieces)}, path, indent)
+    return written(shared(header("pieces"), lambda write: {"piecewise": plain_pieces(pieces, write)}), path, indent)
 
 
 def comparison_to_json(comparison: Comparison, path: Where = None, indent: int | None = None) -> str:
     """What is different, as :meth:`fxcount.Comparison.to_dict` has it, with all that :func:`fxcount.load` reads."""
     from fxcount.report.views.comparison import to_dict
 
-    found = {**header("comparison"), **to_dict(comparison), "comparison": plain_comparison(comparison)}
-    return written(found, path, indent)
+    def made(write: Write) -> dict[str, Any]:
+        return {**to_dict(comparison, write), "comparison": plain_comparison(comparison, write)}
+
+    return written(shared(header("comparison"), made), path, indent)
 
 
 def generation_to_json(found: GenerationData, path: Where = None, indent: int | None = None) -> str:
@@ -88,4 +91,5 @@ def generation_to_json(found: GenerationData, path: Where = None, indent: int | 
         "names": {"batch": names.batch, "prompt": names.prompt, "new": names.new, "past": names.past},
         "values": dict(found.values), "extend": found.extend,
     }  # fmt: skip
-    return written({**header("generation"), "generation": plain, **family(found.turns)}, path, indent)
+    made = shared(header("generation"), lambda write: {"generation": plain, **family(found.turns, write)})
+    return written(made, path, indent)

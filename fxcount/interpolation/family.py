@@ -9,11 +9,12 @@ from functools import cached_property
 from itertools import islice, product
 
 from fxcount.errors import InputError
-from fxcount.fitting.builds import Builds, Failure, Found, Point
-from fxcount.fitting.formula import Formula, vector_of
-from fxcount.fitting.grid import Axis, Grid, Period
-from fxcount.fitting.interpolate import Index, NoPolynomial, Polynomials, Vector, interpolate, value_at
-from fxcount.fitting.periods import find_period, is_polynomial, longest_period
+from fxcount.interpolation.formula import Formula, vector_of
+from fxcount.interpolation.grid import Axis, Grid, Period
+from fxcount.interpolation.interpolate import Index, NoPolynomial, Polynomials, Vector, interpolate, value_at
+from fxcount.interpolation.periods import find_period, is_polynomial, longest_period
+from fxcount.interpolation.points import MOMENTS, Failure, Found, Point, Source
+from fxcount.symbolic.expr import terms_of
 
 __all__ = ["Family", "Fitted", "Quantity", "Refused"]
 
@@ -85,7 +86,7 @@ class Family:
     """The builds over ranges of hyper-parameters. ``checks``: how many random ones, half inside and half outside, are built to
     check formulas, beside those along each hyper-parameter."""
 
-    def __init__(self, builds: Builds, axes: tuple[Axis, ...], checks: int) -> None:
+    def __init__(self, builds: Source, axes: tuple[Axis, ...], checks: int) -> None:
         self.builds = builds
         self.axes = axes
         self.count = checks
@@ -149,6 +150,8 @@ class Family:
         found = self.builds.at(point)
         if isinstance(found, Failure):
             return None
+        if quantity == MOMENTS:
+            return {((p, i), m): c for p, two in found.moments.items() for i in (0, 1) for m, c in terms_of(two[i]).items()}
         if isinstance(quantity, str):
             return vector_of(found.sizes.get(quantity, ()))
         assumption = found.assumptions.get(quantity)

@@ -8,10 +8,10 @@ from numbers import Integral
 from typing import Any
 
 from fxcount.errors import AssumptionError, SizeError
-from fxcount.fitting.builds import Builds, Failure, Point
-from fxcount.fitting.fit import Fitted, Refused
-from fxcount.fitting.formula import Formula
-from fxcount.fitting.grid import Axis
+from fxcount.interpolation.family import Fitted, Refused
+from fxcount.interpolation.formula import Formula
+from fxcount.interpolation.grid import Axis
+from fxcount.interpolation.points import Failure, Point, Source
 from fxcount.symbolic import Assumption, free_symbols
 
 __all__ = ["Scaling"]
@@ -38,7 +38,7 @@ class Scaling:
     constraint: str
     totals: Mapping[str, str]
     symbols: tuple[str, ...]
-    builds: Builds = field(compare=False)
+    builds: Source = field(compare=False)
     values: Mapping[str, int] = field(default_factory=dict)
 
     # -- formulas -------------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class Scaling:
             raise found.error
         for name, predicted in self.at(**hyper).formulas.items():
             built = Formula.largest(found.sizes.get(name, ()))
-            if predicted != built:
+            if not predicted.same(built):
                 raise AssumptionError(f"{name} of the model built there is {built}, the formula gives {predicted}")
         return True
 
@@ -224,7 +224,7 @@ class Scaling:
         ]  # fmt: skip
         notes += [f"assumes {text}" for text in self.assumptions]
         notes += [f"{name}: {meaning}" for name, meaning in self.totals.items()]
-        notes.append(self._evidence())
+        notes.append(self.evidence)
         if self.skipped:
             example = f", e.g. {_listed(self.skipped[0][0])}: {self.skipped[0][1]}"
             why = f"; those that can have {self.constraint}" if self.constraint else example
@@ -238,7 +238,8 @@ class Scaling:
                 found.setdefault((axis, length), []).append(name)
         return found
 
-    def _evidence(self) -> str:
+    @property
+    def evidence(self) -> str:
         """Where it was fitted and checked; the values themselves where there is one hyper-parameter."""
         if len(self.axes) > 1:
             return f"fitted at {len(self.fitted)} builds, checked at {len(self.checked)} others"
@@ -254,7 +255,7 @@ class Scaling:
     def __repr__(self) -> str:
         shown = [f"{name} = {_short(str(self.formulas[name]))}" for name in ("params", "macs") if name in self.formulas]
         shown += [f"no formula for {', '.join(self.reasons)}"] if self.reasons else []
-        shown.append(self._evidence())
+        shown.append(self.evidence)
         return f"<fxcount.Scaling of {self.model_name}: {'; '.join(shown)}>"
 
 

@@ -9,8 +9,22 @@ from math import gcd, lcm
 from typing import Any, cast
 
 from fxcount.errors import AssumptionError
-from fxcount.fitting.interpolate import Polynomials
-from fxcount.symbolic import Expr, Size, combination, free_symbols, max_, prod, substitute, to_latex, to_sympy, to_text
+from fxcount.interpolation.interpolate import Polynomials
+from fxcount.symbolic import (
+    Expr,
+    Size,
+    alternatives,
+    combination,
+    covers,
+    free_symbols,
+    largest_sums,
+    max_,
+    prod,
+    substitute,
+    to_latex,
+    to_sympy,
+    to_text,
+)
 from fxcount.symbolic.expr import Monomial, make, terms_of
 
 __all__ = ["Formula", "vector_of"]
@@ -44,9 +58,9 @@ class Formula:
     def of(cls, polynomials: Polynomials, variables: Sequence[Size]) -> Formula:
         """From coefficients of vectors as :func:`vector_of` makes them; of several sizes the largest."""
         denominator = lcm(*[c.denominator for terms in polynomials.values() for c in terms.values()])
-        parts: dict[int, list[tuple[Size, int]]] = {}
+        parts: dict[Any, list[tuple[Size, int]]] = {}
         for key, terms in polynomials.items():
-            position, monomial = cast("tuple[int, Monomial]", key)
+            position, monomial = cast("tuple[Any, Monomial]", key)
             rest = make({monomial: 1})
             for exponents, c in terms.items():
                 term = prod([rest, *[v**k for v, k in zip(variables, exponents) if k]])
@@ -57,6 +71,10 @@ class Formula:
     @classmethod
     def largest(cls, sizes: Sequence[Size]) -> Formula:
         """The largest of sizes as they are."""
+        if len(sizes) > 2:  # a quick look at all of them leaves few for a thorough one
+            one = [tuple([int(i == k) for k in range(len(sizes))]) for i in range(len(sizes))]
+            names = frozenset().union(*map(free_symbols, sizes))
+            sizes = [size for _, size in largest_sums(sizes, one, dict.fromkeys(names, 16))]
         return cls(max_(*sizes) if len(sizes) > 1 else sizes[0] if sizes else 0)
 
     def at(self, values: Mapping[str, int]) -> Formula:
@@ -72,6 +90,14 @@ class Formula:
         if found.denominator != 1:
             raise AssumptionError(f"the formula {self} is {found} there, no whole number")
         return Formula(found.numerator)
+
+    def same(self, other: Formula) -> bool:
+        """Whether both give the same numbers; of the largest of several, whether each is at most one of the others."""
+        if self == other:
+            return True
+        a, b = alternatives(self.numerator), alternatives(other.numerator)
+        alike = self.denominator == other.denominator
+        return alike and all(any(covers(y - x) for y in two) for one, two in ((a, b), (b, a)) for x in one)
 
     @property
     def names(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from fxcount.fitting.interpolate import Index
+from fxcount.interpolation.interpolate import Index
 from fxcount.symbolic import Size, symbol
 
 __all__ = ["Axis", "Grid", "Period"]

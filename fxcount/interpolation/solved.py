@@ -1,0 +1,116 @@
+"""From a family of analyses to what is found of all of them: formulas, conditions, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from functools import reduce
+from math import gcd
+
+from fxcount.interpolation.family import Family, Fitted, Refused
+from fxcount.interpolation.points import MOMENTS, QUANTITIES, Failure, Found, Point
+from fxcount.interpolation.result import Scaling
+from fxcount.symbolic import Assumption, Expr
+
+__all__ = ["from_where_it_is_one", "solved"]
+
+_MAIN = ("params", "trainable", "macs", "flops", "kv_bytes")
+"""Quantities for whose sake a period is looked for, which takes many builds; others try the periods that these have."""
+
+_FEWEST = 8
+"""Values that must be left where the smallest sizes of an input are others."""
+
+_ANOTHER_MOMENT = "at other sizes the peak may be at another moment"
+
+
+def solved(family: Family) -> Scaling:
+    """Every quantity's formula, held to all analyses that were made, or the reason why there is none. Raises the error of the
+    first analysis if none works."""
+    axes, builds = family.axes, family.builds
+    names = tuple([axis.name for axis in axes])
+    first = builds.at(family.base)
+    assert isinstance(first, Found)
+    outcomes = {name: family.fit(name, name in _MAIN) for name in QUANTITIES if name in first.sizes and name != "peak_bytes"}
+    outcomes = {name: family.held_to_all(name, outcome) for name, outcome in outcomes.items()}
+    outcomes["peak_bytes"] = _peak(family)
+    conditions = _conditions(family)
+    used = frozenset().union(*[o.used for o in outcomes.values() if isinstance(o, Fitted)])
+    checked = [p for p, found in builds.known.items() if isinstance(found, Found) and p not in used and family.speaks_of(p)]
+    skipped = {p: str(found) for p, found in builds.known.items() if isinstance(found, Failure)}
+    return Scaling(
+        model_name=first.model_name,
+        axes=axes,
+        outcomes=outcomes,
+        conditions=tuple(conditions),
+        fitted=tuple([dict(zip(names, p)) for p in sorted(used)]),
+        checked=tuple([dict(zip(names, p)) for p in sorted(checked)]),
+        skipped=tuple([(dict(zip(names, p)), text) for p, text in sorted(skipped.items())]),
+        constraint=_constraint(names, [p for p, f in builds.known.items() if isinstance(f, Found)], list(skipped)),
+        totals=first.totals,
+        symbols=first.symbols,
+        builds=builds,
+    )
+
+
+
+def _peak(family: Family) -> Fitted | Refused:
+    """The largest of all moments; where these follow no formulas, the one that is largest in the ranges."""
+    first = family.builds.at(family.base)
+    if isinstance(first, Found) and first.moments:
+        outcome = family.held_to_all(MOMENTS, family.fit(MOMENTS, False))
+        if isinstance(outcome, Fitted):
+            return outcome
+    return family.held_to_all("peak_bytes", family.fit("peak_bytes", False, _ANOTHER_MOMENT))
+
+
+def from_where_it_is_one(family: Family) -> Family:
+    """The builds over a size of the inputs, without the smallest ones if they count otherwise: a convolution's window is longer
+    than the sequence, one token needs no mask. Without any formula all are kept, and the reasons tell of all."""
+    (axis,) = family.axes
+    first = family.builds.at(family.base)
+    assert isinstance(first, Found)
+
+    def refused(left_out: int) -> bool:
+        some = Family(family.builds, (axis.above(left_out) if left_out else axis,), family.count)
+        return any(not isinstance(some.fit(name, False), Fitted) for name in _MAIN if name in first.sizes)
+
+    most = len(axis.values) - _FEWEST
+    tried = [n for n in (0, 1, 2, 4, 8, 16, 32) if n <= most]
+    works = next((n for n in tried if not refused(n)), 0)
+    while works and not refused(works - 1):
+        works -= 1
+    return Family(family.builds, (axis.above(works),), family.count) if works else family
+
+
+def _conditions(family: Family) -> list[Assumption]:
+    """The assumptions of the builds, as formulas in the hyper-parameters where they follow one."""
+    keys: dict[tuple[Hashable, ...], None] = {}
+    for found in list(family.builds.known.values()):
+        if isinstance(found, Found):
+            keys.update(dict.fromkeys(k for k in found.assumptions if isinstance(k, tuple)))
+    conditions: list[Assumption] = []
+    for key in keys:
+        outcome = family.fit(key, search_periods=False)
+        holders = [f.assumptions[key] for f in family.builds.known.values() if isinstance(f, Found) and key in f.assumptions]
+        everywhere = len(holders) == sum(isinstance(f, Found) for f in family.builds.known.values())
+        if isinstance(outcome, Fitted) and everywhere and isinstance(outcome.formula.numerator, Expr):
+            size, times = outcome.formula.numerator, outcome.formula.denominator
+            conditions.append(replace(holders[0], expr=size, modulus=holders[0].modulus * times))
+        else:  # as it stands in each of the builds that make it
+            conditions += dict.fromkeys(holders)
+    return conditions
+
+
+def _constraint(names: tuple[str, ...], works: list[Point], fails: list[Point]) -> str:
+    """What sets the builds that fail apart, if it is divisibility: ``"d_model % heads == 0"``."""
+    if not fails:
+        return ""
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            if i != j and all(p[i] % p[j] == 0 for p in works) and all(p[i] % p[j] for p in fails):
+                return f"{a} % {b} == 0"
+    for i, a in enumerate(names):
+        m = reduce(gcd, [p[i] for p in works], 0)
+        if m > 1 and all(p[i] % m for p in fails):
+            return f"{a} % {m} == 0"
+    return ""
