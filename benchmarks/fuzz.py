@@ -248,8 +248,8 @@ def saved_files() -> dict[str, dict[str, Any]]:
     deep = fxcount.analyze(Resized(8, 3), "B,3,H,W").to_json()
     return {
         name: json.loads(text) for name, text in (
-            ("graph", graph), ("deep", deep), ("report", report.to_json()), ("step", step.to_json()), ("curve", curve.to_json()),
-            ("pieces", pieces.to_json()), ("comparison", compared.to_json()),
+            ("graph", graph), ("deep", deep), ("report", report.to_json()), ("step", step.to_json()),
+            ("curve", curve.to_json()), ("pieces", pieces.to_json()), ("comparison", compared.to_json()),
         )
     }  # fmt: skip
 

@@ -193,10 +193,10 @@ def named_sizes(rows: Iterable[tuple[str, str]]) -> dict[str, Size]:
     terms = 0
     for name, text in rows:
         if not name.isidentifier() or name in RESERVED or name in found:
-            raise SizeError(f"{ascii(name[:40])} is no name for a formula, or stands for two")
+            raise SizeError(f"{name[:40]!a} is no name for a formula, or stands for two")
         size = parse(text, found)
         if not isinstance(size, Expr):
-            raise SizeError(f"{name[:40]} stands for {ascii(text[:80])}, which is no formula")
+            raise SizeError(f"{name[:40]} stands for {text[:80]!a}, which is no formula")
         terms += len(size.terms) + sum([len(terms_of(a)) for m in size.terms for f in m if type(f) is Atom for a in f.args])
         if terms > MOST_TERMS:
             raise SizeError(f"{len(found) + 1} names stand for formulas of more than {MOST_TERMS:,} terms")
