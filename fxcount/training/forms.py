@@ -225,7 +225,7 @@ def _layers_of(func: Any, tracer: Caller, *args: Any) -> Any:
         return func(*args)
     x, hx, params, has_biases, _, dropout, train, both, *first = (args[0], *args[2:]) if packed else args
     return recurrent_layers(
-        func, partial(_linear, tracer), x, hx, params, bool(has_biases), dropout if train else 0, both,
+        tracer, func, partial(_linear, tracer), x, hx, params, bool(has_biases), dropout if train else 0, both,
         bool(first and first[0]), None if sizes is None else sizes.tolist(),
     )  # fmt: skip
 

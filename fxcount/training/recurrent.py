@@ -1,7 +1,7 @@
 """Recurrent layers and cells as ATen takes them apart on the CPU, for sizes that are formulas and for packed sequences.
 
-Its own code asks for plain numbers, and for the data of ``batch_sizes``. The steps of a sequence are calls of their own, so its
-length is pinned; the batch and the widths are not.
+Its own code asks for plain numbers, and for the data of ``batch_sizes``. The first and the last steps of a padded sequence are
+calls of their own, those between them one call of as many steps as there are.
 
 Letters: T steps, B batch, H width
 Source:  native/RNN.cpp of ATen (``FullLayer``, ``PackedLayer``, their bidirectional and reversed kin, ``apply_layer_stack``)
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from fxcount import torch_private
+from fxcount.training.repeated import Repeated, between, in_pieces, joined, mark
 
 __all__ = ["CELLS", "LAYERS", "Linear", "Packing", "lengths_of", "padded", "recurrent_cells", "recurrent_layers"]
 
@@ -98,24 +99,36 @@ def _joined(parts: Sequence[Any]) -> Any:
 class _Stack:
     """Layers of one kind of cell; ``sizes``: of packed sequences, how many rows each step has."""
 
+    tracer: Any
     cell: Cell
     linear: Linear
     sizes: Sequence[int] | None
 
     def steps(self, inputs: Sequence[Any], hidden: Any, w: _Weights) -> tuple[list[Any], Any]:
-        """Results of the cell for inputs that are multiplied already, and the last hidden state."""
+        """Results of the cell for inputs that are multiplied already, and the last hidden state. Inputs of several steps at
+        once have a dimension more."""
         outputs = []
+        marks = [mark(self.tracer)]
+        repeated: Repeated | None = None
         for x in inputs:
-            hidden = self.cell(self.linear, x, hidden, w, True)
+            if x.dim() > 2:
+                weights, activated = (w.w_hh, w.b_hh, w.w_hr), self.cell in (_TANH, _RELU)
+                repeated, y, hidden = between(self.tracer, marks, x, hidden, weights, activated)
+                outputs.append(y)
+            else:
+                hidden = self.cell(self.linear, x, hidden, w, True)
             outputs.append(_first(hidden))
+            marks.append(mark(self.tracer))
+            if repeated is not None and repeated.after is None and x.dim() == 2:
+                repeated.after = marks[-2], marks[-1]
         return outputs, hidden
 
     def forward(self, x: Any, hidden: Any, w: _Weights) -> tuple[Any, Any]:
         """One layer in one direction."""
         ready = self.linear(x, w.w_ih, w.b_ih)
         if self.sizes is None:
-            outputs, hidden = self.steps(torch.unbind(ready, 0), hidden, w)
-            return torch.stack(outputs, 0), hidden
+            outputs, hidden = self.steps(in_pieces(ready), hidden, w)
+            return joined(outputs), hidden
         outputs, done, at, last = [], [], 0, self.sizes[0]
         for size in self.sizes:
             given = torch.narrow(ready, 0, at, size)
@@ -152,14 +165,14 @@ class _Stack:
             z, back = self.backward(x, hiddens[1], weights[1])
             return torch.cat([y, z], -1), [ahead, back]
         ready = self.linear(x, weights[0].w_ih, weights[0].b_ih)
-        given = torch.unbind(ready, 0)
+        given = in_pieces(ready)
         outputs, ahead = self.steps(given, hiddens[0], weights[0])
-        y = torch.stack(outputs, 0)
+        y = joined(outputs)
         ready = self.linear(x, weights[1].w_ih, weights[1].b_ih)
-        given = torch.unbind(ready, 0)
+        given = in_pieces(ready)
         others, back = self.steps(given[::-1], hiddens[1], weights[1])
         others.reverse()
-        z = torch.stack(others, 0)
+        z = joined(others)
         return torch.cat([y, z], -1), [ahead, back]
 
     def run(self, x: Any, hiddens: list[Any], weights: list[_Weights], dropout: float, both: bool) -> tuple[Any, list[Any]]:
@@ -191,11 +204,11 @@ def _weights(params: Sequence[Any], has_biases: bool, projected: bool) -> list[_
 
 
 def recurrent_layers(
-    func: Any, linear: Linear, x: Any, hx: Any, params: Any, has_biases: bool, dropout: float, both: bool, batch_first: bool,
-    sizes: Sequence[int] | None = None,
+    tracer: Any, func: Any, linear: Linear, x: Any, hx: Any, params: Any, has_biases: bool, dropout: float, both: bool,
+    batch_first: bool, sizes: Sequence[int] | None = None,
 ) -> Any:  # fmt: skip
     """``func`` of ``LAYERS``, of padded sequences (T, B, ...), or of packed ones; ``dropout`` is 0 where none is done."""
-    stack = _Stack(LAYERS[func], linear, sizes)
+    stack = _Stack(tracer, LAYERS[func], linear, sizes)
     if batch_first:
         x = torch.transpose(x, 0, 1)
     two = isinstance(hx, (tuple, list))  # a hidden state and a cell's

@@ -126,7 +126,7 @@ class Book:
 
     def _note_saved(self, x: torch.Tensor) -> torch.Tensor:
         if isinstance(x, StandIn):
-            self.packed.add(x._storage.index)
+            self.packed.update([s.index for s in (x._storage, *x._storage.parts)])
         return x
 
     def values_read(self) -> set[str]:

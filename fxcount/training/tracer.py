@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from traceback import clear_frames
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -271,7 +272,7 @@ class TrainingTracer(Tracer):
         if kwargs:
             kwargs = {name: self._standing(a) for name, a in kwargs.items()}
         elif func in FORMS:
-            func = partial(FORMS[func], self)
+            func = partial(_let_go, FORMS[func], self)
         wrapping = self._wrapping
         if wrapping is None:
             return func(*args, **kwargs)
@@ -280,9 +281,9 @@ class TrainingTracer(Tracer):
         start = len(log)
         try:
             result = func(*args, **kwargs)
-            if len(log) > start + 1 and func not in _SEVERAL and not isinstance(func, FunctionType):
-                self.within.append((start, len(log)))
         finally:
+            if len(log) > start + 1 and func not in _SEVERAL and not isinstance(func, FunctionType):
+                self.within.append((start, len(log)))  # also of one that a checkpoint has seen enough of
             wrapping.by_python = False
             wrapping.held = None
         if wrapping.saved is not None and type(result) is StandIn:
@@ -527,6 +528,15 @@ class TrainingTracer(Tracer):
         self.scope.node = None
         self._ops.clear()
         self._by_node.clear()
+
+
+def _let_go(form: Callable[..., Any], tracer: TrainingTracer, *args: Any) -> Any:
+    """Call a form. C++ frees its temporaries where a checkpoint stops it midway; Python's live as long as the error."""
+    try:
+        return form(tracer, *args)
+    except BaseException as error:
+        clear_frames(error.__traceback__)
+        raise
 
 
 def _sizes(tracer: TrainingTracer, x: StandIn, *_: Any) -> Any:

@@ -17,6 +17,7 @@ _FORMULAS = frozenset({
     "_flash_attention_forward", "_efficient_attention_forward", "_scaled_dot_product_efficient_attention_backward",
     "_scaled_dot_product_flash_attention_backward", "_scaled_dot_product_cudnn_attention_backward",
     "_flash_attention_backward", "_efficient_attention_backward",
+    "recurrent_steps", "recurrent_steps_backward",  # of which all that multiplies is mm and addmm
 })  # fmt: skip
 """Kernels that ``FlopCounterMode`` has a formula for. The CPU's fused attention is not among them."""
 
