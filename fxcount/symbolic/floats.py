@@ -33,9 +33,8 @@ from fxcount.symbolic.text import to_text
 from fxcount.symbolic.values import evaluate
 
 __all__ = [
-    "EXACT", "LARGEST", "ODD", "ONCE", "ROUGH", "SAFE", "Claim", "Comparison", "Program", "claim_from", "level_of", "nearest",
-    "plain_claim", "run",
-    "sizes_in", "thresholds",
+    "EXACT", "LARGEST", "ODD", "ONCE", "OPERATORS", "ROUGH", "SAFE", "UNARY", "Claim", "Comparison", "Program", "claim_from",
+    "level_of", "nearest", "plain_claim", "run", "sizes_in", "thresholds",
 ]  # fmt: skip
 
 EXACT, ONCE, SAFE, ROUGH, ODD = range(5)
@@ -45,12 +44,29 @@ LARGEST = 1 << 43  # sizes up to here come out of floats of such fractions exact
 Comparison: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
 Program: TypeAlias = "int | float | Expr | tuple[str, Program, Program]"
-"""How Python computed a float: numbers, sizes, and ``(operator, left, right)``."""
+"""How Python computed a float: numbers, sizes, ``(operator, left, right)``, and ``(function, operand, 0)`` (see `UNARY`)."""
 
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+
+def _numpys(name: str) -> Callable[[Any], float]:
+    def function(x: Any) -> float:
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            return float(getattr(np, name)(x))
+
+    return function
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
     "%": operator.mod, "**": operator.pow,
 }  # fmt: skip
+"""Arithmetic of two numbers."""
+UNARY: dict[str, Callable[[Any], float]] = {
+    **{name: getattr(math, name) for name in ("sqrt", "log", "log2", "log10", "log1p", "exp")},
+    **{f"np.{name}": _numpys(name) for name in ("log", "log2", "log10", "log1p", "exp")},
+}
+"""Functions of one number that no fraction stands for, as Python or numpy computes them."""
 _ROUNDINGS: dict[str, Callable[[Any], int]] = {"floor": math.floor, "ceil": math.ceil, "trunc": math.trunc, "round": round}
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -68,7 +84,10 @@ def run(program: Program, values: Mapping[str, int]) -> Any:
     """
     if isinstance(program, tuple):
         op, left, right = program
-        return _OPERATORS[op](run(left, values), run(right, values))
+        function = UNARY.get(op)
+        if function is not None:
+            return function(run(left, values))
+        return OPERATORS[op](run(left, values), run(right, values))
     return evaluate(program, values) if isinstance(program, Expr) else program
 
 
@@ -86,6 +105,8 @@ def _text(program: Program, binds: int = 0) -> str:
         text = to_text(program) if isinstance(program, Expr) else str(program)
         return f"({text})" if isinstance(program, Expr) and binds and len(program.terms) > 1 else text
     op, left, right = program
+    if op in UNARY:
+        return f"{op}({_text(left)})"
     space = " " if op in "+-" else ""
     text = f"{_text(left, _BINDS[op])}{space}{op}{space}{_text(right, _BINDS[op] + 1)}"
     return f"({text})" if _BINDS[op] < binds else text
@@ -153,7 +174,7 @@ def claim_from(row: Any, read: Callable[[str], Size]) -> Claim:
             return read(plain)
         if isinstance(plain, (int, float)):
             return plain
-        if depth > 64 or not isinstance(plain, list) or len(plain) != 3 or plain[0] not in _OPERATORS:
+        if depth > 64 or not isinstance(plain, list) or len(plain) != 3 or plain[0] not in {**OPERATORS, **UNARY}:
             raise ValueError(f"no computation of a float: {str(plain)[:80]}")
         op, left, right = plain[0], program(plain[1], depth + 1), program(plain[2], depth + 1)
         if op == "**" and not (isinstance(right, (int, float)) and abs(right) <= 64):

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isqrt
+from typing import NamedTuple
 
 from fxcount.symbolic.bounds import is_nonnegative
-from fxcount.symbolic.expr import Monomial, Size, make, monomial_order, terms_of
+from fxcount.symbolic.expr import Expr, Monomial, Size, make, monomial_order, terms_of
 
-__all__ = ["exact_root"]
+__all__ = ["Root", "exact_root", "root_of_equals"]
+
+
+class Root(NamedTuple):
+    """A square root, where sizes are equal."""
+
+    size: Size
+    equal: tuple[tuple[Size, Size], ...]
+
+
+def root_of_equals(area: Expr, hint: Callable[[Size], int]) -> Root | None:
+    """The root of a product whose factors are equal by twos at the sample values, or None.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> root_of_equals(4 * symbol("H") * symbol("W"), lambda size: 7)
+    Root(size=2*H, equal=((H, W),))
+    """
+    if len(area.terms) != 1:
+        return None
+    ((factors, c),) = area.terms.items()
+    side = isqrt(c) if c > 0 else 0
+    sizes = [make({(factor,): 1}) for factor in factors]
+    sizes.sort(key=hint)
+    pairs = tuple(zip(sizes[::2], sizes[1::2], strict=False))
+    if side * side != c or len(sizes) % 2 or any([hint(a) != hint(b) for a, b in pairs]):
+        return None
+    root: Size = side
+    for one, _ in pairs:
+        root = root * one
+    return Root(root, tuple([(a, b) for a, b in pairs if a != b]))
 
 
 def exact_root(size: Size) -> Size | None:

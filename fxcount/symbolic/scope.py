@@ -14,6 +14,7 @@ decide, and the side they took is recorded as an `Assumption`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 from fxcount.errors import SizeError
@@ -36,6 +37,11 @@ ASKED = "the model compares sizes"
 
 _LONGEST_QUESTION = 120
 
+
+def _nothing(frame: FrameType) -> None:
+    """Nobody wants to know."""
+
+
 class Scope:
     """One per analysis. ``where`` says which line of the model runs; it is asked only when something is recorded."""
 
@@ -50,6 +56,7 @@ class Scope:
         self._sample: Witness = witness_at(())  # the sample values
         self._decided: dict[tuple[str, Size], bool] = {}
         self.node: Callable[[Any], Any] | None = None  # of a symbolic number, for torch's C++
+        self.taken: Callable[[FrameType], None] = _nothing  # told of code that takes the plain number of a size
         self.question: tuple[str, Size, Size] | None = None  # of the model's own, the last one that it asked
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
@@ -204,6 +211,7 @@ class Scope:
     def close(self) -> None:
         """The model has run: nothing is pinned by what is done to the sizes it kept."""
         self.where = None
+        self.taken = _nothing
         self.closed = True
 
     def divisible(self, a: Size, m: int, reason: str = "") -> bool:

@@ -35,11 +35,24 @@ import torch
 
 from fxcount.symbolic.expr import Expr, Size
 from fxcount.symbolic.extrema import max_, min_
-from fxcount.symbolic.floats import EXACT, ODD, ONCE, ROUGH, SAFE, Claim, Program, level_of, nearest, sizes_in, thresholds
+from fxcount.symbolic.floats import (
+    EXACT,
+    ODD,
+    ONCE,
+    ROUGH,
+    SAFE,
+    UNARY,
+    Claim,
+    Program,
+    level_of,
+    nearest,
+    sizes_in,
+    thresholds,
+)
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.fraction import holds, reduced, simplest
 from fxcount.symbolic.messages import asserted, calls_cache, formats_number, in_message, tells
-from fxcount.symbolic.root import exact_root
+from fxcount.symbolic.root import exact_root, root_of_equals
 from fxcount.symbolic.scope import ASKED, Comparison, Scope
 from fxcount.symbolic.symbits import Bits
 from fxcount.symbolic.symnumpy import NumpyProtocol
@@ -284,13 +297,20 @@ class SymSize(Bits, IntProtocol, NumpyProtocol, torch.SymInt):
     def __index__(self) -> int:
         if self.scope.closed or formats_number(_frame(1)):
             return self.hint
+        if "isqrt" in _frame(1).f_code.co_names:  # the one function of math that asks so and has a formula
+            self.scope.taken(_frame(1))
         return self.scope.pin(self.expr, "the model uses the size as a plain int")
 
-    __int__ = __index__
+    def __int__(self) -> int:
+        if self.scope.closed or formats_number(_frame(1)):
+            return self.hint
+        self.scope.taken(_frame(1))
+        return self.scope.pin(self.expr, "the model uses the size as a plain int")
 
     def __float__(self) -> float:
         if self.scope.closed or formats_number(_frame(1)):
             return float(self.hint)
+        self.scope.taken(_frame(1))
         return float(self.scope.pin(self.expr, "the model uses the size as a float"))
 
     # -- what torch.sym_max and friends call -------------------------------------------------------------------------
@@ -325,7 +345,11 @@ class _Parts(NamedTuple):
 
 
 class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
-    """``num / den``, its Python float ``value`` at the sample values, its level of exactness and how it was computed."""
+    """``num / den``, its Python float ``value`` at the sample values, its level of exactness and how it was computed.
+
+    A square root or a logarithm is no fraction: it is *curved*, ``den`` is 0, and there is only the program. What the model
+    concludes from one is assumed as the claim that it comes out like this: ``ceil(log2(S)) == 5`` holds for S from 17 to 32.
+    """
 
     __slots__ = ("den", "level", "num", "program", "scope", "value")
     num: Size
@@ -354,6 +378,18 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
     def exact(self) -> bool:
         """Whether the fraction is what Python computes but for rounding: nothing took part but sizes and short fractions."""
         return self.level < ODD
+
+    @property
+    def curved(self) -> bool:
+        """Whether no fraction stands for it."""
+        return type(self.den) is int and self.den == 0
+
+    def _curve(self, value: float, program: Program) -> SymRatio:
+        return SymRatio(1, 0, value, ODD, program, self.scope)
+
+    def of_function(self, name: str) -> SymRatio:
+        """``math.sqrt``, ``math.log2`` and others of it, by their name in `UNARY`; they raise what Python's raise."""
+        return self._curve(UNARY[name](self.value), (name, self.program, 0))
 
     def _shown(self, what: str) -> float:
         if self.scope.closed or in_message(_frame(2)):
@@ -420,6 +456,8 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         left, right = (there, here) if swapped else (here, there)
         (a, b, x, _, _), (c, d, y, _, _) = left, right
         program: Program = (op, left.program, right.program)
+        if _is_curved(left) or _is_curved(right):
+            return self._curve(function(x, y), program)
         shift = _is_power_of_two(right) or (op == "*" and _is_power_of_two(left))
         level = level_of(op, left.level, right.level, shift)
         if op == "/":
@@ -479,8 +517,8 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         (a, b, x, _, _), (c, d, y, _, _) = left, right
         nonzero_hint(c, self.scope, op)
         whole = x // y
-        size = floordiv(a * d, b * c, nonzero=True)
         fractions = max(self.level, there.level) < ODD
+        size = floordiv(a * d, b * c, nonzero=True) if fractions else 0
         if not fractions or not math.isfinite(whole) or self.scope.hint(size) != whole:
             self._pin("a floor of a float")
             if type(other) is SymRatio:
@@ -502,6 +540,8 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         if other == 0:
             return 1.0
         program: Program = ("**", self.program, other)
+        if self.curved:
+            return self._curve(self.value**other, program)
         if other == int(other) and 0 < other <= 64:
             k, level = int(other), EXACT if self.level == EXACT else max(self.level, ROUGH)
             return self._make(self.num**k, self.den**k, self.value**k, level, program)
@@ -515,12 +555,16 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
             p, q = exact_root(self.num), exact_root(self.den)
             if p is not None and q is not None:
                 return self._make(p, q, math.sqrt(self.value), EXACT if q == 1 else SAFE, program)
-        return float(self) ** other
+        if isinstance(other, int) or not math.isfinite(other) or self.value < 0:
+            return float(self) ** other
+        return self._curve(self.value**other, program)
 
     def __rpow__(self, other: Any, modulus: Any = None) -> Any:
         return other ** float(self) if isinstance(other, (int, float, complex)) else NotImplemented
 
     def __neg__(self) -> Any:
+        if self.curved:
+            return self._curve(-self.value, ("*", -1, self.program))
         return self._make(-self.num, self.den, -self.value, self.level, ("*", -1, self.program))
 
     def __pos__(self) -> SymRatio:
@@ -546,13 +590,32 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         self._pin("a rounded float")
         return expected
 
+    def _concluded(self, how: str, expected: int) -> Any:
+        """The integer a curved number is rounded to: the side of a square, if its area is one side times another that is as
+        long at the sample values, and else a number, for all sizes that it comes out for."""
+        area = _under_root(self.program)
+        root = None if area is None or expected**2 != self.scope.hint(area) else root_of_equals(area, self.scope.hint)
+        if root is None:
+            self.scope.claim(Claim(how, self.program, expected), "the model rounds floats made of sizes")
+            return expected
+        for one, other in root.equal:
+            self.scope.same(one, other, "the model takes the square root of their product")
+        self.scope.limit(root.size * root.size)
+        return to_sym(root.size, self.scope)
+
     def __floor__(self) -> Any:
+        if self.curved:
+            return self._concluded("floor", math.floor(self.value))
         return self._integer("floor", floordiv(self.num, self.den, nonzero=True), math.floor(self.value))
 
     def __ceil__(self) -> Any:
+        if self.curved:
+            return self._concluded("ceil", math.ceil(self.value))
         return self._integer("ceil", -floordiv(-self.num, self.den, nonzero=True), math.ceil(self.value))
 
     def __trunc__(self) -> Any:
+        if self.curved:
+            return self._concluded("trunc", math.trunc(self.value))
         down = self.value >= 0 if self.level == ROUGH else self >= 0
         size = floordiv(self.num if down else -self.num, self.den, nonzero=True)
         return self._integer("trunc", size if down else -size, math.trunc(self.value))
@@ -564,6 +627,8 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         if ndigits is not None:
             value = self.value if formats_number(_frame(1)) else float(self)
             return round(value, operator.index(ndigits))
+        if self.curved:
+            return self._concluded("round", round(self.value))
         p, q = 2 * self.num + self.den, 2 * self.den
         if not (self.exact and isinstance(q, int)):
             return round(float(self))  # a half goes to the even neighbour: whether it is one needs the number
@@ -591,6 +656,9 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
 
     def _decided(self, relation: Comparison, there: _Parts, expected: bool) -> bool:
         """Whether the fractions decide as Python did at the sample values; then that is assumed."""
+        if self.curved or _is_curved(there):
+            self.scope.claim(Claim.comparison(relation, self.program, there.program, expected), "the model compares floats")
+            return True
         if there.level == ODD and isinstance(there.program, float) and self.level <= ONCE:
             return self._decided_exactly(relation, there.program, expected)
         low, high = sorted((self.level, there.level))
@@ -667,11 +735,13 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
 
     def __float__(self) -> float:
         if not (self.scope.closed or formats_number(_frame(1))):
+            self.scope.taken(_frame(1))
             self._pin("a float made of sizes")
         return self.value
 
     def __int__(self) -> int:
         if not (self.scope.closed or formats_number(_frame(1))):
+            self.scope.taken(_frame(1))
             self._pin("an int made of sizes")
         return int(self.value)
 
@@ -701,6 +771,17 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
     "%": operator.mod,
 }  # fmt: skip
+
+
+def _is_curved(x: _Parts) -> bool:
+    return type(x.den) is int and x.den == 0
+
+
+def _under_root(program: Program) -> Expr | None:
+    """The size that this is the square root of."""
+    if not isinstance(program, tuple) or not isinstance(program[1], Expr):
+        return None
+    return program[1] if program[0] == "sqrt" or program[::2] == ("**", 0.5) else None
 
 
 def _is_power_of_two(x: _Parts) -> bool:

@@ -86,6 +86,17 @@ def _root(x: Any) -> Any:
     return found if isinstance(found, NumpyProtocol) else np.sqrt(pinned(x))
 
 
+def _function(name: str) -> Callable[[Any], Any]:
+    """A function of one number that has no formula; where Python's raises an error, numpy's own answers."""
+
+    def function(x: Any) -> Any:
+        number = _as_float(x)
+        if isinstance(number, NumpyProtocol) and (number.value > 0 or name == "exp"):  # type: ignore[attr-defined]
+            return number.of_function(f"np.{name}")  # type: ignore[attr-defined]
+        return getattr(np, name)(pinned(x))
+
+    return function
+
 
 def pinned_is_not_zero(y: Any) -> bool:
     """Whether one may divide by it: numpy has no ZeroDivisionError.
@@ -124,7 +135,7 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
     "positive": operator.pos, "absolute": abs, "fabs": lambda x: _as_float(abs(x)), "square": lambda x: x * x,
     "divide": _unless_zero(operator.truediv, np.divide), "floor_divide": _unless_zero(operator.floordiv, np.floor_divide),
     "remainder": _unless_zero(operator.mod, np.remainder), "divmod": _unless_zero(divmod, np.divmod),
-    "power": _power, "sqrt": _root,
+    "power": _power, "sqrt": _root, **{name: _function(name) for name in ("log", "log2", "log10", "log1p", "exp")},
     "less": operator.lt, "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge,
     "equal": operator.eq, "not_equal": operator.ne,
     "maximum": _largest, "minimum": _smallest, "fmax": _largest, "fmin": _smallest,

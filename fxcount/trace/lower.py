@@ -23,6 +23,7 @@ from fxcount.errors import UnsupportedError
 from fxcount.ops.core.tree import Node
 from fxcount.ops.quantise.packed import Packed, PackedCell
 from fxcount.symbolic import Expr, Size, free_symbols, to_rows
+from fxcount.symbolic.floats import OPERATORS, UNARY, Program
 from fxcount.trace.arithmetic import ARITHMETIC, operands_of
 from fxcount.trace.graph_module import GraphModule
 from fxcount.trace.tape import Call, Quotient, Trace, Value
@@ -131,7 +132,7 @@ class _Lowering:
         return results[-1]
 
     def _arithmetic(self, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
-        if all(isinstance(x, int) for x in operands):
+        if all(isinstance(x, (int, float)) for x in operands):
             return function(*operands)
         return self.graph.call_function(function, operands)
 
@@ -142,7 +143,7 @@ class _Lowering:
         if isinstance(a, Expr):
             return self._size(a)
         if type(a) is Quotient:
-            return self._arithmetic(operator.truediv, (self._size(a.num), self._size(a.den)))
+            return self._quotient(a)
         if isinstance(a, tuple):
             return tuple(self._argument(x) for x in a)
         if isinstance(a, list):
@@ -158,6 +159,20 @@ class _Lowering:
         if isinstance(a, slice):
             return slice(self._argument(a.start), self._argument(a.stop), self._argument(a.step))
         return a
+
+    def _quotient(self, a: Quotient) -> Any:
+        if a.program is None:
+            return self._arithmetic(operator.truediv, (self._size(a.num), self._size(a.den)))
+        return self._computed(a.program)
+
+    def _computed(self, program: Program) -> Any:
+        """What Python computes a float by."""
+        if not isinstance(program, tuple):
+            return self._size(program) if isinstance(program, Expr) else program
+        name, *operands = program
+        if name in UNARY:
+            return self._arithmetic(UNARY[name], (self._computed(operands[0]),))
+        return self._arithmetic(OPERATORS[name], tuple([self._computed(x) for x in operands]))
 
     def _value(self, value: Value) -> Any:
         node = self.nodes.get(value.index)

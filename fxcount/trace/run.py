@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -25,10 +25,12 @@ from fxcount.trace.nesting import refusing_depth, too_deep
 from fxcount.trace.partial import keep_partial
 from fxcount.trace.tape import Events, Trace, Value
 from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.einx import einx_changes, globals_of_einx, is_of_einx
 from fxcount.trace.torch_patch.layers import rule_forwards
 from fxcount.trace.torch_patch.lazy import with_own_lazy_state, without_gathering
 from fxcount.trace.torch_patch.leftovers import Leftovers
-from fxcount.trace.torch_patch.lengths import namespaces_of, shadow
+from fxcount.trace.torch_patch.lengths import Missed, namespaces_of, overlay, shadow
+from fxcount.trace.torch_patch.numbers import number_functions
 from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
 from fxcount.trace.tracer.arrays import array_of
@@ -107,30 +109,42 @@ class Run:
         return both_ways(lambda decisions: self._one_way(undo, decisions, compiling))
 
     def _one_way(self, undo: Undo, decisions: Decisions | None, compiling: bool) -> Trace:
-        """One run; again if code was found on the way that must see another ``len``."""
-        missed: list[dict[str, Any]] = []
+        """One run; again if code was found on the way that must see another ``len``, ``int`` or ``math``. Code that does not
+        take what these give is left with Python's own."""
+        missed = Missed()
+        kept: Trace | None = None
         while True:
             attempt = Undo()
             undo.add(attempt.run)
             try:
                 with refusing_depth("the model, or what it returns,"):
                     trace, found = self._attempt(missed, attempt, decisions, compiling)
+            except Exception as error:
+                again = missed.and_also(Missed(numbers=tuple(globals_of_einx(error))))
+                if len(again) > len(missed):
+                    missed = again
+                    continue
+                if kept is None or not missed.numbers:
+                    raise
+                return kept
             finally:
                 attempt.run()
-            missed, before = [*missed, *found], missed
+            missed, before, kept = missed.and_also(found), missed, trace
             if len(missed) == len(before):
                 return trace
 
     def _attempt(
-        self, namespaces: list[dict[str, Any]], undo: Undo, decisions: Decisions | None, compiling: bool
-    ) -> tuple[Trace, list[dict[str, Any]]]:
+        self, missed: Missed, undo: Undo, decisions: Decisions | None, compiling: bool
+    ) -> tuple[Trace, Missed]:
         census = Census.of(self.model)
         fingerprint = census.fingerprint()
         own = namespaces_of(census.modules)
         leftovers = Leftovers(own, census.modules)
         undo.add(leftovers.sweep)
         held = self._prepared(census, undo, compiling)
-        shadow([*own, *namespaces], self._named_in, undo)
+        shadow([*own, *missed.lengths], self._named_in, undo)
+        for namespace, ours in _changes_for(missed.numbers):
+            overlay(namespace, ours, undo)
         rule_forwards(self.registry, undo)
         tracer = self._tracer(held, decisions, compiling)
         scope, ledger = tracer.scope, tracer.ledger
@@ -160,7 +174,7 @@ class Run:
         trace = replace(
             self._traced(tracer, held, inputs), events=events, outputs=outputs, reassigned=reassigned, fingerprint=fingerprint
         )
-        return trace, tracer.answers.missed_lengths
+        return trace, Missed(tuple(tracer.answers.missed_lengths), tuple(tracer.answers.missed_numbers))
 
     def _traced(self, tracer: Tracer, held: Inventory, inputs: list[Value], ended: str = "") -> Trace:
         """What the tracer has recorded, with no outputs; ``ended`` says why it is not the whole forward."""
@@ -206,7 +220,7 @@ class Run:
             if self.pinned:
                 scope.pin(size, self.pinned)
         tracer = self._new_tracer(scope, held, decisions, compiling)
-        scope.where = tracer.where
+        scope.where, scope.taken = tracer.where, tracer.answers.note_number
         return tracer
 
     def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
@@ -248,6 +262,18 @@ class Run:
     def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What is traced, run under the tracer."""
         return TraceSession.trace(tracer, self.model, args, kwargs)
+
+
+def _changes_for(namespaces: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """What code that took plain numbers sees instead: the globals it has, and what is to stand in them."""
+    einx = False
+    for namespace in namespaces:
+        if is_of_einx(namespace):
+            einx = True
+        else:
+            yield namespace, number_functions(namespace)
+    if einx:
+        yield from einx_changes()
 
 
 def _why(error: Exception) -> str:

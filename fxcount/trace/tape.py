@@ -21,6 +21,7 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Op
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Scope, Size
+from fxcount.symbolic.floats import Program
 from fxcount.trace.inputs.census import Fingerprint
 
 __all__ = [
@@ -246,16 +247,18 @@ class Quotient(float):
 
     ``exact``: nothing but sizes and short fractions took part, so that what follows from the fraction follows from the float;
     else a number like pi did, which the fraction has in full length, and the float may differ from it in its last digits.
+    ``program``: how Python computes what is no fraction, a root or a logarithm; ``den`` is 0 then.
     """
 
     num: Size
     den: Size
     exact: bool
+    program: Program | None
 
     @classmethod
-    def of(cls, num: Size, den: Size, value: float, exact: bool = True) -> Quotient:
+    def of(cls, num: Size, den: Size, value: float, exact: bool = True, program: Program | None = None) -> Quotient:
         made = cls(value)
-        made.num, made.den, made.exact = num, den, exact
+        made.num, made.den, made.exact, made.program = num, den, exact, program
         return made
 
 

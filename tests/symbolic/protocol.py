@@ -59,7 +59,8 @@ TABLE = (
         n ** 2.0
         n + np.int64(3)
         np.int32(3) * n
-        np.float64(0.5) * n"""),
+        np.float64(0.5) * n
+        n ** 0.5"""),
     _row("arithmetic", "decides", """
         n // m
         n % m
@@ -77,7 +78,6 @@ TABLE = (
         5 | n
         2 ** n
         n ** m
-        n ** 0.5
         1 << n
         3 >> n
         pow(n, -1, 997)
@@ -167,11 +167,11 @@ TABLE = (
     _row("attributes of float", "formula", """
         (n / 3).real
         (n / 3).imag
-        (n / 3).conjugate()"""),
+        (n / 3).conjugate()
+        (n / 3) ** 0.5"""),
     _row("attributes of float", "pins", """
         (n / 3).hex()
         (n / 3).as_integer_ratio()
-        (n / 3) ** 0.5
         str(n / 3)
         hash(n / 2)"""),
     _row("type", "formula", """
@@ -327,7 +327,13 @@ TABLE = (
         np.left_shift(n, 2)
         np.conjugate(n)
         np.real(n)
-        int(np.array([3, n])[0])"""),
+        int(np.array([3, n])[0])
+        np.sqrt(n)
+        np.log(n)
+        np.log2(n)
+        np.log10(n)
+        np.exp(-n)
+        np.log2(n / 2)"""),
     _row("numpy", "decides", """
         bool(np.less(n, 100))
         bool(np.equal(n, 224))
@@ -337,11 +343,6 @@ TABLE = (
         np.min((n, m))
         bool(np.int64(3) < n)"""),
     _row("numpy", "pins", """
-        np.sqrt(n)
-        np.log(n)
-        np.log2(n)
-        np.log10(n)
-        np.exp(-n)
         np.sin(n)
         np.gcd(n, 12)
         np.lcm(n, 6)
@@ -367,7 +368,6 @@ TABLE = (
         np.tile([1, 2], n)
         np.roll(np.arange(5), n)
         np.unravel_index(n, (100, 100))
-        np.log2(n / 2)
         np.eye(n).shape"""),
     _row("code that takes only an exact int", "refused", """
         json.dumps(n)

@@ -468,6 +468,8 @@ class Replay:
         return size if type(size) is int else SymSize(size, self.scope.hint(size), self.scope)
 
     def _quotient(self, a: Quotient) -> Any:
+        if a.program is not None:
+            return SymRatio(1, 0, float(a), ODD, a.program, self.scope)
         if a.exact:
             return self._size(a.num) / self._size(a.den)  # a size on one side or both
         return SymRatio(a.num, a.den, float(a), ODD, ("/", a.num, a.den), self.scope)

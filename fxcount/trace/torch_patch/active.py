@@ -20,6 +20,7 @@ import torch
 from fxcount import torch_private
 
 if TYPE_CHECKING:
+    from fxcount.trace.torch_patch.labels import Labels
     from fxcount.trace.torch_patch.vmap import Mapping
     from fxcount.trace.tracer.tracer import Tracer
 
@@ -60,6 +61,7 @@ class Active:
         self.ident = 0
         self.tracer: Tracer | None = None
         self.vmap: Mapping | None = None
+        self.labels: Labels | None = None
         self.undo = Undo()
 
     def is_here(self) -> bool:
@@ -105,9 +107,9 @@ def _inside(body: Callable[[Undo], T]) -> T:
     """An analysis inside an analysis: the tracer around it is out of sight, and back afterwards."""
     undo = Undo()
     try:
-        for name in ("tracer", "vmap"):
+        for name in ("tracer", "vmap", "labels"):
             undo.add(setattr, ACTIVE, name, getattr(ACTIVE, name))
-        ACTIVE.tracer = ACTIVE.vmap = None
+        ACTIVE.tracer = ACTIVE.vmap = ACTIVE.labels = None
         _keep_settings(undo)
         modes = torch_private.mode_stack()
         hidden = [m for m in modes if not getattr(m, "is_fxcount", False)]

@@ -13,7 +13,7 @@ import builtins
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,7 +21,7 @@ from fxcount.symbolic import SymSize
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.tracer.standin import StandIn
 
-__all__ = ["Shapes", "namespaces_of", "shadow", "shown", "whole"]
+__all__ = ["Missed", "Shapes", "namespaces_of", "overlay", "shadow", "shown", "whole"]
 
 
 def _length(x: Any, /) -> Any:
@@ -72,11 +72,35 @@ def shadow(
 ) -> None:
     """Have code with these globals see our ``len``, unless it has one of its own, and what ``others`` gives for them."""
     for namespace in namespaces:
-        ours = others(namespace)
-        if ours:
-            undo.add(namespace.update, {name: namespace[name] for name in ours})
-            namespace.update(ours)
+        overlay(namespace, others(namespace), undo)
         if "len" not in namespace:
-            undo.add(namespace.pop, "len", None)
-            namespace["len"] = _length
+            overlay(namespace, {"len": _length}, undo)
+
+
+def overlay(namespace: dict[str, Any], ours: dict[str, Any], undo: Undo) -> None:
+    """Have the namespace hold these until ``undo`` is run."""
+    had = {name: namespace[name] for name in ours if name in namespace}
+    for name in ours.keys() - had.keys():
+        undo.add(namespace.pop, name, None)
+    if had:
+        undo.add(namespace.update, had)
+    namespace.update(ours)
+
+
+class Missed(NamedTuple):
+    """The globals of code that must see another ``len``, and of code that must see other functions of numbers."""
+
+    lengths: tuple[dict[str, Any], ...] = ()
+    numbers: tuple[dict[str, Any], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lengths) + len(self.numbers)
+
+    def and_also(self, found: Missed) -> Missed:
+        """With those that are not among them."""
+        return Missed(_united(self.lengths, found.lengths), _united(self.numbers, found.numbers))
+
+
+def _united(known: tuple[dict[str, Any], ...], found: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    return (*known, *[new for new in found if not any([new is old for old in known])])
 

@@ -85,7 +85,7 @@ class TraceSession:
                 return model(*args, **kwargs)
         finally:
             room.close()
-            ACTIVE.tracer = ACTIVE.vmap = None
+            ACTIVE.tracer = ACTIVE.vmap = ACTIVE.labels = None
 
 
 def _install(undo: Undo) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import prod
-from types import CodeType, FrameType
+from types import BuiltinFunctionType, CodeType, FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -51,6 +52,7 @@ class Answers:
         self.note_data: Callable[[Iterable[StandIn]], None] = notes.data_read
         self.storages: list[StorageInfo] = []  # the ledger's
         self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
+        self.missed_numbers: list[dict[str, Any]] = []  # globals of code that got the plain number of a symbolic one
         self.readers: dict[int, CodeType] = {}
         self.failed: FxcountError | None = None  # what the model may have caught
         self.unseen = ""  # where the model asks of a size what nobody is told of
@@ -129,6 +131,17 @@ class Answers:
         known = any([namespace is found for namespace in self.missed_lengths])
         if asks and not known and not str(found.get("__name__")).startswith("fxcount."):
             self.missed_lengths.append(found)
+
+    def note_number(self, frame: FrameType) -> None:
+        """Code took the plain number of a symbolic one, as ``int``, ``float`` or a function of ``math`` want it."""
+        found = frame.f_globals
+        names = frame.f_code.co_names
+        builtin = any([name in names and name not in found for name in ("int", "float")])
+        if not builtin and not any([_is_of_math(found.get(name)) for name in names]):
+            return
+        known = any([namespace is found for namespace in self.missed_numbers])
+        if not known and not str(found.get("__name__")).startswith("fxcount."):
+            self.missed_numbers.append(found)
 
     # -- data ---------------------------------------------------------------------------------------------------------
     def scalar(self, x: StandIn, what: str) -> Any:
@@ -214,6 +227,10 @@ class Answers:
         """Let go of what only the run needed."""
         self.replay.forget()
         self._layouts.clear()
+
+
+def _is_of_math(thing: Any) -> bool:
+    return thing is math or (isinstance(thing, BuiltinFunctionType) and thing.__module__ == "math")
 
 
 def _nothing(x: StandIn) -> None:

@@ -84,6 +84,9 @@ class Keys:
             return a
         if isinstance(a, SymRatio):
             if type(key[0]) is Op and (key[0].takes_values or (a.exact and key[0].takes_scales)):
+                if a.curved:
+                    key.append((SymRatio, a.program))
+                    return Quotient.of(1, 0, a.value, False, a.program)
                 key.append((SymRatio, a.num, a.den))
                 return Quotient.of(a.num, a.den, a.value, a.exact)
             return self.convert(float(a), key, operands)

@@ -144,7 +144,15 @@ function computed(program, exact) {
   return program.int !== undefined ? BigInt(program.int) : Number(program.float);
 }
 
+const FUNCTIONS = { sqrt: Math.sqrt, log: Math.log, log2: Math.log2, log10: Math.log10, log1p: Math.log1p, exp: Math.exp };
+
 function applied(op, x, y) {
+  const named = FUNCTIONS[op.replace("np.", "")];
+  if (named) {
+    const value = named(Number(x));
+    if (!Number.isFinite(value)) throw new RangeError("a function where it is not defined");
+    return value;
+  }
   const whole = typeof x === "bigint" && typeof y === "bigint";
   if ("/ // %".includes(op) && y == 0) throw new RangeError("a division by zero");
   if (whole && op !== "/" && !(op === "**" && y < 0n)) {
