@@ -2,6 +2,7 @@
 
     python -m benchmarks.zoo --family timm --name 'resnet*' --jobs 2 --resume --out timm.jsonl
     python -m benchmarks.zoo --results benchmarks/zoo/RESULTS.md *.jsonl
+    python -m benchmarks.zoo --verified benchmarks/zoo/VERIFIED.md *.jsonl
     python -m benchmarks.zoo --add-to benchmarks/zoo/RESULTS.md wild.jsonl
 """
 
@@ -24,15 +25,16 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run models, or write a page from the records of earlier runs."""
     options = _parser().parse_args(argv)
-    if options.results or options.failures or options.add_to:
+    if options.results or options.failures or options.add_to or options.verified:
         from benchmarks.zoo.failures import failures
         from benchmarks.zoo.results import added, results
+        from benchmarks.zoo.verified import page as verified
 
         records = [record for file in options.records for record in read(Path(file))]
         if options.add_to:
             page = Path(options.add_to)
             page.write_text(added(page.read_text(encoding="utf-8"), records), encoding="utf-8")
-        for path, write in ((options.results, results), (options.failures, failures)):
+        for path, write in ((options.results, results), (options.failures, failures), (options.verified, verified)):
             if path:
                 Path(path).write_text(write(records), encoding="utf-8")
         return 0
@@ -53,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
             continue
         chosen = sampled(found, options.sample) if options.sample else found
         tasks += [(e.family, e.name) for e in chosen if e.key not in done]
-    measure = partial(measure_named, options=Options(options.reference, options.proof, options.verify))
+    measure = partial(measure_named, options=Options(options.reference, options.proof, options.verify, options.gmacs))
     for _ in appended(out, tasks, measure, options.jobs, Limits(options.limit_s, options.limit_gib), summary):
         pass
     return 0
@@ -98,8 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reference", action=argparse.BooleanOptionalAction, default=True, help="compare with torch's counter")
     parser.add_argument("--proof", action=argparse.BooleanOptionalAction, default=False, help="run the graph against the model")
     parser.add_argument("--verify", action="store_true", help="report.verify() of each model, run where it is small enough")
+    parser.add_argument("--gmacs", type=float, default=20.0, help="with --verify: larger models are analysed, but not run")
     parser.add_argument("--results", metavar="FILE.md", help="write the page of results from records")
     parser.add_argument("--add-to", metavar="FILE.md", help="write one family's results into a section of a page")
+    parser.add_argument("--verified", metavar="FILE.md", help="write what --verify found")
     parser.add_argument("--failures", metavar="FILE.md", help="write the failures, grouped by error")
     return parser
 

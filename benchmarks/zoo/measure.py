@@ -46,11 +46,13 @@ _FRAMES_OF_TOOLS = ("/fxcount/", "/torch/", "/benchmarks/zoo/")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to do besides tracing: compare with torch's counter, run the graph against the model, have the report verified."""
+    """What to do besides tracing: compare with torch's counter, run the graph against the model, have the report verified
+    (and run if it has at most ``gmacs`` billions of macs)."""
 
     reference: bool = True
     proof: bool = False
     verify: bool = False
+    gmacs: float = 20.0
 
 
 def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> None:
@@ -98,7 +100,7 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
     if options.verify:
         given = inputs.with_free(tuple(record["kept"]))
         hints = {**given.hints, **({"branch": record["branch"]} if "branch" in record else {})}
-        record["verify"] = verified(entry, report, model, given, hints)
+        record["verify"] = verified(entry, report, model, given, hints, options.gmacs)
         emit(record)
 
 

@@ -26,6 +26,7 @@ from fxcount.trace.partial import keep_partial
 from fxcount.trace.tape import Events, Trace, Value
 from fxcount.trace.torch_patch.active import Undo
 from fxcount.trace.torch_patch.einx import einx_changes, globals_of_einx, is_of_einx
+from fxcount.trace.torch_patch.kinds import Kinds
 from fxcount.trace.torch_patch.layers import rule_forwards
 from fxcount.trace.torch_patch.lazy import with_own_lazy_state, without_gathering
 from fxcount.trace.torch_patch.leftovers import Leftovers
@@ -147,6 +148,10 @@ class Run:
             overlay(namespace, ours, undo)
         rule_forwards(self.registry, undo)
         tracer = self._tracer(held, decisions, compiling)
+        kinds = Kinds(undo)
+        kinds.of_classes({type(m) for m in census.modules})
+        kinds.of_values(census.own)
+        tracer.answers.tell_reader = kinds.of_code
         scope, ledger = tracer.scope, tracer.ledger
         leftovers.watch(ledger, scope)
         leftovers.count()

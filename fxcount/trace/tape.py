@@ -392,7 +392,7 @@ class Trace:
     aliases: tuple[tuple[str, ...], ...] = ()  # paths of each module that is registered under several
     queries: dict[str, tuple[str, Source | None]] = field(default_factory=dict)  # parameter -> metadata read of it, where
     reassigned: tuple[str, ...] = ()  # buffers in whose place the forward put another tensor
-    unseen: str = ""  # where the model asks of a size what nobody is told of: its identity or its type
+    unseen: str = ""  # where the model asks for the identity of a size, of which nobody is told
     guessed_inputs: str = ""  # what speaks for the inputs, where nobody gave them
     ended: str = ""  # why nothing was traced after the last call: what the forward raised, and where
     training: bool | None = None  # the mode the model was in; None for a graph, in which it is decided

@@ -154,10 +154,10 @@ def _trace_module(
 def _all_seen(
     trace: Trace, model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, options: dict[str, Any]
 ) -> Trace:
-    """The trace; one with plain integers if the model asks whether a size *is* another, or of which type it is."""
+    """The trace; one with plain integers if the model asks whether a size *is* another."""
     if not trace.unseen or not symbols_of(*args, dict(kwargs or {})):
         return trace
-    reason = f"the identity or the type of a size is asked for at {trace.unseen}, and Python tells nobody"
+    reason = f"the identity of a size is asked for at {trace.unseen}, and Python tells nobody"
     try:
         pinned = _trace_python(model, args, kwargs, {**options, "pinned": reason})
     except Exception:  # in that way it does not run

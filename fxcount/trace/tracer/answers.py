@@ -54,16 +54,19 @@ class Answers:
         self.missed_lengths: list[dict[str, Any]] = []  # globals of code that got the plain int of a symbolic ``len``
         self.missed_numbers: list[dict[str, Any]] = []  # globals of code that got the plain number of a symbolic one
         self.readers: dict[int, CodeType] = {}
+        self.tell_reader: Callable[[CodeType, dict[str, Any], type | None], None] = _nothing_of_code
         self.failed: FxcountError | None = None  # what the model may have caught
         self.unseen = ""  # where the model asks of a size what nobody is told of
         self._layouts: dict[TensorFact, tuple[torch.Size, tuple[int, ...]]] = {}
 
     def read_by(self, frame: FrameType) -> None:
-        """Remember a function that reads shapes, and whether it asks for the identity or the type of a size."""
+        """Remember a function that reads shapes, and whether it asks for the identity of a size."""
         code = frame.f_code
         self.readers[id(code)] = code
         own = local_variable(frame, code.co_varnames[0]) if code.co_argcount else MISSING
-        asked = asks_identity(code, frame.f_globals, None if own is MISSING else type(own))
+        kind = None if own is MISSING else type(own)
+        self.tell_reader(code, frame.f_globals, kind)
+        asked = asks_identity(code, frame.f_globals, kind)
         if asked is not None and not self.unseen:
             self.unseen = f"{asked[0]}:{asked[1]}"
 
@@ -227,6 +230,11 @@ class Answers:
         """Let go of what only the run needed."""
         self.replay.forget()
         self._layouts.clear()
+        self.tell_reader = _nothing_of_code
+
+
+def _nothing_of_code(code: CodeType, names: dict[str, Any], kind: type | None) -> None:
+    """Nobody wants to know."""
 
 
 def _is_of_math(thing: Any) -> bool:

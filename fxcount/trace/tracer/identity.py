@@ -1,9 +1,9 @@
-"""Code that asks of a size what Python gives no hook for: ``H is W``, ``type(H) is int``, ``isinstance(H, torch.SymInt)``.
+"""Code that asks of a size what Python gives no hook for: ``H is W``.
 
 A symbolic size answers not as a number would there, and nobody is told, so another way may be taken than in eager mode. Such
 code is found in its text: in functions that read the shape of a stand-in, where a size read there is one side of the question,
-and in the functions to which they hand such a size, as far as these are called by their names. The text is read only where
-the instructions say that such a question may be in it.
+and in the functions to which they hand such a size, alone or in a list, as far as these are called by their names. The text is
+read only where the instructions say that such a question may be in it.
 
 >>> asks_identity(asks_identity.__code__, {}, None) is None  # it reads no sizes
 True
@@ -23,11 +23,12 @@ from fxcount.symbolic.messages import source_tree
 
 __all__ = ["asks_identity"]
 
-_IS, _CONSTANT, _GLOBAL = (dis.opmap[name] for name in ("IS_OP", "LOAD_CONST", "LOAD_GLOBAL"))
+_IS, _CONSTANT = dis.opmap["IS_OP"], dis.opmap["LOAD_CONST"]
 _SAME = (ast.Is, ast.IsNot)
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep  # code that knows of symbolic sizes
-_SYMBOLIC = frozenset({"SymInt", "SymFloat"})
 _OPERATORS = frozenset({"is_", "is_not"})
+_LIST = "[]"
+"""After the name of a list of sizes."""
 _DEEP = 2
 """How many calls deep a size is followed."""
 
@@ -35,7 +36,7 @@ Names = Mapping[str, Any]
 
 
 def asks_identity(code: types.CodeType, names: Names, kind: type | None) -> tuple[str, int] | None:
-    """File and line at which a function, or one it hands sizes to, asks for the identity or the type of a size it reads.
+    """File and line at which a function, or one it hands sizes to, asks for the identity of a size it reads.
 
     ``names`` are its globals, ``kind`` the class of its first argument.
     """
@@ -57,8 +58,8 @@ def _asked(
         own = inner.__code__
         bound = "." in name  # a method: its own first argument is not among those given
         parameters = own.co_varnames[bound : own.co_argcount + own.co_kwonlyargcount]
-        taken = [parameters[k] if isinstance(k, int) and k < len(parameters) else k for k in handed]
-        sizes = frozenset([k for k in taken if isinstance(k, str) and k in parameters])
+        taken = [(parameters[k] if isinstance(k, int) and k < len(parameters) else k, mark) for k, mark in handed]
+        sizes = frozenset([f"{k}{mark}" for k, mark in taken if isinstance(k, str) and k in parameters])
         asked = _asked(own, sizes, inner.__globals__, None, deep - 1) if sizes else None
         if asked is not None:
             return asked
@@ -67,7 +68,7 @@ def _asked(
 
 @lru_cache(1 << 14)
 def may_ask(code: types.CodeType) -> bool:
-    """Whether instructions compare identities, but for those with constants, or ask for types.
+    """Whether instructions compare identities, but for those with constants.
 
     >>> may_ask((lambda a, b: a is b).__code__), may_ask((lambda a: a is None).__code__), may_ask((lambda a: a.type).__code__)
     (True, False, False)
@@ -75,12 +76,9 @@ def may_ask(code: types.CodeType) -> bool:
     if code.co_filename.startswith(_OURS):
         return False
     text, names = code.co_code, code.co_names
-    if not (_SYMBOLIC | _OPERATORS).isdisjoint(names):
+    if not _OPERATORS.isdisjoint(names):
         return True
-    asking = [names.index(name) & 127 for name in ("type", "id") if name in names]
     for i in range(0, len(text), 2):
-        if asking and text[i] == _GLOBAL and text[i + 1] >> 1 in asking:
-            return True
         if text[i] == _IS and not (text[i - 2] == _CONSTANT and _is_singleton(code.co_consts[text[i - 1]])):
             return True
     return any([isinstance(inner, types.CodeType) and may_ask(inner) for inner in code.co_consts])
@@ -112,13 +110,12 @@ def _line(code: types.CodeType, given: frozenset[str]) -> int | None:
     if function is None:
         return None
     names = _sizes(function, given)
-    inner = _parameters_inside(function)
-    return next((node.lineno for node in ast.walk(function) if isinstance(node, ast.expr) and _asks(node, names, inner)), None)
+    return next((node.lineno for node in ast.walk(function) if isinstance(node, ast.expr) and _asks(node, names)), None)
 
 
 @lru_cache(4096)
-def _handed(code: types.CodeType, given: frozenset[str]) -> tuple[tuple[str, tuple[int | str, ...]], ...]:
-    """Calls by name, with the places and names of the arguments that are sizes."""
+def _handed(code: types.CodeType, given: frozenset[str]) -> tuple[tuple[str, tuple[tuple[int | str, str], ...]], ...]:
+    """Calls by name, with the places and names of the arguments that are sizes, or, marked, lists of them."""
     function = _function_of(code)
     if function is None:
         return ()
@@ -126,8 +123,9 @@ def _handed(code: types.CodeType, given: frozenset[str]) -> tuple[tuple[str, tup
     found = []
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
-            handed: list[int | str] = [i for i, a in enumerate(node.args) if _is_size(a, names)]
-            handed += [k.arg for k in node.keywords if k.arg and _is_size(k.value, names)]
+            places: list[tuple[int | str, ast.expr]] = list(enumerate(node.args))
+            places += [(k.arg, k.value) for k in node.keywords if k.arg]
+            handed = [(k, "") for k, a in places if _is_size(a, names)] + [(k, _LIST) for k, a in places if _is_shape(a, names)]
             if handed:
                 found.append((ast.unparse(node.func), tuple(handed)))
     return tuple(found)
@@ -158,15 +156,19 @@ def _sizes(function: Any, given: frozenset[str]) -> frozenset[str]:
         values.setdefault(name, []).append(value)
     arguments = function.args
     parameters = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    names = frozenset(values) - (parameters - given) | given
+    own = frozenset(values) - parameters
+    names = own | {n + _LIST for n in own} | given
     while True:
-        kept = frozenset([n for n in names if all(v is not None and _is_size(v, names) for v in values.get(n, ()))])
+        kept = frozenset([n for n in names if _are(n, values.get(n.removesuffix(_LIST), ()), names)])
         if kept == names:
             return names
         names = kept
 
 
-_SIZE = ast.parse("x.shape[0]", mode="eval").body
+def _are(name: str, values: list[ast.expr | None] | tuple[()], names: frozenset[str]) -> bool:
+    """Whether all a name is given are sizes, or lists of sizes if it is marked as one."""
+    holds = _is_shape if name.endswith(_LIST) else _is_size
+    return all([v is not None and holds(v, names) for v in values])
 
 
 def _assigned(function: Any) -> Iterator[tuple[str, ast.expr | None]]:
@@ -181,14 +183,14 @@ def _assigned(function: Any) -> Iterator[tuple[str, ast.expr | None]]:
                     yield target.id, value if not isinstance(node, ast.AugAssign) else ast.BinOp(target, node.op, value)
             case ast.For(target, over) | ast.comprehension(target, over):
                 if isinstance(target, ast.Name):
-                    yield target.id, _SIZE if _is_shape(over) else None
+                    yield target.id, _element(over)
 
 
 def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr | None]]:
     if isinstance(target, ast.Name):
         yield target.id, value
     elif isinstance(target, (ast.Tuple, ast.List)):
-        parts: list[ast.expr | None] = [_SIZE if _is_shape(value) else None] * len(target.elts)
+        parts = [_element(value)] * len(target.elts)
         if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(parts):
             parts = list(value.elts)
         for part, given in zip(target.elts, parts):
@@ -196,13 +198,25 @@ def _unpacked(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr
                 yield part.id, given
 
 
-def _is_shape(node: ast.expr) -> bool:
-    """``x.shape``, ``x.size()``, or a slice of one."""
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-        node = node.value
-    if isinstance(node, ast.Attribute):
-        return node.attr == "shape"
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "size" and not node.args
+def _element(of: ast.expr) -> ast.expr:
+    """What an expression has in it."""
+    return ast.Subscript(of, ast.Constant(0))
+
+
+def _is_shape(node: ast.expr, names: frozenset[str]) -> bool:
+    """``x.shape``, ``x.size()``, a slice of one, a list of sizes, a name that is such a one."""
+    match node:
+        case ast.Subscript(value, ast.Slice()):
+            return _is_shape(value, names)
+        case ast.Name(name):
+            return name + _LIST in names
+        case ast.List(parts) | ast.Tuple(parts):
+            return any([_is_size(part, names) for part in parts])
+        case ast.Call(ast.Name("list" | "tuple" | "sorted"), [of]):
+            return _is_shape(of, names)
+        case ast.Call(ast.Attribute(_, "size"), []) | ast.Attribute(_, "shape"):
+            return True
+    return False
 
 
 def _is_size(node: ast.expr, names: frozenset[str]) -> bool:
@@ -213,7 +227,7 @@ def _is_size(node: ast.expr, names: frozenset[str]) -> bool:
         case ast.BinOp(left, _, right):
             return _is_size(left, names) or _is_size(right, names)
         case ast.Subscript(value, index):
-            return not isinstance(index, ast.Slice) and _is_shape(value)
+            return not isinstance(index, ast.Slice) and _is_shape(value, names)
         case ast.Call(ast.Attribute(_, "size"), [_]) | ast.Call(ast.Attribute(_, "numel"), []):
             return True
         case ast.Call(ast.Name("min" | "max" | "abs" | "round"), args):
@@ -223,16 +237,8 @@ def _is_size(node: ast.expr, names: frozenset[str]) -> bool:
     return False
 
 
-def _parameters_inside(function: ast.AST) -> frozenset[str]:
-    """Parameters of functions inside of the function: nobody says what they are given."""
-    inside = [n.args for n in ast.walk(function) if n is not function and isinstance(n, (ast.Lambda, ast.FunctionDef))]
-    return frozenset([a.arg for arguments in inside for a in arguments.args])
-
-
-def _asks(node: ast.expr, names: frozenset[str], inner: frozenset[str]) -> bool:
+def _asks(node: ast.expr, names: frozenset[str]) -> bool:
     match node:
-        case ast.Compare(ast.Call(ast.Name("type"), [ast.Name(name)]), _, [ast.Name("int")]) if name in inner:
-            return True
         case ast.Compare(left, ops, comparators):
             sides = [left, *comparators]
             pairs = zip(ops, sides[:-1], sides[1:], strict=True)
@@ -240,11 +246,6 @@ def _asks(node: ast.expr, names: frozenset[str], inner: frozenset[str]) -> bool:
                 isinstance(op, _SAME) and (_is_size(a, names) or _is_size(b, names)) and not (_is_name(a) or _is_name(b))
                 for op, a, b in pairs
             )
-        case ast.Call(ast.Name("type" | "id"), [of]):
-            return _is_size(of, names)
-        case ast.Call(ast.Name("isinstance"), [of, kinds]):
-            named = {getattr(kind, "attr", getattr(kind, "id", "")) for kind in ast.walk(kinds)}
-            return _is_size(of, names) and not _SYMBOLIC.isdisjoint(named) and named.isdisjoint({"int", "float"})
         case ast.Call(ast.Attribute(_, name) | ast.Name(name), [first, second]) if name in _OPERATORS:
             return _is_size(first, names) or _is_size(second, names)
     return False
