@@ -10,6 +10,7 @@ object, which remembers what it was asked, so that layers alike, and an analysis
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import gcd
@@ -24,6 +25,8 @@ from fxcount.symbolic.zero import is_zero
 
 __all__ = ["Facts", "nothing_known"]
 
+_REPLACED = 32
+"""How many products of one size are replaced, at most."""
 STATES = 1 << 11  # of facts that are remembered: far more than one analysis goes through
 
 
@@ -159,7 +162,20 @@ class Facts:
         e = self.reduce(size)
         if isinstance(e, int):
             return e == 0
-        return any(self.reduce(z) in (e, -e) for z in self.zero) or is_zero(e)
+        return any(self.reduce(z) in (e, -e) for z in self.zero) or is_zero(e) or self._is_multiple(e)
+
+    def _is_multiple(self, e: Expr) -> bool:
+        """Whether it is a sum of multiples of what is known to be 0: ``3*B*h*w - 48*B``, where ``h*w == 16``.
+
+        >>> H, W = symbol("H"), symbol("W")
+        >>> facts = nothing_known().learned("==", H * W - 16)
+        >>> facts.proves_zero(3 * H * W - 48), facts.proves_zero(H * H * W - 16 * H), facts.proves_zero(H * H * W - 48)
+        (True, True, False)
+        """
+        left: Size = e
+        for z in self.zero:
+            left = _without(left, self.reduce(z))
+        return left == 0
 
     def _proves_nonnegative(self, size: Size) -> bool:
         if min(self._examples(size), default=0) < 0:
@@ -304,6 +320,27 @@ def _solution(e: Expr) -> tuple[str, Size] | None:
         if not _mentions(value, factor):
             return factor, value
     return None
+
+
+def _without(e: Size, zero: Size) -> Size:
+    """What is left of a size where another one is 0: products in it that have the longest one of ``zero`` are replaced."""
+    if isinstance(zero, int):
+        return e
+    longest = max(zero.terms, key=lambda m: (len(m), m))
+    c = zero.terms[longest]
+    for _ in range(_REPLACED):
+        if isinstance(e, int):
+            break
+        found = next((m for m, k in e.terms.items() if k % c == 0 and _divides(longest, m)), None)
+        if found is None:
+            break
+        rest = tuple(sorted((Counter(found) - Counter(longest)).elements()))
+        e = e - make({rest: e.terms[found] // c}) * zero
+    return e
+
+
+def _divides(product: Monomial, other: Monomial) -> bool:
+    return len(product) <= len(other) and all([f in other for f in product]) and not Counter(product) - Counter(other)
 
 
 def _mentions(size: Size, factor: str) -> bool:
