@@ -18,7 +18,7 @@ from math import gcd
 from fxcount.symbolic.assumption import Relation
 from fxcount.symbolic.bounds import Interval, is_nonnegative, lower_bound
 from fxcount.symbolic.calc import rewrite
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, atoms_of, make, monomial_order, symbol
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, atoms_of, make, monomial_order, symbol
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.witness import Statement, Witness, witness_at
 from fxcount.symbolic.zero import is_zero

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import fxcount
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.attention import OPS
 from fxcount.symbolic import evaluate
@@ -55,7 +56,7 @@ CALLS = [
     call(sdpa, T("B,S,8"), T("B,T,8"), T("B,T,8")),
     call(sdpa, T("S,8"), T("T,8"), T("T,8")),
     call(sdpa, T("B,2,3,S,8"), T("B,2,3,T,8"), T("B,2,3,T,8")),
-    call(sdpa, Q, T("1,3,T,8"), T("1,3,T,8")),
+    call(sdpa, Q, T("1,3,T,8"), T("1,3,T,8"), assumes=1),  # that B is not 1: another kernel
     call(sdpa, Q, T("B,1,T,8"), T("B,1,T,8")),
     call(sdpa, T("B,3,8,S", perm=(0, 1, 3, 2)), K, V),
     call(sdpa, *typed(f64, Q, K, V)),
@@ -92,6 +93,24 @@ def test_shape_and_layout(case: Case) -> None:
 def test_macs_are_torchs(case: Case) -> None:
     """On meta torch takes its composite definition, of which the counter sees both matrix products."""
     assert 2 * case.work()["macs"] == torch_flops(case)
+
+
+class Split(torch.nn.Module):
+    """As many heads as there are, written in two ways: DETRs split positions of a fixed length so."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        heads = x.new_ones(x.shape[0], x.shape[1], 24).reshape(x.shape[0], -1, 3, 8).transpose(1, 2)
+        query = x.new_ones(x.shape[0], 5, 24).reshape(x.shape[0], x.shape[1], 120 // x.shape[1] // 8, 8).transpose(1, 2)
+        return sdpa(query, heads, heads).transpose(1, 2).contiguous()
+
+
+def test_heads_that_are_equal_by_what_is_known() -> None:
+    model = Split()
+    report = fxcount.analyze(model, "B,S,7", hints={"S": 5}).at(B=2, S=5)
+    fresh = fxcount.analyze(model, (2, 5, 7))
+    assert (report.read_bytes, report.write_bytes, report.memory.peak) == (
+        fresh.read_bytes, fresh.write_bytes, fresh.memory.peak,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CALLS[:-1])

@@ -17,6 +17,8 @@ Source:  the definition in the documentation of ``scaled_dot_product_attention``
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -35,7 +37,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.symbolic import Scope, Size, ceildiv, max_, mod, prod
+from fxcount.symbolic import Scope, Size, ceildiv, free_symbols, max_, mod, prod
 from fxcount.torch_private import VERSION
 
 __all__ = ["OPS", "attention_cost", "attention_shape"]
@@ -81,7 +83,7 @@ def attention_shape(
         batch = (*outer, query.shape[-3])
     else:
         batch = broadcast(scope, what, query.shape[:-2], key.shape[:-2], value.shape[:-2])
-    flash = _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa)
+    flash = _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa, partial(_alike, scope))
     if attn_mask is not None:
         if is_causal and (_FLASH_WIDENED or not flash):
             raise ShapeError(f"{what}: attn_mask and is_causal=True exclude each other")
@@ -90,8 +92,17 @@ def attention_shape(
             raise ShapeError(f"{what}: attn_mask {shape_text(attn_mask.shape)} does not expand to {shape_text(scores)}")
     y = query.new((*batch, query.shape[-2], value.shape[-1]))
     if flash:
-        return TensorFact(y.shape, y.dtype, y.device, dense_like(query).strides)
+        return TensorFact(y.shape, y.dtype, y.device, dense_like(_as_known(scope, query)).strides)
     return y
+
+
+def _as_known(scope: Scope, x: TensorFact) -> TensorFact:
+    """The tensor with what is known of its sizes put in: ``floor(15/S)`` heads that have to be 3 are 3."""
+    shape, strides = (tuple(map(scope.facts.reduce, part)) for part in (x.shape, x.stride()))
+    own = frozenset[str]().union(*map(free_symbols, (*x.shape, *x.stride())))
+    if not own.issuperset(frozenset[str]().union(*map(free_symbols, (*shape, *strides)))):
+        return x  # names that only the facts know
+    return TensorFact(shape, x.dtype, x.device, None if x.strides is None else strides)
 
 
 def _expands(scope: Scope, shape: tuple[Size, ...], wanted: tuple[Size, ...]) -> bool:
@@ -100,11 +111,18 @@ def _expands(scope: Scope, shape: tuple[Size, ...], wanted: tuple[Size, ...]) ->
     return len(found) == len(wanted) and all(scope.same(a, b) for a, b in zip(found, wanted, strict=True))
 
 
+def _alike(scope: Scope, a: Sequence[Size], b: Sequence[Size]) -> bool:
+    """Whether the sizes are the same, decided where they are written in different ways."""
+    return len(a) == len(b) and all([scope.same(n, m, "which kernel of attention") for n, m in zip(a, b)])
+
+
 def _takes_flash(
-    query: TensorFact, key: TensorFact, value: TensorFact, mask: TensorFact | None, dropout_p: float, gqa: bool
+    query: TensorFact, key: TensorFact, value: TensorFact, mask: TensorFact | None, dropout_p: float, gqa: bool,
+    alike: Callable[[Sequence[Size], Sequence[Size]], bool] = operator.eq,
 ) -> bool:  # fmt: skip
-    """Conditions of ``use_flash_attention_cpp``, asked structurally. Three dimensions are those of one sample."""
+    """Conditions of ``use_flash_attention_cpp``. Three dimensions are those of one sample."""
     rank = query.ndim
+    q, k, v = (t.shape[:-2] for t in (query, key, value))
     return (
         (rank == 4 or (rank == 3 and _FLASH_WIDENED))
         and all(t.ndim == rank and t.stride()[-1] == 1 for t in (query, key, value))
@@ -112,9 +130,9 @@ def _takes_flash(
         and not dropout_p
         and query.dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
         and query.shape[-1] == value.shape[-1]
-        and query.shape[:-3] == key.shape[:-3] == value.shape[:-3]
-        and key.shape[-3] == value.shape[-3]
-        and ((gqa and _flash_takes_groups()) or key.shape[-3] == query.shape[-3] or (_FLASH_WIDENED and key.shape[-3] == 1))
+        and alike(q[:-1], k[:-1])
+        and alike(k, v)
+        and ((gqa and _flash_takes_groups()) or alike(k[-1:], q[-1:]) or (_FLASH_WIDENED and k[-1] == 1))
     )
 
 
@@ -216,7 +234,7 @@ def _temporaries(
     added: Size = 0
     if attn_mask is not None and attn_mask.dtype is torch.bool:  # becomes numbers to be added
         added = attn_mask.numel * query.itemsize
-    if _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa):
+    if y.strides is not None or _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa):
         return added + _logsumexp(query).nbytes
     if is_causal:
         added = query.shape[-2] * key.shape[-2] * max(query.itemsize, 4)  # made when the operands are float already
