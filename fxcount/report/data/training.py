@@ -332,9 +332,10 @@ class TrainingData(ReportData):
     def _place_of(self, index: int) -> Place:
         call = self.trace.calls[index]
         path = self.trace.modules[call.module].path if call.module >= 0 else ""
-        return Place(self._phase_of(index), call.op.name, path, str(call.source or ""))
+        return Place(self.phase_of(index), call.op.name, path, str(call.source or ""))
 
-    def _phase_of(self, index: int) -> str:
+    def phase_of(self, index: int) -> str:
+        """The phase of an op, by its number: ``"forward"``, ``"backward"``, ``"optimizer"``, ..."""
         return next((p.name for p in self.step.phases if index in p.calls), "forward")
 
     # -- rows ---------------------------------------------------------------------------------------------------------

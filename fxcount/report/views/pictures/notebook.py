@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from fxcount.ops.core.common import shape_text
 from fxcount.passes.parameters import Parameters
 from fxcount.report.data.report import ReportData, place_of
 from fxcount.report.data.training import TrainingData
@@ -48,6 +49,9 @@ def report_html(report: ReportData) -> str:
     peak, call = peaks.peak_at(values)
     at = next((k.nbytes for k in peaks.peaks if k.call == call), 0)
     rows = [("parameters", f"{p.total:,}", bytes_text(p.bytes) + _states(p))]
+    if report.trace.guessed_inputs:
+        shapes = ", ".join([f"{v.name} {shape_text(v.fact.shape)}" for v in report.trace.inputs])
+        rows.insert(0, ("inputs, a guess", visible(shapes), visible(f"from {report.trace.guessed_inputs}")))
     rows += [
         (name, f"{evaluate(size, values):,}", _formula(report, size))
         for name, size in (("MACs", total.macs), ("FLOPs", total.flops))
@@ -80,7 +84,8 @@ def parameters_html(params: Parameters) -> str:
     """The parameters by state as a bar, and tables of what is shared and what is dead, and why."""
     alive_ones = sum([r.unique for r in params.all_rows if r.requires_grad and not r.dead])
     frozen = sum([r.unique for r in params.all_rows if not r.requires_grad and not r.dead])
-    parts = [(name, n, f"{n:,}") for name, n in (("trainable", alive_ones), ("frozen", frozen), ("dead", params.dead)) if n]
+    shown = (("used, trainable", alive_ones), ("used, frozen", frozen), ("dead", params.dead))
+    parts = [(name, n, f"{n:,}") for name, n in shown if n]
     rows = [("all", f"{params.total:,}", bytes_text(params.bytes))]
     rows += [(t.key, f"{t.numel:,}", bytes_text(t.nbytes)) for t in params.by_state() if t.numel]
     rows += [(f"dead: {visible(r.name)}", f"{r.unique:,}", visible(r.reason)) for r in params.rows("dead")[:_SHOWN]]
@@ -187,6 +192,8 @@ def to_timeline(report: ReportData, path: str | os.PathLike[str] | None = None) 
     at = found.nbytes.index(most) if found.nbytes else -1
     marks = [bytes_text(n) for n in (0, most // 2, most)]
     place = visible(place_of(report.trace, at)) or "the inputs"
+    if isinstance(report, TrainingData):
+        place = f"{report.trace.calls[at].op.name} in the {report.phase_of(at)}"
     title = f"bytes alive in {report.trace.model_name}"
     return kept(timeline_chart(title, found.nbytes, marks, f"peak {bytes_text(most)}: {place}", found.phases), path)
 
