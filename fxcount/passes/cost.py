@@ -13,6 +13,7 @@ from operator import attrgetter
 
 from fxcount.errors import UncountedError
 from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
+from fxcount.ops.core.remembered import cost_told
 from fxcount.trace.tape import Call, Signature, Trace
 
 __all__ = ["CallCost", "Costs", "cost", "signature_cost"]
@@ -83,5 +84,6 @@ def signature_cost(signature: Signature) -> CallCost:
 
     Raises :class:`~fxcount.errors.UncountedError` if the op has no cost rule, or none for these arguments.
     """
-    found = call_cost(signature.op, signature.args, signature.kwargs, signature.result)
+    s = signature
+    found = call_cost(s.op, s.args, s.kwargs, s.result) if s.told is None else cost_told(s.op, s.told)
     return found if signature.times == 1 else found.scaled(signature.times)

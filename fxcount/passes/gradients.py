@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxcount.errors import InputError
+from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Expr
 from fxcount.trace.tape import Call, Trace, Value, values_in
 from fxcount.trace.tracer.outputs import named_parts
@@ -109,6 +110,8 @@ class Recorded:
         family, hot, node = self.family, self.hot, self.node
         viewed: set[int] = set()  # families with more than what was written, one time after the other
         for i, call in enumerate(calls):
+            if type(call.signature.result) is TensorFact and not call.mutated and (node[i] or not hot):
+                continue  # nearly always: a result of its own, which no other tensor shares
             if not call.grad_enabled or not call.op.differentiable:
                 continue
             operands = call.operands

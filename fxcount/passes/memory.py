@@ -7,12 +7,14 @@ sizes change it is kept as a ``Max`` over the candidates that can be largest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from fxcount.ops.core.common import facts_of_result
-from fxcount.passes.parameters import state_bytes
+from fxcount.ops.core.remembered import temporaries_told
+from fxcount.passes.parameters import Parameters, state_bytes
 from fxcount.symbolic import Scope, Size, combination, evaluate, in_common_terms, largest_sums, max_, sum_
 from fxcount.symbolic.dominance import Parts
 from fxcount.trace.tape import Trace
@@ -53,14 +55,14 @@ class Memory:
         return max(((evaluate(p.nbytes, values), p.call) for p in self.peaks), default=(0, 0), key=lambda found: found[0])
 
 
-def memory(trace: Trace) -> Memory:
-    """Walk the births and deaths of the trace."""
+def memory(trace: Trace, held: Parameters | None = None) -> Memory:
+    """Walk the births and deaths of the trace. ``held``: its parameters and buffers, if they are counted already."""
     storages = trace.storages
     out = {v.storage for v in trace.values_out()}
     kept = {k for i in out for k in storages[i].keeps if storages[k].of not in out}
     return Memory(
-        parameters=state_bytes(trace, "parameter"),
-        buffers=state_bytes(trace, "buffer"),
+        parameters=state_bytes(trace, "parameter") if held is None else held.bytes,
+        buffers=state_bytes(trace, "buffer") if held is None else held.buffer_bytes,
         inputs=sum_([s.nbytes for s in storages if s.origin == "input"]),
         outputs=sum_([storages[i].nbytes for i in sorted(out | kept)]),
         activations=_made(trace),
@@ -79,7 +81,8 @@ def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
 
 def moments_of(trace: Trace) -> list[Peak]:
     """Every moment after which something dies, in order, whether or not another one exceeds it."""
-    terms, noted = _noted(trace, None)
+    terms, found = _noted(trace, None)
+    noted = list(found)
     sums: dict[tuple[int, ...], Size] = {}
     for live, _ in noted:
         if live not in sums:
@@ -91,12 +94,14 @@ def _noted(trace: Trace, calls: range | None) -> tuple[list[Size], Iterator[tupl
     """Some sizes, and the moments after which something dies: how much of each of them is alive, and the number of the call."""
     temporaries = _temporaries(trace)
     nbytes = [None if s.origin in HELD else s.nbytes for s in trace.storages]
-    sizes = [n for n in dict.fromkeys([*nbytes, *temporaries.values()]) if n is not None]
+    alike = {id(n): n for n in (*nbytes, *temporaries.values())}  # calls alike share one object: seldom are sizes compared
+    sizes = [n for n in dict.fromkeys(alike.values()) if n is not None]
     terms, parts = in_common_terms(sizes)
     parts_of: dict[Size | None, Parts | None] = dict(zip(sizes, parts, strict=True))
     parts_of[None] = None
-    at = [parts_of[n] for n in nbytes]
-    extra = {call: parts_of[size] or () for call, size in temporaries.items()}
+    of_id = {key: parts_of[n] for key, n in alike.items()}
+    at = [of_id[id(n)] for n in nbytes]
+    extra = {call: of_id[id(size)] or () for call, size in temporaries.items()}
     return terms, _walked(trace, [0] * len(terms), at, extra, calls)
 
 
@@ -142,7 +147,9 @@ def _made(trace: Trace) -> Size:
     """The bytes of all results; those of a loop that is recorded once are made in each of its steps."""
     made = [s for s in trace.storages if s.origin == "op"]
     if all([s.times == 1 for s in trace.signatures]):
-        return sum_([s.nbytes for s in made])
+        sizes = [s.nbytes for s in made]
+        alike = {id(n): n for n in sizes}  # those of calls alike are one object
+        return combination([(alike[key], count) for key, count in Counter(map(id, sizes)).items()])
     return sum_([s.nbytes * (trace.calls[s.born].signature.times if s.born >= 0 else 1) for s in made])
 
 
@@ -151,7 +158,9 @@ def _temporaries(trace: Trace) -> dict[int, Size]:
     by_signature: dict[int, Size] = {}
     for s in trace.signatures:
         if s.op.temporaries is not None:
-            extra: Size = s.op.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
+            extra: Size = temporaries_told(s.op, s.told) if s.told is not None else (
+                s.op.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
+            )
             if extra != 0:
                 by_signature[id(s)] = extra
     if not by_signature:

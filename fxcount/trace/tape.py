@@ -19,6 +19,7 @@ import torch
 
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Op
+from fxcount.ops.core.remembered import Told
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Scope, Size
 from fxcount.symbolic.floats import Program
@@ -57,16 +58,21 @@ class Value:
 
 
 class Signature:
-    """An op applied to operand facts: all calls that look alike share one, so rules run once for each kind of call."""
+    """An op applied to operand facts: all calls that look alike share one, so rules run once for each kind of call.
 
-    __slots__ = ("args", "kwargs", "op", "result", "times")
+    ``told`` is what the shape rule has said, where other traces share it."""
 
-    def __init__(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, times: Size = 1) -> None:
+    __slots__ = ("args", "kwargs", "op", "result", "times", "told")
+
+    def __init__(
+        self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, times: Size = 1, told: Told | None = None
+    ) -> None:
         self.op = op
         self.args = args
         self.kwargs = kwargs
         self.result = result
         self.times = times  # how often such a call runs: once, or in each step of a loop that is recorded once
+        self.told = told
 
 
 class Source:

@@ -27,7 +27,8 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorFact:
-    """Shape (elements), dtype, device and strides (elements) of a tensor; ``strides=None`` is dense row-major.
+    """Shape (elements), dtype, device and strides (elements) of a tensor; ``strides=None`` is dense row-major. ``nbytes`` are
+    those of the elements, each counted once.
 
     >>> TensorFact((2, 3), torch.float32).nbytes
     24
@@ -38,10 +39,13 @@ class TensorFact:
     device: torch.device = _CPU
     strides: tuple[Size, ...] | None = None
     numel: Size = field(init=False, repr=False)
+    nbytes: Size = field(init=False, repr=False)
     _hash: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "numel", prod(self.shape))
+        numel = prod(self.shape)
+        object.__setattr__(self, "numel", numel)
+        object.__setattr__(self, "nbytes", numel * self.dtype.itemsize)
         object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.strides, self.device)))
 
     def __hash__(self) -> int:
@@ -68,11 +72,6 @@ class TensorFact:
     def itemsize(self) -> int:
         """Bytes per element."""
         return self.dtype.itemsize
-
-    @property
-    def nbytes(self) -> Size:
-        """Bytes of the elements, each counted once."""
-        return self.numel * self.dtype.itemsize
 
     @property
     def is_contiguous(self) -> bool:
@@ -147,8 +146,11 @@ class SparseFact(TensorFact):
     form: SparseForm = SparseForm(torch.sparse_coo, (0,), 0)
 
     def __post_init__(self) -> None:
+        form = self.form
         object.__setattr__(self, "numel", prod(self.shape))
-        object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.device, self.form)))
+        nbytes = form.stored * self.dtype.itemsize + form.indices * form.index_dtype.itemsize  # of values and indices
+        object.__setattr__(self, "nbytes", nbytes)
+        object.__setattr__(self, "_hash", hash((self.shape, self.dtype, self.device, form)))
 
     __hash__ = TensorFact.__hash__
 
@@ -161,11 +163,6 @@ class SparseFact(TensorFact):
             and self.device == other.device
             and self.form == other.form
         )
-
-    @property
-    def nbytes(self) -> Size:
-        """Bytes of values and indices."""
-        return self.form.stored * self.dtype.itemsize + self.form.indices * self.form.index_dtype.itemsize
 
     @property
     def layout(self) -> torch.layout:

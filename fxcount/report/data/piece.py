@@ -86,7 +86,7 @@ class Piece:
 
     @cached_property
     def memory(self) -> Memory:
-        return memory(self.trace)
+        return memory(self.trace, self.__dict__.get("parameters"))
 
     @cached_property
     def graph_module(self) -> Any:

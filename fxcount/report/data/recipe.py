@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import AssumptionError
+from fxcount.ops.core import remembered
 from fxcount.trace.inputs.census import Census, Fingerprint, Mark, each_module, every_module, fingerprint, noted_names
 from fxcount.trace.torch_patch.active import exclusively
 
@@ -201,7 +202,8 @@ _OF_SIZES = ("fxcount.symbolic.", "fxcount.ops.core.striding", "fxcount.report."
 
 
 def empty_memos() -> None:
-    """Forget every size fxcount has ever computed: its algebra's memo tables are emptied. What follows is computed afresh."""
+    """Forget every size fxcount has ever computed, and all that rules have said: what follows is computed afresh."""
+    remembered.forget()
     for name, module in list(sys.modules.items()):
         if name.startswith(_OF_SIZES) and name != "fxcount.symbolic.messages":  # which remembers source code
             for value in list(vars(module).values()):

@@ -34,7 +34,8 @@ class Census:
 
     ``attributes`` are their ``__dict__``, ``keys`` and ``values`` what is in all of these, one after the other. Of the
     values, ``usual`` are the containers that every module has (hooks, parameters, modules), most of them empty, and ``own``
-    all others, with an end after each module. ``tensors``: what each has for parameters and buffers, with an end after it.
+    all others, of the classes ``kinds``, with an end after each module. ``tensors``: what each has for parameters and buffers,
+    with an end after it, and ``slots``: the dicts in which these are.
     """
 
     def __init__(self, modules: Sequence[torch.nn.Module], listed: Sequence[tuple[str, torch.nn.Module]] = ()) -> None:
@@ -46,7 +47,9 @@ class Census:
         self.usual: list[Any] = []
         self.own: list[Any] = []
         self.tensors: list[Any] = []
+        self.slots: list[Any] = []
         self._read()
+        self.kinds = list(map(type, self.own))
 
     @classmethod
     def of(cls, model: torch.nn.Module) -> Census:
@@ -55,7 +58,7 @@ class Census:
         return cls(list({id(m): m for _, m in listed}.values()), listed)
 
     def _read(self) -> None:
-        keys, values, usual, own, tensors = self.keys, self.values, self.usual, self.own, self.tensors
+        keys, values, usual, own, tensors, slots = self.keys, self.values, self.usual, self.own, self.tensors, self.slots
         names, plain, runs = _usual_attributes()
         n, start = len(names), 0
         for a in self.attributes:
@@ -63,13 +66,17 @@ class Census:
             if keys[start : start + n] == names:
                 for first, last in runs:
                     usual += values[start + first : start + last]
-                own += [values[start + i] for i in plain]
+                for i in plain:
+                    own.append(values[start + i])
                 own += values[start + n : stop]
             else:
                 own += values[start:stop]
             own.append(_END)
-            tensors += (a.get("_parameters") or {}).values()
-            tensors += (a.get("_buffers") or {}).values()
+            for name in ("_parameters", "_buffers"):
+                slot = a.get(name)
+                if slot:
+                    slots.append(slot)
+                    tensors += slot.values()
             tensors.append(_END)
             start = stop
 
@@ -81,7 +88,7 @@ class Census:
         """What decides the counts of a model and costs next to nothing to read; values of tensors are not looked at."""
         return Fingerprint(
             tuple(map(id, self.modules)),
-            tuple([v for v in self.own if type(v) in _NOTED or (type(v) is tuple and v and type(v[0]) is int)]),
+            tuple([v for v, k in zip(self.own, self.kinds) if k in _NOTED or (k is tuple and v and type(v[0]) is int)]),
             tuple(
                 [t if t is _END else (id(t), t.shape, t.dtype, t.requires_grad) for t in self.tensors
                  if type(t) not in _SHAPELESS]

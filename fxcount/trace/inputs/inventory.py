@@ -28,7 +28,8 @@ class Inventory:
     """``modules``: every path with its module, a shared module under each of its paths; ``names``: all names of a
     parameter or buffer by the identity of the tensor; ``aliases``: the paths of each module that has several; ``device``
     and ``dtype`` are what inputs get by default; ``packed`` are the weights that torch.ao keeps in objects, by the identity of
-    these."""
+    these. ``dense``: what is declared by the tensors that lie row-major in plain memory, nearly all, by the identity of the
+    tensor; ``nbytes`` of that memory by its number."""
 
     modules: tuple[tuple[str, torch.nn.Module], ...]
     names: dict[int, tuple[str, ...]]
@@ -37,6 +38,8 @@ class Inventory:
     device: torch.device
     dtype: torch.dtype
     packed: Mapping[int, Packed | PackedCell] = field(default_factory=dict)
+    dense: Mapping[int, Declared] = field(default_factory=dict)
+    nbytes: Mapping[int, int] = field(default_factory=dict)
 
     def unique_modules(self) -> list[torch.nn.Module]:
         """Each module once."""
@@ -60,7 +63,7 @@ class Inventory:
 def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.Module]] | None = None) -> Inventory:
     """Walk the model once; ``listed`` is what ``every_module`` has just said of it."""
     modules = tuple(every_module(model) if listed is None else listed)
-    names: dict[int, list[str]] = {}
+    names: dict[int, tuple[str, ...]] = {}
     parameters: dict[int, torch.Tensor] = {}
     buffers: dict[int, torch.Tensor] = {}
     hidden: set[str] = set()
@@ -77,27 +80,26 @@ def take_inventory(model: torch.nn.Module, listed: Iterable[tuple[str, torch.nn.
                 continue
             for name, tensor in slot.items():
                 if tensor is not None:
-                    key = id(tensor)
-                    names.setdefault(key, []).append(prefix + name)
+                    key, full = id(tensor), prefix + name
+                    names[key] = (*names[key], full) if key in names else (full,)
                     found[key] = tensor
-                    hiding = name if name in attributes else name.endswith(_ORIGINALS) and _derived_attribute(module, name)
-                    if hiding:
-                        shadows[prefix + name] = prefix + hiding
+                    if name in attributes:
+                        shadows[full] = full
+                    elif name[-1:] in _LAST and name.endswith(_ORIGINALS) and (hiding := _derived_attribute(module, name)):
+                        shadows[full] = prefix + hiding
         if attributes["_non_persistent_buffers_set"]:
             hidden.update([prefix + name for name in attributes["_non_persistent_buffers_set"]])
-    known = {key: tuple(listed) for key, listed in names.items()}
-    everything = tuple(
-        [_ordinary(t, known[key], hidden, shadows) if type(t) in _ORDINARY else declared(t, known[key], hidden, shadows)
-         for key, t in (*parameters.items(), *buffers.items())]
-    )  # fmt: skip
+    nbytes: dict[int, int] = {}
+    everything = _all_declared([*parameters.values(), *buffers.values()], names, hidden, shadows, nbytes)
+    dense = {key: d for key, d in zip((*parameters, *buffers), everything) if d.strides is None and d.storage in nbytes}
     if packed:
         held = {id(cell.weight): _held_packed(cell) for p in packed.values() for cell in p.cells}
-        everything = tuple(
-            [d._replace(held=held[key].nbytes, precision=held[key].precision) if key in held else d
-             for d, key in zip(everything, (*parameters, *buffers), strict=True)]
-        )  # fmt: skip
+        everything = [
+            d._replace(held=held[key].nbytes, precision=held[key].precision) if key in held else d
+            for d, key in zip(everything, (*parameters, *buffers), strict=True)
+        ]
     home = _home(parameters, buffers, everything)
-    return Inventory(modules, known, everything, _aliases(modules), *home, packed)
+    return Inventory(modules, names, tuple(everything), _aliases(modules), *home, packed, dense, nbytes)
 
 
 _QUANTISED = "torch.ao."
@@ -113,7 +115,7 @@ def _held_packed(packed: Packed) -> Held:
 
 
 def _note_packed(
-    module: torch.nn.Module, prefix: str, packed: dict[int, Packed | PackedCell], names: dict[int, list[str]],
+    module: torch.nn.Module, prefix: str, packed: dict[int, Packed | PackedCell], names: dict[int, tuple[str, ...]],
     buffers: dict[int, torch.Tensor],
 ) -> None:  # fmt: skip
     """The weights a module of torch.ao keeps in objects, as buffers: its state dict has them, and they are no parameters."""
@@ -124,9 +126,9 @@ def _note_packed(
                 _name_parts(cell, f"{prefix}{attribute}{part}", names, buffers)
 
 
-def _name_parts(packed: Packed, path: str, names: dict[int, list[str]], buffers: dict[int, torch.Tensor]) -> None:
+def _name_parts(packed: Packed, path: str, names: dict[int, tuple[str, ...]], buffers: dict[int, torch.Tensor]) -> None:
     for name, tensor in zip(("weight", "bias"), packed.tensors):
-        names.setdefault(id(tensor), []).append(f"{path}.{name}")
+        names[id(tensor)] = (*names.get(id(tensor), ()), f"{path}.{name}")
         buffers[id(tensor)] = tensor
 
 
@@ -153,6 +155,7 @@ _OF_QUANTISED = frozenset({torch.qint8, torch.quint8, torch.qint32, torch.quint4
 _NONE: Mapping[str, str] = MappingProxyType({})
 _ORIGINALS = ("_g", "_v", "_orig")
 """Endings that torch's hooks for weight_norm, spectral_norm and pruning give to what they compute a weight from."""
+_LAST = frozenset({ending[-1] for ending in _ORIGINALS})
 
 
 def _derived_attribute(module: torch.nn.Module, name: str) -> str:
@@ -161,23 +164,34 @@ def _derived_attribute(module: torch.nn.Module, name: str) -> str:
     return base if base in module.__dict__ else ""
 
 
-def _ordinary(
-    tensor: torch.Tensor, names: tuple[str, ...], hidden: Collection[str], shadows: Mapping[str, str]
-) -> Declared:
-    """``declared`` of a tensor of one of torch's own two classes, of which a model has thousands."""
-    dtype = tensor.dtype
-    if dtype in _OF_QUANTISED or tensor.layout is not torch.strided:
-        return declared(tensor, names, hidden, shadows)
-    try:
-        storage, offset = torch_private.storage_key(tensor.untyped_storage()), tensor.storage_offset()
-        strides = None if tensor.is_contiguous() else tensor.stride()
-    except (NotImplementedError, RuntimeError):  # wrapped by torch.func
-        return declared(tensor, names, hidden, shadows)
-    return Declared._make((
-        "parameter" if is_parameter(tensor) else "buffer", names, tuple(tensor.shape), dtype, tensor.requires_grad,
-        storage, offset, names[0] not in hidden, _shadow(names, shadows) if shadows else "", strides,
-        None, None, "", "", None,
-    ))  # fmt: skip
+def _all_declared(
+    tensors: Iterable[torch.Tensor], names: Mapping[int, tuple[str, ...]], hidden: Collection[str], shadows: Mapping[str, str],
+    nbytes: dict[int, int],
+) -> list[Declared]:  # fmt: skip
+    """``declared`` of each; those of torch's own two classes, of which a model has thousands, are read here, and the bytes of
+    the memory they lie in are noted."""
+    found: list[Declared] = []
+    storage_key, parameter, strided, make = torch_private.storage_key, torch.nn.Parameter, torch.strided, tuple.__new__
+    for tensor in tensors:
+        own, kind = names[id(tensor)], type(tensor)
+        dtype = tensor.dtype
+        if kind not in _ORDINARY or dtype in _OF_QUANTISED or tensor.layout is not strided:
+            found.append(declared(tensor, own, hidden, shadows))
+            continue
+        try:
+            memory, offset = tensor.untyped_storage(), tensor.storage_offset()
+            strides = None if tensor.is_contiguous() else tensor.stride()
+        except (NotImplementedError, RuntimeError):  # wrapped by torch.func
+            found.append(declared(tensor, own, hidden, shadows))
+            continue
+        storage = storage_key(memory)
+        nbytes[storage] = memory.nbytes()
+        found.append(make(Declared, (
+            "parameter" if kind is parameter or is_parameter(tensor) else "buffer", own, tuple(tensor.shape), dtype,
+            tensor.requires_grad, storage, offset, own[0] not in hidden, _shadow(own, shadows) if shadows else "", strides,
+            None, None, "", "", None,
+        )))  # fmt: skip
+    return found
 
 
 def _shadow(names: tuple[str, ...], shadows: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
-from operator import is_
+from operator import attrgetter, is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -41,6 +41,7 @@ _LEAVES = frozenset({
 _TENSORS = frozenset({torch.Tensor, torch.nn.Parameter})
 _HOOKS = frozenset({dict, OrderedDict, set, list})
 _NAMES = frozenset({str})
+_requires_grad, _gradient = attrgetter("requires_grad"), attrgetter("grad")
 
 
 def keep(held: Census, undo: Undo, others: Iterable[Any] = ()) -> None:
@@ -104,9 +105,23 @@ class _Snapshot(_Read):
             self._usual = [v for v in self._usual if type(v) in _HOOKS]
         filled = list(filter(None, self._usual))
         self._filled = len(filled)
-        self._look_into([*filled, *odd, *[v for v in held.own if type(v) not in _LEAVES and not _is_leaves(v)], *others])
-        self._flags = [t.requires_grad for t in self.tensors]
-        self._gradients = [t.grad for t in self.tensors]
+        odd += self._slots(held.slots)
+        own = [v for v, k in zip(held.own, held.kinds) if k not in _LEAVES and not (k is tuple and _is_leaves(v))]
+        self._look_into([*filled, *odd, *own, *others])
+        self._flags = list(map(_requires_grad, self.tensors))
+        self._gradients = list(map(_gradient, self.tensors))
+
+    def _slots(self, slots: list[Any]) -> list[Any]:
+        """Take in the dicts of parameters and buffers, most of what there is; what in them is neither is to be looked into."""
+        plain = [slot for slot in slots if type(slot) is dict and len(slot) <= _LONG]
+        values = list(chain.from_iterable(map(dict.values, plain)))
+        unique = {id(v): v for v in values if v is not None}
+        self._seen.update(map(id, plain))
+        self._seen.update([key for key, v in unique.items() if type(v) in _TENSORS])
+        self._count += len(plain)
+        self.tensors += [v for v in unique.values() if type(v) in _TENSORS and v.is_leaf]
+        self._together.append(_Dicts(plain, list(chain.from_iterable(plain)), values))
+        return [v for v in unique.values() if type(v) not in _TENSORS]
 
     def _look_into(self, waiting: list[Any]) -> None:
         """Nearest first, each once."""
@@ -162,13 +177,14 @@ class _Snapshot(_Read):
         now = list(filter(None, self._usual))
         if len(now) > self._filled:
             self._empty(now)
-        if [t.requires_grad for t in self.tensors] != self._flags:
+        if list(map(_requires_grad, self.tensors)) != self._flags:
             for tensor, flag in zip(self.tensors, self._flags, strict=True):
                 if tensor.requires_grad is not flag:
                     tensor.requires_grad_(flag)
-        for tensor, gradient in zip(self.tensors, self._gradients, strict=True):
-            if tensor.grad is not gradient:
-                tensor.grad = gradient
+        if not all(map(is_, map(_gradient, self.tensors), self._gradients)):
+            for tensor, gradient in zip(self.tensors, self._gradients, strict=True):
+                if tensor.grad is not gradient:
+                    tensor.grad = gradient
 
     def _empty(self, containers: list[Any]) -> None:
         """Those that were empty; the others are put back one by one."""

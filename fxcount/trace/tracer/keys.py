@@ -55,8 +55,11 @@ class Keys:
             return expr
         if kind in _SEQUENCES:
             if _INTEGERS.issuperset(map(type, a)):  # a kernel size, a shape
-                key.append((key[0], kind is list, *a))
-                return a if kind is tuple else list(a) if kind is list else tuple(a)
+                if kind is tuple:
+                    key.append(a)
+                    return a
+                key.append((list, *a) if kind is list else tuple(a))
+                return list(a) if kind is list else tuple(a)
             inner: list[Any] = [key[0], kind is list]  # the op, which may take floats as they are
             convert = self.convert
             converted = [convert(x, inner, operands) for x in a]
@@ -113,5 +116,5 @@ class Keys:
         if isinstance(a, (bool, int, float)):  # enums and subclasses of numbers
             plain_kind = bool if isinstance(a, bool) else int if isinstance(a, int) else float
             return self.convert(plain_kind(a), key, operands)
-        key.append(a if a.__hash__ is not None else id(a))
+        key.append(a if a.__hash__ is not None else (id, id(a)))
         return a

@@ -16,7 +16,7 @@ from fxcount.ops.quantise.packed import Packed, PackedCell, unpacked
 from fxcount.symbolic import Size
 from fxcount.trace.inputs.inventory import Inventory, is_parameter
 from fxcount.trace.known import constants
-from fxcount.trace.tape import Call, CustomFunction, Events, Origin, Signature, Source, State, StorageInfo, Value
+from fxcount.trace.tape import Call, CustomFunction, Declared, Events, Origin, Signature, Source, State, StorageInfo, Value
 from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.standin import Owner, StandIn
 from fxcount.trace.tracer.storages import HeldState, Kept, Storage
@@ -45,8 +45,10 @@ class Ledger:
         self.next_value = count().__next__
         self._next_constant = count().__next__
         self._packed: dict[int, Packed | PackedCell] = dict(held.packed)
+        self._dense = held.dense
+        self._nbytes = held.nbytes
         self._non_persistent = frozenset(d.names[0] for d in held.declared if not d.persistent)
-        self._facts: dict[tuple[torch.Size, torch.dtype, torch.device], TensorFact] = {}
+        self._facts: dict[tuple[tuple[int, ...], torch.dtype, torch.device], TensorFact] = {}
         self._by_id: dict[int, StandIn | HeldState] = {}  # parameters, buffers and constants met so far
         self._shared_storages: dict[int, Storage] = {}  # real untyped storage -> ours, for states that share memory
         self._kept: list[Any] = []  # real tensors whose id is a key above
@@ -117,6 +119,9 @@ class Ledger:
         found = self._by_id.get(id(tensor))
         if found is not None:
             return found
+        declared = self._dense.get(id(tensor))
+        if declared is not None and tensor.shape == declared.shape and tensor.dtype is declared.dtype:  # as it was
+            return self._of_declared(tensor, declared)
         if isinstance(tensor, StandIn):
             return tensor
         names = self.names.get(id(tensor))
@@ -131,11 +136,28 @@ class Ledger:
         fact = self._fact_of(tensor)
         known = None if origin == "parameter" else constants.known_data(tensor)
         storage = self._storage_of(tensor, origin, name, fact, known is not None)
-        value = Value(self.next_value(), fact, storage.index, origin, name, -1, None, tensor.requires_grad)
-        made = HeldState(id(tensor), value, storage) if known is None else self._make(value, storage, known)
-        self._by_id[id(tensor)] = made
+        return self._entered(tensor, fact, storage, origin, names, known, name not in self._non_persistent)
+
+    def _of_declared(self, tensor: torch.Tensor, d: Declared) -> StandIn | HeldState:
+        """The same, of what was read before the model ran."""
+        key = (d.shape, d.dtype, tensor.device)
+        fact = self._facts.get(key)
+        if fact is None:
+            fact = self._facts[key] = TensorFact(*key)
+        known = None if d.kind == "parameter" or tensor.is_meta else constants.known_data(tensor)
+        storage = self._shared(d.storage, self._nbytes[d.storage], d.kind, d.names[0], known is not None)
+        return self._entered(tensor, fact, storage, d.kind, d.names, known, d.persistent)
+
+    def _entered(
+        self, tensor: torch.Tensor, fact: TensorFact, storage: Storage, origin: Origin, names: tuple[str, ...], known: Any,
+        persistent: bool,
+    ) -> StandIn | HeldState:  # fmt: skip
+        key = id(tensor)
+        value = Value(self.next_value(), fact, storage.index, origin, names[0], -1, None, tensor.requires_grad)
+        made = HeldState(key, value, storage) if known is None else self._make(value, storage, known)
+        self._by_id[key] = made
         self._kept.append(tensor)
-        self.states.append(State(value, names, tensor, name not in self._non_persistent))
+        self.states.append(State(value, names, tensor, persistent))
         return made
 
     def _fact_of(self, tensor: torch.Tensor) -> TensorFact:
@@ -155,6 +177,9 @@ class Ledger:
             nbytes: Size = real.nbytes()
         except (NotImplementedError, RuntimeError):  # sparse, quantised or wrapped tensors have no storage of their own
             key, nbytes = id(tensor), fact.nbytes
+        return self._shared(key, nbytes, origin, name, known)
+
+    def _shared(self, key: int, nbytes: Size, origin: Origin, name: str, known: bool) -> Storage:
         found = self._shared_storages.get(key)
         if found is None:
             found = self._shared_storages[key] = self.new_storage(nbytes, origin, name, constant=known)

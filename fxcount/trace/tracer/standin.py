@@ -99,8 +99,9 @@ class StandIn(torch.Tensor):
     @staticmethod
     def make(owner: Owner, value: Value, storage: Storage, known: Any = None) -> StandIn:
         fact = value.fact
+        # sizes, strides, offset, format, dtype, layout, device: by position, which torch reads faster
         made: StandIn = _make_wrapper(
-            StandIn, owner.layout(fact)[1], dtype=fact.dtype, device=fact.device
+            StandIn, owner.layout(fact)[1], None, None, None, fact.dtype, torch.strided, fact.device
         )
         made._value = value
         made._storage = storage

@@ -16,16 +16,18 @@ __all__ = ["HeldState", "Kept", "Memory", "Storage"]
 class Storage:
     """Shared by all stand-ins that view the same memory; its end is an event in the tracer's log."""
 
-    __slots__ = ("__weakref__", "constant", "from_input", "index", "keeps", "kept_by", "log", "parts")
+    __slots__ = ("__dict__", "__weakref__", "constant", "index", "log")
+
+    # what few have, and then in their ``__dict__``
+    from_input = False  # whether these data were given by the user, or computed from such
+    kept_by: list[weakref.ref[Kept]] | None = None  # copies of it that are views at some sizes
+    keeps: tuple[Kept, ...] = ()
+    parts: tuple[Storage, ...] = ()  # of what it is made, as long as it lives
 
     def __init__(self, index: int, log: list[int], constant: bool = False) -> None:
         self.index = index
         self.log = log
         self.constant = constant  # whether the data of all stand-ins on it are known
-        self.from_input = False  # whether these data were given by the user, or computed from such
-        self.kept_by: list[weakref.ref[Kept]] | None = None  # copies of it that are views at some sizes
-        self.keeps: tuple[Kept, ...] = ()
-        self.parts: tuple[Storage, ...] = ()  # of what it is made, as long as it lives
         log.append(index)
 
     def __del__(self) -> None:

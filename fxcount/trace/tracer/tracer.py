@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, RangeError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, SPARSE, Op, Registry, SparseFact, TensorFact
+from fxcount.ops.core.remembered import Asked, Told, recalled, remember
 from fxcount.ops.core.settling import pinned, settled
 from fxcount.symbolic import Scope, Size, SymbolicError, SymSize, to_size
 from fxcount.trace.inputs.inventory import Inventory
@@ -44,6 +46,7 @@ __all__ = ["Tracer"]
 
 _is_autocast_enabled = torch_private.is_any_autocast_enabled
 _is_grad_enabled = torch.is_grad_enabled
+_value_of, _requires_grad = attrgetter("_value"), attrgetter("requires_grad")
 
 
 
@@ -123,7 +126,16 @@ class Tracer(TorchFunctionMode):
         operands: list[StandIn] = []
         key: list[Any] = [entry]
         convert = self._convert
-        recorded = tuple([convert(a, key, operands) for a in args])
+        converted = []
+        for a in args:
+            if type(a) is StandIn:  # as ``convert`` does
+                value = a._value
+                key.append(value.fact)
+                operands.append(a)
+                converted.append(value)
+            else:
+                converted.append(convert(a, key, operands))
+        recorded = tuple(converted)
         recorded_kwargs: dict[str, Any] = {}
         if kwargs:
             for name, a in kwargs.items():
@@ -136,20 +148,20 @@ class Tracer(TorchFunctionMode):
         if signature is None:
             signature = self._new(hashed, entry, func, args, kwargs, recorded, recorded_kwargs, operands)
 
-        values = tuple([o._value for o in operands])
+        values = tuple(map(_value_of, operands))
         grad = _is_grad_enabled()
         call = Call(
             len(self._calls), func, signature, recorded, recorded_kwargs, values, self.modules.now,
             self._place or find_source(sys._getframe(2)), grad,
         )  # fmt: skip
         self._marks.append(len(self._log))
-        requires_grad = bool(grad and entry.differentiable) and _any_requires(values)
+        requires_grad = bool(grad and entry.differentiable) and True in map(_requires_grad, values)
         if out is None and not entry.inplace:
             result = self._made(call, entry, func, args, kwargs, operands, requires_grad)
         else:
             target = operands[0] if out is None else self.state(out)
             result = self._results.written(call, target, operands, requires_grad, out is not None)
-        call.result = values_of_result(result)
+        call.result = result._value if type(result) is StandIn else values_of_result(result)
         self._calls.append(call)
         if self.progress is not None:
             self.progress(call.index)
@@ -192,8 +204,13 @@ class Tracer(TorchFunctionMode):
         """The signature of a call unlike those before; kept for its like unless data decide it."""
         if SparseFact in [type(o._value.fact) for o in operands]:
             entry = self._of_sparse(entry, func)
+        known = REGISTRY.get(func) is entry  # a rule of the user's may be another the next time
+        told = recalled(key, self.scope) if known else None
+        if told is not None:
+            signature = self._memo[key] = self.signature(entry, told.args, told.kwargs, told.result, told)
+            return signature
         try:
-            signature = self._memo[key] = self._infer(entry, recorded, recorded_kwargs)
+            signature = self._memo[key] = self._infer(entry, recorded, recorded_kwargs, key if known else None)
         except DataDependentError:
             signature = self._infer_from_data(entry, func, args, kwargs, recorded, recorded_kwargs, operands)
         return signature
@@ -210,18 +227,25 @@ class Tracer(TorchFunctionMode):
             )  # fmt: skip
         return found
 
-    def signature(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Signature:
+    def signature(
+        self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, told: Told | None = None
+    ) -> Signature:
         """A new signature, entered in the ledger."""
-        made = Signature(entry, args, kwargs, result, self._times)
+        made = Signature(entry, args, kwargs, result, self._times, told)
         self.ledger.signatures.append(made)
         return made
 
-    def _infer(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature:
+    def _infer(
+        self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...] | None = None
+    ) -> Signature:
+        """What the shape rule says, which is remembered under the ``key``."""
         fact_args = tuple([facts_of_arguments(a) for a in args])
         fact_kwargs = {k: facts_of_arguments(v) for k, v in kwargs.items()}
+        asked = Asked(self.scope)
+        scope: Any = self.scope if key is None else asked
         try:
-            fact_args, fact_kwargs = settled(self.scope, entry, fact_args, fact_kwargs)
-            result = entry.shape(self.scope, *fact_args, **fact_kwargs)
+            fact_args, fact_kwargs = settled(scope, entry, fact_args, fact_kwargs)
+            result = entry.shape(scope, *fact_args, **fact_kwargs)
         except FxcountError as error:
             if not error.where:
                 error.where = self.where()
@@ -240,8 +264,12 @@ class Tracer(TorchFunctionMode):
                 raise DataDependentError(f"{entry.name}: a size is a tensor", where=self.where()) from error
             raise
         if entry.inplace and isinstance(result, TensorFact):
-            self._check_in_place(entry, fact_args[0], result)
-        return self.signature(entry, fact_args, fact_kwargs, result)
+            self._check_in_place(scope, entry, fact_args[0], result)
+        questions = None if key is None else asked.questions()
+        told = None if questions is None else Told(fact_args, fact_kwargs, result, questions)
+        if key is not None and told is not None:
+            remember(key, told)
+        return self.signature(entry, fact_args, fact_kwargs, result, told)
 
     def _infer_from_data(
         self, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
@@ -270,10 +298,8 @@ class Tracer(TorchFunctionMode):
         self.notes.data_read([o for o in operands if o._value in data])
         return signature
 
-    def _check_in_place(self, entry: Op, target: TensorFact, result: TensorFact) -> None:
-        same = result.ndim == target.ndim and all(
-            [self.scope.same(a, b, entry.name) for a, b in zip(result.shape, target.shape)]
-        )
+    def _check_in_place(self, scope: Scope, entry: Op, target: TensorFact, result: TensorFact) -> None:
+        same = result.ndim == target.ndim and all([scope.same(a, b, entry.name) for a, b in zip(result.shape, target.shape)])
         if not same and not entry.reshapes_in_place:
             raise ShapeError(
                 f"{entry.name}: the result of shape {tuple(result.shape)} does not fit into the tensor of shape "
@@ -354,7 +380,3 @@ class Tracer(TorchFunctionMode):
         self.answers.forget()
         for held in (self.cast_weights, self._memo, self._resolved):
             held.clear()
-
-
-def _any_requires(values: tuple[Value, ...]) -> bool:
-    return True in [v.requires_grad for v in values]
