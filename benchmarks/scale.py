@@ -5,7 +5,7 @@
 Each case is a process of its own. Times are CPU seconds, the fastest of a few runs; memory is what Python allocates during
 an analysis (its peak) and what the report keeps, as tracemalloc counts it in a run of its own. A column ``n^`` is the exponent
 between the smallest size and the largest: 1 is linear. ``--tree`` measures the fxcount of another folder; ``--write`` puts the
-table into SCALE.md.
+table into SCALE.md, where rows of other cases than ``--cases`` stay as they are.
 """
 
 from __future__ import annotations
@@ -187,8 +187,6 @@ def _densenet(n: int) -> nn.Module:
     """DenseNet-264 is that of n = 64."""
     from torchvision.models.densenet import DenseNet
 
-    from fxcount.adapters import torchvision_ops  # noqa: F401  (declares torchvision's ops where its library has none)
-
     with torch.device("meta"):
         return DenseNet(32, (6, 12, n, 3 * n // 4), 64).eval()
 
@@ -292,6 +290,8 @@ def _child(name: str, repeat: int, peer: bool) -> None:
 
     warnings.simplefilter("ignore")
     case = CASES[name]
+    from fxcount.adapters import torchvision_ops  # noqa: F401  (declares torchvision's ops where its library has none)
+
     _analyse(case.build(7), case)  # loads what is loaded once
     if peer:
         with open(os.devnull, "w") as nowhere:
@@ -316,10 +316,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     load = os.getloadavg()[0]
     rows = {name: _run(name, options) for name in options.cases}
-    text = _text(rows, load)
+    cells = {name: _cells(name, found) for name, found in rows.items()}
+    page = ROOT / "benchmarks" / "SCALE.md"
+    if options.write and page.exists():
+        cells = {**_cells_of(page.read_text()), **cells}
+    text = _text([cells[name] for name in CASES if name in cells], load)
     print(text)
     if options.write:
-        (ROOT / "benchmarks" / "SCALE.md").write_text(text + "\n")
+        page.write_text(text + "\n")
     return 0
 
 
@@ -379,7 +383,14 @@ def _cells(name: str, found: list[dict[str, Any]]) -> list[str]:
     ]  # fmt: skip
 
 
-def _text(rows: dict[str, list[dict[str, Any]]], load: float) -> str:
+def _cells_of(page: str) -> dict[str, list[str]]:
+    """The rows of a page that was written before."""
+    names = {case.about: name for name, case in CASES.items()}
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    return {names[row[0]]: row for row in rows if row[0] in names}
+
+
+def _text(rows: list[list[str]], load: float) -> str:
     from benchmarks.tables import table
 
     about = (
@@ -389,7 +400,7 @@ def _text(rows: dict[str, list[dict[str, Any]]], load: float) -> str:
         "Memory is Python's own (tracemalloc), its peak during the analysis and what the report keeps."
     )
     title = "# How time and memory grow\n\nWritten by `python benchmarks/scale.py --write`."
-    return "\n\n".join([title, about, table(HEAD, [_cells(name, found) for name, found in rows.items()])])
+    return "\n\n".join([title, about, table(HEAD, rows)])
 
 
 if __name__ == "__main__":
