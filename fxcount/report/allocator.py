@@ -10,7 +10,7 @@ from fxcount.passes.allocator import CachingAllocator
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
 from fxcount.report.views.units import bytes_text
-from fxcount.symbolic import evaluate
+from fxcount.symbolic import Factors, evaluate
 from fxcount.trace.tape import Declared, Trace
 from fxcount.training.run import Phase
 from fxcount.training.wrapping import NUMBER
@@ -99,9 +99,9 @@ class _Replay:
         self._log, self._marks = trace.events.log, trace.events.marks
         self._origins = [s.origin for s in trace.storages]
         elsewhere = _elsewhere(trace)
-        memo: dict[str, int] = {}
+        known = Factors(values)
         self._sizes = [
-            0 if i in elsewhere or s.name == NUMBER or s.origin in ("parameter", "buffer") else evaluate(s.nbytes, values, memo)
+            0 if i in elsewhere or s.name == NUMBER or s.origin in ("parameter", "buffer") else evaluate(s.nbytes, known)
             for i, s in enumerate(trace.storages)
         ]
         self._at: dict[int, int] = {}  # storage -> address

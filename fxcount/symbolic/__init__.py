@@ -23,7 +23,7 @@ from fxcount.symbolic.symint import SymRatio, SymSize, to_size, to_sym
 from fxcount.symbolic.sympy_ import from_sympy, largest_to_sympy, to_sympy
 from fxcount.symbolic.text import to_latex, to_text
 from fxcount.symbolic.unbacked import BRANCH, Unbacked, UnbackedSizes, is_data_dependent
-from fxcount.symbolic.values import evaluate, free_symbols, name_of
+from fxcount.symbolic.values import Factors, evaluate, free_symbols, name_of
 from fxcount.symbolic.vector import evaluate_defined, evaluate_many
 from fxcount.symbolic.zero import is_zero
 
@@ -34,6 +34,7 @@ __all__ = [
     "Bounds",
     "Comparison",
     "Expr",
+    "Factors",
     "Scope",
     "SharedTexts",
     "Size",

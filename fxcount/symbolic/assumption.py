@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import gcd
 from typing import Literal, TypeAlias
 
 from fxcount.symbolic.bounds import is_nonnegative
-from fxcount.symbolic.expr import Atom, Expr, Size, make, monomial_order
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, make, monomial_order
 from fxcount.symbolic.extrema import common_part
 from fxcount.symbolic.floats import Claim
 from fxcount.symbolic.text import to_text
@@ -138,6 +139,7 @@ def modular_form(d: Expr) -> tuple[Size, int] | None:
     return None
 
 
+@lru_cache(MEMO)
 def primitive(relation: Relation, d: Expr) -> Expr:
     """The same claim without common positive factors: ``B*h >= B*w`` is ``h >= w``.
 

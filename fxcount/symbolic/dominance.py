@@ -18,11 +18,11 @@ from functools import lru_cache
 from itertools import compress
 from operator import lt, sub
 
-from fxcount.symbolic.bounds import is_nonnegative, lower_bound
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, combination, make, terms_of
+from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, combination, make, terms_of
 from fxcount.symbolic.pairs import family
 from fxcount.symbolic.values import evaluate, free_symbols
-from fxcount.symbolic.witness import Witness, witness_at
+from fxcount.symbolic.witness import Trial, Witness, trials, witness_at
 
 __all__ = ["Parts", "covers", "in_common_terms", "largest_sums"]
 
@@ -89,8 +89,7 @@ def _factor_times(a: str, b: str) -> int:
 
 @lru_cache(MEMO)
 def _positive(factor: str) -> bool:
-    low = lower_bound(make({(factor,): 1}))
-    return low is not None and low >= 1
+    return is_nonnegative(make({(factor,): 1}) - 1)
 
 
 @lru_cache(MEMO)
@@ -151,7 +150,7 @@ def _largest_sums(
 ) -> tuple[tuple[int, Size], ...]:
     """A proof is tried only where a few sample sizes do not already refute it, which they mostly do, and where the terms that
     no proof can be about are the same."""
-    samples = [witness_at(tuple(sample.items())) for sample in _samples(dict(hints))]
+    samples: list[Witness | Trial] = [witness_at(hints), *trials()]
     columns = [column for sample in samples if (column := _values(sizes, sample)) is not None]
     beyond = _beyond_proof(sizes)
     ranked = [(_totals(times, columns), times, i) for i, times in enumerate(sums)]
@@ -195,18 +194,10 @@ def _beyond_proof(sizes: tuple[Size, ...]) -> list[list[int]]:
     return [[t.get(m, 0) for t in terms] for m in every if m not in written and not _not_negative(m)]
 
 
-def _values(sizes: tuple[Size, ...], sample: Witness) -> list[int] | None:
+def _values(sizes: tuple[Size, ...], sample: Witness | Trial) -> list[int] | None:
     """The sizes at a sample, or ``None`` where a symbolic divisor is 0: outside of what the model was analysed for."""
     found = [value for value in map(sample.at, sizes) if value is not None]
     return found if len(found) == len(sizes) else None
 
 
-def _samples(hints: Mapping[str, int]) -> list[dict[str, int]]:
-    """The hint first, then each symbol large and small on its own, then all alike.
-
-    Some may break the assumptions: the proof does not know these, so what fails anywhere cannot be proved.
-    """
-    points = [dict(hints)]
-    for name, value in hints.items():
-        points += [{**hints, name: 16 * value}, {**hints, name: max(1, value // 8)}]
-    return points + [dict.fromkeys(hints, value) for value in (1, 4, 29, 120)]
+Hooks.covers = covers

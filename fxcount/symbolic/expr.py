@@ -109,6 +109,7 @@ class Hooks:
 
     floordiv: Callable[[Size, Size], Size]
     floordiv_int: Callable[[Expr, int], Size]
+    covers: Callable[[Size], bool]
     settle_halves: Callable[[dict[Monomial, int]], None]
     text: Callable[[Size], str]
 

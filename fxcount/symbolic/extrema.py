@@ -19,8 +19,7 @@ from fxcount.errors import SizeError
 from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, make, monomial_order, terms_of
 from fxcount.symbolic.poly import common_factors, is_positive, size_key, without
-from fxcount.symbolic.values import free_symbols
-from fxcount.symbolic.witness import witness_at
+from fxcount.symbolic.witness import trials
 
 __all__ = ["alternatives", "max_", "min_"]
 
@@ -128,12 +127,9 @@ def _beats(a: Size, at: list[int], b: Size, bt: list[int], largest: bool) -> boo
 
 def _samples(sizes: list[Size]) -> list[list[int]]:
     """The values of each size at some points of the domain."""
-    names = sorted(frozenset().union(*map(free_symbols, sizes)))
     samples: list[list[int]] = [[] for _ in sizes]
-    for start, step in ((1, 0), (2, 97), (1000, -(900 // max(len(names), 1))), (131, 0)):
-        values = {name: start + step * i for i, name in enumerate(names)}
-        witness = witness_at(tuple(values.items()))
-        at = [value for value in map(witness.at, sizes) if value is not None]
+    for trial in trials()[:5]:
+        at = [value for value in map(trial.at, sizes) if value is not None]
         if len(at) < len(sizes):
             continue
         for sample, value in zip(samples, at, strict=True):

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import gcd
 
-from fxcount.symbolic.assumption import Relation
-from fxcount.symbolic.bounds import Interval, is_nonnegative, lower_bound
+from fxcount.symbolic.assumption import Relation, primitive
+from fxcount.symbolic.bounds import Interval, is_nonnegative
 from fxcount.symbolic.calc import rewrite
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Monomial, Size, atoms_of, make, monomial_order, symbol
 from fxcount.symbolic.values import free_symbols
@@ -48,13 +48,16 @@ class Facts:
         self.nonzero: list[Expr] = []
         self.nonnegative: list[Expr] = []
         self._stated: list[Statement] = []  # all that was learned, as it was said
+        self._stated_zero: frozenset[Expr] = frozenset()  # in lowest terms
         self._witnesses: list[Witness] = []  # sizes at which all of it is true
+        self._varied: list[Witness] | None = None  # more of them, if they were asked for
         self._reduced: dict[Size, Size] = {}
         self._answers: dict[tuple[Callable[[Facts, Size], bool], Size], bool] = {}
         if known is not None:
             self.bounds, self.rules = dict(known.bounds), dict(known.rules)
             self.zero, self.nonzero, self.nonnegative = list(known.zero), list(known.nonzero), list(known.nonnegative)
             self._stated, self._witnesses = list(known._stated), list(known._witnesses)
+            self._stated_zero = known._stated_zero
 
     def __reduce__(self) -> tuple[Callable[..., Facts], tuple[Mapping[str, int] | None, list[Statement]]]:
         return _relearned, (self._witnesses[0].values if self._witnesses else None, self._stated)
@@ -83,6 +86,16 @@ class Facts:
                 break
             size = new
         return size
+
+    def _elsewhere(self) -> list[Witness]:
+        """More sizes at which all facts are true: what is equal by chance at the first is not at all of them."""
+        if self._varied is None:
+            first = self._witnesses[:1]
+            self._varied = [found for w in first for each in w.varied() if (found := next(filter(self._admits, each), None))]
+        return self._varied
+
+    def _admits(self, witness: Witness) -> bool:
+        return witness.agrees(self._stated)
 
     def _examples(self, size: Size) -> list[int]:
         """Values that the size can have."""
@@ -157,12 +170,18 @@ class Facts:
         return answer
 
     def _proves_zero(self, size: Size) -> bool:
-        if any(self._examples(size)):
+        if isinstance(size, int):
+            return size == 0
+        if any([witness.at(size) for witness in self._witnesses]):
+            return False
+        if primitive("==", size) in self._stated_zero:
+            return True
+        if self.rules and any([witness.at(size) for witness in self._elsewhere()]):  # to apply them would take longer
             return False
         e = self.reduce(size)
         if isinstance(e, int):
             return e == 0
-        return any(self.reduce(z) in (e, -e) for z in self.zero) or is_zero(e) or self._is_multiple(e)
+        return self._is_among(e, self.zero) or is_zero(e) or self._is_multiple(e)
 
     def _is_multiple(self, e: Expr) -> bool:
         """Whether it is a sum of multiples of what is known to be 0: ``3*B*h*w - 48*B``, where ``h*w == 16``.
@@ -176,6 +195,10 @@ class Facts:
         for z in self.zero:
             left = _without(left, self.reduce(z))
         return left == 0
+
+    def _is_among(self, e: Expr, known: list[Expr]) -> bool:
+        """Whether it is one of these times something that is not 0."""
+        return bool(known) and primitive("==", e) in [primitive("==", k) for k in map(self.reduce, known) if type(k) is Expr]
 
     def _proves_nonnegative(self, size: Size) -> bool:
         if min(self._examples(size), default=0) < 0:
@@ -196,16 +219,18 @@ class Facts:
         sides = [side for side, of in ((e, 1), (-e, -1)) if all(of * x > 0 for x in examples)]  # which may be above 0
         if len(e.terms) - (() in e.terms) > 1 and self._can_be_zero(size):
             return False
-        if any((lower_bound(s, self.bounds) or 0) > 0 for s in sides):
+        if any(is_nonnegative(s - 1, self.bounds) for s in sides):
             return True
         content = gcd(*(c for m, c in e.terms.items() if m))
         if e.terms.get((), 0) % content:  # 2*H == 7 has no solution
             return True
-        if any(self.reduce(z) in (e, -e) for z in self.nonzero):
+        if self._is_among(e, self.nonzero):
             return True
         return any(is_nonnegative(s - 1 - self.reduce(f), self.bounds) for f in self.nonnegative for s in sides)
 
     def _learn_zero(self, size: Size) -> None:
+        if isinstance(size, Expr):
+            self._stated_zero |= {primitive("==", size)}
         e = self.reduce(size)
         if isinstance(e, int):
             return
@@ -273,7 +298,7 @@ class Facts:
             if low == high and low is not None:
                 self._add_rule(name, low)
             return
-        self.nonnegative.append(e)
+        self.nonnegative += dict.fromkeys((primitive(">=", e), e))  # as it stands, too: a part of what is asked
 
     def _learn_nonzero(self, size: Size) -> None:
         e = self.reduce(size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import gcd
 
-from fxcount.symbolic.bounds import lower_bound
+from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.expr import Atom, Expr, Monomial, Size, make, monomial_order, terms_of
 
 __all__ = ["cancel", "common_factors", "divide", "is_positive", "leading", "nonconstant", "size_key", "without"]
@@ -48,7 +48,7 @@ def is_positive(size: Size) -> bool:
     >>> leading(3 - 2 * H), leading(-5)
     (-2, -5)
     """
-    return size > 0 if isinstance(size, int) else (lower_bound(size) or 0) >= 1
+    return is_nonnegative(size - 1)
 
 
 def divide(p: Size, q: Expr) -> tuple[Size, Size]:
@@ -135,8 +135,10 @@ def common_factors(monomials: list[Monomial]) -> Monomial:
     >>> common_factors([("B", "H", "H"), ("B", "H")])
     ('B', 'H')
     """
-    shared = monomials[0]
-    for m in monomials[1:]:
+    shared, *rest = monomials
+    if not set(shared).intersection(*rest):  # nearly always
+        return ()
+    for m in rest:
         left, both = list(m), []
         for factor in shared:
             if factor in left:

@@ -27,7 +27,7 @@ from fxcount.symbolic.floats import LARGEST, Claim, Comparison
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.text import to_text
 from fxcount.symbolic.unbacked import UnbackedSizes
-from fxcount.symbolic.values import evaluate
+from fxcount.symbolic.values import Factors, evaluate
 from fxcount.symbolic.witness import Witness, witness_at
 
 __all__ = ["ASKED", "Assumption", "Comparison", "Scope"]
@@ -244,9 +244,9 @@ class Scope:
         return broken or self._beyond_floats(values) or self.unbacked.check(values)
 
     def _beyond_floats(self, values: Mapping[str, int]) -> Assumption | None:
-        memo: dict[str, int] = {}
+        known = Factors(values)
         for size in self.limits:
-            if abs(evaluate(size, values, memo)) >= LARGEST:
+            if abs(evaluate(size, known)) >= LARGEST:
                 room = LARGEST - 1 - size
                 assert isinstance(room, Expr)
                 return Assumption(">=", room, 0, "declared", "the model computes a float of it, which is not exact beyond", "")

@@ -8,7 +8,7 @@ from functools import lru_cache
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import DEEP, MEMO, Atom, Expr, Size, atoms_of
 
-__all__ = ["evaluate", "free_symbols", "name_of"]
+__all__ = ["Factors", "evaluate", "free_symbols", "name_of"]
 
 
 def free_symbols(size: Size) -> frozenset[str]:
@@ -45,11 +45,58 @@ def _free_symbols(size: Expr) -> frozenset[str]:
     return frozenset(names)
 
 
-def evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int] | None = None) -> int:
+class Factors(dict[str, int]):
+    """The values of symbols and atoms at ``given`` numbers: each is worked out when it is first asked for.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> H = symbol("H")
+    >>> known = Factors({"H": 7})
+    >>> evaluate(H // 2, known), [int(v) for v in known.values()], evaluate((H // 2) ** 2, known)
+    (3, [7, 3], 9)
+    """
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: Mapping[str, int]) -> None:
+        super().__init__()
+        self.given = given
+
+    def __missing__(self, factor: str) -> int:
+        if type(factor) is Atom:
+            if factor.depth > DEEP:
+                for atom in atoms_of(*factor.args, known=self):
+                    self[atom] = self._of(atom)
+            value = self._of(factor)
+        else:
+            try:
+                value = int(self.given[factor])
+            except KeyError:
+                known = ", ".join(sorted(self.given)) or "none"
+                hint = f"give one for each symbol; given: {known}"
+                raise SizeError(f"no value for the symbol {factor!r}", hint=hint) from None
+        self[factor] = value
+        return value
+
+    def _of(self, atom: Atom) -> int:
+        found = [a if type(a) is int else self.total(a) for a in atom.args]  # type: ignore[arg-type]
+        if atom.kind == "floor":
+            return found[0] // found[1]
+        return max(found) if atom.kind == "max" else min(found)
+
+    def total(self, size: Expr) -> int:
+        """The value of a size."""
+        total = 0
+        for m, c in size.terms.items():
+            for factor in m:
+                c *= self[factor]
+            total += c
+        return total
+
+
+def evaluate(size: Size, values: Mapping[str, int]) -> int:
     """The exact value; integers of any length.
 
-    Many sizes at the same values share their floors: give them one ``memo`` (at first empty), and each is computed
-    once.
+    Many sizes at the same values share their floors: give `Factors` of the values, and each is computed once.
 
     Raises:
         SizeError: a symbol has no value.
@@ -62,39 +109,5 @@ def evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int] | None 
     if isinstance(size, int):
         return int(size)
     if isinstance(size, Expr):
-        return _evaluate(size, values, {} if memo is None else memo)
+        return (values if type(values) is Factors else Factors(values)).total(size)
     return int(size.subs({s: values[s.name] for s in size.free_symbols}))  # sympy's, as reports hand it out
-
-
-def _evaluate(size: Size, values: Mapping[str, int], memo: dict[str, int]) -> int:
-    if isinstance(size, int):
-        return int(size)
-    total = 0
-    for m, c in size.terms.items():
-        for factor in m:
-            value = memo.get(factor)
-            if value is None:
-                value = memo[factor] = _value(factor, values, memo)
-            c *= value
-        total += c
-    return total
-
-
-def _value(factor: str, values: Mapping[str, int], memo: dict[str, int]) -> int:
-    if isinstance(factor, Atom):
-        if factor.depth > DEEP:
-            for atom in atoms_of(*factor.args, known=memo):
-                memo[atom] = _value_of_atom(atom, values, memo)
-        return _value_of_atom(factor, values, memo)
-    try:
-        return int(values[factor])
-    except KeyError:
-        known = ", ".join(sorted(values)) or "none"
-        raise SizeError(f"no value for the symbol {factor!r}", hint=f"give one for each symbol; given: {known}") from None
-
-
-def _value_of_atom(atom: Atom, values: Mapping[str, int], memo: dict[str, int]) -> int:
-    arguments = [_evaluate(a, values, memo) for a in atom.args]
-    if atom.kind == "floor":
-        return arguments[0] // arguments[1]
-    return max(arguments) if atom.kind == "max" else min(arguments)

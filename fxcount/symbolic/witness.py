@@ -6,15 +6,14 @@ far longer than to look at one example.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from fxcount.symbolic.expr import MEMO, Expr, Size
-from fxcount.symbolic.values import evaluate, free_symbols
+from fxcount.symbolic.values import Factors, free_symbols
 
-__all__ = ["Statement", "Witness", "witness_at"]
+__all__ = ["Statement", "Trial", "Witness", "alike", "trials", "witness_at"]
 
 _DIVISORS = (2520, 672, 224, 168, 120, 64, 28, 12)
 """What sizes are multiples of where floors are exact, or a slice is the whole."""
@@ -44,11 +43,11 @@ class Witness:
     (44, False)
     """
 
-    __slots__ = ("_memo", "_values", "values")
+    __slots__ = ("_factors", "_values", "values")
 
     def __init__(self, values: Mapping[str, int]) -> None:
         self.values = dict(values)
-        self._memo: dict[str, int] = {}  # of floors at these numbers
+        self._factors = Factors(self.values)
         self._values: dict[Expr, int | None] = {}
 
     def __reduce__(self) -> tuple[type[Witness], tuple[dict[str, int]]]:
@@ -63,10 +62,11 @@ class Witness:
             return known[size]
         if len(known) >= MEMO:
             known.clear()
-            self._memo.clear()
-        value: int | None = None
-        with suppress(ZeroDivisionError):
-            value = evaluate(size, self.values, self._memo)
+            self._factors.clear()
+        try:
+            value = self._factors.total(size)
+        except ZeroDivisionError:
+            value = None
         known[size] = value
         return value
 
@@ -77,6 +77,15 @@ class Witness:
             if value is None or not statement.holds(value):
                 return False
         return True
+
+    def varied(self) -> list[tuple[Witness, ...]]:
+        """For each symbol the same with more or less of it.
+
+        >>> [[w.values["H"] for w in each] for each in Witness({"H": 224}).varied()]
+        [[261, 187]]
+        """
+        changes = [[{name: number + 37}, {name: number - 37}] for name, number in self.values.items()]
+        return [tuple([_at({**self.values, **c}) for c in each if min(c.values()) >= 1]) for each in changes]
 
     def near(self, wanted: Statement, known: Iterable[Statement]) -> Witness | None:
         """Other numbers at which what is wanted is true, and all that is known: it may be linear in one of its symbols, or
@@ -99,6 +108,72 @@ class Witness:
                 if found.agrees([wanted]) and found.agrees(known):
                     return found
         return None
+
+
+class _InTurn(dict[str, int]):
+    """One of some numbers for every symbol there is, in the order in which they are met."""
+
+    __slots__ = ("_numbers", "_turns")
+
+    def __init__(self, numbers: Sequence[int], turns: dict[str, int]) -> None:
+        super().__init__()
+        self._numbers, self._turns = numbers, turns
+
+    def __missing__(self, name: str) -> int:
+        turn = self._turns.setdefault(name, len(self._turns))
+        return self._numbers[turn % len(self._numbers)]
+
+
+class Trial:
+    """Numbers for all symbols there are, at which any size can be tried.
+
+    Values are kept of the factors, not of the sizes: most are asked about once.
+    """
+
+    __slots__ = ("_factors",)
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self._factors = Factors(numbers)
+
+    def at(self, size: Size) -> int | None:
+        """The value of the size, ``None`` where it has none."""
+        if type(size) is not Expr:
+            return size  # type: ignore[return-value]
+        if len(self._factors) >= MEMO:
+            self._factors.clear()
+        try:
+            return self._factors.total(size)
+        except ZeroDivisionError:
+            return None
+
+
+@lru_cache(64)
+def alike(number: int) -> Trial:
+    """The same number for all symbols.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> alike(7).at(symbol("H") * symbol("W"))
+    49
+    """
+    return Trial(_InTurn((number,), {}))
+
+
+@lru_cache(1)
+def trials() -> tuple[Trial, ...]:
+    """All symbols alike: 1, or a number of many divisors; then each symbol one of three numbers, in every order: the smallest,
+    one with no divisor, and one with many. The first five have all of them for one symbol.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> sorted([trial.at(symbol("H")) for trial in trials()[:5]])
+    [1, 1, 131, 5040, 10080]
+    """
+    turns: dict[str, int] = {}
+    orders = ((1, 131, 10080), (131, 10080, 1), (10080, 1, 131), (1, 10080, 131), (131, 1, 10080), (10080, 131, 1))
+    return alike(1), alike(5040), *[Trial(_InTurn(numbers, turns)) for numbers in orders]
+
+
+def _at(values: Mapping[str, int]) -> Witness:
+    return witness_at(tuple(values.items()))
 
 
 @lru_cache(256)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fxcount.passes.memory import HELD, Peak, undominated
 from fxcount.passes.parameters import state_bytes
-from fxcount.symbolic import Size, evaluate, max_, sum_
+from fxcount.symbolic import Factors, Size, evaluate, max_, sum_
 from fxcount.training.run import Phase, StepTrace
 from fxcount.training.wrapping import NUMBER
 
@@ -68,11 +68,10 @@ class StepMemory:
         Of several forwards in one step those of the one after which most is held, at the sample values.
         """
         pairs = [self._saved_between(before, after) for before, after in self.step.turns()]
-        hints = self.step.trace.scope.hints
-        memo: dict[str, int] = {}
+        hints = Factors(self.step.trace.scope.hints)
 
         def total(found: tuple[int, ...]) -> int:
-            return sum([evaluate(self.storages[i].nbytes, hints, memo) for i in found])
+            return sum([evaluate(self.storages[i].nbytes, hints) for i in found])
 
         return max(pairs, key=total) if len(pairs) > 1 else pairs[0] if pairs else ()
 
@@ -149,14 +148,14 @@ class StepMemory:
         """The largest sum of bytes alive in stretches of the log. Parameters, buffers and constants are not counted; of the
         rest all, or those given."""
         memo: dict[Size, int] = {}
-        found: dict[str, int] = {}
+        known = Factors(values)
         sizes = []
         for i, (s, apart) in enumerate(zip(self.storages, self._apart, strict=True)):
             if apart or (counted is not None and i not in counted):
                 sizes.append(0)
                 continue
             if s.nbytes not in memo:
-                memo[s.nbytes] = evaluate(s.nbytes, values, found)
+                memo[s.nbytes] = evaluate(s.nbytes, known)
             sizes.append(memo[s.nbytes])
         inside = self.inside
         most, at, now, done = -1, 0, 0, 0
@@ -217,7 +216,7 @@ class StepMemory:
     def held_at(self, values: Mapping[str, int], position: int) -> dict[str, int]:
         """Bytes alive after an entry of the log, by what holds them: ``gradients``, ``inputs``, ``saved``, ``temporaries``.
         States are not among them."""
-        memo: dict[str, int] = {}
+        known = Factors(values)
         kinds = {
             **dict.fromkeys(self.saved, "saved"), **dict.fromkeys(self.step.gradients, "gradients"),
             **{i: "inputs" for i, s in enumerate(self.storages) if s.origin == "input"},
@@ -226,15 +225,15 @@ class StepMemory:
         states = set(self.states)
         for i in self._alive_at(position + 1):
             if i not in states and not self._apart[i]:
-                found[kinds.get(i, "temporaries")] += evaluate(self.storages[i].nbytes, values, memo)
+                found[kinds.get(i, "temporaries")] += evaluate(self.storages[i].nbytes, known)
         return found
 
     def alive_after(self, values: Mapping[str, int]) -> list[int]:
         """For each call the most bytes alive from when it is made until the next one is; of one that is a part of an op that
         Python has called, what was alive before."""
-        memo: dict[str, int] = {}
+        known = Factors(values)
         pairs = zip(self.storages, self._apart, strict=True)
-        sizes = [0 if apart else evaluate(s.nbytes, values, memo) for s, apart in pairs]
+        sizes = [0 if apart else evaluate(s.nbytes, known) for s, apart in pairs]
         found = []
         now = seen = 0
         for start, stop in zip((0, *self.marks[1:]), (*self.marks[1:], len(self.log)), strict=True):

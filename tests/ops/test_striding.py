@@ -179,6 +179,14 @@ def test_a_difference_that_is_none_only_where_a_size_is_1() -> None:
         assert all(a.holds({"B": 2, "H": height, "W": 7}) for a in scope.assumptions) == (not plain)
 
 
+def test_a_crop_of_a_padded_map_says_where_it_is_the_whole() -> None:
+    """The distances to the special cases are sizes whose sign is known: no absolute value is left in the formula."""
+    report = fxcount.analyze(Calls(_cropped), "B,H,W,3", hints={"B": 2, "H": 8, "W": 8})
+    assert "Max" not in str(report.write_bytes)
+    for height, width in ((8, 12), (8, 11), (7, 12), (5, 3)):
+        assert report.at(B=2, H=height, W=width).write_bytes == _copies(_cropped, torch.zeros(2, height, width, 3))
+
+
 def test_windows_of_maps_that_they_divide_keep_their_formulas() -> None:
     """Windows of 7 in maps of H/4 by W/4, twice, as MaxViT cuts them: that 28 divides H and W is known by then."""
 

@@ -40,6 +40,27 @@ def test_the_largest_and_the_smallest_are_one_of_theirs():
     assert max_(min_(H, W), W) == W
 
 
+@given(formulas)
+def test_a_multiple_has_the_same_sign(text):
+    """What is lost by rounding does not grow with a factor: both are one question."""
+    size = as_size(text)
+    assume(size is not None)
+    assert is_nonnegative(96 * size) == is_nonnegative(size)
+    assert is_nonnegative(6 * size + 5) == is_nonnegative(size)
+    assert not is_nonnegative(size, {"H": (5, 9)}) or is_nonnegative(96 * symbol("B") * size, {"H": (5, 9)})
+
+
+def test_products_of_larger_sizes_are_larger():
+    """Windows of 7 over a map, and the map: 7*ceil(h/7) is at least h, as is a product of two such."""
+    rows, columns = (H + 24) // 28, (W + 24) // 28
+    gap = 49 * rows * columns - (H // 4) * (W // 4)
+    assert is_nonnegative(gap)
+    assert is_nonnegative(96 * B * gap)
+    assert not is_nonnegative(gap - 1)  # H = W = 28: 7 by 7
+    assert not is_nonnegative(48 * rows * columns - (H // 4) * (W // 4))
+    assert lower_bound(min_(gap, 1)) == 0
+
+
 @given(formulas, values)
 def test_bounds_hold_within_bounds(text, numbers):
     size, value = as_size(text), as_number(text, numbers)

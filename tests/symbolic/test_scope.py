@@ -259,6 +259,18 @@ def test_what_an_example_refutes_has_no_proof(texts, hints):
         assume(False)
 
 
+def test_what_is_learned_is_known_of_its_multiples() -> None:
+    h, w = symbol("H"), symbol("W")
+    gap = (h // 4) * (w // 4) - 49 * ((h + 24) // 28) * ((w + 24) // 28)
+    facts = nothing_known().at({"H": 224, "W": 224}).learned("==", gap)
+    assert facts.proves_zero(96 * gap)
+    assert facts.proves_zero(-5 * h * gap)
+    assert not facts.proves_zero(gap - 1)
+    assert not facts.proves_zero(h // 4 - 7 * ((h + 24) // 28))  # true at the sample values, not where 4 * 7 divides W alone
+    assert nothing_known().learned("!=", gap).proves_nonzero(12 * gap)
+    assert nothing_known().learned(">=", 4 * (h // 8) - 1).proves_nonzero(24 * (h // 8))
+
+
 def test_what_is_learned_is_known_of_the_very_size_it_was_learned_of() -> None:
     """Also as the second rule: what the size was reduced to before does not stand in the way."""
     b, w = symbol("B"), symbol("W")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 
 from fxcount.errors import SizeError
-from fxcount.symbolic import Size, evaluate, free_symbols, prod
+from fxcount.symbolic import Size, prod
+from fxcount.symbolic.witness import alike
 
 __all__ = [
     "LARGEST_SIZE", "Alias", "CopyOrView", "Holding", "SparseFact", "SparseForm", "TensorFact", "Work", "contiguous_strides",
@@ -258,11 +259,10 @@ def probe(size: Size) -> int:
     """
     if isinstance(size, int):
         return size
-    for value in _PROBES:
-        try:
-            return evaluate(size, dict.fromkeys(free_symbols(size), value))
-        except ZeroDivisionError:  # a symbolic divisor is 0 there, which no size that is asked for makes it
-            continue
+    for number in _PROBES:
+        value = alike(number).at(size)
+        if value is not None:  # a symbolic divisor is 0 there, which no size that is asked for makes it
+            return value
     raise SizeError(f"the divisor in {size} is 0 for every size tried", hint="give the size as a number")
 
 

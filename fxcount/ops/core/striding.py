@@ -19,7 +19,7 @@ from typing import TypeAlias
 from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, contiguous_strides, probe
 from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, max_, min_, prod, sum_
 from fxcount.symbolic.assumption import primitive
-from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound
+from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.facts import Facts, nothing_known
 
 __all__ = [
@@ -71,13 +71,16 @@ def is_channels_last(x: TensorFact) -> bool:
     return x.strides is not None and _is_channels_last(x.shape, x.strides)
 
 
-def _is_channels_last(shape: tuple[Size, ...], strides: Strides) -> bool:
+def _is_channels_last(shape: tuple[Size, ...], strides: Strides, known: Facts | None = None) -> bool:
+    """``known``: of the sizes, besides that they are at least 1."""
     if len(shape) not in (4, 5):
         return False
-    floor = 0
+    floor = first = 0
     for dim in (1, *range(len(shape) - 1, 1, -1), 0):
-        stride, size = probe(strides[dim]), probe(shape[dim])
-        if size == 0 or stride == 0 or stride < floor or (dim == 0 and floor == probe(strides[1])):
+        stride, size = [probe(n if known is None else known.reduce(n)) for n in (strides[dim], shape[dim])]
+        if dim == 1:
+            first = stride
+        if size == 0 or stride == 0 or stride < floor or (dim == 0 and floor == first):
             return False
         floor = stride * size
     return True
@@ -132,8 +135,13 @@ def _distance(a: Size, b: Size) -> Size:
     if isinstance(gap, int):
         return min(1, abs(gap))
     gap = primitive("==", gap)
-    if (lower_bound(gap) or 0) > 0 or (upper_bound(gap) or 0) < 0:
+    if is_nonnegative(gap - 1) or is_nonnegative(-1 - gap):
         return 1
+    return _absolute(gap)
+
+
+def _absolute(gap: Expr) -> Size:
+    """``|gap|``: without a Max where its sign is known."""
     return gap if is_nonnegative(gap) else -gap if is_nonnegative(-gap) else max_(gap, -gap)
 
 
@@ -194,10 +202,8 @@ def _settle_format(scope: Scope, old: Strides, strides: Strides, new: Strides, s
         if not isinstance(claim, Expr) or not scope.hint(claim) or not scope.facts.may_be_zero(claim):
             continue
         facts, found, _ = _under(scope.facts, (claim,), _Seen(old, strides, new))
-        if facts is not None and found is not None:
-            reduced = [tuple(map(facts.reduce, part)) for part in (new, found)]
-            if not _is_channels_last(*reduced):
-                scope.decide("==", n, 1, "whether the strides suggest channels-last")
+        if facts is not None and found is not None and not _is_channels_last(new, found, facts):
+            scope.decide("==", n, 1, "whether the strides suggest channels-last")
 
 
 def dense_copy(scope: Scope, x: TensorFact, wanted: TensorFact) -> TensorFact | Alias:
@@ -208,8 +214,7 @@ def dense_copy(scope: Scope, x: TensorFact, wanted: TensorFact) -> TensorFact | 
 
     def suggest_the_same(sizes: _Sizes, seen: Strides) -> bool:
         """Itself or a copy: both suggest one memory format, which torch guesses from strides, also from those of sizes of 1."""
-        shape, mine, dense = (tuple(map(sizes.facts.reduce, part)) for part in (x.shape, have, want))
-        return _is_channels_last(shape, mine) == _is_channels_last(shape, dense)
+        return _is_channels_last(x.shape, have, sizes.facts) == _is_channels_last(x.shape, want, sizes.facts)
 
     found = _lies_as(scope, x.shape, have, want, "whether it is a view or a copy", suggest_the_same)
     if found.strides is not None:
@@ -354,7 +359,7 @@ def _answer(
         else:
             both = False
         if both:
-            distances.append(sum_([c if c in ones or is_nonnegative(c) else max_(c, -c) for c in chosen]))
+            distances.append(sum_([c if c in ones else _absolute(c) for c in chosen]))
         elif _all_hold(scope, chosen, unmet, ones, reason):
             return _Answer(under(chosen)[1])  # asked anew: more is known now
     return _Answer(None, min_(1, *distances) if distances else 1)
@@ -367,7 +372,8 @@ def _open_differences(scope: Scope, shape: Sequence[Size], ones: Sequence[Expr],
         return []
     not_empty = [n for n in dict.fromkeys(shape) if isinstance(n, Expr)]
     larger = scope.facts.supposing(positive=[*ones, *not_empty])
-    return [] if larger is None else [d for d in found if not larger.proves_nonzero(d)]
+    open_ = dict.fromkeys([primitive("==", d) for d in found])
+    return [] if larger is None else [d for d in open_ if not larger.proves_nonzero(d)]
 
 
 @lru_cache(_ANSWERS)

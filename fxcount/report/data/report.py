@@ -14,7 +14,18 @@ from fxcount.passes.precision import macs_by_dtype
 from fxcount.report.data.family import Family, listed
 from fxcount.report.data.piece import Piece, with_fixed
 from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
-from fxcount.symbolic import Expr, Size, Unbacked, evaluate, free_symbols, largest_to_sympy, substitute, symbol, to_sympy
+from fxcount.symbolic import (
+    Expr,
+    Factors,
+    Size,
+    Unbacked,
+    evaluate,
+    free_symbols,
+    largest_to_sympy,
+    substitute,
+    symbol,
+    to_sympy,
+)
 from fxcount.trace.tape import Call, Trace
 from fxcount.wording import visible
 
@@ -138,7 +149,7 @@ class ReportData:
         self.values = dict(values) if values is not None else None
         self.fixed: dict[str, int] = {}  # some sizes, while others remain symbols
         self._known: dict[Expr, Size] = {}  # what size() has said
-        self._factors: dict[str, int] = {}  # floors and symbols at the values
+        self._factors = Factors(self.values or {})
         self._found = Piece(trace, costs)
         self.family = Family(self._found)  # analyze(), and nobody else, gives it a recipe
         self._asked = None if guessed is None else frozenset(guessed)
@@ -440,8 +451,7 @@ class ReportData:
             return size
         found = self._known.get(size)
         if found is None:
-            at = self.values
-            found = evaluate(size, at, self._factors) if at is not None else substitute(size, self.fixed)
+            found = evaluate(size, self._factors) if self.values is not None else substitute(size, self.fixed)
             self._known[size] = found
         return found
 

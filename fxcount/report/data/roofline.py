@@ -13,7 +13,7 @@ import torch
 
 from fxcount.ops.core.common import facts_in
 from fxcount.passes.cost import CallCost, Costs
-from fxcount.symbolic import Size, evaluate
+from fxcount.symbolic import Factors, Size, evaluate
 from fxcount.trace.tape import Call, Signature, Trace
 
 __all__ = ["A100", "H100", "Machine", "dtype_of", "seconds_by_call"]
@@ -52,9 +52,9 @@ H100 = Machine(
 
 def seconds_by_call(trace: Trace, costs: Costs, values: Mapping[str, int], machine: Machine = A100) -> Callable[[Call], float]:
     """The estimated seconds of each call at these sizes; calls that look alike are worked out once."""
-    memo: dict[str, int] = dict(values)
-    known = {id(s): _seconds(s, costs.by_signature[id(s)], memo, machine) for s in trace.signatures}
-    return lambda call: known[id(call.signature)]
+    known = Factors(values)
+    found = {id(s): _seconds(s, costs.by_signature[id(s)], known, machine) for s in trace.signatures}
+    return lambda call: found[id(call.signature)]
 
 
 def _seconds(signature: Signature, cost: CallCost, values: Mapping[str, int], machine: Machine) -> float:

@@ -8,7 +8,7 @@ from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.memory import HELD
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
-from fxcount.symbolic import Size, evaluate
+from fxcount.symbolic import Factors, Size, evaluate
 
 __all__ = ["Alive", "alive"]
 
@@ -36,10 +36,9 @@ def alive(report: ReportData) -> Alive:
 
 
 def _alive(report: ReportData) -> list[int]:
-    trace, values = report.trace, report.sizes
-    memo: dict[str, int] = {}
-    sizes = [0 if s.origin in HELD else evaluate(s.nbytes, values, memo) for s in trace.storages]
-    temporaries = _temporaries(report, memo)
+    trace, values = report.trace, Factors(report.sizes)
+    sizes = [0 if s.origin in HELD else evaluate(s.nbytes, values) for s in trace.storages]
+    temporaries = _temporaries(report, values)
     most = [0] * len(trace.calls)
     now, at = 0, -1
     for event in trace.events:
@@ -54,11 +53,11 @@ def _alive(report: ReportData) -> list[int]:
     return most
 
 
-def _temporaries(report: ReportData, memo: dict[str, int]) -> dict[int, int]:
+def _temporaries(report: ReportData, values: Factors) -> dict[int, int]:
     """Bytes an op holds besides its results while it runs, by signature."""
     found = {}
     for s in report.trace.signatures:
         if s.op.temporaries is not None:
             extra: Size = s.op.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
-            found[id(s)] = evaluate(extra, report.sizes, memo)
+            found[id(s)] = evaluate(extra, values)
     return found
