@@ -234,6 +234,11 @@ class Facts:
         e = self.reduce(size)
         if isinstance(e, int):
             return
+        ones = _factors_of_one(e)
+        if ones:
+            for one in ones:
+                self._learn_zero(one - 1)
+            return
         solution = _solution(e)
         if solution is None:
             self.zero.append(e)
@@ -332,6 +337,21 @@ def _relearned(values: Mapping[str, int] | None, statements: list[Statement]) ->
     for statement in statements:
         facts = _learned(facts, statement)
     return facts
+
+
+def _factors_of_one(e: Expr) -> list[Expr]:
+    """The factors of a product that is 1 where ``e`` is 0: each of them is, if none is below 0.
+
+    >>> H, W = symbol("H"), symbol("W")
+    >>> _factors_of_one((H // 2) * W - 1), _factors_of_one(H * W - 2)
+    ([W, floor(H/2)], [])
+    """
+    product = next((m for m in e.terms if len(m) > 1), ())
+    if e.terms not in ({product: 1, (): -1}, {product: -1, (): 1}):
+        return []
+    factors = [make({(f,): 1}) for f in dict.fromkeys(product)]
+    found = [f for f in factors if isinstance(f, Expr) and is_nonnegative(f)]
+    return found if len(found) == len(factors) else []
 
 
 def _solution(e: Expr) -> tuple[str, Size] | None:

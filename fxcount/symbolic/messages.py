@@ -224,7 +224,8 @@ def _resolved(name: str, frame: FrameType) -> Any:
 
 def _is_for_people(stream: Any) -> bool:
     """Whether what is written there is shown, and not read back as under ``redirect_stdout(StringIO())``."""
-    return stream is not None and (stream is sys.stdout or stream is sys.stderr) and not isinstance(stream, io.StringIO)
+    kept = isinstance(stream, io.StringIO) or (type(stream) is io.TextIOWrapper and type(stream.buffer) is io.BytesIO)
+    return stream is not None and (stream is sys.stdout or stream is sys.stderr) and not kept
 
 
 def _tells(found: Any) -> bool:

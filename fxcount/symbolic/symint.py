@@ -28,7 +28,7 @@ import operator
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from typing import Any, NamedTuple
 
 import torch
@@ -228,7 +228,7 @@ class SymSize(Bits, IntProtocol, NumpyProtocol, torch.SymInt):
             return op(self, int(other))
         if isinstance(other, float):
             return op(self.__sym_float__(), float(other))
-        if isinstance(other, (complex, Fraction)):
+        if isinstance(other, Number):  # complex, Fraction, Decimal
             return op(int(self), other)
         return NotImplemented
 

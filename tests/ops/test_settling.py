@@ -84,6 +84,32 @@ def test_a_factor_that_may_be_one(hint: int) -> None:
     assert report.at(K=1).flops == 6
 
 
+@pytest.mark.parametrize("hint", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("take", [lambda k: k, lambda k: k - 3, lambda k: -k], ids=["k", "k - 3", "-k"])
+def test_an_exponent_made_of_a_size(hint: int, take: Callable[[int], int]) -> None:
+    """``x ** 2`` is one multiplication an element, ``x ** 5`` a power: which, the formula must not take from its hint."""
+    net = Net(lambda x, k: x ** take(k))
+    report = fxcount.analyze(net, "2,3", ("K",), hints={"K": hint})
+    for k in (1, 2, 3, 4, 5, 6, 9, 12):
+        fresh = fxcount.analyze(net, (2, 3), (k,))
+        plain = {0: 0, 1: 0, 2: 6, 3: 12, -1: 6, -2: 12}.get(take(k))
+        assert plain is None or (fresh.flops, fresh.transcendentals) == (plain, 0)
+        try:
+            there = report.at(K=k, extend=False)
+        except fxcount.AssumptionError:
+            assert k != hint
+            continue
+        assert (there.flops, there.transcendentals) == (fresh.flops, fresh.transcendentals)
+
+
+@pytest.mark.parametrize("hint", [1, 5])
+def test_a_value_that_may_be_one(hint: int) -> None:
+    """``x + n*y*z``: 2 operations an element where n is 1, else 3."""
+    net = Net(lambda x, k: torch.addcmul(x, x, x, value=k))
+    report = fxcount.analyze(net, "2,3", ("K",), hints={"K": hint})
+    assert [report.at(K=k).flops for k in (1, 5, 7)] == [12, 18, 18]
+
+
 @pytest.mark.parametrize(
     ("start", "step"), [(0, 0.1), (0, 0.3), (0.1, 0.7), (1e-17, 1.0), (0, 2.5), (0, 3.141592653589793), (2, 64 / 7)]
 )

@@ -1,8 +1,8 @@
 """Symbolic numbers in the place of arguments that a rule takes as numbers: dimensions, quarter turns, factors.
 
 What an op's parameter can be is said by its annotation in the shape rule: a ``Size`` may be a formula, an ``int`` is a
-number, which pins a symbolic one. A factor (``alpha``, ``beta``) stays a formula, but whether it is 1 or 0, where it costs
-nothing, is decided.
+number, which pins a symbolic one. A factor (``alpha``, ``beta``, the ``value`` of ``addcmul``) stays a formula, but whether it
+is 1 or 0, where it costs nothing, is decided, and so is whether an ``exponent`` is one that torch computes without a power.
 
 >>> from fxcount.ops import REGISTRY
 >>> from fxcount.symbolic import symbol
@@ -27,12 +27,13 @@ from typing import Any
 from fxcount.ops.core.binding import Bound
 from fxcount.ops.core.registry import Op
 from fxcount.ops.core.tree import mapped
-from fxcount.symbolic import Expr, Scope
+from fxcount.symbolic import Expr, Scope, Size
 
 __all__ = ["pinned", "settled"]
 
 _NUMBERS = frozenset({"int", "int | None", "Dims", "Order", "Sequence[int]", "int | Sequence[int]", "Sequence[int] | None"})
-_FACTORS = frozenset({"alpha", "beta"})
+_FACTORS = frozenset({"alpha", "beta", "value"})
+_PLAIN_EXPONENTS = range(-2, 4)
 _POWERS = frozenset({"p", "norm_type", "ord"})
 
 
@@ -62,11 +63,21 @@ def _number(scope: Scope, op: Op, how: str, a: Any) -> Any:
     if type(a) is Expr:
         if how == "pin":
             return scope.pin(a, f"{op.name} takes a number there")
+        if how == "exponent":
+            return _exponent(scope, op, a)
         reason = f"{op.name}: a factor of 1 is not multiplied by, one of 0 drops its operand"
         return next((n for n in (1, 0) if scope.decide("==", a, n, reason)), a)
     if type(a) in (tuple, list) and Expr in [type(part) for part in a]:
         return type(a)([_number(scope, op, how, part) for part in a])
     return a
+
+
+def _exponent(scope: Scope, op: Op, a: Expr) -> Size:
+    """An exponent: a number if it is one of those that are computed by multiplications, else larger or smaller than these."""
+    reason = f"{op.name}: small exponents are computed by multiplications"
+    if scope.decide(">", a, _PLAIN_EXPONENTS[-1], reason) or scope.decide("<", a, _PLAIN_EXPONENTS[0], reason):
+        return a
+    return next((n for n in _PLAIN_EXPONENTS if scope.decide("==", a, n, reason)), a)
 
 
 @functools.lru_cache(1 << 12)
@@ -83,6 +94,8 @@ def _ways(op: Op) -> dict[str, str]:
 def _way(name: str, annotation: Any) -> str:
     if annotation == "Scalar" and name in _FACTORS:
         return "factor"
+    if annotation == "Operand" and name == "exponent":
+        return name
     return "pin" if annotation in _NUMBERS or (annotation == "float" and name in _POWERS) else ""
 
 

@@ -37,14 +37,19 @@ def rand(scope: Scope, size: Sizes, *, dtype: Dtype = None, device: Device = Non
 
 
 def randint(
-    scope: Scope, *, size: Sizes, dtype: torch.dtype | None = None, device: Device = None, **_: object
-) -> TensorFact:
+    scope: Scope, *, size: Sizes, dtype: torch.dtype | None = None, device: Device = None, low: Size = 0,
+    high: Size | None = None, **_: object,
+) -> TensorFact:  # fmt: skip
     """``randint(high, size)`` or ``randint(low, high, size)``."""
+    if high is not None and not scope.decide("<", low, high, "randint: from below to"):
+        raise ShapeError(f"randint: low {low} must be below high {high}")
     return _fresh(size, dtype, device, torch.int64)
 
 
 def randperm(scope: Scope, n: Size, *, dtype: Dtype = None, device: Device = None, **_: object) -> TensorFact:
     """The integers below n in random order."""
+    if not scope.decide(">=", n, 0, "randperm: of so many"):
+        raise ShapeError(f"randperm: n must be 0 or more, got {n}")
     return _fresh((n,), dtype, device, torch.int64)
 
 

@@ -19,6 +19,7 @@ from fxcount.ops.core.fact import LARGEST_SIZE, contiguous_strides
 from fxcount.ops.core.striding import channels_last_strides, is_dense
 from fxcount.symbolic import BRANCH, Scope, Size, SymSize
 from fxcount.symbolic.frames import MISSING, local_variable
+from fxcount.symbolic.messages import in_message
 from fxcount.trace.known.replay import Replay
 from fxcount.trace.tape import Call, StorageInfo, Value
 from fxcount.trace.tracer.arrays import array_of
@@ -201,6 +202,10 @@ class Answers:
         """All elements, if they are constants or made of sizes, which are pinned."""
         self.note_data((x,))
         return x._known if x._known is not None and x._storage.constant else self.replay.data(x._value)
+
+    def told(self, x: StandIn, frame: FrameType) -> torch.Tensor | None:
+        """The data for a text: none if nobody knows them, or if the text only goes into a message."""
+        return None if not self.is_known(x) or in_message(frame) else self.known_data(x)
 
     def array(self, x: StandIn) -> Any:
         """numpy's array of it: the data, if they are known."""

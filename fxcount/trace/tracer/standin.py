@@ -73,6 +73,9 @@ class Owner(Protocol):
     def data(self, x: StandIn, what: str) -> torch.Tensor:
         """The data, which the model wants as ``what``."""
 
+    def told(self, x: StandIn, frame: FrameType) -> torch.Tensor | None:
+        """The data, if they are known and the text that is made of them in the frame is more than a message."""
+
     def array(self, x: StandIn) -> Any:
         """numpy's array of it."""
 
@@ -263,11 +266,16 @@ class StandIn(torch.Tensor):
         return id(self)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        fact = self._value.fact
-        return f"StandIn({tuple(fact.shape)}, {str(fact.dtype).removeprefix('torch.')}, {fact.device})"
+        known = self._owner.told(self, sys._getframe(1))
+        return self._described() if known is None else repr(known)
 
     def __format__(self, spec: str) -> str:
-        return repr(self) if self._known is None else format(self._known, spec)
+        known = self._owner.told(self, sys._getframe(1))
+        return self._described() if known is None else format(known, spec)
+
+    def _described(self) -> str:
+        fact = self._value.fact
+        return f"StandIn({tuple(fact.shape)}, {str(fact.dtype).removeprefix('torch.')}, {fact.device})"
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self.clone()
