@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["analyze", "compare_modes", "find_unused_parameters", "rule", "training_step"]
 
-_OPTIONS = ("hints", "strict", "rules", "progress", "frontend", "trust", "kwargs")
-_OPTIONS_OF_A_STEP = ("loss", "optimizer", "targets", "step", "tracker", "hints", "strict", "rules", "kwargs")
+_OPTIONS = ("hints", "strict", "rules", "progress", "frontend", "trust", "device", "kwargs")
+_OPTIONS_OF_A_STEP = ("loss", "optimizer", "targets", "step", "tracker", "hints", "strict", "rules", "device", "kwargs")
 
 
 def analyze(
@@ -48,6 +48,7 @@ def analyze(
     progress: bool | Callable[[int], None] | None = None,
     frontend: Frontend = "auto",
     trust: bool = False,
+    device: str | torch.device | None = None,
     kwargs: Mapping[str, Any] | None = None,
     **named_inputs: Any,
 ) -> Report:
@@ -63,7 +64,9 @@ def analyze(
     op without a cost rule an error. ``rules`` are ops of your own, made by :func:`rule`. ``frontend`` chooses between
     following the model's Python code (``"trace"``) and ``torch.export`` (``"export"``); ``"auto"`` does the second where
     the first cannot. A ``.pt2`` file is read as data; one that cannot be read so is refused unless ``trust`` is given,
-    which may run code of the file's. ``kwargs`` are further keyword inputs, for a forward whose arguments have names of these.
+    which may run code of the file's. ``device``: the model and its inputs are taken to lie there, wherever they do, so that
+    what torch does otherwise on it is counted as it does it there: ``"cuda"`` needs no GPU, and the model may be on ``meta``.
+    ``kwargs`` are further keyword inputs, for a forward whose arguments have names of these.
 
     Of a model without inputs they are guessed where it tells them (its config, the size it was trained on, its first layer):
     the report then says so, wherever it is shown. Where nothing tells, it has the parameters and buffers alone, and says that
@@ -85,6 +88,7 @@ def analyze(
     check_misspelt(model, named_inputs, _OPTIONS)
     _check_options(model, hints, rules, kwargs, strict=strict, trust=trust)
     check_option("progress", progress, _is_progress, "True, False or a function", model)
+    placed = _device(device, model)
     registry = _registry(rules)
     args, named = _parsed(inputs, named_inputs, kwargs)
 
@@ -94,7 +98,7 @@ def analyze(
     ) -> Report:  # fmt: skip
         trace = trace_any(
             model, inputs, named_inputs, hints=hints, registry=registry, progress=progress, frontend=frontend, trust=trust,
-            engine=_engine,
+            engine=_engine, device=placed,
         )
         report = Report(trace, cost(trace, strict=strict))
         report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed, written_down=trace.fingerprint)
@@ -159,6 +163,7 @@ def training_step(
     hints: Mapping[str, int] | None = None,
     strict: bool = False,
     rules: Iterable[Op] = (),
+    device: str | torch.device | None = None,
     kwargs: Mapping[str, Any] | None = None,
     **named_inputs: Any,
 ) -> TrainingReport:
@@ -166,8 +171,9 @@ def training_step(
 
     Torch's own autograd engine runs on stand-ins whose sizes are formulas, so that what is saved, added and freed, and when, is
     what eager torch saves, adds and frees. Nothing is computed, and no memory is allocated. Inputs, ``hints``, ``strict``,
-    ``rules`` and ``kwargs`` are those of :func:`analyze`; the model is taken in the mode it is in, under the caller's autocast
-    and grad mode, and left as it was found.
+    ``rules``, ``device`` and ``kwargs`` are those of :func:`analyze`; the model is taken in the mode it is in, under the
+    caller's autocast and grad mode, and left as it was found. On ``device="cuda"`` attention is computed by the kernel that
+    torch would choose there, dropout keeps boolean masks, and optimizers work on all parameters at once, as by default.
 
     ``loss(output, *targets)`` of the model's output and of ``targets`` (given as inputs are) is a tensor with one element;
     without it the model's own loss is taken if its output has one (``output.loss``), else the sum of all outputs that have a
@@ -201,6 +207,7 @@ def training_step(
         )
     check_misspelt(model, named_inputs, _OPTIONS_OF_A_STEP)
     _check_options(model, hints, rules, kwargs, strict=strict, tracker=tracker)
+    placed = _device(device, model)
     registry = _registry(rules)
     args, named = _parsed(inputs, named_inputs, kwargs)
     wanted = targets if isinstance(targets, (tuple, list)) and not _is_shape(targets) else (targets,)
@@ -212,7 +219,7 @@ def training_step(
         done: Step = done,
     ) -> TrainingReport:  # fmt: skip
         traced = partial(trace_training, step=done) if step is None else partial(trace_own_step, step=step)
-        found = traced(model, inputs, named_inputs, after, hints=hints, registry=registry, tracker=tracker)
+        found = traced(model, inputs, named_inputs, after, hints=hints, registry=registry, tracker=tracker, device=placed)
         report = TrainingReport(found, cost(found.trace, strict=strict))
         report.recipe = Recipe.of(model, inputs, named_inputs, hints, analysed, done if step is None else None)
         return report
@@ -235,6 +242,16 @@ def _check_options(
     check_option("hints", hints, lambda v: v is None or isinstance(v, Mapping), "a dict from names to sizes", model)
     check_option("kwargs", kwargs, lambda v: v is None or isinstance(v, Mapping), "a dict of inputs by name", model)
     check_option("rules", rules, _is_rules, "a list of what fxcount.rule() gives", model)
+
+
+def _device(given: Any, model: Any) -> torch.device | None:
+    """The device of a word, as torch reads it, and with the number that tensors on it say."""
+    try:
+        found = None if given is None else torch.device(given)
+        return found if found is None or found.type in ("cpu", "meta") else torch.device(found.type, found.index or 0)
+    except (RuntimeError, TypeError):
+        check_option("device", given, lambda v: False, 'a device of torch, as "cuda"', model)
+        raise
 
 
 def _is_rules(given: Any) -> bool:

@@ -99,6 +99,9 @@ NAMES = MappingProxyType({
     "variable_functions": Name("torch._C._VariableFunctions", "find the builtin functions of torch by name"),
     "nn_functions": Name("torch._C._nn", "find the builtin functions of torch.nn by name"),
     "fused_sdp_choice": Name("torch._fused_sdp_choice", "know which attention runs with groups of heads on the CPU"),
+    "sdp_priority_order": Name(
+        "torch._C._get_sdp_priority_order", "know which attention runs on a GPU", lambda: lambda: [1, 2, 0, 3, 4]
+    ),
     "pack_sequence": Name("torch._VF._pack_padded_sequence", "follow packed sequences in a training step"),
     "pad_sequence": Name("torch._VF._pad_packed_sequence", "follow packed sequences in a training step"),
     "VF": Name("torch._VF", "find the builtin functions of recurrent layers"),

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxcount.cli.model import add_model_options, hints, loaded, read
+from fxcount.cli.model import add_device_option, add_model_options, hints, loaded, read
 from fxcount.cli.screen import show
 from fxcount.errors import InputError
 from fxcount.review.config import RULES, Check, checks_of, find
@@ -25,6 +25,7 @@ __all__ = ["add_options", "run"]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
+    add_device_option(parser)
     parser.set_defaults(late=True)  # which models there are, the file says
     for action in parser._actions:
         if action.dest == "model":

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from fxcount.cli.files import save, saved
-from fxcount.cli.model import add_model_options, loaded, report_of
+from fxcount.cli.model import add_device_option, add_model_options, loaded, report_of
 from fxcount.cli.screen import show, terminal_width
 from fxcount.cli.words import arguments
 from fxcount.errors import InputError
@@ -20,6 +20,7 @@ __all__ = ["add_options", "run"]
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("before", metavar="A", help="a model as elsewhere, or a report saved as .json")
     add_model_options(parser)
+    add_device_option(parser)
     parser.add_argument("--arg-a", metavar="NAME=VALUE", action="append", default=[], help="an argument of A alone")
     parser.add_argument("--arg-b", metavar="NAME=VALUE", action="append", default=[], help="an argument of B alone")
     output = parser.add_argument_group("output")

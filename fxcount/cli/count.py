@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from fxcount.cli.files import add_output, written
-from fxcount.cli.model import add_model_options, loaded, report_of
+from fxcount.cli.model import add_device_option, add_model_options, loaded, report_of
 from fxcount.cli.screen import has_colour, terminal_width
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _SHOWS = ("report", "rows", "graph", "work", "page")
 
 def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     add_model_options(parser, model)
+    add_device_option(parser)
     parser.add_argument("--depth", type=_depth, default=2, metavar="N", help="levels of modules shown, or all (default 2)")
     parser.add_argument("--unfold", action="store_true", help="a row for each of equal modules, too")
     columns = "shape,params,macs,flops,transcendentals,read_bytes,write_bytes,share"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fxcount.cli.model import add_model_options, hints, loaded
+from fxcount.cli.model import add_device_option, add_model_options, hints, loaded
 from fxcount.cli.screen import show, terminal_width
 from fxcount.errors import InputError
 
@@ -16,6 +16,7 @@ _WIDTH = 40
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser, training=False)
+    add_device_option(parser)
     group = parser.add_argument_group("fit")
     group.add_argument("--memory", metavar="24GB", required=True, help="bytes, or with a unit: 24GB, 80GiB")
     group.add_argument("--over", metavar="B", default="", help="the size that is looked for; the others are given with --at")
@@ -47,7 +48,9 @@ def _report(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kwar
 
     from fxcount.api import analyze, training_step
 
-    given: dict[str, Any] = {"hints": hints(options, args, kwargs), "strict": options.strict, "kwargs": kwargs}
+    given: dict[str, Any] = {
+        "hints": hints(options, args, kwargs), "strict": options.strict, "kwargs": kwargs, "device": options.device,
+    }  # fmt: skip
     if not options.train:
         with torch.no_grad():  # as one infers
             return analyze(model, *args, **given)

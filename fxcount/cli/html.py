@@ -10,7 +10,7 @@ from typing import Any
 
 from fxcount.cli import words
 from fxcount.cli.files import save, saved
-from fxcount.cli.model import add_model_options, as_it_is, hints, loaded, report_of
+from fxcount.cli.model import add_device_option, add_model_options, as_it_is, hints, loaded, report_of
 from fxcount.errors import InputError
 from fxcount.wording import DTYPE_WORDS, did_you_mean, dtype_named
 
@@ -19,6 +19,7 @@ __all__ = ["add_options", "run"]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
+    add_device_option(parser)
     group = parser.add_argument_group("page")
     group.add_argument("-o", "--output", metavar="FILE", required=True, help="FILE.html")
     group.add_argument(
@@ -134,7 +135,7 @@ def _step(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kwargs
         raise InputError("a training step needs the Python module, not an exported program", hint="name what builds the model")
     report = training_step(
         model.train(), *args, optimizer=options.optimizer or None, strict=options.strict, hints=hints(options, args, kwargs),
-        kwargs=kwargs,
+        kwargs=kwargs, device=options.device,
     )  # fmt: skip
     return report.at(guess=options.guess, **options.at) if options.at else report
 

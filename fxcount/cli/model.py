@@ -17,7 +17,9 @@ from fxcount.errors import InputError
 if TYPE_CHECKING:
     from fxcount.report import Report
 
-__all__ = ["add_model_options", "analysed", "as_it_is", "built", "hints", "loaded", "read", "report_of"]
+__all__ = [
+    "add_device_option", "add_model_options", "analysed", "as_it_is", "built", "hints", "loaded", "read", "report_of",
+]
 
 _MODEL = """resnet50, torchvision:NAME, timm:NAME, hf:NAME (an architecture such as bert, a hub id, a config.json),
 diffusers:CLASS (or a config.json), package.module:callable, net.py:Net, net:Net(64), FILE.pt2, TorchScript in FILE.pt, a
@@ -42,6 +44,13 @@ def add_model_options(parser: argparse.ArgumentParser, model: str = "", training
     if training:
         group.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")
     group.add_argument("--trust", action="store_true", help="read a file (.pt2, .pt) that may run code of its own")
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """For the commands in which it makes a difference: those that say bytes."""
+    parser.add_argument(
+        "--device", metavar="cuda", type=words.device, default=None, help="count as if all were there: cuda needs no GPU"
+    )
 
 
 def read(options: argparse.Namespace) -> None:
@@ -141,7 +150,8 @@ def report_of(options: argparse.Namespace, model: Any, args: tuple[Any, ...], kw
         report = model
     else:
         report = analyze(
-            model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, kwargs=kwargs
+            model, *args, hints=hints(options, args, kwargs), strict=options.strict, progress=True, kwargs=kwargs,
+            device=getattr(options, "device", None),
         )  # fmt: skip
     return report.at(guess=options.guess, **options.at) if options.at else report
 

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from fxcount.cli.files import save
-from fxcount.cli.model import add_model_options, hints, loaded
+from fxcount.cli.model import add_device_option, add_model_options, hints, loaded
 from fxcount.cli.screen import show
 from fxcount.errors import InputError
 
@@ -18,6 +18,7 @@ _FILES = {".json": "to_json", ".html": "to_html", ".svg": "to_timeline"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
+    add_device_option(parser)
     group = parser.add_argument_group("step")
     group.add_argument("--optimizer", metavar="NAME", default="", help="sgd, momentum, adam, adamw, adafactor, ...; else none")
     group.add_argument("--autocast", metavar="DTYPE", choices=("bf16", "fp16"), default="", help="bf16 or fp16")
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     with _autocast(options.autocast):
         report = training_step(
             model, *args, optimizer=options.optimizer or None, tracker=options.tracker, strict=options.strict,
-            hints=hints(options, args, kwargs), kwargs=kwargs,
+            hints=hints(options, args, kwargs), kwargs=kwargs, device=options.device,
         )  # fmt: skip
         found = report.at(guess=options.guess, **options.at) if options.at else report
     if options.json:

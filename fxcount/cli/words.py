@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +12,8 @@ from fxcount.errors import InputError
 from fxcount.wording import DTYPE_WORDS, DTYPES, did_you_mean, dtype_named
 
 __all__ = [
-    "arguments", "assignments", "check_symbols", "filled_arguments", "in_command_words", "inputs", "names", "settings", "span",
-    "symbols_in",
+    "arguments", "assignments", "check_symbols", "device", "filled_arguments", "in_command_words", "inputs", "names",
+    "settings", "span", "symbols_in",
 ]  # fmt: skip
 
 _WITH_DTYPE = re.compile(r"\s*(?:(?:coo|csr|csc|np)\s+)?((?:torch\.)?\w+)\s*\[(.*)\]\s*", re.DOTALL)
@@ -40,10 +41,23 @@ _API = (
     (re.compile(r"\bstrict=True"), lambda m: "--strict"),
     (re.compile(r"load_model\(path, trust=True\), or --trust"), lambda m: "--trust"),
     (re.compile(r"\btrust=True"), lambda m: "--trust"),
+    (re.compile(r"\bwith device=\"(\w+)\""), lambda m: f"with --device {m[1]}"),
+    (re.compile(r"\bleave device out"), lambda m: "leave --device out"),
     (re.compile(r"\bresume=True"), lambda m: "--resume"),
     (re.compile(r"analyze\(\w+, (\"[^\"]*\")\)"), lambda m: f"fxcount MODEL {m[1]}"),
     (re.compile(r"\banalyze\(\)"), lambda m: "fxcount"),
 )  # fmt: skip
+
+
+def device(text: str) -> str:
+    """A device of torch's, before torch is there to say so.
+
+    >>> device("cuda:1")
+    'cuda:1'
+    """
+    if not re.fullmatch(r"(cpu|cuda|meta|mps|xpu|hpu|mtia)(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no device{did_you_mean(text, ('cuda', 'cpu', 'meta', 'mps', 'xpu'))}")
+    return text
 
 
 def in_command_words(message: str) -> str:

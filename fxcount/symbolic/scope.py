@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive, simple_claims
@@ -31,6 +31,8 @@ from fxcount.symbolic.values import Factors, evaluate
 from fxcount.symbolic.witness import Witness, witness_at
 
 __all__ = ["ASKED", "Assumption", "Comparison", "Scope"]
+
+T = TypeVar("T")
 
 ASKED = "the model compares sizes"
 """The reason of a decision that answers a comparison of the model's own: with its sizes in words, if it has to be assumed."""
@@ -118,6 +120,14 @@ class Scope:
         """
         value = self._sample.at(size) if type(size) is Expr else None
         return evaluate(size, self.hints) if value is None else value
+
+    def outside(self, question: Callable[[], T]) -> T:
+        """The answer to a question that is not about sizes: settings of the process, on which a rule rests as well.
+
+        >>> Scope({}).outside(lambda: 7)
+        7
+        """
+        return question()
 
     def equal(self, a: Size, b: Size) -> bool:
         """Whether the two are provably equal; never assumes anything.

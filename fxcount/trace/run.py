@@ -54,15 +54,17 @@ def trace_model(
     registry: Registry = REGISTRY,
     progress: Callable[[int], None] | None = None,
     pinned: str = "",
+    device: torch.device | None = None,
 ) -> Trace:
     """Trace ``model(*args, **kwargs)`` symbolically; arguments are input specifications. A reason why sizes must be
-    ``pinned`` makes the model see plain integers: the formulas then hold at the hints.
+    ``pinned`` makes the model see plain integers: the formulas then hold at the hints. On a ``device`` the model and its inputs
+    are taken to lie, wherever they do.
 
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
     specs = (tuple(parse_inputs(a) for a in args), parse_inputs(dict(kwargs or {})))
     check_call(model, specs)
-    return TraceSession.run(Run(model, specs, whole_hints(hints or {}), registry, progress, pinned).trace)
+    return TraceSession.run(Run(model, specs, whole_hints(hints or {}), registry, progress, pinned, device).trace)
 
 
 class Run:
@@ -70,9 +72,10 @@ class Run:
 
     def __init__(
         self, model: torch.nn.Module, specs: Any, hints: Mapping[str, int], registry: Registry,
-        progress: Callable[[int], None] | None, pinned: str = "",
+        progress: Callable[[int], None] | None, pinned: str = "", device: torch.device | None = None,
     ) -> None:  # fmt: skip
         self.model = model
+        self.device = device
         self.called = model  # whose forward names the inputs
         self.pinned = pinned
         leaves, self.tree = pytree.tree_flatten(specs)
@@ -199,9 +202,12 @@ class Run:
         keep(census, undo, [leaf for leaf in self.leaves if not isinstance(leaf, InputSpec)])
         without_gathering(census.modules)
         if not census.has_lazy_state():
-            return take_inventory(self.model, census.listed)
+            return self._placed(take_inventory(self.model, census.listed))
         self._run_lazy(census.modules, compiling)
-        return take_inventory(self.model)
+        return self._placed(take_inventory(self.model))
+
+    def _placed(self, held: Inventory) -> Inventory:
+        return held if self.device is None else replace(held, placed=self.device)
 
     def _run_lazy(self, modules: list[torch.nn.Module], compiling: bool) -> None:
         """Run the model on stand-ins for what its lazy modules learn by it."""
@@ -306,7 +312,7 @@ def _told(trace: Trace, why: str) -> Trace:
 def _fact(spec: InputSpec, held: Inventory, tracer: Tracer, name: str, pinned: bool) -> TensorFact:
     if pinned:
         spec = spec.mapped(tracer.scope.hint)
-    dtype, device, shape = spec.dtype or held.dtype, spec.device or held.device, spec.shape
+    dtype, device, shape = spec.dtype or held.dtype, held.placed or spec.device or held.device, spec.shape
     if spec.layout is torch.strided:
         return TensorFact(shape, dtype, device, spec.strides)
     numel = prod(shape)

@@ -14,17 +14,23 @@ from typing import Any, Protocol
 import torch
 
 from fxcount import torch_private
+from fxcount.ops import TensorFact
+from fxcount.ops.contraction.kernels import MASK_ALIGNMENT, WIDTH_ALIGNMENT, kernel_of
 from fxcount.ops.spatial.resize import ALIGNED_RESIZERS, RESIZERS
 from fxcount.symbolic import SymSize
 from fxcount.training.recurrent import CELLS, LAYERS, Packing, lengths_of, padded, recurrent_cells, recurrent_layers
 
-__all__ = ["FORMS"]
+__all__ = ["FORMS", "NAMED"]
 
 
 class Caller(Protocol):
     """The tracer, as far as a form asks."""
 
     is_plain: bool  # whether torch would see no tracker, under which it writes less in place
+    placed: torch.device | None  # where the model is taken to lie, if not where it does
+
+    def fact_of(self, x: Any) -> TensorFact:
+        """What is known of a stand-in."""
 
     def data_of(self, x: Any) -> torch.Tensor | None:
         """The elements of a tensor, if they are known."""
@@ -264,6 +270,88 @@ def _max_pool1d(
     return torch.squeeze(y, -2)
 
 
+# --- what torch does otherwise on a GPU, where the model is taken to lie there ---------------------------------------------
+
+
+def _is_on_cuda(tracer: Caller, x: Any) -> bool:
+    return tracer.placed is not None and tracer.placed.type == "cuda" and tracer.fact_of(x).device.type == "cuda"
+
+
+def _dropout(tracer: Caller, input: Any, p: float, train: bool) -> Any:
+    """``at::dropout``: on a GPU one kernel, which keeps a boolean mask. Source: ATen's native/Dropout.cpp."""
+    if _is_on_cuda(tracer, input) and train and 0 < p < 1:
+        return torch.native_dropout(input, p, train)[0]
+    return torch.dropout(input, p, train)
+
+
+_ATTEND: Any = torch.nn.functional.scaled_dot_product_attention
+
+
+def _attention(
+    tracer: Caller, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+    scale: float | None = None, enable_gqa: bool = False,
+) -> Any:  # fmt: skip
+    """``at::scaled_dot_product_attention``: the kernel that torch would choose on the device.
+
+    Source: ``scaled_dot_product_attention`` of ATen's native/transformers/attention.cpp.
+    """
+    given, more = (query, key, value), {} if not enable_gqa else {"enable_gqa": True}
+    if not _is_on_cuda(tracer, query):
+        return _ATTEND(*given, attn_mask, dropout_p, is_causal, scale=scale, **more)
+    q, k, v = map(tracer.fact_of, given)
+    mask_fact = None if attn_mask is None else tracer.fact_of(attn_mask)
+    trained_mask = attn_mask is not None and attn_mask.requires_grad
+    kernel = kernel_of(q, k, v, mask_fact, dropout_p, is_causal, enable_gqa, trained_mask)
+    if kernel == "math":
+        return _ATTEND(*given, attn_mask, dropout_p, is_causal, scale=scale, **more)
+    if kernel == "flash":
+        return _flash_attention(*given, dropout_p, is_causal, scale)
+    if attn_mask is not None and attn_mask.dtype is torch.bool:
+        attn_mask = _as_bias(attn_mask, query.dtype)
+    differentiates = torch.is_grad_enabled() and any([x.requires_grad for x in given])
+    aten = torch.ops.aten
+    if kernel == "cudnn":
+        found = aten._scaled_dot_product_cudnn_attention.default(
+            *given, attn_mask, differentiates, dropout_p, is_causal, False, scale=scale
+        )
+    else:
+        bias = None if attn_mask is None else _spread(attn_mask, query, key)
+        found = aten._scaled_dot_product_efficient_attention.default(
+            *given, bias, differentiates, dropout_p, is_causal, scale=scale
+        )
+    return found[0]
+
+
+def _flash_attention(query: Any, key: Any, value: Any, dropout_p: float, is_causal: bool, scale: float | None) -> Any:
+    """Heads are padded to the next width that the kernel works on."""
+    width = query.shape[-1]
+    missing = -width % WIDTH_ALIGNMENT
+    given: Any = (query, key, value)
+    if missing:
+        scale = width**-0.5 if scale is None else scale
+        given = tuple([torch.constant_pad_nd(x, [0, missing], 0.0) for x in given])
+    out = torch.ops.aten._scaled_dot_product_flash_attention.default(*given, dropout_p, is_causal, False, scale=scale)[0]
+    return torch.narrow(out, -1, 0, width) if missing else out
+
+
+def _as_bias(mask: Any, dtype: torch.dtype) -> Any:
+    """``convert_boolean_attn_mask``."""
+    bias = torch.zeros_like(mask, dtype=dtype)
+    torch.Tensor.masked_fill_(bias, torch.logical_not(mask), float("-inf"))
+    return bias
+
+
+def _spread(mask: Any, query: Any, key: Any) -> Any:
+    """``preprocess_mask``: the mask for all heads, copied where its rows do not begin where the kernel can read."""
+    length = key.shape[-2]
+    whole = torch.Tensor.expand(mask, (*query.shape[:-1], length))
+    missing = MASK_ALIGNMENT - length % MASK_ALIGNMENT
+    if missing != MASK_ALIGNMENT:
+        return torch.narrow(torch.constant_pad_nd(whole, [0, missing], 0.0), -1, 0, length)
+    aligned = all([step % MASK_ALIGNMENT == 0 for step in whole.stride()[:-1]])
+    return whole if aligned else torch.Tensor.contiguous(whole)
+
+
 _ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)
 _PRODUCTS: Mapping[Any, Callable[..., Any]] = {
     torch.matmul: _matmul, torch.Tensor.matmul: _matmul, torch.Tensor.__matmul__: _matmul,
@@ -280,9 +368,14 @@ FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     **{func: partial(_cell_of, func) for func in CELLS},
     torch.lstm: _lstm,
     torch.max_pool1d: _max_pool1d,
+    torch.dropout: _dropout,
+    _ATTEND: _attention,
     torch_private.pack_sequence: _packed,
     torch_private.pad_sequence: _padded,
     _NN.linear: _linear,
     **(_PRODUCTS if _ASKS_FOR_NUMBERS else {}),
 })  # fmt: skip
 """For each function that needs one, its form: ``form(tracer, *args)``."""
+
+NAMED = frozenset({torch.dropout, _ATTEND})
+"""Those whose arguments have the names that torch's have."""

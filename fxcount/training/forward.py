@@ -31,7 +31,7 @@ __all__ = ["trace_forward"]
 def trace_forward(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, *,
     hints: Mapping[str, int] | None, registry: Registry, progress: Callable[[int], None] | None = None,
-    pinned: str = "",
+    pinned: str = "", device: torch.device | None = None,
 ) -> Trace:  # fmt: skip
     """Trace ``model(*args, **kwargs)`` with torch's engine on the stand-ins. Where C++ of torch cannot go on with formulas, the
     sizes are pinned, which is assumed.
@@ -42,7 +42,7 @@ def trace_forward(
     check_call(model, specs)
 
     def traced(pinned: str) -> Trace:
-        run = _ForwardRun(model, specs, whole_hints(hints or {}), registry, progress, pinned)
+        run = _ForwardRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, device)
         return TraceSession.run(partial(with_engine, run.trace))
 
     try:

@@ -22,7 +22,7 @@ __all__ = ["trace_own_step", "trace_training"]
 
 def trace_training(
     model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], targets: tuple[Any, ...], *, step: Callable[..., Any],
-    hints: Mapping[str, int] | None, registry: Registry, tracker: bool = False,
+    hints: Mapping[str, int] | None, registry: Registry, tracker: bool = False, device: torch.device | None = None,
 ) -> StepTrace:  # fmt: skip
     """Trace a training step of a module. Where C++ of torch cannot go on with formulas, the sizes are pinned, which is assumed:
     other sizes are then analysed anew.
@@ -34,13 +34,15 @@ def trace_training(
             f"a training step needs the nn.Module itself, not a {type(model).__name__}",
             hint="give the Python module: a graph has no autograd of its own",
         )
-    traced = partial(trace_step, model, args, kwargs, targets, step, hints=hints, registry=registry, tracker=tracker)
+    traced = partial(
+        trace_step, model, args, kwargs, targets, step, hints=hints, registry=registry, tracker=tracker, device=device
+    )  # fmt: skip
     return _pinned_at_last(traced, symbols_of(*args, dict(kwargs), *targets))
 
 
 def trace_own_step(
     model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], targets: tuple[Any, ...], *, step: Callable[..., Any],
-    hints: Mapping[str, int] | None, registry: Registry, tracker: bool = False,
+    hints: Mapping[str, int] | None, registry: Registry, tracker: bool = False, device: torch.device | None = None,
 ) -> StepTrace:  # fmt: skip
     """The same of a step of the user's own, ``step(model, *args, *targets)``, with all models and optimizers it reaches.
 
@@ -60,7 +62,7 @@ def trace_own_step(
     body = OwnStep(step, model)
     traced = partial(
         trace_step, subject, args, kwargs, targets, body, hints=hints, registry=registry, tracker=tracker, others=found,
-        called=called,
+        called=called, device=device,
     )  # fmt: skip
     result = _pinned_at_last(traced, symbols_of(*args, dict(kwargs), *targets))
     if not result.of("backward"):

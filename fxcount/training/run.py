@@ -231,9 +231,9 @@ class _StepRun(Run):
     def __init__(
         self, model: torch.nn.Module, specs: Any, hints: Mapping[str, int], registry: Registry,
         progress: Callable[[int], None] | None, pinned: str, step: Callable[..., Any], tracker: bool,
-        others: Reached | None = None, called: Any = None,
+        others: Reached | None = None, called: Any = None, device: torch.device | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(model, specs, hints, registry, progress, pinned)
+        super().__init__(model, specs, hints, registry, progress, pinned, device)
         self.called = model if called is None else called
         self.labels = [_label(text) for text in self.labels]
         self.step = step
@@ -279,10 +279,10 @@ def trace_step(
     model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], targets: tuple[Any, ...],
     step: Callable[..., Any], *,
     hints: Mapping[str, int] | None, registry: Registry, progress: Callable[[int], None] | None = None, pinned: str = "",
-    tracker: bool = False, others: Reached | None = None, called: Any = None,
+    tracker: bool = False, others: Reached | None = None, called: Any = None, device: torch.device | None = None,
 ) -> StepTrace:  # fmt: skip
     """Trace ``step(book, model, (args, kwargs), targets)``. Of a step of the user's own ``others`` is what it reaches, and
-    ``called.forward`` has the names of its inputs.
+    ``called.forward`` has the names of its inputs. On a ``device`` all is taken to lie, wherever it does.
 
     Raises :class:`~fxcount.errors.InputError` for inputs that do not describe a call, and what the model raises.
     """
@@ -290,7 +290,7 @@ def trace_step(
     if called is None:
         check_call(model, given)
     specs: Any = ((given, tuple([parse_inputs(t) for t in targets])), {})
-    run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called)
+    run = _StepRun(model, specs, whole_hints(hints or {}), registry, progress, pinned, step, tracker, others, called, device)
     trace = _in_steady_state(run)
     book, backward_of = run.found[id(trace)]
     if book.scales:

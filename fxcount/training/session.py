@@ -43,6 +43,10 @@ def _changes() -> tuple[Any, ...]:
             Replaced(vars(module), [n for n in _WRAPPING if n in vars(module)], lambda _, f: dispatching(_standing(f), f))
             for module in map(torch_private.loaded, _FUNCTORCH) if module is not None
         ],
+        *[
+            Replaced(vars(module), [_GROUPING], lambda _, f: dispatching(_grouped(f), f))
+            for module in map(torch_private.loaded, _OPTIMIZERS) if module is not None and _GROUPING in vars(module)
+        ],
         *_apply(),
     )
 
@@ -50,6 +54,29 @@ def _changes() -> tuple[Any, ...]:
 _FUNCTORCH = ("_functorch.predispatch", "_functorch.vmap", "_functorch.eager_transforms", "_VF")
 _WRAPPING = ("_add_batch_dim_impl", "_add_batch_dim", "_wrap_for_grad", "_make_dual_impl")
 """Functions of C++ that wrap a tensor for ``torch.func``, in the modules that call them."""
+
+
+_GROUPING = "_group_tensors_by_device_and_dtype"
+_OPTIMIZERS = ("utils._foreach_utils", "optim.optimizer", "nn.utils.clip_grad")
+"""What sorts tensors by device for ops on many of them, in C++; and the modules that call it."""
+
+
+def _grouped(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Real parameters lie elsewhere than their gradients, if the model is taken to lie on another device."""
+
+    def call(lists: Any, *rest: Any, **options: Any) -> Any:
+        tracer = ACTIVE.tracer
+        if not isinstance(tracer, TrainingTracer) or tracer.placed is None:
+            return original(lists, *rest, **options)
+        standing = [tracer.standing(tensors) for tensors in lists]
+        real = {id(x): t for mine, tensors in zip(standing, lists) for x, t in zip(mine, tensors)}
+        found = original(standing, *rest, **options)
+        return {
+            key: ([[real.get(id(x), x) for x in tensors] for tensors in groups], indices)
+            for key, (groups, indices) in found.items()
+        }
+
+    return call
 
 
 def _apply() -> list[Swapped]:

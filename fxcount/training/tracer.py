@@ -29,12 +29,12 @@ from fxcount.trace.tracer.answers import Answers
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.keys import Keys
-from fxcount.trace.tracer.special import METADATA, SPECIAL
+from fxcount.trace.tracer.special import METADATA, PLACES, SPECIAL, placed_of
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.storages import Storage
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.accumulation import Accumulation
-from fxcount.training.forms import FORMS
+from fxcount.training.forms import FORMS, NAMED
 from fxcount.training.mapped import by_own_rule, mapped_linear
 from fxcount.training.nodes import Nodes, SizeNode
 from fxcount.training.ruled import backward_of, with_backward
@@ -77,6 +77,9 @@ _METADATA = {func: answer for func, answer in METADATA.items() if func not in _T
 _SEVERAL = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
 """What Python's bindings make several calls of."""
 
+_HOME = torch.device("meta")
+"""Where C++ is told that tensors lie which are taken to lie on a device that it need not have."""
+
 _TO_COPY = torch.ops.aten._to_copy.default
 _LITERALS = frozenset({torch.Tensor.new_tensor, torch.tensor, torch.as_tensor})
 """What makes tensors of Python numbers."""
@@ -105,6 +108,7 @@ class _Answers(Answers):
         scope.node = self.nodes.of
         self._forms: dict[TensorFact, Any] = {}
         self.aside: Callable[[], AbstractContextManager[None]] = nullcontext  # given by the tracer
+        self.placed: torch.device | None = None  # a device that the engine need not have
 
     def maker(self) -> Callable[..., StandIn]:
         return partial(_made, self)
@@ -128,10 +132,12 @@ class _Answers(Answers):
 
     def new(self, kind: type[torch.Tensor], fact: TensorFact, requires_grad: bool = False) -> Any:
         """A tensor of this form, made of its sizes; how much memory it has is not worked out in C++."""
-        _check_device(fact.device.type)
+        there = self.placed is not None and fact.device.type == self.placed.type
+        device = _HOME if there else fact.device
+        _check_device(device.type)
         sizes, strides = self.nodes.as_ints(fact.shape), self.nodes.as_ints(fact.stride())
         return _make_wrapper(
-            kind, sizes, strides=strides, dtype=fact.dtype, device=fact.device, requires_grad=requires_grad, storage_size=0,
+            kind, sizes, strides=strides, dtype=fact.dtype, device=device, requires_grad=requires_grad, storage_size=0,
         )  # fmt: skip
 
     # What is worked out of known data is no op of the step.
@@ -173,7 +179,7 @@ def _check_device(kind: str) -> None:
     if backend is None or not getattr(backend, "is_available", bool)():
         raise UnsupportedError(
             f"a tensor is on the device {kind}, which this torch cannot use, and its autograd engine needs it",
-            hint='analyse the step on the meta device: model.to("meta")',
+            hint='analyse the step on the meta device, as if it were there: model.to("meta"), with device="cuda"',
         )
 
 
@@ -231,6 +237,8 @@ class TrainingTracer(Tracer):
         self._accumulation = Accumulation(scope) if in_place else None
         self._wrapping = Wrapping(self.ledger) if wraps else None
         self.answers.aside = self.aside  # type: ignore[attr-defined]
+        self.answers.placed = self.placed = held.placed  # type: ignore[attr-defined]
+        self._sees_inside = self.placed is not None and self.placed.type != "cpu"  # its allocator notes each moment
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._ops: dict[Any, Op] = {}
         own = [(f, o) for o in registry.ops[len(REGISTRY.ops) :] for f in o.extra]
@@ -271,7 +279,7 @@ class TrainingTracer(Tracer):
         args = tuple([self._standing(a) for a in args])
         if kwargs:
             kwargs = {name: self._standing(a) for name, a in kwargs.items()}
-        elif func in FORMS:
+        if func in FORMS and (not kwargs or func in NAMED):
             func = partial(_let_go, FORMS[func], self)
         wrapping = self._wrapping
         if wrapping is None:
@@ -282,7 +290,8 @@ class TrainingTracer(Tracer):
         try:
             result = func(*args, **kwargs)
         finally:
-            if len(log) > start + 1 and func not in _SEVERAL and not isinstance(func, FunctionType):
+            several = len(log) > start + 1 and func not in _SEVERAL and not isinstance(func, FunctionType)
+            if several and not self._sees_inside:
                 self.within.append((start, len(log)))  # also of one that a checkpoint has seen enough of
             wrapping.by_python = False
             wrapping.held = None
@@ -312,6 +321,10 @@ class TrainingTracer(Tracer):
     def data_of(self, x: Any) -> torch.Tensor | None:
         """The elements of a tensor, if they are known."""
         return self.answers.known_data(x) if type(x) is StandIn else None
+
+    def fact_of(self, x: Any) -> TensorFact:
+        """What is known of a stand-in."""
+        return self.state(x)._value.fact
 
     def literal(self, data: Any) -> StandIn:
         """A tensor of Python's numbers."""
@@ -369,6 +382,8 @@ class TrainingTracer(Tracer):
         if special is not None:
             with self.aside():
                 return True, special(self, *args, **kwargs)
+        if func in PLACES and args and (placed := placed_of(self, args[0])) is not None:
+            return True, PLACES[func](placed)
         metadata = _METADATA.get(func)
         if metadata is not None and args and type(args[0]) is StandIn:
             with self.aside():
@@ -393,6 +408,8 @@ class TrainingTracer(Tracer):
             return kind([self._standing(x) for x in a])
         if kind is dict:
             return {name: self._standing(x) for name, x in a.items()}
+        if self.placed is not None and (kind is torch.device or kind is str):
+            return _HOME if str(a).partition(":")[0] == self.placed.type else a
         return a
 
     def _standing_for(self, a: torch.Tensor) -> StandIn:
@@ -446,6 +463,8 @@ class TrainingTracer(Tracer):
             if entry is None:
                 query = _QUERIES.get(func)
                 return func(*args, **(kwargs or {})) if query is None else query(self, *args, **(kwargs or {}))
+            if self.placed is not None and kwargs and kwargs.get("device") == _HOME:
+                kwargs = {**kwargs, "device": self.placed}
             if func is _TO_COPY and not isinstance(args[0], torch.Tensor):  # a number beside a mapped one
                 args = (make_literal(self, self._shown(args[0]), None, None), *args[1:])
             of = -1
@@ -530,10 +549,10 @@ class TrainingTracer(Tracer):
         self._by_node.clear()
 
 
-def _let_go(form: Callable[..., Any], tracer: TrainingTracer, *args: Any) -> Any:
+def _let_go(form: Callable[..., Any], tracer: TrainingTracer, *args: Any, **kwargs: Any) -> Any:
     """Call a form. C++ frees its temporaries where a checkpoint stops it midway; Python's live as long as the error."""
     try:
-        return form(tracer, *args)
+        return form(tracer, *args, **kwargs)
     except BaseException as error:
         clear_frames(error.__traceback__)
         raise

@@ -133,6 +133,7 @@ QUESTIONS: tuple[Callable[[Any], Any], ...] = (
     lambda s: s.facts.proves_zero(H - W),
     lambda s: dict(s.hints),
     lambda s: s.unbacked.concern(H),
+    lambda s: s.outside(torch.get_default_dtype),
 )
 
 
@@ -203,3 +204,21 @@ def test_a_report_goes_elsewhere_without_it() -> None:
     copy = pickle.loads(pickle.dumps(report))
     assert facts(copy) == facts(report)
     assert all(s.told is None for s in copy.trace.signatures)
+
+
+def test_settings_of_the_process_are_asked_again() -> None:
+    """Which kernel of attention runs on a GPU is a setting of torch."""
+    kernels = torch.nn.attention.SDPBackend
+
+    class Attends(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.scaled_dot_product_attention(x, x, x)
+
+    def peak() -> Any:
+        return fxcount.analyze(Attends(), "bf16[2,3,S,64]", device="cuda").memory.peak
+
+    empty_memos()
+    before = peak()
+    with torch.nn.attention.sdpa_kernel(kernels.MATH):
+        plain = peak()
+    assert plain != before == peak()

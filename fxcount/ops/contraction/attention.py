@@ -6,7 +6,7 @@ Counts:  per pair of a query and a key, of which there are P = prod(B) * H * S *
          softmax, per query: T-1 comparisons, T subtractions, T exp, T-1 additions, T divisions = 5*T - 2
 Raises:  ShapeError: ranks, sizes, heads or dtypes do not match
 Source:  the definition in the documentation of ``scaled_dot_product_attention``, where a causal or boolean mask too is
-         added to the scores; layouts and temporaries: the flash kernel for the CPU, or ``_attention_math`` without it
+         added to the scores; layouts and temporaries: the kernel for these operands (``kernels.py``)
 
 >>> from fxcount.symbolic import Scope
 >>> q, k = TensorFact((2, 4, 5, 8), torch.float32), TensorFact((2, 4, 7, 8), torch.float32)
@@ -17,18 +17,17 @@ Source:  the definition in the documentation of ``scaled_dot_product_attention``
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 
-from fxcount import torch_private
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.fused import OPS as FUSED
 from fxcount.ops.contraction.fused import softmax_scalars
+from fxcount.ops.contraction.kernels import MASK_ALIGNMENT, WIDENED, WIDTH_ALIGNMENT, kernel_of, settings_of_process
 from fxcount.ops.contraction.matmul import contraction, matmul_copies, require_dtype, require_rank
 from fxcount.ops.core.arguments import Tensors
 from fxcount.ops.core.binding import Overloads
@@ -37,25 +36,9 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.symbolic import Scope, Size, ceildiv, free_symbols, max_, mod, prod
-from fxcount.torch_private import VERSION
+from fxcount.symbolic import Scope, Size, ceildiv, free_symbols, max_, min_, mod, prod
 
 __all__ = ["OPS", "attention_cost", "attention_shape"]
-
-# Since 2.14 the flash kernel for the CPU also runs without a batch dimension and for one head of key and value, and a
-# mask beside is_causal is always refused.
-_FLASH_WIDENED = VERSION >= (2, 14)
-
-
-@cache
-def _flash_takes_groups() -> bool:
-    """Whether the flash kernel for the CPU runs with fewer heads of key and value than of query: not in torch 2.6."""
-    with torch_private.DisableTorchFunction():
-        q, k = torch.empty(1, 2, 3, 8, device="cpu"), torch.empty(1, 1, 3, 8, device="cpu")
-        if not torch_private.fused_sdp_choice(q, q, q):  # somebody has turned the kernel off, which says nothing of groups
-            return True
-        return bool(torch_private.fused_sdp_choice(q, k, k, enable_gqa=True))
-
 
 # --- shapes ---------------------------------------------------------------------------------------
 
@@ -83,17 +66,28 @@ def attention_shape(
         batch = (*outer, query.shape[-3])
     else:
         batch = broadcast(scope, what, query.shape[:-2], key.shape[:-2], value.shape[:-2])
-    flash = _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa, partial(_alike, scope))
+    settings = scope.outside(settings_of_process) if query.device.type == "cuda" else None
+    kernel = kernel_of(
+        query, key, value, attn_mask, dropout_p, is_causal, enable_gqa, alike=partial(_alike, scope), settings=settings
+    )  # fmt: skip
     if attn_mask is not None:
-        if is_causal and (_FLASH_WIDENED or not flash):
+        if is_causal and (WIDENED or kernel != "flash"):
             raise ShapeError(f"{what}: attn_mask and is_causal=True exclude each other")
         scores = (*batch, query.shape[-2], key.shape[-2])
         if attn_mask.shape != scores and not _expands(scope, attn_mask.shape, scores):
             raise ShapeError(f"{what}: attn_mask {shape_text(attn_mask.shape)} does not expand to {shape_text(scores)}")
     y = query.new((*batch, query.shape[-2], value.shape[-1]))
-    if flash:
-        return TensorFact(y.shape, y.dtype, y.device, dense_like(_as_known(scope, query)).strides)
-    return y
+    if kernel == "efficient":
+        return _heads_inside(y)
+    if kernel == "math" or query.shape[-1] != value.shape[-1]:
+        return y
+    return TensorFact(y.shape, y.dtype, y.device, dense_like(_as_known(scope, query)).strides)
+
+
+def _heads_inside(y: TensorFact) -> TensorFact:
+    """(B, H, S, D) stored (B, S, H, D), as the efficient kernel writes it."""
+    heads, length, width = y.shape[1:]
+    return TensorFact(y.shape, y.dtype, y.device, (length * heads * width, width, heads * width, 1))
 
 
 def _as_known(scope: Scope, x: TensorFact) -> TensorFact:
@@ -114,26 +108,6 @@ def _expands(scope: Scope, shape: tuple[Size, ...], wanted: tuple[Size, ...]) ->
 def _alike(scope: Scope, a: Sequence[Size], b: Sequence[Size]) -> bool:
     """Whether the sizes are the same, decided where they are written in different ways."""
     return len(a) == len(b) and all([scope.same(n, m, "which kernel of attention") for n, m in zip(a, b)])
-
-
-def _takes_flash(
-    query: TensorFact, key: TensorFact, value: TensorFact, mask: TensorFact | None, dropout_p: float, gqa: bool,
-    alike: Callable[[Sequence[Size], Sequence[Size]], bool] = operator.eq,
-) -> bool:  # fmt: skip
-    """Conditions of ``use_flash_attention_cpp``. Three dimensions are those of one sample."""
-    rank = query.ndim
-    q, k, v = (t.shape[:-2] for t in (query, key, value))
-    return (
-        (rank == 4 or (rank == 3 and _FLASH_WIDENED))
-        and all(t.ndim == rank and t.stride()[-1] == 1 for t in (query, key, value))
-        and (mask is None or mask.ndim in (2, rank))
-        and not dropout_p
-        and query.dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-        and query.shape[-1] == value.shape[-1]
-        and alike(q[:-1], k[:-1])
-        and alike(k, v)
-        and ((gqa and _flash_takes_groups()) or alike(k[-1:], q[-1:]) or (_FLASH_WIDENED and k[-1] == 1))
-    )
 
 
 def _logsumexp(query: TensorFact) -> TensorFact:
@@ -169,9 +143,7 @@ def _efficient_shape(
     scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, compute_log_sumexp: bool, **_: object
 ) -> tuple[TensorFact, ...]:
     """A kernel for CUDA: output, stored (B, S, H, width), logsumexp in blocks of 32 queries, two numbers of random state."""
-    y = _dense_attention(scope, query, key, value)
-    heads, length, width = y.shape[1:]
-    y = TensorFact(y.shape, y.dtype, y.device, (length * heads * width, width, heads * width, 1))
+    y = _heads_inside(_dense_attention(scope, query, key, value))
     queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
     state = query.new((), torch.int64)
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state
@@ -234,11 +206,35 @@ def _temporaries(
     added: Size = 0
     if attn_mask is not None and attn_mask.dtype is torch.bool:  # becomes numbers to be added
         added = attn_mask.numel * query.itemsize
-    if y.strides is not None or _takes_flash(query, key, value, attn_mask, dropout_p, enable_gqa):
-        return added + _logsumexp(query).nbytes
+    kernel = kernel_of(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa)
+    if kernel == "math" and y.strides is not None:  # of heads that are known to be alike
+        kernel = "flash"
+    if kernel == "efficient":  # the numbers by row are made where there is a backward alone
+        return added + _spread_mask(y, key, attn_mask)
+    if kernel != "math":
+        return added + _logsumexp(query).nbytes + _padded_heads(y, query, key, value)
     if is_causal:
         added = query.shape[-2] * key.shape[-2] * max(query.itemsize, 4)  # made when the operands are float already
     return _math_temporaries(y, query, key, value, added, dropout_p, enable_gqa)
+
+
+def _padded_heads(y: TensorFact, query: TensorFact, key: TensorFact, value: TensorFact) -> Size:
+    """Copies of the operands, and a result, whose heads have the next width that the flash kernel for CUDA works on."""
+    width = query.shape[-1]
+    wider = ceildiv(width, WIDTH_ALIGNMENT) * WIDTH_ALIGNMENT
+    if query.device.type != "cuda" or wider == width:
+        return 0
+    rows = sum([prod(t.shape[:-1]) for t in (query, key, value)])
+    return rows * wider * query.itemsize + prod(y.shape[:-1]) * (wider - width) * query.itemsize
+
+
+def _spread_mask(y: TensorFact, key: TensorFact, mask: TensorFact | None) -> Size:
+    """The mask of every head of every sample, made where its rows do not begin where the efficient kernel can read."""
+    if mask is None:
+        return 0
+    length = key.shape[-2]
+    odd = min_(mod(length, MASK_ALIGNMENT), 1)
+    return odd * prod(y.shape[:-1]) * (length // MASK_ALIGNMENT + 1) * MASK_ALIGNMENT * y.itemsize
 
 
 def _math_temporaries(

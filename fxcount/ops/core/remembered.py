@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -35,6 +35,7 @@ __all__ = ["Asked", "Told", "cost_told", "forget", "recalled", "remember", "temp
 _MOST = 1 << 13
 """Kinds of calls that are remembered: far more than one model has, a few MB when full."""
 
+T = TypeVar("T")
 Question = tuple[Callable[..., Any], tuple[Any, ...], Any]
 """What was asked of the scope, as a function of it and of further arguments, and the answer."""
 
@@ -116,6 +117,11 @@ class Asked:
         """:meth:`Scope.claim`."""
         self._ask(Scope.claim, claim, reason)
 
+    def outside(self, question: Callable[[], T]) -> T:
+        """:meth:`Scope.outside`."""
+        found: T = self._ask(_outside, question)
+        return found
+
     @property
     def facts(self) -> Facts:
         """What is known, which is one object wherever the same was learned."""
@@ -134,6 +140,10 @@ class Asked:
         else:
             self._noted = None
         return getattr(self._scope, name)
+
+
+def _outside(scope: Scope, question: Callable[[], Any]) -> Any:
+    return scope.outside(question)
 
 
 def _facts(scope: Scope) -> Facts:

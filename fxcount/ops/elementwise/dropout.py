@@ -61,12 +61,14 @@ def _cost(per_element: Scalars, per_draw: Scalars, draws: Callable[[TensorFact],
     return cost
 
 
-def _noise(buffers: int, draws: Callable[[TensorFact], Size]) -> TemporaryRule:
-    """The buffers of random numbers; for p = 1 a single zero."""
+def _noise(buffers: int, draws: Callable[[TensorFact], Size], fused: bool = False) -> TemporaryRule:
+    """The buffers of random numbers; for p = 1 a single zero; on a GPU the plain one draws into a boolean mask."""
 
     def held(y: Results, x: TensorFact, p: float = 0.5, train: bool = True) -> Size:
         if not train or p == 0:
             return 0
+        if p != 1 and fused and x.device.type == "cuda":
+            return draws(x)
         return x.itemsize if p == 1 else buffers * draws(x) * x.itemsize
 
     return held
@@ -89,7 +91,7 @@ _MASKED = _cost(Scalars(mul=1), Scalars(div=1), _elements)
 _ALPHA, _SHIFT = Scalars(add=1, mul=1), Scalars(add=2, mul=2)
 
 OPS: tuple[Op, ...] = (
-    op("dropout", shape=dropout, cost=_MASKED, temporaries=_noise(1, _elements), random=True),
+    op("dropout", shape=dropout, cost=_MASKED, temporaries=_noise(1, _elements, fused=True), random=True),
     op(
         "feature_dropout", shape=feature_dropout, cost=_cost(Scalars(mul=1), Scalars(div=1), _channels),
         temporaries=_noise(1, _channels), random=True,

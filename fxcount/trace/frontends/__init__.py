@@ -44,6 +44,7 @@ def trace_any(
     model: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
     hints: Mapping[str, int] | None = None, registry: Registry = REGISTRY, progress: Callable[[int], None] | None = None,
     frontend: Frontend = "auto", trust: bool = False, engine: Callable[..., Trace] | None = None,
+    device: torch.device | None = None,
 ) -> Trace:  # fmt: skip
     """Trace a module, an exported program or the path of one, a graph module or a script module.
 
@@ -53,12 +54,14 @@ def trace_any(
     ``engine`` traces a module whose forward differentiates or maps functions, as ``trace_forward`` of the training room does;
     without it such a model is left to ``torch.export``.
 
-    ``trust`` lets a file run code of its own, if it cannot be read as data.
+    ``trust`` lets a file run code of its own, if it cannot be read as data. On a ``device`` the model is taken to lie.
 
     Raises :class:`~fxcount.errors.InputError` for what is none of these, and what tracing raises.
     """
     with refusing_depth("the model, or what is given to it,"):
-        options = {"hints": hints, "registry": registry, "progress": progress}
+        options: dict[str, Any] = {"hints": hints, "registry": registry, "progress": progress}
+        if device is not None:
+            options["device"] = device
         try:
             trace = _traced(model, args, kwargs, frontend, trust, options, engine)
             trace.guessed_inputs = guess_in(args, kwargs or {})
@@ -95,6 +98,7 @@ def _traced(
 
         model = load_pt2(model, trust=trust)
     if _is_exported(model):
+        _refuse_device(options)
         from fxcount.trace.frontends.exported import trace_exported
 
         return trace_exported(model, args, kwargs, **options)
@@ -105,11 +109,22 @@ def _traced(
             hint="give the model itself, not its class or its output",
         )
     _refuse_flat(model)
+    if frontend == "export" or isinstance(model, torch.fx.GraphModule):
+        _refuse_device(options)
     if isinstance(model, torch.fx.GraphModule) and frontend != "export":
         from fxcount.trace.frontends.graph import trace_graph
 
         return trace_graph(model, args, kwargs, **options)
     return _trace_module(model, args, kwargs, frontend, options, engine)
+
+
+def _refuse_device(options: Mapping[str, Any]) -> None:
+    """A graph makes its tensors on the devices of the run that it was recorded in."""
+    if "device" in options:
+        raise InputError(
+            f"a graph has its devices written in it, and cannot be looked at as if it were on {options['device']}",
+            hint="give the Python module, or leave device out",
+        )
 
 
 def _refuse_flat(model: torch.nn.Module) -> None:
@@ -133,7 +148,7 @@ def _trace_module(
         except Exception as error:
             if not isinstance(error, FxcountError) and not raised_by_us(error):
                 return _with_numbers(model, args, kwargs, options, error)
-            if frontend == "trace" or not (isinstance(error, UnsupportedError) or raised_by_us(error)):
+            if frontend == "trace" or "device" in options or not (isinstance(error, UnsupportedError) or raised_by_us(error)):
                 raise
             first = error
     from fxcount.trace.frontends.reexport import trace_by_export

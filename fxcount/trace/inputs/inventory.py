@@ -29,7 +29,8 @@ class Inventory:
     parameter or buffer by the identity of the tensor; ``aliases``: the paths of each module that has several; ``device``
     and ``dtype`` are what inputs get by default; ``packed`` are the weights that torch.ao keeps in objects, by the identity of
     these. ``dense``: what is declared by the tensors that lie row-major in plain memory, nearly all, by the identity of the
-    tensor; ``nbytes`` of that memory by its number."""
+    tensor; ``nbytes`` of that memory by its number. ``placed``: where the model and its inputs are taken to lie, if not where
+    they do."""
 
     modules: tuple[tuple[str, torch.nn.Module], ...]
     names: dict[int, tuple[str, ...]]
@@ -40,6 +41,7 @@ class Inventory:
     packed: Mapping[int, Packed | PackedCell] = field(default_factory=dict)
     dense: Mapping[int, Declared] = field(default_factory=dict)
     nbytes: Mapping[int, int] = field(default_factory=dict)
+    placed: torch.device | None = None
 
     def unique_modules(self) -> list[torch.nn.Module]:
         """Each module once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -40,6 +41,7 @@ class Ledger:
         self.functions: list[CustomFunction] = []
         self.queries: dict[str, tuple[str, Source | None]] = {}
         self.names = held.names  # id of a parameter or buffer -> its names
+        self.placed = held.placed  # the device that the model is taken to lie on
         self.log: list[int] = []  # storage numbers; ~number for a death
         self.marks: list[int] = []  # length of the log when call i began
         self.next_value = count().__next__
@@ -140,7 +142,7 @@ class Ledger:
 
     def _of_declared(self, tensor: torch.Tensor, d: Declared) -> StandIn | HeldState:
         """The same, of what was read before the model ran."""
-        key = (d.shape, d.dtype, tensor.device)
+        key = (d.shape, d.dtype, self.placed or tensor.device)
         fact = self._facts.get(key)
         if fact is None:
             fact = self._facts[key] = TensorFact(*key)
@@ -162,6 +164,8 @@ class Ledger:
 
     def _fact_of(self, tensor: torch.Tensor) -> TensorFact:
         """Parameters are many and of few kinds: those of one shape share a fact."""
+        if self.placed is not None and self.moves(tensor):
+            return replace(constants.fact_of(tensor), device=self.placed)
         if tensor.layout is not torch.strided or not tensor.is_contiguous():
             return constants.fact_of(tensor)
         key = (tensor.shape, tensor.dtype, tensor.device)
@@ -169,6 +173,11 @@ class Ledger:
         if found is None:
             found = self._facts[key] = constants.fact_of(tensor)
         return found
+
+    def moves(self, tensor: torch.Tensor) -> bool:
+        """Whether it lies where the model is taken to lie: constants do that are where a model is built, others are not moved
+        with it."""
+        return tensor.is_meta or id(tensor) in self.names
 
     def _storage_of(self, tensor: torch.Tensor, origin: Origin, name: str, fact: TensorFact, known: bool) -> Storage:
         try:

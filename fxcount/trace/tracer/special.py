@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -35,6 +36,9 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
     stand_ins = _has_stand_in((args, kwargs))
     if metadata is not None and args and type(args[0]) is StandIn:
         return metadata(*args, **kwargs)
+    if func in PLACES and args and (placed := placed_of(tracer, args[0])) is not None:
+        tracer.ledger.note_query(args[0], func)
+        return PLACES[func](placed)
     if not stand_ins and _asks_what_is_not_there(func, args):  # the state of a model on meta: a stand-in can say what it is not
         return getattr(tracer.state(args[0]), func.__name__)(*args[1:], **kwargs)
     if not stand_ins and (metadata is not None or not _touches_state(tracer, args, kwargs)):
@@ -56,6 +60,12 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
         if done:
             return result
     return record_unknown(tracer, func, args, kwargs)
+
+
+def placed_of(tracer: Recorder, tensor: Any) -> torch.device | None:
+    """Where a real tensor is taken to lie, if not where it does."""
+    ledger = tracer.ledger
+    return ledger.placed if ledger.placed is not None and ledger.moves(tensor) else None
 
 
 def _asks_what_is_not_there(func: Any, args: tuple[Any, ...]) -> bool:
@@ -295,6 +305,18 @@ def _ignore(tracer: Recorder, *args: Any, **kwargs: Any) -> Any:
 def _getter_of(name: str) -> Any:
     """The ``__get__`` of a tensor property, which is what a ``TorchFunctionMode`` sees."""
     return vars(torch_private.TensorBase)[name].__get__
+
+
+def _is_of(kind: str, device: torch.device) -> bool:
+    return device.type == kind
+
+
+PLACES: dict[Any, Callable[[torch.device], Any]] = {
+    torch.Tensor.get_device: lambda device: -1 if device.type == "cpu" else (device.index or 0),
+    _getter_of("device"): lambda device: device,
+    **{_getter_of(f"is_{kind}"): partial(_is_of, kind) for kind in ("cuda", "meta", "cpu")},
+}
+"""Questions where a tensor lies."""
 
 
 def _each_in_place(method: Callable[..., Any]) -> Callable[..., Any]:
