@@ -309,14 +309,13 @@ def _attention(
     if attn_mask is not None and attn_mask.dtype is torch.bool:
         attn_mask = _as_bias(attn_mask, query.dtype)
     differentiates = torch.is_grad_enabled() and any([x.requires_grad for x in given])
-    aten = torch.ops.aten
     if kernel == "cudnn":
-        found = aten._scaled_dot_product_cudnn_attention.default(
+        found = torch.ops.aten._scaled_dot_product_cudnn_attention.default(
             *given, attn_mask, differentiates, dropout_p, is_causal, False, scale=scale
         )
     else:
         bias = None if attn_mask is None else _spread(attn_mask, query, key)
-        found = aten._scaled_dot_product_efficient_attention.default(
+        found = torch.ops.aten._scaled_dot_product_efficient_attention.default(
             *given, bias, differentiates, dropout_p, is_causal, scale=scale
         )
     return found[0]
