@@ -137,7 +137,9 @@ class Asks(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         places = {x.device, self.weight.device, self.table.device, next(self.parameters()).device}
         assert places == {CUDA}, places
-        assert x.is_cuda and self.weight.is_cuda and not self.weight.is_cpu
+        assert x.is_cuda
+        assert self.weight.is_cuda
+        assert not self.weight.is_cpu
         assert self.weight.get_device() == 0
         made = torch.arange(x.shape[0], device=x.device) + torch.zeros((), device="cuda:0")
         assert made.device == CUDA
