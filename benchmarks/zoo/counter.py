@@ -109,9 +109,9 @@ class _Decided(TorchDispatchMode):
             self.found.append(("nonzero", kept))
 
 
-def runs(model: nn.Module, inputs: Inputs, values: Sizes) -> str:
-    """An empty text if the model runs on meta tensors of these sizes, else what it says."""
-    args, kwargs = tensors((inputs.args, dict(inputs.kwargs)), values)
+def runs(model: nn.Module, inputs: Inputs, values: Sizes, device: str = "meta") -> str:
+    """An empty text if the model runs on tensors of these sizes, else what it says."""
+    args, kwargs = tensors((inputs.args, dict(inputs.kwargs)), values, device, inputs.below)
     try:
         with torch.no_grad(), as_traced():
             model(*args, **kwargs)

@@ -25,7 +25,8 @@ Sizes = Mapping[str, int]
 _SPEC = re.compile(r"\w+\[.*\]")
 IMAGE_STEPS = (64, 32, 96, 56, 28, 112, 224, 128, 256, 16, -32, -64)
 STEPS: Mapping[str, tuple[int, ...]] = {
-    "B": (1, 2),
+    "B": (1, 30, 2, -1),
+    "D": IMAGE_STEPS,
     "H": IMAGE_STEPS,
     "W": (32, 64, *IMAGE_STEPS[2:]),
     "S": (16, 64, 128, 512, 1024, -16, -4),

@@ -123,6 +123,8 @@ def _held(record: Record, pinned: dict[str, str]) -> str:
 def _pinned(record: Record) -> str:
     """Pinned although the model runs at other sizes, in a trace of such a size as well."""
     where = record.get("elsewhere", {})
+    if _by_fit(record):
+        return ""
     if "error" in where:
         error = where["error"]
         return f"`{error['type']}: {general(error['message'])}` at {error['where']} (a trace elsewhere)"
@@ -134,12 +136,21 @@ def _by_branch(record: Record) -> str:
     return _held(record, record["pinned"]) if where and not where.get("pinned") and "error" not in where else ""
 
 
+def _by_fit(record: Record) -> str:
+    found = record.get("fitted")
+    if not found or not found["reference"]["equal"]:
+        return ""
+    return f"{_held(record, {n: text for n, text in record['pinned'].items() if n in found['names']})} ({found['evidence']})"
+
+
 def _refused(record: Record) -> str:
     return f"`{general(record['refused'])}` {_held(record, record['pinned'])}" if record.get("refused") else ""
 
 
 def _unclear(record: Record) -> str:
-    return _held(record, record.get("pinned", {})) if "refused" not in record and "elsewhere" not in record else ""
+    if "refused" in record or "elsewhere" in record or _by_fit(record):
+        return ""
+    return _held(record, record.get("pinned", {}))
 
 
 def _unknown(record: Record) -> str:
@@ -172,7 +183,8 @@ _SECTIONS: tuple[tuple[str, Callable[[Record], str]], ...] = (
     ("Ops without a cost rule", _unknown),
     ("Ops by the slow fallback", _slow),
     ("Pinned although the model runs at other sizes", _pinned),
-    ("Pinned, and plain PyTorch on meta cannot say whether the model runs at other sizes", _unclear),
+    ("Pinned, and plain PyTorch does not say whether the model runs at other sizes", _unclear),
+    ("Pinned by loops over a size, which a fit over sizes has a formula in", _by_fit),
     ("Differs with a reason", _explained),
     ("Pinned by the branch taken at the hint; free elsewhere", _by_branch),
     ("Pinned, as the model refuses other sizes", _refused),

@@ -6,6 +6,7 @@
 ``errors``     of the levels that failed: type, message, the line of the model, the line that raised
 ``symbols``    asked for, hints, those that can move, and for each pinned one the assumption that holds it
 ``macs``       at the hint and at ``other``; ``reference`` and ``proof`` compare there
+``elsewhere``, ``refused``, ``fitted``  of pinned symbols: what a trace at other sizes, the model there, and a fit over sizes say
 ``dead``       parameters without a gradient: the report's against autograd's, on a real run; with ``proof``
 ``verify``     what ``report.verify`` found, at sizes it draws
 """
@@ -41,6 +42,7 @@ __all__ = ["Options", "Record", "failure", "measure", "measure_named"]
 Record = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[2]
 _PREFIX = re.compile(r"/[^\s:]*/(?:site-packages|python\d\.\d+)/")
+_TRACES_ELSEWHERE = 3
 _FRAMES_OF_TOOLS = ("/fxcount/", "/torch/", "/benchmarks/zoo/")
 
 
@@ -87,8 +89,12 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
             record["reference"] = _compared_on_cpu(report, entry, inputs, free) or record["reference"]
         emit(record)
     if free.pinned:
-        record.update(_elsewhere(entry, inputs, list(free.pinned)))
+        record.update(_elsewhere(entry, report, inputs, list(free.pinned)))
         emit(record)
+        lost = [n for n in free.pinned if "refused" not in record and n in record.get("elsewhere", {}).get("pinned", (n,))]
+        if any(f"{name} == " in free.pinned[name] for name in lost):  # one size alone
+            record.update(_fitted(entry, inputs, lost))
+            emit(record)
     if options.proof:
         given = inputs.with_free(tuple(record["kept"]))
         if "branch" in record:
@@ -224,33 +230,62 @@ def _compared_on_cpu(report: fxcount.Report, entry: Entry, inputs: Inputs, free:
     return [_compared(report, model, inputs, values, on_real=True) for values in _points(report, free)]
 
 
-def _elsewhere(entry: Entry, inputs: Inputs, names: list[str]) -> Record:
+def _elsewhere(entry: Entry, report: fxcount.Report, inputs: Inputs, names: list[str]) -> Record:
     """Whether it is the model that takes no other size, or a branch taken at the hint that rules the others out.
 
-    ``refused``: what the model says on meta at other sizes of the pinned symbols, if it runs at none of them.
-    ``elsewhere``: else the symbols that can move in a trace that has one of these sizes for its hints.
+    ``refused``: what the model says at other sizes of the pinned symbols, if it runs at none of them: on meta, or on the CPU
+    where meta tensors do not do. ``elsewhere``: else the symbols that can move in a trace that has one of these sizes for its
+    hints; the first trace, of a few, in which all of them can.
     """
-    model = on_meta(entry)  # anew: a plain run may have left tables of its sizes in a model
+    device, model = "meta", on_meta(entry)  # anew: a plain run may have left tables of its sizes in a model
     said = runs(model, inputs, inputs.hints)
-    if said:  # not even at the hint: meta tensors do not do for this model
+    if said and small_enough(report):
+        device, model = "cpu", on_cpu(entry)
+        said = runs(model, inputs, inputs.hints, device)
+    if said:  # not even at the hint
         return {}
-    refusals = []
+    refusals, found = [], []
     for values in elsewhere(inputs, names):
-        said = runs(model, inputs, values)
+        said = runs(model, inputs, values, device)
         if said:
             refusals.append(said)
-            continue
-        moved = replace(inputs, hints=values)
-        try:
-            given, model = moved.with_free(moved.asked), on_meta(entry)
-            report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
-        except Exception as error:
-            return {"elsewhere": {"hints": values, "error": failure(error)}}
-        free = freedom(report, moved)
-        compared = [_compared(report, model, moved, at) for at in _points(report, free)]
-        pinned = {name: shortened(text) for name, text in free.pinned.items()}
-        return {"elsewhere": {"hints": values, "pinned": pinned, "reference": compared}}
-    return {"refused": refusals[0]} if refusals else {}
+        elif len(found) < _TRACES_ELSEWHERE:
+            found.append(_traced_at(on_meta(entry), replace(inputs, hints=values)))
+            if found[-1].get("pinned") == {}:
+                break
+    if not found:
+        return {"refused": refusals[0]} if refusals else {}
+    return {"elsewhere": min(found, key=lambda trace: len(trace.get("pinned", names)))}
+
+
+def _traced_at(model: Any, inputs: Inputs) -> Record:
+    """A trace that has these sizes for its hints: which symbols it pins, and what torch's counter says."""
+    try:
+        given = inputs.with_free(inputs.asked)
+        report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
+    except Exception as error:
+        return {"hints": dict(inputs.hints), "error": failure(error)}
+    free = freedom(report, inputs)
+    compared = [_compared(report, model, inputs, at) for at in _points(report, free)]
+    pinned = {name: shortened(text) for name, text in free.pinned.items()}
+    return {"hints": dict(inputs.hints), "pinned": pinned, "reference": compared}
+
+
+def _fitted(entry: Entry, inputs: Inputs, names: list[str]) -> Record:
+    """``fitted``: the symbols that are in a closed form by ``report.fit()``, with its evidence, compared with torch's counter at
+    sizes other than those of the analysis."""
+    given, model = inputs.with_free(inputs.asked), on_meta(entry)
+    try:
+        found = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs).fit(checks=2)
+        formula = str(found.macs)
+        kept = [name for name in names if name in found.domain]
+        values = next(values for values in elsewhere(inputs, kept) if not runs(on_meta(entry), inputs, values))
+        flops = 2 * int(found.at(**values).macs)
+    except (fxcount.FxcountError, StopIteration):
+        return {}
+    counted = count(on_meta(entry), inputs, values)
+    record = {**_count_record(counted, values), "twice_macs": flops, "equal": counted.flops == flops}
+    return {"fitted": {"names": kept, "formula": formula[:200], "evidence": found.evidence, "reference": record}}
 
 
 def _count_record(found: Count, values: dict[str, int]) -> Record:

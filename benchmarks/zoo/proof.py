@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,7 @@ def prove(entry: Entry, report: fxcount.Report, inputs: Inputs, free: Freedom) -
     done: list[dict[str, int]] = []
     try:
         real = fxcount.analyze(model, *inputs.args, hints=inputs.hints, **inputs.kwargs)
-        as_built = {name: t.clone() for name, t in model.state_dict().items()}
+        as_built = copy.deepcopy(model.state_dict())  # some hold more than tensors
         for values in sizes:
             model.load_state_dict(as_built)  # one that keeps something of its first batch starts anew
             outcome = _compare(model, real, inputs, values)

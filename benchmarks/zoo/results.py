@@ -25,7 +25,8 @@ A model counts as *runnable* if fxcount traces it or torch's own counter can run
 cannot be built with their defaults here, or depend on data. *Equal* means that twice fxcount's multiply-accumulates are the
 flops `FlopCounterMode` counts on the same call, to the last digit. A symbol *stays* if the formulas hold at other sizes, in
 the trace at the hint or, where the model takes another branch there (position embeddings are resized at every size but one),
-in a trace elsewhere. It is left out of the share if the model itself refuses other sizes. *Proof*: the traced graph, run on
+in a trace elsewhere, or, where the model loops over it, if `report.fit()` finds a closed form that torch's counter agrees with at
+another size. It is left out of the share if the model itself refuses other sizes (it is run at them). *Proof*: the traced graph, run on
 random inputs with random weights, gives the outputs of the model, at two sizes. *Dead*: the parameters that get no gradient
 in a run of the model (the loss is the sum of its outputs) are those the report names.{wild}
 """
@@ -120,10 +121,16 @@ def _stays(names: str) -> Test:
     def test(r: Record) -> bool:
         asked = [name for name in r["asked"] if name in names]
         where = r.get("elsewhere", {})
-        free = {*r["symbolic"], *(n for n in r["pinned"] if "pinned" in where and n not in where["pinned"])}
+        free = {*r["symbolic"], *(n for n in r["pinned"] if "pinned" in where and n not in where["pinned"]), *_fitted(r)}
         return any(name in free for name in asked)
 
     return test
+
+
+def _fitted(r: Record) -> list[str]:
+    """The symbols in a formula fitted over sizes, which torch's counter agrees with at another one."""
+    found = r.get("fitted")
+    return list(found["names"]) if found and found["reference"]["equal"] else []
 
 
 def _could_stay(names: str) -> Test:
@@ -193,6 +200,7 @@ _ROWS: tuple[tuple[str, Callable[[list[Record]], str]], ...] = (
     ("differ without a reason", _number(_unexplained)),
     ("batch stays", _share(_stays("B"), _could_stay("B"))),
     ("H, W or S stays", _share(_stays("HWS"), _could_stay("HWS"))),
+    ("some of these by a fit over sizes, checked", _number(lambda r: bool(_fitted(r)))),
     ("some op without a cost rule", _number(lambda r: bool(r.get("uncounted")))),
     ("some op by the slow fallback", _number(lambda r: bool(r.get("slow_ops")))),
     ("sizes that depend on data", _number(lambda r: bool(r.get("unbacked")))),

@@ -64,7 +64,7 @@ def _obstacle(report: fxcount.Report, inputs: Inputs, values: dict[str, int], na
 def elsewhere(inputs: Inputs, names: Iterable[str]) -> Iterator[dict[str, int]]:
     """Sizes at which these symbols are all off their hints, by the same step."""
     symbols = list(names)
-    for step in inputs.steps_of(symbols[0]) if symbols else ():
+    for step in dict.fromkeys(inputs.steps_of(symbols[0])) if symbols else ():
         values = {**inputs.hints, **{n: inputs.hints[n] + step for n in symbols}}
         if min(values.values()) >= 1:
             yield values
