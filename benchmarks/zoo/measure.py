@@ -6,7 +6,7 @@
 ``errors``     of the levels that failed: type, message, the line of the model, the line that raised
 ``symbols``    asked for, hints, those that can move, and for each pinned one the assumption that holds it
 ``macs``       at the hint and at ``other``; ``reference`` and ``proof`` compare there
-``elsewhere``, ``refused``, ``fitted``  of pinned symbols: what a trace at other sizes, the model there, and a fit over sizes say
+``elsewhere``, ``refused``, ``fitted``  of pinned symbols: what a trace at other sizes, the model there, and a fit say
 ``dead``       parameters without a gradient: the report's against autograd's, on a real run; with ``proof``
 ``verify``     what ``report.verify`` found, at sizes it draws
 """
@@ -272,8 +272,8 @@ def _traced_at(model: Any, inputs: Inputs) -> Record:
 
 
 def _fitted(entry: Entry, inputs: Inputs, names: list[str]) -> Record:
-    """``fitted``: the symbols that are in a closed form by ``report.fit()``, with its evidence, compared with torch's counter at
-    sizes other than those of the analysis."""
+    """``fitted``: the symbols that are in a closed form by ``report.fit()``, with its evidence, compared with torch's counter
+    at sizes other than those of the analysis."""
     given, model = inputs.with_free(inputs.asked), on_meta(entry)
     try:
         found = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs).fit(checks=2)

@@ -25,10 +25,10 @@ A model counts as *runnable* if fxcount traces it or torch's own counter can run
 cannot be built with their defaults here, or depend on data. *Equal* means that twice fxcount's multiply-accumulates are the
 flops `FlopCounterMode` counts on the same call, to the last digit. A symbol *stays* if the formulas hold at other sizes, in
 the trace at the hint or, where the model takes another branch there (position embeddings are resized at every size but one),
-in a trace elsewhere, or, where the model loops over it, if `report.fit()` finds a closed form that torch's counter agrees with at
-another size. It is left out of the share if the model itself refuses other sizes (it is run at them). *Proof*: the traced graph, run on
-random inputs with random weights, gives the outputs of the model, at two sizes. *Dead*: the parameters that get no gradient
-in a run of the model (the loss is the sum of its outputs) are those the report names.{wild}
+in a trace elsewhere, or, where the model loops over it, if `report.fit()` finds a closed form that torch's counter agrees with
+at another size. It is left out of the share if the model itself refuses other sizes (it is run at them). *Proof*: the traced
+graph, run on random inputs with random weights, gives the outputs of the model, at two sizes. *Dead*: the parameters that get
+no gradient in a run of the model (the loss is the sum of its outputs) are those the report names.{wild}
 """
 _WILD = """
 
