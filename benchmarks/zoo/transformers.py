@@ -50,7 +50,8 @@ def entries() -> Iterator[Entry]:
         variant = VARIANTS.get(kind, Variant())
         build: Callable[[], nn.Module] = partial(_build, kind, names, variant)
         dtype = torch.bfloat16 if variant.half else torch.float32
-        yield Entry("transformers", kind, kind, build, partial(inputs_of, kind=kind, variant=variant), dtype)
+        inputs = partial(inputs_of, kind=kind, variant=variant)
+        yield Entry("transformers", kind, kind, build, inputs, dtype, variant.reads_tables)
 
 
 def _classes() -> dict[str, dict[str, str]]:

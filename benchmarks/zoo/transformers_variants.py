@@ -15,7 +15,8 @@ __all__ = ["VARIANTS", "Variant"]
 class Variant:
     """``inputs``: all modalities, only the main one, the main one with a mask, text only, or none by rule. ``layout``: which of
     the usual layouts of images and sound the type takes. ``half``: bfloat16, which expert kernels want. ``given`` are inputs
-    in fxcount's notation besides or instead of those the rules make, with the ``hints`` of their symbols."""
+    in fxcount's notation besides or instead of those the rules make, with the ``hints`` of their symbols. One that
+    ``reads_tables`` of its own is not measured on meta."""
 
     inputs: Literal["all", "main", "masked", "text", "none"] = "all"
     layout: int = 0
@@ -24,6 +25,7 @@ class Variant:
     config: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     hints: Mapping[str, int] = field(default_factory=dict)
+    reads_tables: bool = False
 
 
 _SOUND = {"F": 3000}
@@ -32,6 +34,20 @@ _CLIP = {"F": 16, "H": 336, "W": 336}
 _PATCHES = {
     "pixel_values": "f32[B,256,768]", "pixel_attention_mask": "i64[B,256]", "spatial_shapes": torch.tensor([[16, 16]] * 2),
 }  # fmt: skip
+_PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
+_BY_LAYER = {"full_attention": _PLAIN, "sliding_attention": _PLAIN}
+_INDEXED = {
+    "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 256, "indexer_budget": 64, "indexer_compress_ratio": 16,
+}  # fmt: skip
+_SIGLIP = {
+    "model_type": "siglip_vision_model", "hidden_size": 1152, "num_attention_heads": 16, "intermediate_size": 4304,
+    "image_size": 364, "patch_size": 14, "num_hidden_layers": 2,
+}  # fmt: skip
+_DOTS = {
+    "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+    "first_k_dense_replace": 1,
+}  # fmt: skip
+_SEGMENTED = dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), "f32[B,3,448,448]")
 _ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}
 _MAIN = (
     "audioflamingo3 colqwen2 cosmos3_edge deepseek_vl deepseek_vl_hybrid exaone4_5 fuyu gemma3 glmasr got_ocr2 "
@@ -78,7 +94,6 @@ VARIANTS: dict[str, Variant] = {
     ),
     "gemma3n": Variant("text", shrunk=False),
     "gemma4_audio": Variant("none", given={"input_features": "f32[B,F,128]"}, hints={"F": 256}),
-    "gemma4_vision": Variant(given={"pixel_values": "f32[B,256,768]"}),
     **dict.fromkeys(("glm4v_text", "glm_image_text"), Variant(config={"rope_parameters": _ROPE})),
     **dict.fromkeys(
         ("glm4v", "glm46v", "glmga", "glm_image"), Variant("text", config={"text_config": {"rope_parameters": _ROPE}})
@@ -98,7 +113,7 @@ VARIANTS: dict[str, Variant] = {
     "longt5": Variant("masked"),
     "lw_detr": Variant(shrunk=False),
     "lxmert": Variant(given={"visual_feats": "f32[B,36,2048]", "visual_pos": "f32[B,36,4]"}),
-    "mimi_decoder": Variant("none", given={"latents": "f32[B,512,F]"}, hints={"F": 25}),
+    "mimi_decoder": Variant("none", given={"latents": "f32[B,512,F]"}, hints={"F": 25}, reads_tables=True),
     "musicgen": Variant("text", given={"decoder_input_ids": "i64[4*B,T]"}, hints={"T": 64}),
     "musicgen_melody": Variant(
         "text", given={"decoder_input_ids": "i64[4*B,T]", "input_features": "f32[B,F,12]"}, hints={"T": 64, "F": 235}
@@ -109,7 +124,7 @@ VARIANTS: dict[str, Variant] = {
     "pix2struct": Variant(given={"flattened_patches": "f32[B,256,770]", "decoder_input_ids": "i64[B,T]"}, hints={"T": 64}),
     **dict.fromkeys(
         ("pocket_tts_audio_tokenizer", "pocket_tts_audio_tokenizer_encoder"),
-        Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}),
+        Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}, reads_tables=True),
     ),
     "siglip2": Variant("none", given=_PATCHES),
     "speecht5": Variant(
@@ -118,5 +133,42 @@ VARIANTS: dict[str, Variant] = {
     "speech-encoder-decoder": Variant(
         "none", given={"input_values": "f32[B,A]", "decoder_input_ids": "i64[B,T]"}, hints={"A": 16000, "T": 32}
     ),
-    "mimi_encoder": Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}),
+    "mimi_encoder": Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}, reads_tables=True),
+    "pocket_tts_audio_tokenizer_decoder": Variant(
+        "none", given={"latents": "f32[B,512,F]"}, hints={"F": 25}, reads_tables=True
+    ),
+    **dict.fromkeys(("encodec", "mimi"), Variant(reads_tables=True)),
+    **dict.fromkeys(("blip-2", "instructblip"), Variant(config={"image_token_index": 5})),
+    "instructblipvideo": Variant(config={"video_token_index": 5}, given={"pixel_values": "f32[B,4,3,224,224]"}),
+    "cohere_compass": Variant("text", config={"text_config": {"rope_parameters": _BY_LAYER}}),
+    "cohere_compass_text": Variant(config={"rope_parameters": _BY_LAYER}),
+    "kosmos-2": Variant(given={"image_embeds_position_mask": "bool[B,S]"}, hints={"S": 64}),
+    "gemma4_vision": Variant(given={"pixel_values": "f32[B,252,768]", "pixel_position_ids": "i64[B,252,2]"}),
+    "dots1": Variant(half=True, config=_DOTS),
+    "aya_vision": Variant("text", config={"vision_config": _SIGLIP}),
+    "emu3": Variant("text", config={"vocabulary_map": {"<image>": 5, "<|extra_200|>": 6}}),
+    "udop": Variant(given={"decoder_input_ids": "i64[B,T]", "bbox": "f32[B,S,4]"}, hints={"T": 64, "S": 64}),
+    "vilt": Variant(given={"input_ids": "i64[B,40]"}),
+    "xclip": Variant(given={"pixel_values": "f32[B,8,3,224,224]"}),
+    "xmod": Variant(config={"default_language": "en_XX"}),
+    "voxtral_realtime_encoder": Variant("none", given={"input_features": "f32[B,128,F]"}, hints=_SOUND),
+    "voxtral_realtime": Variant("text", given={"input_features": "f32[B,128,8*S]"}, hints={"S": 64}),
+    "step3p7": Variant("text", config={"text_config": {"sliding_window": 512}}),
+    "hunyuan_vl_text": Variant(config={"rope_parameters": {**_PLAIN, "mrope_section": [16, 24, 24]}}),
+    "hunyuan_vl": Variant("text", config={"text_config": {"rope_parameters": {**_PLAIN, "mrope_section": [16, 24, 24]}}}),
+    "oneformer": Variant(given={"task_inputs": "f32[B,77]"}),
+    "muse_spark_audio": Variant(given={"input_values": "f32[B,A]"}, hints={"A": 19200}),
+    "qwen3_asr_encoder": Variant(
+        "none", given={"input_features": "f32[B,128,F]", "input_features_mask": "i64[B,F]"}, hints=_SOUND
+    ),
+    "vibevoice_acoustic_tokenizer_encoder": Variant("none", given={"hidden_states": "f32[B,1,A]"}, hints={"A": 25600}),
+    "vibevoice_acoustic_tokenizer_decoder": Variant("none", given={"hidden_states": "f32[B,64,F]"}, hints={"F": 25}),
+    "timm_backbone": Variant(config={"backbone": "resnet18", "use_pretrained_backbone": False}),
+    "xcodec2": Variant(given={"input_features": "f32[B,F,160]", "input_values": "f32[B,1,320*F]"}, hints={"F": 256}),
+    "seggpt": Variant("none", given=_SEGMENTED),
+    "qwen4_exp_text": Variant(half=True, config=_INDEXED),
+    "qwen4_exp": Variant("text", half=True, config={"text_config": _INDEXED}),
+    "muse_glimmer_assistant": Variant(
+        "none", given={"noise_embeds": "f32[B,16,6656]", "context_hidden_states": "f32[B,S,13312]"}, hints={"S": 64}
+    ),
 }

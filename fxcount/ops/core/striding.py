@@ -158,7 +158,11 @@ def view_strides(scope: Scope, old: tuple[Size, ...], strides: Strides, new: tup
     (12*S, 3, 6*S, 3*S, 1)
     >>> view_strides(scope, (B, S, 4, 3), (12 * S, 3, 3 * S, 1), (B, S, 12)), [str(a) for a in scope.assumptions]
     (None, ['S >= 2'])
+    >>> view_strides(scope, (B, S, 0), (12 * S, 12, 1), (B, 1, S, 0))  # nothing can be seen in any shape
+    (S, S, 1, 1)
     """
+    if any([type(size) is int and size == 0 for size in new]):
+        return strides if old == new else contiguous_strides(new)
     found = _answer(scope, old, _Seen(old, strides, new), "whether it is a view or a copy").strides
     if found is not None:
         _settle_format(scope, old, strides, new, found)
@@ -179,6 +183,8 @@ def reshaped(scope: Scope, x: TensorFact, shape: tuple[Size, ...]) -> TensorFact
     if x.strides is None:
         return Alias(new)
     old, strides = x.shape, x.strides
+    if any([type(size) is int and size == 0 for size in shape]):
+        return Alias(strided(x, shape, view_strides(scope, old, strides, shape) or strides))
 
     def dense(sizes: _Sizes, seen: Strides) -> bool:
         return all([sizes.is_one(n) or sizes.same(a, b) for n, a, b in zip(shape, seen, new.stride(), strict=True)])
