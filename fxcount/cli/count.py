@@ -28,6 +28,9 @@ def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     parser.add_argument("--columns", metavar="NAMES", help=f"some of {columns}")
     parser.add_argument("--sort", metavar="COUNT", help="sort the rows inside a module by macs, flops, params, ...")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument(
+        "--fit", action="store_true", help="formulas in sizes that the model loops over, checked at others"
+    )
     parser.add_argument("--verify", action="store_true", help="analyse afresh at sizes drawn, and fail if the formulas differ")
     parser.add_argument("--execute", action="store_true", help="with --verify: also run the graph against the model")
     add_output(parser, *_SHOWS)
@@ -70,7 +73,9 @@ def run(options: argparse.Namespace) -> int:
         if partial is not None and shown is None and not options.json:
             error.__below__ = _table(partial, options)  # type: ignore[attr-defined]
         raise
-    if options.json:
+    if options.fit:
+        print(report.fit().table())
+    elif options.json:
         print(report.to_json(indent=1))
     elif shown is not None:
         chosen = _chosen(options) if shown.format.shows == "rows" else {}

@@ -13,7 +13,7 @@ from fxcount.interpolation.formula import Formula, vector_of
 from fxcount.interpolation.grid import Axis, Grid, Period
 from fxcount.interpolation.interpolate import Index, NoPolynomial, Polynomials, Vector, interpolate, value_at
 from fxcount.interpolation.periods import find_period, is_polynomial, longest_period
-from fxcount.interpolation.points import MOMENTS, Failure, Found, Point, Source
+from fxcount.interpolation.points import Failure, Found, Moment, Point, Source
 from fxcount.symbolic.expr import terms_of
 
 __all__ = ["Family", "Fitted", "Quantity", "Refused"]
@@ -27,20 +27,21 @@ ATTEMPTS = 60
 LONGEST_LINE = 200
 """Values along one hyper-parameter that a period is looked for in."""
 
-Quantity = str | tuple[Hashable, ...]
-"""A name of ``QUANTITIES``, or the key of an assumption."""
+Quantity = str | tuple[Hashable, ...] | frozenset[Moment]
+"""A name of ``QUANTITIES``, the key of an assumption, or some moments, of which a peak is the largest."""
 
 
 @dataclass(frozen=True)
 class Fitted:
     """``formula`` takes the value of every build looked at; ``used`` are those it was made from. ``inside``: why it is not
-    claimed outside of the ranges; empty if it is."""
+    claimed outside of the ranges; empty if it is. ``least``: the values below which it is not, where others are."""
 
     formula: Formula
     used: frozenset[Point]
     periods: tuple[tuple[str, int], ...]
     inside: str = ""
     candidate: _Candidate | None = field(default=None, repr=False, compare=False)
+    least: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ class Family:
         found = self.builds.at(point)
         if isinstance(found, Failure):
             return None
-        if quantity == MOMENTS:
-            return {((p, i), m): c for p, two in found.moments.items() for i in (0, 1) for m, c in terms_of(two[i]).items()}
+        if isinstance(quantity, frozenset):
+            return {(moment, m): c for moment in quantity for m, c in terms_of(found.moments.get(moment, 0)).items()}
         if isinstance(quantity, str):
             return vector_of(found.sizes.get(quantity, ()))
         assumption = found.assumptions.get(quantity)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from fxcount.errors import first_line
-from fxcount.symbolic import Assumption, Size
+from fxcount.symbolic import Assumption, Size, combination, covers, free_symbols, largest_sums
+from fxcount.symbolic.expr import Atom, make, terms_of
 
-__all__ = ["MOMENTS", "QUANTITIES", "Failure", "Found", "Point", "Source"]
+__all__ = ["QUANTITIES", "Failure", "Found", "Moment", "Point", "Source"]
 
 Point = tuple[int, ...]
+Moment = tuple[Hashable, int]
+"""A place of the model, and whether it is the first (0) or the last (1) time that a run comes there."""
 
 QUANTITIES: Mapping[str, str] = {
     "params": "parameters, each unique one once",
@@ -29,10 +33,6 @@ QUANTITIES: Mapping[str, str] = {
 }
 """What is fitted, and its meaning."""
 
-MOMENTS = "moments"
-"""What a formula of the peak is made of: a largest moment may be another one elsewhere."""
-
-
 @dataclass(frozen=True)
 class Found:
     """The formulas of one analysis in the inputs' symbols, by quantity (the peak has several: it is the largest), and its
@@ -44,7 +44,37 @@ class Found:
     model_name: str
     totals: Mapping[str, str]  # symbols for sizes that data decide, added up, with their meaning
     symbols: tuple[str, ...]  # of the inputs
-    moments: Mapping[Hashable, tuple[Size, Size]]
+    moments: Mapping[Moment, Size]
+
+    @cached_property
+    def largest_moments(self) -> frozenset[Moment]:
+        """Those that no other is known to be at least as large as."""
+        sizes = list(self.moments.values())
+        one = [tuple([int(i == k) for k in range(len(sizes))]) for i in range(len(sizes))]
+        names = frozenset().union(*map(free_symbols, sizes))
+        kept = [i for i, _ in largest_sums(sizes, one, dict.fromkeys(names, 16))]
+        bounds = {i: _bound(sizes[i]) for i in kept}
+        plain = [i for i in kept if bounds[i] is sizes[i]]
+        moments = list(self.moments)
+        return frozenset([
+            moments[i] for i in kept if i in plain or not any([covers(sizes[k] - bounds[i]) for k in plain])
+        ])  # fmt: skip
+
+
+def _bound(size: Size) -> Size:
+    """A size that is at least as large, without Min(..., 1): the copy of a tensor that is made unless the batch is 1."""
+    found: list[tuple[Size, int]] = []
+    for m, c in terms_of(size).items():
+        rest, times = [], c
+        for factor in m:
+            numbers = [a for a in factor.args if isinstance(a, int)] if type(factor) is Atom and factor.kind == "min" else []
+            if numbers and c > 0:
+                times *= min(numbers)
+            else:
+                rest.append(factor)
+        found.append((make({tuple(rest): 1}), times))
+    total = combination(found)
+    return size if total == size else total
 
 
 @dataclass(frozen=True)

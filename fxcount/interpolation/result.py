@@ -168,7 +168,7 @@ class Scaling:
         ranges = {axis.name: axis.values for axis in self.axes}
         outside = any(not ranges[n][0] <= v <= ranges[n][-1] for n, v in values.items() if n in ranges)
         return replace(
-            self, values=known, outcomes={name: _at(outcome, values, outside) for name, outcome in self.outcomes.items()}
+            self, values=known, outcomes={name: _at(name, outcome, values, outside) for name, outcome in self.outcomes.items()}
         )
 
     def _asked(self, name: str, value: Any) -> int:
@@ -222,6 +222,8 @@ class Scaling:
             f"{name} only inside of the ranges: {f.inside}"
             for name, f in self.outcomes.items() if isinstance(f, Fitted) and f.inside
         ]  # fmt: skip
+        fitted = [(name, f) for name, f in self.outcomes.items() if isinstance(f, Fitted)]
+        notes += [f"{name} from {axis}={low} on" for name, f in fitted for axis, low in f.least]
         notes += [f"assumes {text}" for text in self.assumptions]
         notes += [f"{name}: {meaning}" for name, meaning in self.totals.items()]
         notes.append(self.evidence)
@@ -259,9 +261,12 @@ class Scaling:
         return f"<fxcount.Scaling of {self.model_name}: {'; '.join(shown)}>"
 
 
-def _at(outcome: Fitted | Refused, values: Mapping[str, int], outside: bool) -> Fitted | Refused:
+def _at(quantity: str, outcome: Fitted | Refused, values: Mapping[str, int], outside: bool) -> Fitted | Refused:
     if isinstance(outcome, Refused):
         return outcome
+    below = [f"{name}={low}" for name, low in outcome.least if values.get(name, low) < low]
+    if below:
+        return Refused(f"below {below[0]} {quantity} follows no formula that holds above")
     if outside and outcome.inside:
         return Refused(outcome.inside)
     return replace(outcome, formula=outcome.formula.at(values))

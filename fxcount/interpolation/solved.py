@@ -8,7 +8,7 @@ from functools import reduce
 from math import gcd
 
 from fxcount.interpolation.family import Family, Fitted, Refused
-from fxcount.interpolation.points import MOMENTS, QUANTITIES, Failure, Found, Point
+from fxcount.interpolation.points import QUANTITIES, Failure, Found, Moment, Point
 from fxcount.interpolation.result import Scaling
 from fxcount.symbolic import Assumption, Expr
 
@@ -19,6 +19,9 @@ _MAIN = ("params", "trainable", "macs", "flops", "kv_bytes")
 
 _FEWEST = 8
 """Values that must be left where the smallest sizes of an input are others."""
+
+_WIDENED = 4
+"""How often builds made to fit some moments may show further ones."""
 
 _ANOTHER_MOMENT = "at other sizes the peak may be at another moment"
 
@@ -55,12 +58,32 @@ def solved(family: Family) -> Scaling:
 
 def _peak(family: Family) -> Fitted | Refused:
     """The largest of all moments; where these follow no formulas, the one that is largest in the ranges."""
-    first = family.builds.at(family.base)
-    if isinstance(first, Found) and first.moments:
-        outcome = family.held_to_all(MOMENTS, family.fit(MOMENTS, False))
+    fewest = len(family.axes[0].values) - _FEWEST if len(family.axes) == 1 else 0
+    for left_out in [n for n in (0, 1, 2, 4) if n <= max(fewest, 0)]:
+        (first, *others) = family.axes
+        some = Family(family.builds, (first.above(left_out), *others), family.count) if left_out else family
+        outcome = _largest_moment(some)
         if isinstance(outcome, Fitted):
-            return outcome
+            return replace(outcome, least=((first.name, first.values[left_out]),)) if left_out else outcome
     return family.held_to_all("peak_bytes", family.fit("peak_bytes", False, _ANOTHER_MOMENT))
+
+
+def _largest_moment(family: Family) -> Fitted | Refused:
+    """A formula of each moment that is largest in some build, held to all builds that were made."""
+    outcome: Fitted | Refused = Refused("in some builds another moment may be larger than those known")
+    moments: frozenset[Moment] = frozenset()
+    for _ in range(_WIDENED):
+        meant = [f for p, f in family.builds.known.items() if isinstance(f, Found) and family.speaks_of(p)]
+        if not all([f.moments for f in meant]):
+            return Refused("the moments of some builds are not known")
+        known = moments.union(*[f.largest_moments for f in meant])
+        if known == moments:
+            return outcome
+        moments = known
+        outcome = family.held_to_all(moments, family.fit(moments, False))
+        if isinstance(outcome, Refused):
+            return outcome
+    return Refused("every further build has its peak at a moment of its own")
 
 
 def from_where_it_is_one(family: Family) -> Family:
@@ -85,14 +108,14 @@ def from_where_it_is_one(family: Family) -> Family:
 def _conditions(family: Family) -> list[Assumption]:
     """The assumptions of the builds, as formulas in the hyper-parameters where they follow one."""
     keys: dict[tuple[Hashable, ...], None] = {}
-    for found in list(family.builds.known.values()):
-        if isinstance(found, Found):
-            keys.update(dict.fromkeys(k for k in found.assumptions if isinstance(k, tuple)))
+    meant = [f for p, f in family.builds.known.items() if isinstance(f, Found) and family.speaks_of(p)]
+    for found in meant:
+        keys.update(dict.fromkeys(k for k in found.assumptions if isinstance(k, tuple)))
     conditions: list[Assumption] = []
     for key in keys:
         outcome = family.fit(key, search_periods=False)
-        holders = [f.assumptions[key] for f in family.builds.known.values() if isinstance(f, Found) and key in f.assumptions]
-        everywhere = len(holders) == sum(isinstance(f, Found) for f in family.builds.known.values())
+        holders = [f.assumptions[key] for f in meant if key in f.assumptions]
+        everywhere = len(holders) == len(meant)
         if isinstance(outcome, Fitted) and everywhere and isinstance(outcome.formula.numerator, Expr):
             size, times = outcome.formula.numerator, outcome.formula.denominator
             conditions.append(replace(holders[0], expr=size, modulus=holders[0].modulus * times))

@@ -84,10 +84,12 @@ def moments_of(trace: Trace) -> list[Peak]:
     terms, found = _noted(trace, None)
     noted = list(found)
     sums: dict[tuple[int, ...], Size] = {}
-    for live, _ in noted:
+    found = []
+    for live, call in noted:
         if live not in sums:
             sums[live] = combination([(term, n) for term, n in zip(terms, live) if n])
-    return [Peak(sums[live], call) for live, call in noted]
+        found.append(Peak(sums[live], call))
+    return found
 
 
 def _noted(trace: Trace, calls: range | None) -> tuple[list[Size], Iterator[tuple[tuple[int, ...], int]]]:

@@ -40,15 +40,14 @@ def pinned(piece: Piece) -> list[str]:
     """The symbols of the inputs of which a piece holds at the sample value alone."""
     import numpy as np
 
-    hints = piece.trace.scope.hints
-    if not piece.trace.scope.assumptions:
-        return []
+    hints = {name: piece.trace.scope.hints[name] for name in piece.asked}
     found = []
-    for name in piece.asked:
-        sizes = np.arange(1, max(2 * STEPS, FAR * hints[name]) + 1)
-        points = {n: sizes if n == name else np.full_like(sizes, hints[n]) for n in piece.asked}
-        if int(np.sum(piece.holds(points))) == 1:
-            found.append(name)
+    for name, hint in hints.items():
+        beside = [{**hints, name: size} for size in (hint - 1, hint + 1) if size]
+        if all([piece.broken(piece.completed(sizes)) for sizes in beside]):  # else there is no need to look at all of them
+            sizes = np.arange(1, max(2 * STEPS, FAR * hint) + 1)
+            if int(np.sum(piece.holds({n: sizes if n == name else np.full_like(sizes, h) for n, h in hints.items()}))) == 1:
+                found.append(name)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from fxcount.interpolation.points import QUANTITIES, Found
+from fxcount.interpolation.points import QUANTITIES, Found, Moment
 from fxcount.passes.memory import moments_of
 from fxcount.report.data.piece import TOTALS, Piece, with_fixed
 from fxcount.symbolic import Assumption, Size, covers, free_symbols, largest_sums, substitute, sum_, symbol
@@ -46,18 +46,18 @@ def _largest(sizes: Sequence[Size]) -> tuple[Size, ...]:
     return tuple([size for _, size in largest_sums(sizes, one, dict.fromkeys(names, 16))])
 
 
-def _moments(trace: Trace, settled: Callable[[Size], Size]) -> dict[Hashable, tuple[Size, Size]]:
+def _moments(trace: Trace, settled: Callable[[Size], Size]) -> dict[Moment, Size]:
     """The bytes alive at the first and at the last moment at each place of the model, equal modules being one place; nothing,
     if at some place another moment may be larger than these. Of such moments every build has the same."""
     places: dict[Hashable, list[Size]] = {}
     for peak in moments_of(trace):
         places.setdefault(_place(trace, peak.call), []).append(settled(peak.nbytes))
-    found: dict[Hashable, tuple[Size, Size]] = {}
+    found: dict[Moment, Size] = {}
     for place, sizes in places.items():
         first, last = sizes[0], sizes[-1]
         if not all([covers(first - size) or covers(last - size) for size in dict.fromkeys(sizes)]):
             return {}
-        found[place] = first, last
+        found[place, 0], found[place, 1] = first, last
     return found
 
 

@@ -94,7 +94,7 @@ def found_over(
         box.add(entries[-1].conditions)
     raise FxcountError(
         f"{MOST_ANALYSES} analyses do not cover the range: at {point} there is no answer yet",
-        hint="the model decides anew at nearly every size; ask for a smaller range, or for report.curve(...)",
+        hint="the model decides anew at nearly every size: ask for a smaller range; of loops report.fit() finds the formula",
     )
 
 

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fxcount.report.data.fitted import pinned
 from fxcount.report.views.grid import columns_of, counts_in, grid
 from fxcount.report.views.tree import Shown, flattened, tree
 from fxcount.report.views.units import bytes_text
@@ -162,6 +163,9 @@ def _footer(report: ReportData) -> list[str]:
     assumptions = report.assumptions
     if assumptions:
         lines.append("assumes " + "\n        ".join(visible(_with_line(a)) for a in assumptions))
+    loops = [name for name in pinned(report.piece) if name in report.symbols] if assumptions else []
+    if loops:
+        lines.append(f"        report.fit() finds the formula in {' and '.join(loops)}, which the model takes as a number")
     values = report.sizes
     guesses = [f"{u.name} = {values[u.name]}: {u.what}" + (f" at {u.where}" if u.where else "") for u in report.guesses]
     if guesses:

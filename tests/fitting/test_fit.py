@@ -1,0 +1,181 @@
+"""``report.fit()``: closed forms over sizes that a model loops over, held to torch's own counter and to fresh analyses."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import fxcount
+from fxcount.errors import AssumptionError, SizeError
+from fxcount.report.data.fitted import pinned
+
+
+class Recurrence(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.Linear(13, 13)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = torch.zeros_like(x[:, 0])
+        for t in range(x.shape[1]):
+            state = torch.tanh(self.cell(state) + x[:, t])
+        return state
+
+
+class While(nn.Module):
+    """Decides anew at each step, and keeps what each step gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(13, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        i, state, kept = 0, x.new_zeros(x.shape[0], 7), []
+        while i < x.shape[1]:
+            state = self.cell(x[:, i], state)
+            kept.append(state)
+            i += 1
+        return torch.stack(kept, 1)
+
+
+class Batch(nn.Module):
+    """Runs over the batch, as detectors do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(13, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.linear(image).softmax(-1).sum(0) for image in x])
+
+
+class Chunks(nn.Module):
+    """Takes multiples of 8 alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[1] % 8:
+            raise ValueError("chunks are of 8")
+        parts = [x[:, 8 * i : 8 * i + 8] for i in range(x.shape[1] // 8)]
+        return torch.cat([part @ part.mT @ part for part in parts], 1)
+
+
+class Causal(nn.Module):
+    """Attention by hand: the work grows with the square."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = [torch.softmax(x[:, i : i + 1] @ x[:, : i + 1].mT, -1) @ x[:, : i + 1] for i in range(x.shape[1])]
+        return torch.cat(rows, 1)
+
+
+LOOPS = {
+    "a recurrence": (Recurrence(), "B,S,13", {"S": 97}, "S"), "a while loop": (While(), "B,S,13", {"S": 23}, "S"),
+    "a batch": (Batch(), "B,S,13", {"B": 3}, "B"), "chunks": (Chunks(), "B,S,13", {"S": 48}, "S"),
+    "causal": (Causal(), "B,S,13", {"S": 17}, "S"),
+}  # fmt: skip
+
+
+def _counted(model: nn.Module, shape: tuple[int, ...]) -> int:
+    with FlopCounterMode(display=False) as counter, torch.device("meta"):
+        copy.deepcopy(model).to("meta")(torch.empty(shape))
+    return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_closed_form_is_what_torch_counts(name: str) -> None:
+    model, spec, hints, over = LOOPS[name]
+    report = fxcount.analyze(model, spec, hints=hints)
+    assert pinned(report.piece) == [over]
+    found = report.fit()
+    assert not found.reasons
+    assert report.family.pieces == (report.piece,)  # what was looked at on the way is not kept
+    for sizes in ({"B": 5, "S": 136}, {"B": 61, "S": 88}):
+        at, fresh = found.at(**sizes), report.at(**sizes)
+        assert at.macs == fresh.macs == _counted(model, (sizes["B"], sizes["S"], 13))
+        assert (at.flops, at.read_bytes, at.write_bytes) == (fresh.flops, fresh.read_bytes, fresh.write_bytes)
+        assert at.peak_bytes == fresh.memory.peak
+        assert at.params == fresh.params.total
+
+
+def test_it_says_where_it_was_fitted_and_checked() -> None:
+    report = fxcount.analyze(LOOPS["a recurrence"][0], "B,S,13", hints={"S": 97})
+    found = report.fit()
+    assert found.evidence.startswith("fitted at S = 1, 2, 3, checked at S = ")
+    assert found.evidence.endswith("97, 98")  # what was there checks, too
+    assert found.evidence in repr(found)
+    assert found.evidence in found.table()
+    assert "report.fit() finds the formula in S" in report.table()
+    assert "report.fit()" not in report.at(S=7, B=1).table()
+    assert found.verify(S=200)
+
+
+def test_only_sizes_the_model_takes_are_spoken_of() -> None:
+    model = Chunks()
+    found = fxcount.analyze(model, "B,S,13", hints={"S": 48}).fit()
+    assert found.domain == {"S": "8 to 320 in steps of 8"}
+    with pytest.raises(AssumptionError, match="S=100 is not among the values"):
+        found.at(S=100)
+
+
+def test_ranges_of_ones_own() -> None:
+    model = Recurrence()
+    report = fxcount.analyze(model, "B,S,13")
+    found = report.fit(S=range(4, 13))
+    assert str(found.macs) == "169*B*S"
+    assert found.evidence.startswith("fitted at S = 4, 5, 6,")
+    with pytest.raises(SizeError, match="give sizes of at least 1"):
+        report.fit(S=7)
+    with pytest.raises(SizeError, match="symbols are B, S"):
+        report.fit(Q=range(4, 9))
+
+
+def test_sizes_that_are_known_stay() -> None:
+    model = Recurrence()
+    report = fxcount.analyze(model, "B,S,13").at(B=5)
+    assert str(report.fit().macs) == "845*S"
+    with pytest.raises(SizeError, match="the symbols are S"):
+        report.fit(B=range(1, 9))
+
+
+def test_where_nothing_is_pinned_there_is_nothing_to_fit() -> None:
+    model = nn.Linear(3, 5)
+    report = fxcount.analyze(model, "B,3")
+    with pytest.raises(SizeError, match="no size is pinned"):
+        report.fit()
+    assert str(report.fit(B=range(1, 20)).macs) == "15*B"
+    assert "fit()" not in report.table()
+
+
+def test_without_the_model_there_is_no_fit() -> None:
+    report = fxcount.load(fxcount.analyze(LOOPS["a recurrence"][0], "B,S,13").to_json())
+    with pytest.raises(fxcount.FxcountError, match="read from a file"):
+        report.fit()
+
+
+def test_a_loop_that_doubles_has_no_closed_form() -> None:
+    class Doubling(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            n = 1
+            while n < x.shape[1]:
+                n *= 2
+            return x @ x.new_zeros(13, n)
+
+    model = Doubling()
+    found = fxcount.analyze(model, "B,S,13").fit(S=range(1, 41))
+    assert "macs" in found.reasons
+    with pytest.raises(AssumptionError, match="no single formula for macs"):
+        _ = found.macs
+
+
+def test_mamba_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MambaConfig(vocab_size=97, hidden_size=32, state_size=8, num_hidden_layers=2)
+    model = transformers.MambaModel(config).eval()
+    report = fxcount.analyze(model, "i64[B,S]", hints={"S": 20})
+    found = report.fit()
+    at, fresh = found.at(B=3, S=59), report.at(B=3, S=59)
+    assert (at.macs, at.flops, at.peak_bytes) == (fresh.macs, fresh.flops, fresh.memory.peak)
+    assert found.domain["S"].startswith("4 to 40; below 4")
