@@ -81,10 +81,9 @@ def peaks_of(trace: Trace, calls: range | None = None) -> tuple[Peak, ...]:
 
 def moments_of(trace: Trace) -> list[Peak]:
     """Every moment after which something dies, in order, whether or not another one exceeds it."""
-    terms, found = _noted(trace, None)
-    noted = list(found)
+    terms, noted = _noted(trace, None)
     sums: dict[tuple[int, ...], Size] = {}
-    found = []
+    found: list[Peak] = []
     for live, call in noted:
         if live not in sums:
             sums[live] = combination([(term, n) for term, n in zip(terms, live) if n])
