@@ -24,6 +24,8 @@ _FILLS = frozenset({
     torch.Tensor.add_, torch.Tensor.sub_, torch.Tensor.div_, torch.Tensor.erfinv_, torch.Tensor.bernoulli_,
 })  # fmt: skip
 """What initialisers do to weights in place."""
+_INITIALISERS = frozenset({torch.nn.init.normal_, torch.nn.init.uniform_, torch.nn.init.constant_})
+"""Those that hand themselves to a mode, which then does not see what is inside of them."""
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -34,6 +36,8 @@ class _Uninitialised(TorchFunctionMode):
     ) -> Any:
         if func in _FILLS and _idle(args, kwargs or {}):
             return args[0]
+        if func in _INITIALISERS and kwargs and _is_empty(kwargs.get("tensor")) and _are_numbers(kwargs):
+            return kwargs["tensor"]
         return func(*args, **(kwargs or {}))
 
 
@@ -70,6 +74,15 @@ def _idle(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     if any(isinstance(other, torch.Tensor) for other in (*rest, *kwargs.values())):
         return False  # whose shapes may not go together
     return x.is_meta and x.is_floating_point() and not (x.requires_grad and torch.is_grad_enabled())
+
+
+def _is_empty(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.is_meta and x.is_floating_point()
+
+
+def _are_numbers(given: Mapping[str, Any]) -> bool:
+    """Whether all that an initialiser is given beside its tensor are numbers."""
+    return all([isinstance(value, (int, float)) for name, value in given.items() if name not in ("tensor", "generator")])
 
 
 def on_meta(build: Callable[[], Any]) -> Any:
