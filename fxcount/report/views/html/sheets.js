@@ -31,8 +31,8 @@ function startSheets(data) {
   }
 
   function cell(given) {
-    if (typeof given === "string") return el("td", {}, given);
-    if (given.code !== undefined) return el("td", {}, el("code", {}, given.code));
+    if (typeof given === "string") return el("td", { class: given.length > 24 ? "long" : null }, given);
+    if (given.code !== undefined) return el("td", { class: given.code ? "code" : null }, el("code", {}, given.code));
     const node = el("td", { class: "num" });
     cells.push([node, given]);
     return node;
@@ -61,7 +61,7 @@ function startSheets(data) {
     };
     return el("section", { class: "panel scrolled", "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title` }, title),
       el("p", { class: "tools" }, el("button", { type: "button", id: `csv-${id}`, onclick: csv }, "CSV"), rows.length > MOST_LINES ? ` the first ${MOST_LINES} of ${rows.length}; all are in the CSV` : ""),
-      el("table", { id }, el("thead", {}, el("tr", {}, head.map(h => el("th", { scope: "col" }, h)))), body));
+      el("table", { id, class: "sheet" }, el("thead", {}, el("tr", {}, head.map(h => el("th", { scope: "col" }, h)))), body));
   }
 
   const names = Object.keys(sizes);

@@ -46,11 +46,11 @@ def comparison_to_html(comparison: Comparison, path: Path = None) -> str:
     sheets.add("totals", "Totals", ["total", before, after, "difference", "formulas"], totals)
     counts = ("params", "macs", "flops")
     modules = [
-        [visible(m.path or "the model"), visible(m.class_name), m.status, visible(m.what),
+        [visible(m.path or "the model"), visible(m.class_name), visible(m.what),
          *[cell for name in counts for cell in sheets.change(name, m.changes[name])]]
         for m in comparison.changed()
     ]  # fmt: skip
-    head = ["module", "class", "", "what differs", *[f"{name} {side}" for name in counts for side in differs]]
+    head = ["module", "class", "what differs", *[f"{name} {side}" for name in counts for side in differs]]
     sheets.add("modules", "Modules that differ, by themselves", head, modules)
     lines = [
         [r.op, visible(r.place), visible(", ".join(r.modules[:4])), *sheets.change("macs", r.changes["macs"]),
