@@ -30,7 +30,7 @@ __all__ = ["Reference", "forms", "is_reference", "meant", "reference"]
 
 _FORMS = (
     "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, diffusers:CLASS, package.module:callable, net.py:Net, a .pt2 or "
-    ".pt file, or demo"
+    ".pt file, a saved .json, or demo"
 )
 
 Kind = Literal["demo", "library", "module", "script", "exported", "torchscript"]
@@ -101,10 +101,10 @@ def _bare(word: str) -> Reference:
         return Reference("library", library, word)
     if _HUB_ID.fullmatch(word) and not os.path.exists(word):
         return Reference("library", "hf", word)
-    if "/" in word and os.path.isdir(word):
+    if os.path.isdir(word):
         raise InputError(f"{word!r} is a folder, and no model", hint=f"name a file in it: {word.rstrip(os.sep)}/net.py:Net")
     near = closest(word, *LIBRARIES)
-    if not near and "." in word and re.fullmatch(r"[\w.]+", word):
+    if not near and re.fullmatch(r"\w+(\.\w+)+", word):
         module, _, name = word.rpartition(".")
         near = [f"{module}:{name}"]
     raise InputError(f"cannot read the model {word!r}{meant(near)}", hint=forms())

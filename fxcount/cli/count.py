@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "run"]
 
 
-_SHOWS = ("report", "rows", "graph", "work", "page")
+_SHOWS = ("report", "rows", "graph", "work", "page", "picture")
 
 
 def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:

@@ -74,10 +74,15 @@ def _close(stream: TextIO) -> None:
 
 
 def _run(words: list[str], whole_process: bool) -> int:
-    if not words:
-        _parser(words).print_help()
+    if not words or words == ["help"]:
+        _parser([]).print_help()
         return 0
-    options = parsed(_parser(words), words)
+    if words[0] == "help" and words[1] in COMMANDS:
+        words = [words[1], "--help"]
+    parser = _parser(words)
+    if words[0].startswith("-") and not any(words[0] in a.option_strings for a in parser._actions):
+        parser.unknown(words[:1])
+    options = parsed(parser, words)
     options.whole_process = whole_process
     if "inputs" in options and "late" not in options:
         from fxcount.cli.model import read

@@ -75,6 +75,8 @@ def _asked(text: str) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any], di
                 yield from _lines(file, text)
         except UnicodeDecodeError as error:
             raise InputError(f"{text!r} is no text file ({error})", hint="give a file with a model a line") from error
+    elif text.endswith((".txt", ".list")):
+        raise InputError(f"there is no file {text!r}", hint="a list has a model a line; a model's name needs no file")
     else:
         yield text, (), {}, {}
 

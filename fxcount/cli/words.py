@@ -35,6 +35,7 @@ _API = (
     (re.compile(r"\bat\(\.\.\., guess=True\)"), lambda m: "--guess"),
     (re.compile(r"\b(?:report\.)?at\(([^()]*)\)"), lambda m: f"--at {_joined(m[1])}".rstrip()),
     (re.compile(r"\bcurve\(\.\.\., guess=True\)"), lambda m: "--guess"),
+    (re.compile(r"\bcurve\((\w+)=range\((\d+), (\d+), (\d+)\)(?:, ([^()]*))?\)"), lambda m: _ranged(*m.groups())),
     (re.compile(r"\bcurve\(([^()]*)\)"), lambda m: "--over and --set" if not m[1] else f"--set {_joined(m[1])}"),
     (re.compile(r"\bguess=True"), lambda m: "--guess"),
     (re.compile(r"with strict=False"), lambda m: "without --strict"),
@@ -67,10 +68,16 @@ def in_command_words(message: str) -> str:
     'analyse again with --hints B=1,H=7; or take the guess with --guess'
     >>> in_command_words("at() needs a value for B: e.g. at(B=2, H=224)")
     '--at needs a value for B: e.g. --at B=2,H=224'
+    >>> in_command_words("e.g. curve(H=range(32, 257, 32), W='H')")
+    'e.g. --over H=32:256:32 --set W=H'
     """
     for pattern, words in _API:
         message = pattern.sub(words, message)
     return message
+
+
+def _ranged(name: str, first: str, stop: str, step: str, rest: str | None) -> str:
+    return f"--over {name}={first}:{int(stop) - 1}:{step}" + (f" --set {_joined(rest)}" if rest else "")
 
 
 def _joined(listed: str) -> str:

@@ -131,7 +131,7 @@ def format_of(path: str, *shows: str) -> Format[Any]:
     ending = max([e for e in choices if name.endswith(f".{e}")], key=len, default="")
     if not ending:
         raise InputError(
-            f"{path!r} ends in no format of {' or '.join(shows)}s",
+            f"{path!r} ends in no format of {'graphs' if shows == ('graph',) else 'reports'}",
             hint=f"use one of .{', .'.join(choices)}, or say --format",
         )
     return choices[ending]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fxcount.errors import InputError
+from fxcount.wording import did_you_mean
 
 __all__ = ["OPTIMIZERS", "maker_of"]
 
@@ -58,7 +59,7 @@ def maker_of(optimizer: str | Callable[[Iterable[Any]], Any]) -> Callable[[Any],
         return partial(found, **_WAYS[way])
     if found is None or way:
         raise InputError(
-            f"no optimizer is called {optimizer!r}",
+            f"no optimizer is called {optimizer!r}{did_you_mean(name, OPTIMIZERS)}",
             hint=f"one of {', '.join(OPTIMIZERS)}, with {', '.join(_WAYS)} after it or not, or a function that takes the "
             "parameters and makes one",
         )

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
+LINES = [
+    ("fxcount par", ["params"]), ("fxcount comp", ["compare"]), ("fxcount resnet5", ["resnet50"]),
+    ("fxcount demo --dep", ["--depth"]), ("fxcount resnet50 --un", ["--unfold"]), ("fxcount params resnet5", ["resnet50"]),
+    ("fxcount train demo --opti", ["--optimizer"]), ("fxcount params demo --state de", ["dead"]),
+    ("fxcount compare resnet50 resnext5", ["resnext50_32x4d"]),
+]  # fmt: skip
 
-@pytest.mark.parametrize(
-    ("line", "among"),
-    [
-        ("fxcount par", ["params"]), ("fxcount comp", ["compare"]), ("fxcount resnet5", ["resnet50"]),
-        ("fxcount demo --dep", ["--depth"]), ("fxcount resnet50 --un", ["--unfold"]), ("fxcount params resnet5", ["resnet50"]),
-        ("fxcount train demo --opti", ["--optimizer"]), ("fxcount params demo --state de", ["dead"]),
-        ("fxcount compare resnet50 resnext5", ["resnext50_32x4d"]),
-    ],
-)  # fmt: skip
+
+@pytest.mark.parametrize(("line", "among"), LINES)
 def test_lines_go_on(line: str, among: list[str], tmp_path: Path) -> None:
     pytest.importorskip("argcomplete")
     answer = tmp_path / "answer"

@@ -11,7 +11,7 @@ from fxcount.errors import InputError
 from fxcount.report.data.rows import COUNTS
 from fxcount.report.views.tree import Shown, shapes
 from fxcount.report.views.units import bytes_text, count_text
-from fxcount.wording import visible
+from fxcount.wording import did_you_mean, visible
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -52,7 +52,8 @@ def columns_of(names: Sequence[str] | str | None) -> tuple[str, ...]:
     wanted = DEFAULT if names is None else [n.strip() for n in names.split(",")] if isinstance(names, str) else names
     for name in wanted:
         if name not in COLUMNS:
-            raise InputError(f"the table has no column {name!r}", hint=f"use some of {', '.join(COLUMNS)}")
+            said = f"the table has no column {name!r}{did_you_mean(name, COLUMNS)}"
+            raise InputError(said, hint=f"use some of {', '.join(COLUMNS)}")
     return tuple(wanted)
 
 

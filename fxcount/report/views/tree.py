@@ -17,6 +17,7 @@ from fxcount.passes import CallCost
 from fxcount.report.data.rows import COUNTS, module_parameters
 from fxcount.symbolic import Size, evaluate
 from fxcount.trace.tape import ModuleCall, Trace
+from fxcount.wording import did_you_mean
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -68,7 +69,8 @@ def tree(
     Raises :class:`~fxcount.errors.InputError` for another ``sort``.
     """
     if sort is not None and sort not in SORTED_BY:
-        raise InputError(f"rows cannot be sorted by {sort!r}", hint=f"use one of {', '.join(SORTED_BY)}")
+        said = f"rows cannot be sorted by {sort!r}{did_you_mean(sort, SORTED_BY)}"
+        raise InputError(said, hint=f"use one of {', '.join(SORTED_BY)}")
     build = _Builder(report, depth, tuple(dict.fromkeys([*counts, *([sort] if sort in COUNTS else [])])), fold, sort)
     return build.all()
 
