@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Reached", "Several", "reached"]
+__all__ = ["Reached", "Several", "hooks_of", "reached"]
 
 _MOST = 2_000  # things looked at, those nearest to the function first
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex, range, slice, torch.dtype, torch.device})
@@ -59,6 +59,7 @@ def reached(step: Callable[..., Any], given: Mapping[str, Any]) -> Reached:
             seen.add(id(thing))
             if isinstance(thing, torch.nn.Module):
                 models[_unused(name, models)] = thing
+                waiting += [("hook", hook) for _, hooks in hooks_of(thing) for hook in hooks]
             elif isinstance(thing, torch.optim.Optimizer):
                 optimizers.append(thing)
             elif _is_code(thing):
@@ -69,6 +70,14 @@ def reached(step: Callable[..., Any], given: Mapping[str, Any]) -> Reached:
     inner = {id(m) for top in models.values() for m in top.modules() if m is not top}
     outer = {name: m for name, m in models.items() if id(m) not in inner}
     return Reached(outer, tuple(optimizers), tuple(others))
+
+
+def hooks_of(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Parameter, list[Any]]]:
+    """Parameters that have hooks of their own, with these: an optimizer's step in the backward is one."""
+    for p in model.parameters():
+        found = [*(p._backward_hooks or {}).values(), *(getattr(p, "_post_accumulate_grad_hooks", None) or {}).values()]
+        if found:
+            yield p, found
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:

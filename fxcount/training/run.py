@@ -31,7 +31,7 @@ from fxcount.trace.torch_patch.session import TraceSession
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
-from fxcount.training.loop import Reached
+from fxcount.training.loop import Reached, hooks_of, reached
 from fxcount.training.session import bound_functions, with_engine
 from fxcount.training.tracer import TrainingTracer
 
@@ -78,9 +78,20 @@ class StepTrace:
         return max((p.round for p in self.phases if p.name == "forward"), default=0)
 
     def turns(self) -> list[tuple[Phase, Phase]]:
-        """Each forward with the backward after it."""
-        found = self.of("forward", "backward")
-        return [(a, b) for a, b in pairwise(found) if (a.name, b.name) == ("forward", "backward")]
+        """Each forward with the backward after it, to its end: an optimizer may step in between."""
+        found: list[tuple[Phase, Phase]] = []
+        before = None
+        for p in self.of("forward", "backward"):
+            if p.name == "forward":
+                before = p
+            elif before is not None:
+                found.append((before, p))
+                before = None
+            elif found:
+                forward, first = found[-1]
+                whole = range(first.calls.start, p.calls.stop), range(first.log.start, p.log.stop)
+                found[-1] = forward, Phase("backward", *whole, first.round)
+        return found
 
     @property
     def steps(self) -> tuple[tuple[Phase, ...], ...]:
@@ -163,8 +174,8 @@ class Book:
         self.tracer.watch = watch
         ident = get_ident()
         hooks = [
-            register(lambda *_, name=name: watch.cut(name) if get_ident() == ident else None)
-            for register, name in ((before_step, "optimizer"), (after_step, ""))
+            register(lambda *_, begins=begins: watch.optimizer(begins) if get_ident() == ident else None)
+            for register, begins in ((before_step, True), (after_step, False))
         ]
         try:
             for self.round in range(2):
@@ -178,6 +189,9 @@ class Book:
         self.phases = watch.phases()
 
 
+_APART = "gradients alone"  # autograd.grad: the engine runs, and leaves nothing with the parameters
+
+
 class _Watch:
     """Where a step of the user's own goes over into another phase."""
 
@@ -186,6 +200,7 @@ class _Watch:
         self._ledger = book.tracer.ledger
         self._cuts: list[tuple[str, int, int, int]] = []
         self._known: set[str] = set()
+        self._around = ""  # the phase that an optimizer's step interrupts
 
     def cut(self, name: str) -> None:
         """From here on it is the phase of this name, or what the calls make of it."""
@@ -198,18 +213,30 @@ class _Watch:
     @contextmanager
     def engine(self, accumulates: bool) -> Iterator[None]:
         """The engine runs, and leaves gradients with the parameters if it ``accumulates``; else it is part of a forward."""
-        if not accumulates:
-            yield
-            return
-        self.cut("backward")
+        before, self._around = self._around, "backward" if accumulates else _APART
+        self.cut(self._around)
         yield
-        self.cut("")
-        self._book.note_gradients()
+        self._around = before
+        self.cut(before)
+        if accumulates:
+            self._book.note_gradients()
+
+    def optimizer(self, begins: bool) -> None:
+        """An optimizer's step begins or ends, be it from a hook in the backward."""
+        self.cut("optimizer" if begins else self._around)
+
+    def _settled(self) -> list[tuple[str, int, int, int]]:
+        """The cuts, with gradients that the step asks for by themselves as a part of the forward, or, where it has no other,
+        as its backward."""
+        has_backward = {number for name, _, _, number in self._cuts if name == "backward"}
+        named = [(("" if c[3] in has_backward else "backward") if c[0] == _APART else c[0], *c[1:]) for c in self._cuts]
+        inner = [c for a, c in pairwise(named[:-1]) if c[0] or (c[0], c[3]) != (a[0], a[3])]
+        return [*named[:1], *inner, *named[-1:]] if len(named) > 1 else named
 
     def phases(self) -> list[Phase]:
         """Stretches between the cuts; what has no name is the forward once something has a gradient again."""
         found: list[Phase] = []
-        for (name, call, entry, number), (_, end, stop, _) in pairwise(self._cuts):
+        for (name, call, entry, number), (_, end, stop, _) in pairwise(self._settled()):
             if name:
                 found.append(Phase(name, range(call, end), range(entry, stop), number))
                 continue
@@ -242,6 +269,9 @@ class _StepRun(Run):
         self.notes_saved = True
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
+        self.hooked = dict(hooks_of(model))
+        if others is None and self.hooked:
+            self.others = reached(partial(_step_of_hooks, *[hook for hooks in self.hooked.values() for hook in hooks]), {})
 
     def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
         return {**super()._named_in(namespace), **bound_functions(namespace)}
@@ -259,7 +289,11 @@ class _StepRun(Run):
         self, scope: Scope, held: Inventory, decisions: Decisions | None, compiling: bool
     ) -> Tracer:
         plain = not self.tracker
-        return TrainingTracer(scope, self.registry, held, self.progress, decisions, compiling, in_place=plain, wraps=plain)
+        tracer = TrainingTracer(
+            scope, self.registry, held, self.progress, decisions, compiling, in_place=plain, wraps=plain
+        )  # fmt: skip
+        tracer.hooked = {id(p): p for p in self.hooked}
+        return tracer
 
     def _attempt(self, namespaces: Any, undo: Undo, decisions: Decisions | None, compiling: bool) -> Any:
         trace, missed = super()._attempt(namespaces, undo, decisions, compiling)
@@ -273,6 +307,10 @@ class _StepRun(Run):
         self._book = book = Book(tracer, self.tracker and self.notes_saved)
         with tracer.below():
             return TraceSession.trace(tracer, partial(self.step, book, self.model), args, kwargs)
+
+
+def _step_of_hooks(*_: Any) -> None:
+    """Stands for a step that reaches what hooks of parameters do."""
 
 
 def trace_step(

@@ -249,6 +249,7 @@ class TrainingTracer(Tracer):
         self._number = 0
         self._running_node = -1
         self._node_began = 0  # the first call of the node that runs
+        self.hooked: dict[int, torch.Tensor] = {}  # parameters with hooks that their stand-ins do not have yet
         self.watch: Any = None  # told where a step of the user's own goes over into another phase
         self.within: list[tuple[int, int]] = []  # entries of the log that one call of Python's made, if they are several
 
@@ -415,7 +416,10 @@ class TrainingTracer(Tracer):
     def _standing_for(self, a: torch.Tensor) -> StandIn:
         before, self._aside = self._aside, True
         try:
-            return self.state(a)
+            found = self.state(a)
+            if self.hooked and id(a) in self.hooked:
+                _hook(found, self.hooked.pop(id(a)))
+            return found
         finally:
             self._aside = before
 
@@ -549,6 +553,15 @@ class TrainingTracer(Tracer):
         self._by_node.clear()
 
 
+def _hook(stand_in: StandIn, real: torch.Tensor) -> None:
+    """Have the hooks of a parameter run for its stand-in; those that get the parameter itself get the real one, whose identity
+    people go by."""
+    for hook in (real._backward_hooks or {}).values():
+        stand_in.register_hook(hook)  # type: ignore[no-untyped-call]
+    for hook in (getattr(real, "_post_accumulate_grad_hooks", None) or {}).values():
+        stand_in.register_post_accumulate_grad_hook(lambda _, hook=hook: hook(real))  # type: ignore[no-untyped-call]
+
+
 def _let_go(form: Callable[..., Any], tracer: TrainingTracer, *args: Any, **kwargs: Any) -> Any:
     """Call a form. C++ frees its temporaries where a checkpoint stops it midway; Python's live as long as the error."""
     try:
@@ -574,7 +587,16 @@ def _zeros(tracer: TrainingTracer, size: Any, **options: Any) -> Any:
     return tracer.record(tracer.registry[zeros], zeros, (size,), options)
 
 
+def _lifted(tracer: TrainingTracer, x: torch.Tensor) -> Any:
+    """What Python's bindings make of a number or a list that indexes or is written: memory of the step."""
+    if isinstance(x, StandIn):
+        return tracer.record(tracer.registry[_LIFT], _LIFT, (x,), None)
+    return make_literal(tracer, x.tolist(), x.dtype, x.device)
+
+
+_LIFT = torch.ops.aten.lift_fresh.default
 _QUERIES: dict[Any, Callable[..., Any]] = {
+    _LIFT: _lifted,
     torch.ops.aten.size.default: _sizes,
     torch.ops.aten.sym_size.default: _sizes,
     torch.ops.aten.is_same_size.default: lambda tracer, a, b: _alike(tracer, a, b),

@@ -287,8 +287,131 @@ def _with(make: Callable[[Any], Any]) -> Loop:
     return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net, optimizer])
 
 
+def _stepping_in_the_backward() -> Loop:
+    """An optimizer for each parameter, which steps as soon as the gradient is there, and drops it."""
+    net = _net()
+    optimizers = {p: torch.optim.AdamW([p]) for p in net.parameters()}
+
+    def done(p: torch.Tensor) -> None:
+        optimizers[p].step()
+        optimizers[p].zero_grad()
+
+    for p in net.parameters():
+        p.register_post_accumulate_grad_hook(done)
+
+    def step(model: Any, x: torch.Tensor) -> None:
+        model(x).square().mean().backward()
+
+    return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net, *optimizers.values()])
+
+
+def _hooked_parameters() -> Loop:
+    """Hooks that parameters had before: here they add noise."""
+    net = _net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for p in net.parameters():
+        p.register_hook(lambda g: g + 0.01 * torch.randn_like(g))
+
+    def step(model: Any, x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+
+    return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net, optimizer])
+
+
+def _averages_in_a_list() -> Loop:
+    net = _net()
+    averages = [p.detach().clone() for p in net.parameters()]
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def step(model: Any, x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+        torch._foreach_mul_(averages, 0.99)
+        torch._foreach_add_(averages, [p.detach() for p in model.parameters()], alpha=0.01)
+
+    return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net, optimizer, *averages])
+
+
+def _gradients_by_themselves() -> Loop:
+    """``autograd.grad`` is the backward where there is no other."""
+    net = _net()
+
+    def step(model: Any, x: torch.Tensor) -> None:
+        parameters = list(model.parameters())
+        gradients = torch.autograd.grad(model(x).square().mean(), parameters)
+        with torch.no_grad():
+            for p, g in zip(parameters, gradients):
+                p -= 0.1 * g
+
+    return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net])
+
+
+def _learning_to_learn() -> Loop:
+    """A step of a step, differentiated."""
+    net = _net()
+    optimizer = _adam(net.parameters())
+
+    def step(model: Any, x: torch.Tensor, y: torch.Tensor) -> None:
+        own = dict(model.named_parameters())
+        inner = torch.func.functional_call(model, own, (x,)).square().mean()
+        gradients = torch.autograd.grad(inner, list(own.values()), create_graph=True)
+        fast = {name: p - 0.1 * g for (name, p), g in zip(own.items(), gradients)}
+        optimizer.zero_grad()
+        torch.func.functional_call(model, fast, (y,)).square().mean().backward()
+        optimizer.step()
+
+    return Loop(net, step, ("f32[B,11]", "f32[B,11]"), {"B": 7}, lambda: [net, optimizer])
+
+
+def _sharpness() -> Loop:
+    """Two backwards a step, the second where the loss is worst nearby."""
+    net = _net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+
+    def step(model: Any, x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        moved = []
+        with torch.no_grad():
+            norm = torch.stack([p.grad.norm(2) for p in model.parameters()]).norm(2)
+            for p in model.parameters():
+                moved.append(p.grad * (0.05 / (norm + 1e-12)))
+                p.add_(moved[-1])
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        with torch.no_grad():
+            for p, e in zip(model.parameters(), moved):
+                p.sub_(e)
+        optimizer.step()
+
+    return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net, optimizer])
+
+
+def _diffusion() -> Loop:
+    """Noise of a step drawn for each sample, from a schedule that is a tensor of the loop's."""
+    net = nn.Sequential(nn.Linear(12, 23), nn.SiLU(), nn.Linear(23, 11))
+    optimizer = torch.optim.AdamW(net.parameters())
+    schedule = torch.linspace(1, 0.01, 1000).cumprod(0)
+
+    def step(model: Any, x: torch.Tensor) -> None:
+        t = torch.randint(0, 1000, (x.shape[0],))
+        noise, kept = torch.randn_like(x), schedule[t].unsqueeze(1)
+        mixed = kept.sqrt() * x + (1 - kept).sqrt() * noise
+        optimizer.zero_grad()
+        F.mse_loss(model(torch.cat([mixed, t.unsqueeze(1).float() / 1000], 1)), noise).backward()
+        optimizer.step()
+
+    return Loop(net, step, ("f32[B,11]",), {"B": 7}, lambda: [net, optimizer, schedule])
+
+
 LOOPS: Mapping[str, Callable[[], Loop]] = {
     "usual": _usual, "kept gradients": _kept_gradients, "clipped": _clipped, "clipped values": _clipped_values,
     "accumulated": _accumulated, "scaled": _scaled, "averaged": _averaged, "two models": _two_models,
     "penalised": _penalised, "two losses": _two_losses, "lion": partial(_with, _Lion), "8 bit": partial(_with, _EightBit),
+    "optimizers in the backward": _stepping_in_the_backward, "hooked parameters": _hooked_parameters,
+    "averages in a list": _averages_in_a_list, "gradients by themselves": _gradients_by_themselves,
+    "learning to learn": _learning_to_learn, "sharpness": _sharpness, "diffusion": _diffusion,
 }  # fmt: skip

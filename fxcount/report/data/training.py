@@ -270,7 +270,7 @@ class TrainingData(ReportData):
         else:
             running = peak(self._running) + memory.nbytes(memory.states)
             most = max_(running, *[peak(found, "all") for found in self._optimizer_stretches()[1:]])
-        return most + memory.parameters + memory.buffers
+        return most + memory.parameters + memory.buffers + memory.constants
 
     @property
     def total_bytes(self) -> int:
@@ -311,11 +311,13 @@ class TrainingData(ReportData):
 
     def held(self) -> dict[str, int]:
         """What :attr:`total_peak` is made of, in bytes, at the report's values or at the sample values: ``parameters``,
-        ``buffers``, ``states``, ``gradients``, ``inputs``, ``saved``, ``temporaries``."""
+        ``buffers``, ``constants`` (other tensors that were there before, if there are any), ``states``, ``gradients``,
+        ``inputs``, ``saved``, ``temporaries``."""
         memory, moment = self.memory, self._total_moment()
         found = memory.held_at(self.sizes, moment.position)
         states = int(evaluate(memory.nbytes(memory.states), self.sizes))
-        return {"parameters": memory.parameters, "buffers": memory.buffers, "states": states, **found}
+        others = {"constants": memory.constants} if memory.constants else {}
+        return {"parameters": memory.parameters, "buffers": memory.buffers, **others, "states": states, **found}
 
     @property
     def timeline(self) -> list[Instant]:

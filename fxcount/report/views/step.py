@@ -28,7 +28,7 @@ def render(report: TrainingData) -> str:
         lines.append(f"  {'kept on the CPU':<16}{at.offloaded_bytes:>20,}")
     lines += ["", f"the total peak is at {_place(at.total_peak_place)}; bytes held there", ""]
     held = at.held()
-    lines += [f"  {name:<16}{held[name]:>20,}  {_bar(held[name], at.total_peak)}" for name in _ORDER if held[name]]
+    lines += [f"  {name:<16}{held[name]:>20,}  {_bar(held[name], at.total_peak)}" for name in _ORDER if held.get(name)]
     rows = sorted(at.by_module(), key=lambda row: -row.saved_bytes)[:_KEEPING]
     kept = [row for row in rows if row.saved_bytes]
     if kept:
