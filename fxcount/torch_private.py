@@ -53,6 +53,8 @@ NAMES = MappingProxyType({
     "DisableTorchFunction": Name("torch._C.DisableTorchFunction", "run torch itself inside a trace"),
     "AdaptiveOutput": Name("torch.nn.modules.adaptive._ASMoutput", "give what an adaptive softmax returns"),
     "disabled_torch_function": Name("torch._C._disabled_torch_function_impl", "leave stand-in tensors to the tracer's mode"),
+    "hooks_before": Name("torch._C.TensorBase._backward_hooks", "run the hooks of a parameter in a step"),
+    "hooks_after": Name("torch._C.TensorBase._post_accumulate_grad_hooks", "run the hooks of a parameter in a step"),
     "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored"),
     "make_wrapper_subclass": Name("torch.Tensor._make_wrapper_subclass", "make a tensor without storage"),
     "make_subclass": Name("torch.Tensor._make_subclass", "copy a tensor without storage"),

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from fxcount import torch_private
+
 __all__ = ["Reached", "Several", "hooks_of", "reached"]
 
 _MOST = 2_000  # things looked at, those nearest to the function first
@@ -59,7 +61,7 @@ def reached(step: Callable[..., Any], given: Mapping[str, Any]) -> Reached:
             seen.add(id(thing))
             if isinstance(thing, torch.nn.Module):
                 models[_unused(name, models)] = thing
-                waiting += [("hook", hook) for _, hooks in hooks_of(thing) for hook in hooks]
+                waiting += [("hook", hook) for _, (before, after) in hooks_of(thing) for hook in (*before, *after)]
             elif isinstance(thing, torch.optim.Optimizer):
                 optimizers.append(thing)
             elif _is_code(thing):
@@ -72,12 +74,16 @@ def reached(step: Callable[..., Any], given: Mapping[str, Any]) -> Reached:
     return Reached(outer, tuple(optimizers), tuple(others))
 
 
-def hooks_of(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Parameter, list[Any]]]:
-    """Parameters that have hooks of their own, with these: an optimizer's step in the backward is one."""
+def hooks_of(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Parameter, tuple[list[Any], list[Any]]]]:
+    """Parameters that have hooks of their own, with those of the gradient and those that come after it, as an optimizer's step
+    in the backward does."""
     for p in model.parameters():
-        found = [*(p._backward_hooks or {}).values(), *(getattr(p, "_post_accumulate_grad_hooks", None) or {}).values()]
-        if found:
-            yield p, found
+        before, after = (list((kind.__get__(p) or {}).values()) for kind in _HOOKS)
+        if before or after:
+            yield p, (before, after)
+
+
+_HOOKS = (torch_private.hooks_before, torch_private.hooks_after)
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:

@@ -57,10 +57,10 @@ class StepMemory:
         return state_bytes(self.step.trace, "buffer")
 
     @cached_property
-    def constants(self) -> int:
-        """Bytes of other tensors that were there before the step: averages of parameters in a list, a schedule of noise."""
-        found = {s.value.storage for s in self.step.trace.states if s.value.origin == "constant"}
-        return sum([n for n in [self.storages[i].nbytes for i in found] if isinstance(n, int)])
+    def constants(self) -> Size:
+        """Bytes of other tensors that were there before the step: averages of parameters in a list, a schedule of noise, and
+        what a module has made for itself in the first step and keeps."""
+        return sum_([s.nbytes for s in self.storages if s.origin == "constant"])
 
     @cached_property
     def inputs(self) -> Size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from threading import get_ident
@@ -269,9 +269,11 @@ class _StepRun(Run):
         self.notes_saved = True
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
+        self._caches = self._warmed = False
         self.hooked = dict(hooks_of(model))
         if others is None and self.hooked:
-            self.others = reached(partial(_step_of_hooks, *[hook for hooks in self.hooked.values() for hook in hooks]), {})
+            all_of_them = [hook for before, after in self.hooked.values() for hook in (*before, *after)]
+            self.others = reached(partial(_step_of_hooks, *all_of_them), {})
 
     def _named_in(self, namespace: dict[str, Any]) -> dict[str, Any]:
         return {**super()._named_in(namespace), **bound_functions(namespace)}
@@ -292,7 +294,7 @@ class _StepRun(Run):
         tracer = TrainingTracer(
             scope, self.registry, held, self.progress, decisions, compiling, in_place=plain, wraps=plain
         )  # fmt: skip
-        tracer.hooked = {id(p): p for p in self.hooked}
+        tracer.hooked = {id(p): (p, *hooks) for p, hooks in self.hooked.items()}
         return tracer
 
     def _attempt(self, namespaces: Any, undo: Undo, decisions: Decisions | None, compiling: bool) -> Any:
@@ -306,7 +308,59 @@ class _StepRun(Run):
         assert isinstance(tracer, TrainingTracer)
         self._book = book = Book(tracer, self.tracker and self.notes_saved)
         with tracer.below():
-            return TraceSession.trace(tracer, partial(self.step, book, self.model), args, kwargs)
+            found = TraceSession.trace(tracer, partial(self._stepping, book), args, kwargs)
+        for i in _caches(self.model, tracer):  # as of the next step, which finds it there
+            self._caches = True
+            tracer.ledger.storages[i] = replace(tracer.ledger.storages[i], origin="constant")
+        return found
+
+    def _stepping(self, book: Book, given: Any, targets: Any) -> Any:
+        if self._warmed:
+            args, kwargs = given
+            book.phase("warming", lambda: self.model(*args, **kwargs))
+        return self.step(book, self.model, given, targets)
+
+    def _one_way(self, undo: Undo, decisions: Decisions | None, compiling: bool) -> Trace:
+        """One run; again, after a forward that does not count, if modules make tables in it that they keep."""
+        trace = super()._one_way(undo, decisions, compiling)
+        if self._caches and not self._warmed and self.called is self.model:
+            self._warmed = True
+            trace = super()._one_way(undo, decisions, compiling)
+        return trace
+
+
+def _caches(model: torch.nn.Module, tracer: TrainingTracer) -> set[int]:
+    """Storages that modules made for themselves, and keep: tables of sizes alone (relative positions, rotations, masks)."""
+    kept = {x._storage.index for m in model.modules() for x in _stand_ins_in(vars(m)) if not x.requires_grad}
+    storages = tracer.ledger.storages
+    kept = {i for i in kept if storages[i].origin == "op"}
+    if not kept:
+        return kept
+    made_of: dict[int, set[int]] = {}
+    for call in tracer.ledger.calls:
+        of = {v.storage for v in call.operands}
+        for i in (*[v.storage for v in call.outputs], *call.mutated):
+            made_of.setdefault(i, set()).update(of)
+    of_data = {i for i, s in enumerate(storages) if s.origin in ("input", "parameter", "buffer")}
+    return {i for i in kept if not of_data & _reached_from(i, made_of)}
+
+
+def _reached_from(start: int, edges: Mapping[int, set[int]]) -> set[int]:
+    found, waiting = {start}, [start]
+    while waiting:
+        fresh = edges.get(waiting.pop(), set()) - found
+        found |= fresh
+        waiting += fresh
+    return found
+
+
+def _stand_ins_in(attributes: Mapping[str, Any]) -> Iterator[StandIn]:
+    for name, held in attributes.items():
+        if name in ("_parameters", "_modules"):
+            continue
+        for x in held.values() if type(held) is dict else held if type(held) in (list, tuple) else (held,):
+            if type(x) is StandIn:
+                yield x
 
 
 def _step_of_hooks(*_: Any) -> None:

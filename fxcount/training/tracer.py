@@ -249,7 +249,7 @@ class TrainingTracer(Tracer):
         self._number = 0
         self._running_node = -1
         self._node_began = 0  # the first call of the node that runs
-        self.hooked: dict[int, torch.Tensor] = {}  # parameters with hooks that their stand-ins do not have yet
+        self.hooked: dict[int, tuple[torch.Tensor, list[Any], list[Any]]] = {}  # parameters whose stand-ins lack their hooks
         self.watch: Any = None  # told where a step of the user's own goes over into another phase
         self.within: list[tuple[int, int]] = []  # entries of the log that one call of Python's made, if they are several
 
@@ -418,7 +418,7 @@ class TrainingTracer(Tracer):
         try:
             found = self.state(a)
             if self.hooked and id(a) in self.hooked:
-                _hook(found, self.hooked.pop(id(a)))
+                _hook(found, *self.hooked.pop(id(a)))
             return found
         finally:
             self._aside = before
@@ -553,12 +553,12 @@ class TrainingTracer(Tracer):
         self._by_node.clear()
 
 
-def _hook(stand_in: StandIn, real: torch.Tensor) -> None:
+def _hook(stand_in: StandIn, real: torch.Tensor, before: list[Any], after: list[Any]) -> None:
     """Have the hooks of a parameter run for its stand-in; those that get the parameter itself get the real one, whose identity
     people go by."""
-    for hook in (real._backward_hooks or {}).values():
+    for hook in before:
         stand_in.register_hook(hook)  # type: ignore[no-untyped-call]
-    for hook in (getattr(real, "_post_accumulate_grad_hooks", None) or {}).values():
+    for hook in after:
         stand_in.register_post_accumulate_grad_hook(lambda _, hook=hook: hook(real))  # type: ignore[no-untyped-call]
 
 

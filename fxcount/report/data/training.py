@@ -316,7 +316,8 @@ class TrainingData(ReportData):
         memory, moment = self.memory, self._total_moment()
         found = memory.held_at(self.sizes, moment.position)
         states = int(evaluate(memory.nbytes(memory.states), self.sizes))
-        others = {"constants": memory.constants} if memory.constants else {}
+        constants = int(evaluate(memory.constants, self.sizes))
+        others = {"constants": constants} if constants else {}
         return {"parameters": memory.parameters, "buffers": memory.buffers, **others, "states": states, **found}
 
     @property
