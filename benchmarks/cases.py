@@ -10,9 +10,8 @@ import torch
 
 from benchmarks.torchvision_ops import torchvision
 
-__all__ = ["CASES", "LLAMA_405B", "TARGETED", "Case", "llama"]
+__all__ = ["CASES", "LLAMA_405B", "LONG", "Case", "llama", "llama_405b"]
 
-TARGETED = ("resnet50", "vit_b_16", "convnext_tiny", "swin_t", "regnet_y_400mf")
 LLAMA_405B: dict[str, int] = {
     "hidden_size": 16384, "num_hidden_layers": 126, "num_attention_heads": 128, "num_key_value_heads": 8,
     "intermediate_size": 53248, "vocab_size": 128256,
@@ -68,6 +67,21 @@ def llama(**sizes: int) -> torch.nn.Module:
     return transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes))
 
 
+def llama_405b(layers: int) -> Case:
+    """The shape of the Llama of 405B parameters with so many layers."""
+    sizes = {**LLAMA_405B, "num_hidden_layers": layers}
+    return Case(
+        f"llama_405b_{layers}_layers", lambda: llama(**sizes), "i64[B,S]", (2, 128), (0, 1), torch.int64, {"use_cache": False}
+    )
+
+
+def _densenet() -> torch.nn.Module:
+    import timm
+
+    built: torch.nn.Module = timm.create_model("densenet264d")
+    return built
+
+
 CASES: dict[str, Case] = {
     case.name: case
     for case in (
@@ -80,3 +94,10 @@ CASES: dict[str, Case] = {
              {"use_cache": False}),
     )
 }  # fmt: skip
+LONG: dict[str, Case] = {
+    case.name: case
+    for case in (
+        Case("densenet264d", _densenet, "B,3,H,W", (2, 3, 224, 224), (0, 2, 3)), llama_405b(8), llama_405b(32), llama_405b(126),
+    )
+}  # fmt: skip
+"""Models of many calls, that are timed beside FlopCounterMode and the limit alone."""

@@ -77,14 +77,11 @@ def _first(tool_name: str, case_name: str) -> dict[str, Any]:
 
 def _layers(count: str, repeat: str) -> dict[str, Any]:
     """The 405B Llama shape with so many layers: seconds of the first analysis, and the median of more."""
-    from benchmarks.cases import LLAMA_405B, Case, llama
+    from benchmarks.cases import llama_405b
     from benchmarks.peers import analyse, empty_memos
     from benchmarks.timing import seconds
 
-    case = Case(
-        "llama_405b", lambda: llama(**{**LLAMA_405B, "num_hidden_layers": int(count)}), "i64[B,S]", (2, 128), (0, 1),
-        options={"use_cache": False},
-    )  # fmt: skip
+    case = llama_405b(int(count))
     model = case.on_meta()
     import fxcount.api  # noqa: F401
 
@@ -96,10 +93,10 @@ def _layers(count: str, repeat: str) -> dict[str, Any]:
 
 def _memory(how: str) -> dict[str, Any]:
     """Bytes one analysis of the 405B shape takes over the built model: peak of resident or of Python's memory."""
-    from benchmarks.cases import LLAMA_405B, Case, llama
+    from benchmarks.cases import llama_405b
     from benchmarks.peers import analyse
 
-    case = Case("llama_405b", lambda: llama(**LLAMA_405B), "i64[B,S]", (2, 128), (0, 1), options={"use_cache": False})
+    case = llama_405b(126)
     model = case.on_meta()
     if how == "python":
         import tracemalloc

@@ -2,13 +2,14 @@
 
 ``python benchmarks/instructions.py [--models NAME ...] [--against REVISION | --other FOLDER] [--write]``
 
-A process that builds all the models and analyses each twice is counted as a whole; then one that does the same and after it
-some more analyses of one model, warm or with emptied memos. What the second takes more, divided by their number, is the
-instructions of one analysis. The model's own Python code, torch's module calls and the end of the report are part of it.
-FlopCounterMode on meta tensors is counted in the same way (``--reference``), so that the multiple can be had, too.
+Warm: the same model again, after two analyses of it. Memos emptied: the same with every size forgotten that fxcount ever
+computed. The model's own Python code, torch's module calls and the end of the report are part of an analysis. FlopCounterMode
+on meta tensors is counted in the same way (``--reference``), so that the multiple can be had, too.
 
-``perf stat`` counts at full speed where the system lets it (Linux on real hardware; many virtual machines have no counters).
-Else valgrind does, some twenty times slower: two minutes for each model and tree. It counts user code only, so both agree.
+Valgrind counts one by one, and only while it is told to: what a process takes to start and to build the models is not counted,
+and one process for each tree does (two to four minutes). Where the system lets it (Linux on real hardware; many virtual
+machines have no counters), ``perf stat`` counts whole processes at full speed: what one takes more that does the same, and
+then some more analyses. Both count user code only, so they agree.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -35,20 +37,50 @@ MODES = ("warm", "memos emptied")
 REFERENCE = "FlopCounterMode"
 
 _WORK = """
-import gc, sys, warnings
+import gc, glob, os, re, subprocess, sys, warnings
 warnings.simplefilter("ignore")
+import torch
 from benchmarks import cases, peers
-names, with_reference, counted, mode, times = sys.argv[1].split(","), sys.argv[2] == "True", *sys.argv[3:]
+names, counted, modes, times, dumps = *[a.split(",") for a in sys.argv[1:4]], int(sys.argv[4]), sys.argv[5]
+tools = {"warm": peers.FXCOUNT, "memos emptied": peers.EMPTIED, "FlopCounterMode": peers.REFERENCE}
+torch.set_num_threads(1)
 models = {name: cases.CASES[name].on_meta() for name in names}
 for name, model in models.items():
-    for tool in (peers.FXCOUNT, peers.FXCOUNT, *([peers.REFERENCE] * (2 * with_reference))):
-        tool.run(model, cases.CASES[name])
-tool = {"warm": peers.FXCOUNT, "memos emptied": peers.EMPTIED}.get(mode, peers.REFERENCE)
-gc.collect()
-for _ in range(int(times)):
-    if tool.prepare is not None:
-        tool.prepare()
-    tool.run(models[counted], cases.CASES[counted])
+    for mode in dict.fromkeys(("warm", *modes)):
+        for _ in range(2 if mode != "memos emptied" else 0):
+            tools[mode].run(model, cases.CASES[name])
+
+def work(name, tool, times):
+    for _ in range(times):
+        if tool.prepare is not None:
+            tool.prepare()
+        tool.run(models[name], cases.CASES[name])
+
+def valgrind(*command):
+    done = subprocess.run(["callgrind_control", *command, str(os.getpid())], check=True, capture_output=True, text=True)
+
+def instructions(name, tool, times):
+    gc.collect()
+    valgrind("-i", "on")
+    valgrind("-z")
+    work(name, tool, times)
+    valgrind("-d")
+    (dump,) = glob.glob(dumps + ".*")
+    found = int(re.search(r"^summary: (\\d+)", open(dump).read(), re.MULTILINE)[1])
+    os.unlink(dump)
+    valgrind("-i", "off")
+    return found
+
+for name in filter(None, counted):
+    for mode in modes:
+        if not dumps:
+            gc.collect()
+            work(name, tools[mode], times)
+            continue
+        instructions(name, tools["warm"], 0)  # the first time anything is counted costs more
+        own = instructions(name, tools[mode], 0)
+        work(name, tools["warm"], 1)  # after what is not counted, memos are full again
+        print(name, mode, (instructions(name, tools[mode], times) - own) // times, sep="\\t", flush=True)
 """
 
 
@@ -60,17 +92,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
-    modes = [*MODES, *([REFERENCE] if options.reference else ())]
     with tempfile.TemporaryDirectory() as folder:
         trees = [ROOT]
         if options.other or options.against:
             trees.insert(0, Path(options.other).resolve() if options.other else unpacked(options.against, Path(folder)))
-        found = [_counts(tree, options, modes, count) for tree in trees]
-    text = _text(found, options, modes)
+        with ThreadPoolExecutor() as pool:  # counts do not depend on what else runs
+            found = list(pool.map(lambda tree: count(tree, options, _modes(tree, options)), trees))
+    text = _text(found, options)
     print(text)
     if options.write:
         (ROOT / "benchmarks" / "INSTRUCTIONS.md").write_text(text + "\n")
     return 0
+
+
+def _modes(tree: Path, options: argparse.Namespace) -> tuple[str, ...]:
+    """What is counted in a tree; torch's counter is the same in all."""
+    return (*MODES, REFERENCE) if options.reference and tree == ROOT else MODES
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,78 +126,80 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # -- counting -----------------------------------------------------------------------------------------------------------
-Counter = Callable[[list[str], Path], int]
+Counts = dict[tuple[str, str], int]  # (model, mode) -> instructions of one analysis
+Counter = Callable[[Path, argparse.Namespace, Sequence[str]], Counts]
 
 
 def _counter() -> Counter:
-    """What counts the instructions of a command here: ``count(command, folder)``.
+    """What counts the instructions of analyses here: ``count(tree, options, modes)``.
 
     Raises ``LookupError``, saying what to install, where nothing can.
     """
     if shutil.which("perf") and _by_perf([sys.executable, "-c", ""], ROOT) > 0:
-        return _by_perf
-    if shutil.which("valgrind"):
-        return _by_valgrind
+        return _whole_processes
+    if shutil.which("valgrind") and shutil.which("callgrind_control"):
+        return _told_when
     raise LookupError(
         "nothing here counts instructions: install valgrind (apt install valgrind, dnf install valgrind), or, on a machine "
         "whose processor counts for you, perf (apt install linux-perf; kernel.perf_event_paranoid must be 2 or less)"
     )
 
 
-def _by_perf(command: list[str], folder: Path) -> int:
-    """Counted by the processor; 0 if it does not."""
-    done = _run(["perf", "stat", "-x", ",", "-e", "instructions:u", *command], folder)
-    found = re.search(r"^(\d+),[^,]*,instructions", done, re.MULTILINE)
-    return int(found[1]) if found else 0
+def _told_when(tree: Path, options: argparse.Namespace, modes: Sequence[str]) -> Counts:
+    """By valgrind, which counts from when it is told to on."""
+    names = ",".join(options.models)
+    print(f"... {tree}: {names}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        dumps = str(Path(folder) / "counted")
+        command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={dumps}"]
+        work = [sys.executable, "-c", _WORK, names, names, ",".join(modes), str(options.times), dumps]
+        lines = [line.split("\t") for line in _run([*command, *work], tree).stdout.splitlines()]
+    return {(name, mode): int(count) for name, mode, count in lines}
 
 
-def _by_valgrind(command: list[str], folder: Path) -> int:
-    """Counted one by one; valgrind says so at the end."""
-    done = _run(["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", *command], folder)
-    found = re.search(r"I\s+refs:\s+([\d,]+)", done)
-    if found is None:
-        raise RuntimeError(f"valgrind did not say how many instructions there were:\n{done[-2000:]}")
-    return int(found[1].replace(",", ""))
+def _whole_processes(tree: Path, options: argparse.Namespace, modes: Sequence[str]) -> Counts:
+    """By the processor: what a process takes more that does the same, and then some more analyses."""
 
+    def counted(model: str, mode: str) -> int:
+        names = ",".join(options.models)
+        return _by_perf([sys.executable, "-c", _WORK, names, model, mode, str(options.times), ""], tree)
 
-def _run(command: list[str], folder: Path) -> str:
-    """Runs alike each time: one thread, and no hash that changes from process to process. What it writes to stderr."""
-    alike = {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **alike}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[:4])} ... failed in {folder}:\n{done.stderr[-2000:]}")
-    return done.stderr
-
-
-Counts = dict[tuple[str, str], int]  # (model, mode) -> instructions of one analysis
-
-
-def _counts(tree: Path, options: argparse.Namespace, modes: Sequence[str], count: Counter) -> Counts:
-    def counted(model: str, mode: str, times: int) -> int:
-        about = [",".join(options.models), str(options.reference), model, mode, str(times)]
-        return count([sys.executable, "-c", _WORK, *about], tree)
-
-    print(f"... {tree}: models", file=sys.stderr, flush=True)
-    before = counted(options.models[0], "warm", 0)
+    before = {mode: counted("", mode) for mode in modes}
     found: Counts = {}
     for model in options.models:
         for mode in modes:
             print(f"... {tree}: {model}, {mode}", file=sys.stderr, flush=True)
-            found[model, mode] = (counted(model, mode, options.times) - before) // options.times
+            found[model, mode] = (counted(model, mode) - before[mode]) // options.times
     return found
 
 
+def _by_perf(command: list[str], folder: Path) -> int:
+    """Instructions of a command, counted by the processor; 0 if it does not."""
+    done = _run(["perf", "stat", "-x", ",", "-e", "instructions:u", *command], folder)
+    found = re.search(r"^(\d+),[^,]*,instructions", done.stderr, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs alike each time: one thread, and no hash that changes from process to process."""
+    alike = {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **alike}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[:4])} ... failed in {folder}:\n{done.stderr[-2000:]}")
+    return done
+
+
 # -- text ---------------------------------------------------------------------------------------------------------------
-def _text(found: list[Counts], options: argparse.Namespace, modes: Sequence[str]) -> str:
+def _text(found: list[Counts], options: argparse.Namespace) -> str:
     import torch
 
     other = options.against or options.other
     rows = []
     for model in options.models:
-        for mode in modes:
-            counts = [each[model, mode] for each in found]
-            row = [model, mode, *[_millions(n) for n in counts]]
-            row += [f"{counts[1] / counts[0]:.2f}"] if other else []
+        for mode in _modes(ROOT, options):
+            counts = [each.get((model, mode), 0) for each in found]
+            row = [model, mode, *[_millions(n) if n else "" for n in counts]]
+            row += [f"{counts[1] / counts[0]:.2f}" if counts[0] else ""] if other else []
             row += [f"{counts[-1] / found[-1][model, REFERENCE]:.3f}"] if options.reference else []
             rows.append(row)
     head = ["model", "", *([other, "this tree", "multiple"] if other else ["this tree"])]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import logging
-from collections.abc import Callable
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from benchmarks.cases import Case
 
-__all__ = ["EMPTIED", "FXCOUNT", "PEERS", "REFERENCE", "Tool", "analyse", "empty_memos"]
+__all__ = ["BARE", "BESIDE", "EMPTIED", "FXCOUNT", "PEERS", "REFERENCE", "Tool", "analyse", "empty_memos"]
+
+BESIDE = "FXCOUNT_PEERS"
+"""The environment variable with a folder of packages that are not installed: two peers have one name, ``thop``."""
 
 Analysis = Callable[[torch.nn.Module, Case], object]
 
@@ -73,6 +83,33 @@ def _thop(model: torch.nn.Module, case: Case) -> object:
     return thop.profile(model, inputs=(_example(model, case),), verbose=False)
 
 
+def _ultralytics_thop(model: torch.nn.Module, case: Case) -> object:
+    return _beside("thop").profile(model, inputs=(_example(model, case),), verbose=False)
+
+
+@functools.lru_cache(1)
+def _beside(name: str) -> Any:
+    """A package of the folder, loaded under another name than that of the one that is installed."""
+    installed = {m: sys.modules.pop(m) for m in list(sys.modules) if m.partition(".")[0] == name}
+    sys.path.insert(0, os.environ[BESIDE])
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+        for m in [m for m in sys.modules if m.partition(".")[0] == name]:
+            del sys.modules[m]
+        sys.modules.update(installed)
+
+
+def _torchview(model: torch.nn.Module, case: Case) -> object:
+    if BESIDE in os.environ and os.environ[BESIDE] not in sys.path:
+        sys.path.append(os.environ[BESIDE])
+    import torchview
+
+    x = _example(model, case)
+    return torchview.draw_graph(model, input_data=x, device=x.device, mode="eval", **case.static_options)
+
+
 def _ptflops(model: torch.nn.Module, case: Case) -> object:
     import ptflops
 
@@ -119,6 +156,44 @@ def _fake_tensors(model: torch.nn.Module, case: Case) -> object:
     return environment
 
 
+class _Recording(TorchFunctionMode):
+    """Notes the results of all calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results: list[object] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.results.append(func(*args, **(kwargs or {})))
+        return self.results[-1]
+
+
+class _Repeating(TorchFunctionMode):
+    """Ops that do nothing: each call gives what it gave before."""
+
+    def __init__(self, results: Iterable[object]) -> None:
+        super().__init__()
+        self.next = iter(results).__next__
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.next()
+
+
+_RESULTS: weakref.WeakKeyDictionary[torch.nn.Module, list[object]] = weakref.WeakKeyDictionary()
+
+
+def _bare(model: torch.nn.Module, case: Case) -> object:
+    """The model's Python code with its module calls, and every op at no cost: what no tool that runs it can be faster than."""
+    x = _example(model, case)
+    with torch.no_grad():
+        if model not in _RESULTS:
+            with _Recording() as recording:
+                model(x, **case.static_options)
+            _RESULTS[model] = recording.results
+        with _Repeating(_RESULTS[model]):
+            return model(x, **case.static_options)
+
+
 def _example(model: torch.nn.Module, case: Case) -> torch.Tensor:
     return case.example(next(model.parameters()).device.type)
 
@@ -131,11 +206,14 @@ def _first_argument(model: torch.nn.Module) -> str:
 
 FXCOUNT = Tool("fxcount", analyse)
 EMPTIED = Tool("fxcount, memos emptied", analyse, prepare=empty_memos)
+BARE = Tool("bare forward", _bare)
 REFERENCE = Tool("FlopCounterMode", _flop_counter)
 PEERS: tuple[Tool, ...] = (
     REFERENCE,
     Tool("torchinfo", _torchinfo, ("meta", "cpu")),
     Tool("thop", _thop, ("meta", "cpu")),
+    Tool("ultralytics-thop", _ultralytics_thop, ("meta", "cpu")),
+    Tool("torchview", _torchview, ("meta", "cpu")),
     Tool("ptflops", _ptflops, ("meta", "cpu")),
     Tool("fvcore", _fvcore, ("meta", "cpu"), slow=True),
     Tool("fx + ShapeProp", _fx, ("meta", "cpu")),

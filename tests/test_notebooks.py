@@ -146,6 +146,28 @@ def test_fxcount_and_the_reference_count_the_same(benchmarks: ModuleType) -> Non
     assert parameters.total == 5 * 3 * 9 + 5
 
 
+def test_the_bare_forward_is_the_models_own_code(benchmarks: ModuleType) -> None:
+    from benchmarks.cases import Case
+    from benchmarks.peers import BARE
+
+    called: list[torch.nn.Module] = []
+    case = Case("net", _Net, "2,3,7,11", (2, 3, 7, 11), ())
+    model = case.on_meta()
+    model.conv.register_forward_hook(lambda module, args, result: called.append(module))
+    first, again = BARE.run(model, case), BARE.run(model, case)
+    assert isinstance(first, torch.Tensor)
+    assert again is first, "an op gives what it gave before"
+    assert tuple(first.shape) == (2, 5, 7, 11)
+    assert called == 3 * [model.conv], "once to know the results"
+
+
+def test_a_multiple_is_told_with_its_target(benchmarks: ModuleType) -> None:
+    assert benchmarks._against(3.0, 20.0, 0.15) == "0.150x <= 0.15: yes"
+    assert benchmarks._against(4.0, 20.0, 0.15) == "0.200x <= 0.15: NO"
+    assert benchmarks._against(4.0, 20.0, None) == "0.20x"
+    assert benchmarks._against(None, 20.0, 0.15) == "-"
+
+
 def test_memos_are_found_and_emptied(benchmarks: ModuleType) -> None:
     from benchmarks.peers import empty_memos
     from fxcount.symbolic import symbol
