@@ -38,6 +38,24 @@ def test_the_work_is_that_of_each(name: str) -> None:
     assert together == {k: each[0][k] + each[1][k] for k in together}
 
 
+@pytest.mark.parametrize("entry", foreach.OPS, ids=lambda entry: entry.name)
+def test_overloads_of_aten_are_the_op_and_those_in_place_are_not(entry: Op) -> None:
+    packet = getattr(torch.ops.aten, entry.name)
+    assert packet.overloads()
+    assert all(REGISTRY[getattr(packet, overload)] is entry for overload in packet.overloads())
+
+
+def test_what_aten_writes_in_place_is_no_op() -> None:
+    assert torch.ops.aten._foreach_abs_.default not in REGISTRY
+    assert torch.ops.aten._foreach_add_.Scalar not in REGISTRY
+
+
+def test_overloads_of_aten_count_as_the_function() -> None:
+    for overload, args in (("Scalar", ([X, Y], 2.0)), ("List", ([X, Y], [X, Y])), ("ScalarList", ([X, Y], [1.0, 2.0]))):
+        check(getattr(torch.ops.aten._foreach_mul, overload), *args)
+        assert work(getattr(torch.ops.aten._foreach_mul, overload), *args) == work(torch._foreach_mul, *args)
+
+
 def test_a_scalar_goes_to_each() -> None:
     check(torch._foreach_mul, [X, Y], 2.0)
     check(torch._foreach_add, [X, Y], [1.0, 2.0])

@@ -81,7 +81,8 @@ Kind = Literal["convolution", "linear", "product", "attention", "recurrent", "po
 class Op:
     """One operation: an object of its own, whatever it is called; another op of the same name is another op.
 
-    ``extra``: callables that carry another name; ``without``: those that carry its name and are another op.
+    ``extra``: callables that carry another name; ``aten_names``: those under which ATen's overloads alone are the op, and no
+    in-place variant is; ``without``: those that carry its name and are another op.
     ``sizes_at``: position from which a run of integers is one size argument (``x.view(2, 3)``), or ``None``.
     ``differentiable``: whether a gradient can pass from a floating result to a floating operand; for each result where they
     differ (saved statistics have none).
@@ -127,6 +128,7 @@ class Op:
     cost: CostRule | Zero | Unknown
     names: tuple[str, ...] = ()
     extra: tuple[Callable[..., Any], ...] = ()
+    aten_names: tuple[str, ...] = ()
     without: tuple[Callable[..., Any], ...] = ()
     sizes_at: int | None = None
     differentiable: bool | tuple[bool, ...] = True
@@ -171,7 +173,7 @@ class Op:
     def in_place(self) -> Op:
         """The variant that writes its result to its first operand: ``relu_`` of ``relu``. Autocast leaves those alone."""
         return dataclasses.replace(
-            self, name=self.name + "_", names=(), extra=(), inplace=True, autocast=None, returns=None,
+            self, name=self.name + "_", names=(), extra=(), aten_names=(), inplace=True, autocast=None, returns=None,
             schema=self.schema + "_",
         )  # fmt: skip
 
@@ -309,7 +311,7 @@ class Registry(Mapping[Callable[..., Any], Op]):
         callables: dict[Callable[..., Any], Op] = {}
         names: dict[str, Op] = {}
         for entry in added:
-            for name in entry.names:
+            for name in (*entry.names, *entry.aten_names):
                 _claim(names, name.replace(".", "_"), entry)
             for found in _claimed(entry):
                 _claim(callables, found, entry)

@@ -29,7 +29,7 @@ __all__ = ["OPS", "foreach"]
 _FAMILIES = (pointwise, functions, activation, comparison, bitwise, vectornorm)
 _NAMES = (
     "abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min cos cosh div erf erfc exp expm1 floor frac lerp lgamma "
-    "log log10 log1p log2 maximum minimum mul neg pow reciprocal round rsqrt sigmoid sign sin sinh sqrt sub tan tanh trunc"
+    "log log10 log1p log2 maximum minimum mul neg norm pow reciprocal round rsqrt sigmoid sign sin sinh sqrt sub tan tanh trunc"
 ).split()
 
 
@@ -47,8 +47,10 @@ def foreach(entry: Op) -> Op:
         return [entry.shape(scope, *each, **kwargs) for each in _each(args)]
 
     name = f"_foreach_{entry.name}"
-    # found by the function alone: in place, which only optimizers are, a whole list would be written
-    return Op(name, shape, _summed(entry.cost), (), (getattr(torch, name),), differentiable=entry.differentiable)
+    # not in place, which only optimizers are: there a whole list would be written
+    return Op(
+        name, shape, _summed(entry.cost), (), (getattr(torch, name),), (name,), differentiable=entry.differentiable,
+    )
 
 
 def _summed(cost: CostRule | Zero | Unknown) -> CostRule | Zero | Unknown:

@@ -23,7 +23,9 @@ from fxcount.ops.core.scalars import Scalars
 __all__ = ["callable_of", "explained", "in_a_line", "named_op", "page", "traits_of"]
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-_NO_TRAITS = frozenset({"name", "shape", "cost", "names", "extra", "without", "overrides", "schema", "returns", "temporaries"})
+_NO_TRAITS = frozenset(
+    {"name", "shape", "cost", "names", "extra", "aten_names", "without", "overrides", "schema", "returns", "temporaries"}
+)
 _SHOWN = (int, float, str, bool, type(None), tuple, frozenset, Scalars)
 
 
