@@ -18,7 +18,7 @@ import torch
 from fxcount import torch_private
 from fxcount.symbolic import SymSize
 
-__all__ = ["by_own_rule", "mapped_linear"]
+__all__ = ["by_own_rule", "mapped_cell", "mapped_linear"]
 
 
 class _Level:
@@ -70,7 +70,7 @@ def by_own_rule(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], form_o
     level = _Level(interpreter.level(), form_of)
     with interpreter.lower():
         given = [level.front(a) for a in args]
-        if not any(_is_symbolic(x) for x, _ in given):
+        if not any(_is_symbolic(x) for x, _ in given) and not any(_is_symbolic(x) for a in args for x in _parts(level, a)):
             return NotImplemented
         found = rule(level, given, kwargs)
     return found if found is NotImplemented else level.wrapped(found)
@@ -82,6 +82,11 @@ _VMAP = torch_private.TransformType.Vmap
 def _is_symbolic(x: Any) -> bool:
     sizes: tuple[Any, ...] = tuple(x.shape) if isinstance(x, torch.Tensor) else ()
     return any(type(n) is SymSize for n in sizes)
+
+
+def _parts(level: _Level, a: Any) -> list[Any]:
+    """The tensors of a list, without their mapped dimensions."""
+    return [level.front(x)[0] for x in a] if isinstance(a, (list, tuple)) else []
 
 
 Given = list[tuple[Any, bool]]
@@ -197,6 +202,126 @@ def _attention(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
     return _unfolded(attend(*flat, *[a for a, _ in given[3:]], **kwargs), e, n)
 
 
+def _cat(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    parts = [level.front(x) for x in given[0][0]]
+    dim = given[1][0] if len(given) > 1 else kwargs.get("dim", 0)
+    dims = {x.dim() - is_mapped for x, is_mapped in parts}
+    if len(dims) != 1 or not isinstance(dim, int):
+        return NotImplemented
+    e = next((x.shape[0] for x, is_mapped in parts if is_mapped), None)
+    if e is None:
+        return NotImplemented
+    each = [x if is_mapped else x.expand(e, *x.shape) for x, is_mapped in parts]
+    return torch.cat(each, dim + 1 if dim >= 0 else dim)
+
+
+def _instance_norm(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """Without running statistics: a batch norm of one sample of E*N*C channels."""
+    (x, x_mapped), weight, bias, mean, var, (own, _) = given[:6]
+    if not x_mapped or kwargs or mean[0] is not None or var[0] is not None or not own:
+        return NotImplemented
+    channels = x.shape[0] * x.shape[1] * x.shape[2]
+    plain = [make((channels,), dtype=x.dtype, device=x.device) for make in (torch.ones, torch.zeros)]
+    normalise: Any = torch.batch_norm
+    flat = torch.reshape(x, (1, channels, *x.shape[3:]))
+    y = normalise(flat, *plain, None, None, True, *[a for a, _ in given[6:]])
+    return _scaled(torch.reshape(y, x.shape), weight, bias, 2)
+
+
+def _solve(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """Of as many systems as the right sides, which are matrices or vectors, have batches for."""
+    if len(given) != 2 or kwargs.get("out") is not None:
+        return NotImplemented
+    (a, a_mapped), (b, b_mapped) = given
+    if not (a_mapped and b_mapped) or b.dim() not in (a.dim(), a.dim() - 1):
+        return NotImplemented
+    if b.dim() == a.dim():
+        return torch.linalg.solve(a, b, **kwargs)
+    return torch.linalg.solve(a, b.unsqueeze(-1), **kwargs).squeeze(-1)
+
+
+def _starts(like: Any, e: Any, each: Any, dims: int) -> Any:
+    """Where the part of each of E begins in a dimension that they were folded into, to be added to indices."""
+    return torch.reshape(torch.arange(0, e * each, each, device=like.device), (e, *[1] * (dims - 1)))
+
+
+def _index_add(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    if len(given) != 4 or not (given[0][1] and given[2][1] and given[3][1]):
+        return NotImplemented
+    (x, _), (dim, _), (index, _), (source, _) = given
+    at = dim % (x.dim() - 1)
+    e, each = x.shape[0], x.shape[at + 1]
+
+    def folded(t: Any) -> Any:
+        first = torch.movedim(t, at + 1, 1)
+        return torch.reshape(first, (t.shape[0] * first.shape[1], *first.shape[2:]))
+
+    rows = torch.reshape(index + _starts(index, e, each, 2), (-1,))
+    y = torch.index_add(folded(x), 0, rows, folded(source), **kwargs)
+    return torch.movedim(torch.reshape(y, (e, each, *y.shape[1:])), 1, at + 1)
+
+
+def _embedding(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """Of E tables, as rows of one."""
+    (weight, weight_mapped), (index, index_mapped) = given[:2]
+    if not (weight_mapped and index_mapped):
+        return NotImplemented
+    e, each, width = weight.shape
+    rows = index + _starts(index, e, each, index.dim())
+    return torch.embedding(torch.reshape(weight, (e * each, width)), rows)
+
+
+def _nll(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """The loss of each of E by steps, as torch's rule takes it."""
+    (x, x_mapped), (target, target_mapped) = given[:2]
+    (weight, _), (reduction, _), (ignored, _) = [_nth(given, i) for i in (2, 3, 4)]
+    if not (x_mapped and target_mapped) or weight is not None or x.dim() != target.dim() + 1 or x.dim() < 3:
+        return NotImplemented
+    return _losses(x, target, 1 if reduction is None else reduction, -100 if ignored is None else ignored)
+
+
+def _losses(x: Any, target: Any, reduction: int, ignored: int) -> Any:
+    counted = target != ignored
+    classes = torch.where(counted, target, 0)
+    y = -torch.gather(x, 2, classes.unsqueeze(2)).squeeze(2)
+    y = torch.where(counted, y, 0)
+    if reduction == 0:
+        return y
+    others = tuple(range(1, y.dim()))
+    total = y.sum(others)
+    return total if reduction == 2 else total / counted.sum(others).to(x.dtype)
+
+
+def _cross_entropy(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    (x, x_mapped), (target, _) = given[:2]
+    smoothing = _nth(given, 5)[0]
+    if not x_mapped or kwargs or smoothing or target.is_floating_point() or x.dim() < 3:
+        return NotImplemented
+    return _nll(level, [(torch.log_softmax(x, 2), True), *given[1:5]], kwargs)
+
+
+def _product(x: Any, weight: Any, bias: Any) -> Any:
+    found = torch.matmul(x, weight.t())
+    return found if bias is None else found + bias
+
+
+def mapped_cell(func: Any) -> Callable[..., Any]:
+    """A step of a recurrent layer each of whose E has weights of its own, as torch takes it apart; any other as it is."""
+
+    def form(x: Any, h: Any, *weights: Any, **kwargs: Any) -> Any:
+        if len(weights) not in (2, 4) or kwargs or not all(torch_private.is_batched(w) for w in weights[:2]):
+            return func(x, h, *weights, **kwargs)
+        i, g = (_product(a, w, b) for a, w, b in zip((x, h), weights[:2], weights[2:] or (None, None), strict=True))
+        if func is not torch.gru_cell:
+            return (torch.tanh if func is torch.rnn_tanh_cell else torch.relu)(i + g)
+        (reset, update, new), (own_reset, own_update, own_new) = i.chunk(3, -1), g.chunk(3, -1)
+        kept = torch.sigmoid(own_update + update)
+        made = torch.tanh(new + own_new * torch.sigmoid(own_reset + reset))
+        return (h - made) * kept + made
+
+    return form
+
+
 def _gather(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
     if len(given) != 3 or not (given[0][1] and given[2][1]):
         return NotImplemented
@@ -227,4 +352,10 @@ RULES: Mapping[Any, Rule] = MappingProxyType({
     **{cell: _cell(cell) for cell in (torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell)},
     _F.scaled_dot_product_attention: _attention,
     torch.gather: _gather, torch.Tensor.gather: _gather,
+    torch.cat: _cat, torch.concat: _cat, torch.concatenate: _cat,
+    torch.instance_norm: _instance_norm,
+    torch.linalg.solve: _solve,
+    torch.index_add: _index_add, torch.Tensor.index_add: _index_add,
+    torch.embedding: _embedding,
+    _NN.nll_loss_nd: _nll, _NN.cross_entropy_loss: _cross_entropy,
 })  # fmt: skip

@@ -35,7 +35,7 @@ from fxcount.trace.tracer.storages import Storage
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.accumulation import Accumulation
 from fxcount.training.forms import FORMS, NAMED
-from fxcount.training.mapped import by_own_rule, mapped_linear
+from fxcount.training.mapped import by_own_rule, mapped_cell, mapped_linear
 from fxcount.training.nodes import Nodes, SizeNode
 from fxcount.training.ruled import backward_of, with_backward
 from fxcount.training.wrapping import Wrapping
@@ -611,7 +611,10 @@ _QUERIES: dict[Any, Callable[..., Any]] = {
 """Overloads that make no tensor: what C++ asks."""
 
 
-_MAPPED_FORMS: dict[Any, Callable[..., Any]] = {torch_private.nn_functions.linear: mapped_linear}
+_MAPPED_FORMS: dict[Any, Callable[..., Any]] = {
+    torch_private.nn_functions.linear: mapped_linear,
+    **{cell: mapped_cell(cell) for cell in (torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell)},
+}
 """What torch makes of some functions of mapped tensors, in a form that takes formulas."""
 
 

@@ -183,3 +183,61 @@ def test_an_object_that_is_called_like_a_function() -> None:
     assert (report.trace.model_name, str(report.macs), report.params.total) == ("Scorer", "20*B", 25)
     with pytest.raises(fxcount.InputError, match="not its class"):
         fxcount.analyze(Scorer, "B,4")
+
+
+Specs = tuple[str, ...]
+_AT, _OTHER = {"E": 3, "B": 4, "S": 7}, {"E": 5, "B": 2, "S": 11}
+FUNCTIONS: dict[str, tuple[Callable[..., Any], Specs]] = {
+    "cat": (lambda x, y: torch.cat([x, y, x * 2]), ("E,S,5", "E,B,5")),
+    "cat with what is not mapped": (lambda x: torch.cat([x, torch.ones(x.shape[0], 2)], -1), ("E,S,5",)),
+    "solve": (torch.linalg.solve, ("E,5,5", "E,5,B")),
+    "solve of a vector": (torch.linalg.solve, ("E,5,5", "E,5")),
+    "index_add": (lambda x, i, y: x.index_add(0, i, y), ("E,9,B", "i64[E,S]", "E,S,B")),
+    "index_add along another": (lambda x, i, y: torch.index_add(x, -1, i, y, alpha=2), ("E,B,9", "i64[E,S]", "E,B,S")),
+    "cross_entropy": (F.cross_entropy, ("E,S,9", "i64[E,S]")),
+    "cross_entropy of images": (lambda x, t: F.cross_entropy(x, t, reduction="sum"), ("E,B,9,S", "i64[E,B,S]")),
+    "cross_entropy of each": (lambda x, t: F.cross_entropy(x, t, reduction="none"), ("E,S,9", "i64[E,S]")),
+    "nll_loss": (F.nll_loss, ("E,S,9", "i64[E,S]")),
+    "nll_loss without a class": (lambda x, t: F.nll_loss(x, t, ignore_index=1), ("E,S,9", "i64[E,S]")),
+    "instance_norm": (F.instance_norm, ("E,B,3,S,4",)),
+    "instance_norm with weights": (lambda x, w, b: F.instance_norm(x, None, None, w, b), ("E,B,3,S,4", "E,3", "E,3")),
+    "gru_cell": (torch.gru_cell, ("E,B,5", "E,B,3", "E,9,5", "E,9,3", "E,9", "E,9")),
+    "gru_cell without biases": (torch.gru_cell, ("E,B,5", "E,B,3", "E,9,5", "E,9,3")),
+    "rnn_relu_cell": (torch.rnn_relu_cell, ("E,B,5", "E,B,3", "E,3,5", "E,3,3", "E,3", "E,3")),
+    "rnn_tanh_cell": (torch.rnn_tanh_cell, ("E,B,5", "E,B,3", "E,3,5", "E,3,3", "E,3", "E,3")),
+    "embedding": (lambda w, i: F.embedding(i, w), ("E,9,5", "i64[E,S]")),
+    "embedding of a table": (lambda w, i: F.embedding(i, w), ("E,9,5", "i64[E,B,S]")),
+}  # fmt: skip
+
+
+class Of(nn.Module):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return vmap(self.function)(*inputs)
+
+
+def _random(spec: str, at: dict[str, int]) -> torch.Tensor:
+    shape = [at.get(part) or int(part) for part in spec.removeprefix("i64[").removesuffix("]").split(",")]
+    return torch.randint(0, 9, shape) if spec.startswith("i64") else torch.randn(shape)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_each_of_several(name: str) -> None:
+    """What is counted in formulas is what is counted in numbers, where torch's own rules are at work."""
+    function, specs = FUNCTIONS[name]
+    model = Of(function)
+    names = {n for n in "EBS" if any(n in spec.removeprefix("i64[").removesuffix("]").split(",") for spec in specs)}
+    report = fxcount.analyze(model, *specs, hints={n: _AT[n] for n in names})
+    assert report.uncounted == ()
+    assert not [a for a in report.assumptions if a.kind == "pin"]
+    for sizes in (_AT, _OTHER):
+        at = {n: sizes[n] for n in names}
+        inputs = [_random(spec, at) for spec in specs]
+        found = report.at(**at, extend=False)
+        shapes = [tuple(x.shape) if x.is_floating_point() else f"i64[{','.join(map(str, x.shape))}]" for x in inputs]
+        fresh = fxcount.analyze(model, *shapes)
+        assert (found.macs, found.flops) == (fresh.macs, fresh.flops)
+        torch.testing.assert_close(report.graph_module(*inputs), model(*inputs), rtol=1e-4, atol=1e-4)
