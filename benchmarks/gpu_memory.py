@@ -1,12 +1,13 @@
 """Is what fxcount predicts what a GPU holds? Inference and a training step with AdamW, against CUDA's own allocator.
 
-    python -m benchmarks.gpu_memory [--models NAME ...] [--write]
+    python -m benchmarks.gpu_memory [--models NAME ...] [--predict] [--write]
 
-The model lies on the GPU, is analysed there once with symbols (nothing runs), and then runs at three batch sizes.
-``requested_bytes.all.peak`` is what tensors and libraries asked the allocator for, ``max_memory_allocated`` the same after
-rounding to 512 bytes. Beside tensors both hold the workspaces of cuBLAS and cuDNN, which are no tensors of the model: cuBLAS'
-are turned off here (``CUBLAS_WORKSPACE_CONFIG=:0:0``), cuDNN's cannot be. ``--write`` writes GPU_MEMORY.md with the date, the
-device and torch. Without a GPU it says so and writes nothing.
+The prediction is made of a model on the meta device with ``device="cuda"``, once and with symbols: nothing runs, and no GPU is
+asked. The model then runs on a GPU at three batch sizes. ``requested_bytes.all.peak`` is what tensors and libraries asked the
+allocator for, ``max_memory_allocated`` the same after rounding to 512 bytes. Beside tensors both hold the workspaces of cuBLAS
+and cuDNN: cuBLAS' are turned off here (``CUBLAS_WORKSPACE_CONFIG=:0:0``), cuDNN's cannot be. ``--write`` writes GPU_MEMORY.md
+with the date, the device and torch. Without a GPU it says so and writes nothing; ``--predict`` predicts anew, beside what is
+measured in the page.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ import torch
 import fxcount
 from benchmarks.tables import table
 
-__all__ = ["CASES", "Case", "Cell", "main", "measured"]
+__all__ = ["CASES", "PAGE", "Case", "Cell", "again", "main", "measured", "predictions"]
 
-_PAGE = Path(__file__).resolve().parent / "GPU_MEMORY.md"
+PAGE = Path(__file__).resolve().parent / "GPU_MEMORY.md"
 _STEPS = 3  # the last of them is measured: the steady state
 
 
@@ -59,13 +60,14 @@ class Cell:
     batch: int
     predicted: int = 0
     requested: int = 0
+    predicted_allocated: int = 0
     allocated: int = 0
     error: str = ""
 
-    @property
-    def off(self) -> float:
-        """How much the prediction is above what was requested, as a part of it."""
-        return self.predicted / self.requested - 1 if self.requested else float("nan")
+
+def _part(predicted: int, measured: int) -> str:
+    """How much a prediction is above what was measured, as a part of it."""
+    return "exact" if predicted == measured else f"{100 * (predicted / measured - 1):+.3f}%"
 
 
 def _resnet() -> torch.nn.Module:
@@ -122,27 +124,41 @@ def _run(forward: Callable[[], object]) -> tuple[int, int]:
     return stats["requested_bytes.all.peak"], stats["allocated_bytes.all.peak"]
 
 
-def _inference(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
+def predictions(case: Case) -> Iterator[Cell]:
+    """What a GPU will hold, of a model on the meta device."""
+    with torch.device("meta"):
+        model = case.build()
+    with torch.no_grad():
+        forward = fxcount.analyze(model.eval(), **case.given, device="cuda")
+        for batch in case.batches:
+            yield _predicted(case, "inference", batch, forward.at(B=batch))
+    step = fxcount.training_step(
+        model.train(), loss=_loss, targets=case.labels, optimizer="adamw", kwargs=case.given, device="cuda"
+    )
+    for batch in case.batches:
+        yield _predicted(case, "AdamW step", batch, step.at(B=batch))
+
+
+def _predicted(case: Case, mode: str, batch: int, report: Any) -> Cell:
+    found = report.allocator(multiprocessors=_MULTIPROCESSORS)
+    return Cell(case.name, mode, batch, found.requested, 0, found.allocated, 0)
+
+
+def _inference(case: Case, model: torch.nn.Module) -> Iterator[tuple[int, int]]:
     model.eval()
     with torch.no_grad():
-        report = fxcount.analyze(model, **case.given)
         for batch in case.batches:
-            at = report.at(B=batch)
-            predicted = at.memory.peak + at.params.bytes + at.params.buffer_bytes
             real = case.real(batch)
             for _ in range(_STEPS):
-                requested, allocated = _run(lambda real=real: model(**real))  # type: ignore[misc]
-            yield Cell(case.name, "inference", batch, int(predicted), requested, allocated)
+                held = _run(lambda real=real: model(**real))  # type: ignore[misc]
+            yield held
 
 
-def _training(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
+def _training(case: Case, model: torch.nn.Module) -> Iterator[tuple[int, int]]:
     model.train()
-    report = fxcount.training_step(model, loss=_loss, targets=case.labels, optimizer="adamw", kwargs=case.given)
     optimizer = torch.optim.AdamW(model.parameters())
     for batch in case.batches:
-        predicted = report.at(B=batch).total_peak
         real = case.real(batch)
-
         labels = torch.randint(0, case.classes, _shape(case.labels, batch), device="cuda")
 
         def step(real: dict[str, torch.Tensor] = real, labels: torch.Tensor = labels) -> None:
@@ -153,8 +169,8 @@ def _training(case: Case, model: torch.nn.Module) -> Iterator[Cell]:
 
         for _ in range(_STEPS):
             optimizer.zero_grad()
-            requested, allocated = _run(step)
-        yield Cell(case.name, "AdamW step", batch, int(predicted), requested, allocated)
+            held = _run(step)
+        yield held
 
 
 def _shape(spec: str, batch: int) -> list[int]:
@@ -164,42 +180,78 @@ def _shape(spec: str, batch: int) -> list[int]:
 
 def measured(case: Case) -> Iterator[Cell]:
     """The rows of one model; what fails is a row, too."""
-    for mode, cells in (("inference", _inference), ("AdamW step", _training)):
+    foretold = list(predictions(case))
+    for mode, run in (("inference", _inference), ("AdamW step", _training)):
         gc.collect()
         torch.cuda.empty_cache()
+        rows = [cell for cell in foretold if cell.mode == mode]
         try:
-            yield from cells(case, case.build().cuda())
+            for cell, (requested, allocated) in zip(rows, run(case, case.build().cuda()), strict=True):
+                yield replace(cell, requested=requested, allocated=allocated)
         except Exception as error:  # a row says what went wrong, and the others go on
             traceback.print_exc()
             yield Cell(case.name, mode, 0, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
-def _page(cells: Sequence[Cell]) -> str:
-    head = ["model", "mode", "batch", "predicted", "requested", "off", "allocated", "predicted of allocated"]
+def again(page: str) -> list[Cell]:
+    """The rows of a page with new predictions."""
+    rows = [[cell.strip().replace(",", "") for cell in line.strip("|").split("|")] for line in page.splitlines()]
+    rows = [row for row in rows if len(row) == len(_HEAD) and row[2].isdigit()]
+    found = {(row[0], row[1], row[2]): (int(row[4]), int(row[6])) for row in rows}
+    cells = [cell for case in CASES for cell in predictions(case)]
+    return [
+        replace(cell, requested=requested, allocated=allocated)
+        for cell in cells for requested, allocated in [found[cell.model, cell.mode, str(cell.batch)]]
+    ]  # fmt: skip
+
+
+_MULTIPROCESSORS = 132
+"""Of an H100 and an H200: reductions take scratch memory by their number."""
+
+_HEAD = ["model", "mode", "batch", "predicted", "requested", "off", "allocated", "predicted of allocated"]
+_MEASURED = "Measured: "
+
+
+def _page(cells: Sequence[Cell], about: str) -> str:
     rows = [
-        [c.model, c.mode, str(c.batch), f"{c.predicted:,}", f"{c.requested:,}", f"{100 * c.off:+.3f}%", f"{c.allocated:,}",
-         f"{100 * (c.predicted / c.allocated - 1):+.3f}%"] if not c.error else [c.model, c.mode, "-", c.error, "", "", "", ""]
+        [c.model, c.mode, str(c.batch), f"{c.predicted:,}", f"{c.requested:,}", _part(c.predicted, c.requested),
+         f"{c.allocated:,}", _part(c.predicted_allocated, c.allocated)] if not c.error
+        else [c.model, c.mode, "-", c.error, "", "", "", ""]
         for c in cells
     ]  # fmt: skip
-    python = sys.version.split()[0]
-    about = f"{datetime.date.today()}, {torch.cuda.get_device_name()}, torch {torch.__version__}, Python {python}"
     text = (
-        "# Bytes predicted and bytes on a GPU\n\nWritten by `python -m benchmarks.gpu_memory --write`: " + about + ".\n\n"
-        "`predicted`: parameters, buffers and the peak of the report (`total_peak` of a training step), before anything ran;\n"
-        "`requested` and `allocated`: peaks of CUDA's allocator in the third run, before and after rounding to 512 bytes.\n"
-        "cuBLAS' workspaces are turned off. cuDNN's, of a convolution's weight gradient above all, and the scratch memory of\n"
-        "reductions (gradients of a bias over many rows) are in the measured numbers, and are no tensors of the model.\n\n"
+        "# Bytes predicted and bytes on a GPU\n\n"
+        "Written by `python -m benchmarks.gpu_memory --write`. Predicted without a GPU,\n"
+        f"on the meta device with `device=\"cuda\"`, by torch {torch.__version__}.\n\n{_MEASURED}{about}\n\n"
+        "`predicted`: `report.allocator(multiprocessors=132).requested`, before anything ran; *predicted of allocated*: its\n"
+        "`allocated`; `requested` and `allocated`: peaks of CUDA's allocator in the third run, before and after rounding to\n"
+        "512 bytes. cuBLAS' workspaces are turned off. cuDNN's, of a convolution's weight gradient above all, are in the\n"
+        "measured numbers, and are no tensors of the model. Rounding depends on what other batches left in the allocator.\n\n"
     )
-    return text + table(head, rows) + "\n"
+    return text + table(_HEAD, rows) + "\n"
+
+
+def _here() -> str:
+    python = sys.version.split()[0]
+    return f"{datetime.date.today()}, {torch.cuda.get_device_name()}, torch {torch.__version__}, Python {python}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and with ``--write`` keep the table; 0 also without a GPU, which is said."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=[c.name for c in CASES], choices=[c.name for c in CASES])
+    parser.add_argument("--predict", action="store_true", help="predict anew, beside what is measured in the page")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--lines", type=Path, help="also put each row into this file, as a line of JSON")
     options = parser.parse_args(argv)
+    if options.predict:
+        page = PAGE.read_text()
+        about = next(line.removeprefix(_MEASURED) for line in page.splitlines() if line.startswith(_MEASURED))
+        page = _page(again(page), about)
+        print(page)
+        if options.write:
+            PAGE.write_text(page)
+        return 0
     if not torch.cuda.is_available():
         print("not measured: there is no GPU here")
         return 0
@@ -212,9 +264,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if options.lines:
                     with options.lines.open("a") as file:
                         file.write(json.dumps(asdict(cell)) + "\n")
-    print(_page(cells))
+    print(_page(cells, _here()))
     if options.write:
-        _PAGE.write_text(_page(cells))
+        PAGE.write_text(_page(cells, _here()))
     return 0
 
 

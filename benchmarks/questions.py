@@ -157,39 +157,19 @@ def generate() -> tuple[str, list[Row]]:
     return head + markdown(["model", "cache", "FLOPs", "most off"], rows), rows
 
 
-_TRACED = {  # rows of GPU_MEMORY.md, traced on the meta device
-    "resnet50": ((17, 64), ()), "vit_b_16": ((3, 17, 64), (3,)), "llama_1b_bf16": ((), (1,)),
-}  # fmt: skip
-
-
 def allocator() -> tuple[str, list[Row]]:
     """The allocator replayed beside what was measured on a GPU."""
-    from benchmarks.gpu_memory import CASES, _loss
-    from tests.report.test_allocator import _measured
+    from benchmarks.gpu_memory import PAGE, again
 
-    rows = []
-    for case in CASES:
-        forward, steps = _TRACED[case.name]
-        with torch.device("meta"):
-            model = case.build()
-        with torch.no_grad():
-            report = fxcount.analyze(model.eval(), **case.given) if forward else None
-        step = fxcount.training_step(
-            model.train(), loss=_loss, targets=case.labels, optimizer="adamw foreach", kwargs=case.given
-        ) if steps else None  # fmt: skip
-        for mode, whole, batches in (("inference", report, forward), ("AdamW step", step, steps)):
-            for batch in batches:
-                assert whole is not None
-                found, (requested, allocated) = whole.at(B=batch).allocator(), _measured(case.name, mode, batch)
-                rows.append([
-                    case.name, mode, str(batch), f"{found.requested:,}", f"{found.requested - requested:+,}",
-                    f"{found.allocated:,}", f"{found.allocated - allocated:+,}", f"{found.reserved:,}",
-                ])  # fmt: skip
-    head = ["model", "mode", "batch", "requested", "off", "allocated", "off", "reserved"]
+    rows = [
+        [c.model, c.mode, str(c.batch), f"{c.predicted:,}", f"{c.predicted - c.requested:+,}", f"{c.predicted_allocated:,}",
+         f"{c.predicted_allocated - c.allocated:+,}"]
+        for c in again(PAGE.read_text())
+    ]  # fmt: skip
+    head = ["model", "mode", "batch", "requested", "off", "allocated", "off"]
     note = (
-        "Traced on the meta device on a CPU, beside the rows of [GPU_MEMORY.md](GPU_MEMORY.md) in which no workspace of cuDNN\n"
-        "is, and attention is not that of the GPU. There batches ran one after the other: what an earlier one has left in the\n"
-        "allocator is handed out to the next, and is what `allocated` is off. `reserved`: not measured.\n\n"
+        "Traced on the meta device with `device=\"cuda\"`, beside the rows of [GPU_MEMORY.md](GPU_MEMORY.md), which says what\n"
+        "they are. `reserved`: not measured.\n\n"
     )
     return "## What an allocator makes of it\n\n" + note + markdown(head, rows), rows
 

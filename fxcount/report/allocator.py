@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from fxcount.errors import InputError, SizeError
+from fxcount.ops import REGISTRY
 from fxcount.passes.allocator import CachingAllocator
+from fxcount.passes.scratch import reduction_scratch
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
 from fxcount.report.views.units import bytes_text
@@ -58,14 +62,16 @@ class Allocation:
         return "\n".join([*lines, *kept, f"{self.segments:,} segments"])
 
 
-def allocation_of(report: ReportData, cublas: str | int = 0, cudnn: int = 0) -> Allocation:
+def allocation_of(report: ReportData, cublas: str | int = 0, cudnn: int = 0, multiprocessors: int = 0) -> Allocation:
     """:meth:`fxcount.Report.allocator` and :meth:`fxcount.TrainingReport.allocator`."""
-    if report.values is None:
+    if report.values is None and report.symbols:
         raise SizeError(f"{', '.join(report.symbols)} have no value", hint="ask report.at(...).allocator()")
     workspaces = {"cuBLAS": _cublas(cublas), "cuDNN": cudnn}
     if not isinstance(cudnn, int) or cudnn < 0:
         raise InputError(f"cudnn={cudnn!a} is no number of bytes", hint="give the workspace of its convolutions, or 0")
-    replay = _Replay(report, report.values, cudnn)
+    if not isinstance(multiprocessors, int) or multiprocessors < 0:
+        raise InputError(f"multiprocessors={multiprocessors!a} is no number", hint="give those of the device: 132 for an H100")
+    replay = _Replay(report, report.values or {}, cudnn, multiprocessors)
     if workspaces["cuBLAS"]:
         replay.books.allocate(workspaces["cuBLAS"])
     if isinstance(report, TrainingData):
@@ -92,7 +98,7 @@ def _cublas(asked: str | int) -> int:
 class _Replay:
     """The storages of a trace in the allocator."""
 
-    def __init__(self, report: ReportData, values: Mapping[str, int], cudnn: int) -> None:
+    def __init__(self, report: ReportData, values: Mapping[str, int], cudnn: int, multiprocessors: int) -> None:
         trace = report.trace
         self.books = CachingAllocator()
         self.most = (0, 0)
@@ -109,6 +115,7 @@ class _Replay:
         extra = {c.index for c in trace.calls if c.op.kind == "convolution"} if cudnn else set()
         self._extra = {self._marks[i] for i in extra if i < len(self._marks)}
         self._cudnn = cudnn
+        self._scratch = _scratch(trace, values, multiprocessors) if multiprocessors else {}
         for nbytes in _states(trace.declared):
             self.books.allocate(nbytes)
 
@@ -121,16 +128,22 @@ class _Replay:
         books, at, sizes = self.books, self._at, self._sizes
         for position in stretch:
             if position in self._extra:
-                workspace = books.allocate(self._cudnn)
-                self._note()
-                books.free(workspace)
+                self._take(self._cudnn)
             entry = self._log[position]
             storage = entry if entry >= 0 else ~entry
             if entry >= 0 and sizes[storage] and storage not in at:
                 at[storage] = books.allocate(sizes[storage])
                 self._note()
+                if position in self._scratch:  # a reduction takes it when its result is there
+                    self._take(self._scratch[position])
             elif entry < 0 and storage in at:
                 books.free(at.pop(storage))
+
+    def _take(self, nbytes: int) -> None:
+        """Hold so many bytes for a moment."""
+        address = self.books.allocate(nbytes)
+        self._note()
+        self.books.free(address)
 
     def _note(self) -> None:
         requested, allocated = self.most
@@ -170,6 +183,30 @@ class _Replay:
                 self.begin()
                 begun = True
             self.play(phase.log)
+
+
+def _scratch(trace: Trace, values: Mapping[str, int], multiprocessors: int) -> dict[int, int]:
+    """Bytes that sums take for partial results, by the place in the log where their result is born."""
+    found: dict[int, int] = {}
+    log, marks = trace.events.log, trace.events.marks
+    for call in trace.calls:
+        if call.op not in _SUMS or call.index >= len(marks) or marks[call.index] >= len(log):
+            continue
+        x, *rest = call.signature.args
+        named = call.signature.kwargs
+        shape = [evaluate(n, values) for n in x.shape]
+        given = rest[0] if rest and not isinstance(rest[0], torch.dtype) else named.get("dim")
+        dims = range(x.ndim) if given is None or given == () else (given,) if isinstance(given, int) else given
+        itemsize = 8 if x.dtype in _LONG else 4
+        nbytes = reduction_scratch(shape, [d % x.ndim for d in dims], x.itemsize, itemsize, multiprocessors)
+        if nbytes:
+            found[marks[call.index]] = nbytes
+    return found
+
+
+_SUMS = frozenset({REGISTRY[torch.sum], REGISTRY[torch.mean]})
+_LONG = frozenset({torch.float64, torch.complex64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
+"""What is summed in 8 bytes."""
 
 
 def _elsewhere(trace: Trace) -> frozenset[int]:

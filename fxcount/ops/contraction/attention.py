@@ -145,7 +145,7 @@ def _efficient_shape(
     """A kernel for CUDA: output, stored (B, S, H, width), logsumexp in blocks of 32 queries, two numbers of random state."""
     y = _heads_inside(_dense_attention(scope, query, key, value))
     queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
-    state = query.new((), torch.int64)
+    state = TensorFact((), torch.int64) if query.device.type == "cuda" else query.new((), torch.int64)  # with the processor
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state
 
 
