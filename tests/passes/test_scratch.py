@@ -78,7 +78,7 @@ class Config:
 
 
 @given(
-    st.lists(st.integers(1, 5000), min_size=1, max_size=3).filter(lambda shape: prod(shape) < 10**9),
+    st.lists(st.integers(1, 20000), min_size=1, max_size=3),
     st.sampled_from(["first", "last", "all"]), st.sampled_from([58, 108, 132]),
 )  # fmt: skip
 def test_rule_is_that_of_aten(shape: list[int], what: str, processors: int) -> None:
