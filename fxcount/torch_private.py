@@ -89,6 +89,7 @@ NAMES = MappingProxyType({
     "is_wrapped": Name("torch._C._functorch.is_functorch_wrapped_tensor", "know a tensor that torch.func has wrapped"),
     "numpy": Name("torch._numpy", "follow what numpy computes with a tensor's data"),
     # -- settings of the thread, which an analysis leaves as they were
+    "watches_functions": Name("torch._C._is_torch_function_mode_enabled", "copy a tensor without storage"),
     "mode_stack": Name("torch.overrides._get_current_function_mode_stack", "put function modes back"),
     "pop_mode": Name("torch.overrides._pop_mode", "put function modes back"),
     "push_mode": Name("torch.overrides._push_mode", "put function modes back"),

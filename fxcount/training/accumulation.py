@@ -16,7 +16,7 @@ from fxcount import torch_private
 from fxcount.symbolic import Scope
 from fxcount.training.nodes import has_no_gaps
 
-__all__ = ["Accumulation"]
+__all__ = ["Accumulation", "may_be_in_place"]
 
 _ALONE, _MEMORY_ALONE = 4, 3
 """References to a gradient, and to its storage, while it is added into and nobody but the engine holds it. A view of something
@@ -43,6 +43,15 @@ _WRITTEN: Mapping[Any, tuple[Any, frozenset[str]]] = {
 """What formulas of derivatives call on a tensor of their own for a tensor subclass, what for a tensor, and the nodes whose
 formulas these are, if others mean what they call. Source: the branches of ATen's FunctionsManual.cpp that ask
 ``areAnyTensorSubclassLike``."""
+
+
+def may_be_in_place(func: Any) -> bool:
+    """Whether plain eager takes another overload for this one in some backwards.
+
+    >>> may_be_in_place(torch.ops.aten.add.Tensor), may_be_in_place(torch.ops.aten.add_.Tensor)
+    (True, False)
+    """
+    return func is _ADD or func in _WRITTEN
 
 
 class Accumulation:

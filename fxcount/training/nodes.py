@@ -48,7 +48,7 @@ class Nodes:
         self.scope = scope
         self.truths: dict[tuple[Comparison, Size, Size], TruthNode] = {}  # answers to comparisons asked before
         self._made: dict[Size, torch.SymInt] = {}
-        self._nodes: dict[Size, SizeNode] = {}
+        self.known: dict[Size, SizeNode] = {}  # nodes made before
 
     def of(self, number: Any) -> Any:
         """The node of a number a model holds: a size or a quotient of sizes."""
@@ -56,9 +56,9 @@ class Nodes:
 
     def node(self, size: Size) -> SizeNode:
         """The node of a size, one for each."""
-        found = self._nodes.get(size)
+        found = self.known.get(size)
         if found is None:
-            found = self._nodes[size] = SizeNode(size, self)
+            found = self.known[size] = SizeNode(size, self)
         return found
 
     def compared(self, relation: Comparison, a: Size, b: Size) -> TruthNode:
@@ -90,9 +90,18 @@ class Nodes:
 
     def forget(self) -> None:
         """Let go of what only the run needed."""
+        for node in self.known.values():
+            node.forget()
         self._made.clear()
-        self._nodes.clear()
+        self.known.clear()
         self.truths.clear()
+
+
+_yes: Callable[[], bool] = (1).__bool__
+_no: Callable[[], bool] = (0).__bool__
+_none: Callable[[], None] = [].clear
+"""What answers ``True``, ``False`` and ``None`` without a frame of Python's: C++ asks what a node is tens of thousands of times
+in a step."""
 
 
 class _Node:
@@ -100,20 +109,10 @@ class _Node:
 
     __slots__ = ()
 
-    def is_int(self) -> bool:
-        return False
-
-    is_float = is_bool = is_nested_int = is_constant = is_int
-
-    def has_hint(self) -> bool:
-        return True
-
-    is_symbolic = has_hint
-
-    def maybe_as_int(self) -> int | None:
-        return None
-
-    nested_int = constant_int = constant_bool = maybe_as_int
+    is_int = is_float = is_bool = is_nested_int = is_constant = _no
+    has_hint = is_symbolic = _yes
+    maybe_as_int: Callable[[], int | None] = _none
+    nested_int = constant_int = constant_bool = _none
 
     def clone(self) -> Any:
         return self
@@ -128,8 +127,7 @@ class TruthNode(_Node):
         self._find = find
         self._answer = answer
 
-    def is_bool(self) -> bool:
-        return True
+    is_bool = _yes
 
     def answer(self) -> bool:
         """The answer, assumed from now on where algebra does not know it."""
@@ -139,7 +137,8 @@ class TruthNode(_Node):
         return self._answer
 
     def guard_bool(self, file: str, line: int) -> bool:
-        return self.answer()
+        known = self._answer
+        return self.answer() if known is None else known
 
     expect_true = guard_size_oblivious = guard_or_false = guard_or_true = statically_known_true = guard_bool
 
@@ -203,7 +202,8 @@ class _NumberNode(_Node):
         return self._compared(">=", other)
 
     def wrap_int(self, value: int) -> SizeNode:
-        return self.nodes.node(value)
+        nodes = self.nodes
+        return nodes.known.get(value) or nodes.node(value)
 
     def wrap_float(self, value: float) -> RatioNode:
         return RatioNode(value, self.nodes)
@@ -213,21 +213,28 @@ class _NumberNode(_Node):
 
 
 class SizeNode(_NumberNode):
-    """A size, ``expr`` in the algebra of the scope."""
+    """A size, ``expr`` in the algebra of the scope. There is one node for each, and what was worked out of two is remembered by
+    the nodes."""
 
-    __slots__ = ("expr", "plain")
+    __slots__ = ("_equal", "_products", "expr", "maybe_as_int")
 
     def __init__(self, expr: Size, nodes: Nodes) -> None:
         super().__init__(nodes)
         self.expr = expr
-        self.plain = expr if isinstance(expr, int) else None
+        self.maybe_as_int = expr.__int__ if isinstance(expr, int) else _none
+        self._equal: dict[SizeNode, TruthNode] = {}
+        self._products: dict[SizeNode, SizeNode] = {}
 
-    def is_int(self) -> bool:
-        return True
+    is_int = _yes
 
     def number(self) -> Any:
         scope = self.nodes.scope
         return self.expr if isinstance(self.expr, int) else SymSize(self.expr, scope.hint(self.expr), scope)
+
+    def forget(self) -> None:
+        """Let go of other nodes."""
+        self._equal.clear()
+        self._products.clear()
 
     # -- arithmetic ---------------------------------------------------------------------------------------------------
     def _made(self, size: Size) -> SizeNode:
@@ -240,7 +247,20 @@ class SizeNode(_NumberNode):
         return self._made(self.expr - other.expr) if type(other) is SizeNode else self._float("sub", other)
 
     def mul(self, other: Any) -> Any:
-        return self._made(self.expr * other.expr) if type(other) is SizeNode else self._float("mul", other)
+        found = self._products.get(other)
+        if found is None:
+            if type(other) is not SizeNode:
+                return self._float("mul", other)
+            found = self._products[other] = self._made(self.expr * other.expr)
+        return found
+
+    def eq(self, other: Any) -> TruthNode:
+        found = self._equal.get(other)
+        if found is None:
+            found = self._compared("==", other)
+            if type(other) is SizeNode:
+                self._equal[other] = found
+        return found
 
     def floordiv(self, other: Any) -> SizeNode:
         return self._made(floordiv(self.expr, other.expr))
@@ -291,12 +311,6 @@ class SizeNode(_NumberNode):
     def expect_size(self, file: str, line: int) -> bool:
         return self.nodes.scope.decide(">=", self.expr, 0, "a size")
 
-    def maybe_as_int(self) -> int | None:
-        return self.plain
-
-    def is_constant(self) -> bool:
-        return False
-
     def str(self) -> str:
         return str(self.expr)
 
@@ -341,8 +355,7 @@ class RatioNode(_NumberNode):
         super().__init__(nodes)
         self._number = number
 
-    def is_float(self) -> bool:
-        return True
+    is_float = _yes
 
     def number(self) -> Any:
         return self._number

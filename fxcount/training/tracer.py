@@ -7,6 +7,7 @@ ops fall apart, autocast casts. What is left reaches ``dispatched``, where the r
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -18,27 +19,29 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
-from fxcount.ops import REGISTRY, Op, Registry, TensorFact
+from fxcount.ops import REGISTRY, Alias, Op, Registry, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown
 from fxcount.symbolic import Scope, SymRatio, SymSize
 from fxcount.trace.inputs.inventory import Inventory
 from fxcount.trace.known.literals import make_literal
-from fxcount.trace.tape import Signature, Value
+from fxcount.trace.tape import Call, Signature, Value
 from fxcount.trace.tracer.answers import Answers
+from fxcount.trace.tracer.arguments import values_of_result
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.keys import Keys
+from fxcount.trace.tracer.sources import find_source
 from fxcount.trace.tracer.special import METADATA, PLACES, SPECIAL, placed_of
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.storages import Storage
 from fxcount.trace.tracer.tracer import Tracer
-from fxcount.training.accumulation import Accumulation
+from fxcount.training.accumulation import Accumulation, may_be_in_place
 from fxcount.training.forms import FORMS, NAMED
 from fxcount.training.mapped import by_own_rule, mapped_cell, mapped_linear
 from fxcount.training.nodes import Nodes, SizeNode
 from fxcount.training.ruled import backward_of, with_backward
-from fxcount.training.wrapping import Wrapping
+from fxcount.training.wrapping import NUMBERS, Wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +55,7 @@ _node_that_runs = torch_private.node_that_runs
 _backward_that_runs = torch_private.backward_that_runs
 _is_grad_enabled = torch.is_grad_enabled
 _is_wrapped = torch_private.is_wrapped
+_watches_functions = torch_private.watches_functions
 _no_dispatch = torch_private.DisableTorchDispatch
 _no_functions = torch_private.DisableTorchFunction
 _TENSOR = torch_private.TensorBase
@@ -80,6 +84,13 @@ _SEVERAL = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
 _HOME = torch.device("meta")
 """Where C++ is told that tensors lie which are taken to lie on a device that it need not have."""
 
+_NONE: Any = object()
+_STEPS = 4  # from the place where a call is entered to what called torch
+_AS_IT_IS = frozenset({
+    StandIn, SymSize, int, float, bool, type(None), torch.dtype, torch.memory_format, torch.layout,
+})  # fmt: skip
+"""Types of arguments that reach torch's C++ as they are."""
+
 _TO_COPY = torch.ops.aten._to_copy.default
 _LITERALS = frozenset({torch.Tensor.new_tensor, torch.tensor, torch.as_tensor})
 """What makes tensors of Python numbers."""
@@ -106,7 +117,7 @@ class _Answers(Answers):
         super().__init__(scope, *rest)
         self.nodes = Nodes(scope)
         scope.node = self.nodes.of
-        self._forms: dict[TensorFact, Any] = {}
+        self._forms: dict[TensorFact, _Form] = {}
         self.aside: Callable[[], AbstractContextManager[None]] = nullcontext  # given by the tracer
         self.placed: torch.device | None = None  # a device that the engine need not have
 
@@ -116,15 +127,17 @@ class _Answers(Answers):
     def wrapper(self, fact: TensorFact) -> StandIn:
         """A new tensor of this form for C++. It is copied from the first one of its form, with whatever C++ has worked out of
         that one's sizes: to hand it the sizes again costs as much as all else that is done for an op."""
+        return copy_of(self.form(fact))
+
+    def form(self, fact: TensorFact) -> _Form:
+        """What tensors of this form are copied from."""
         form = self._forms.get(fact)
         if form is None:
             form = self._forms[fact] = self._form(fact)
-        with _no_functions(), _no_dispatch():
-            made: StandIn = _make_subclass(StandIn, _data_of(form))  # of a copy, since it shares the count of writes
-            return made
+        return form
 
-    def _form(self, fact: TensorFact) -> Any:
-        made = self.new(_Form, fact)
+    def _form(self, fact: TensorFact) -> _Form:
+        made: _Form = self.new(_Form, fact)
         _TENSOR.numel(made)
         if fact.strides is None:
             _TENSOR.is_contiguous(made)
@@ -171,6 +184,15 @@ class _Answers(Answers):
         self.nodes.forget()
 
 
+def copy_of(form: _Form) -> StandIn:
+    """A stand-in of this form, with a count of writes of its own."""
+    if _watches_functions():
+        with _no_functions(), _no_dispatch():
+            return _make_subclass(StandIn, _data_of(form))  # type: ignore[no-any-return]
+    with _no_dispatch():
+        return _make_subclass(StandIn, _data_of(form))  # type: ignore[no-any-return]
+
+
 def _check_device(kind: str) -> None:
     """The engine asks for the device's streams, and ends the whole process where this torch has none of that kind."""
     if kind in ("cpu", "meta"):
@@ -201,7 +223,11 @@ class _Keys(Keys):
     def _rare(self, a: Any, key: list[Any], operands: list[StandIn]) -> Any:
         if type(a) is torch.SymInt or type(a) is torch.SymFloat:
             node = a.node
-            return self.convert(node.expr if type(node) is SizeNode else node.number(), key, operands)
+            if type(node) is not SizeNode:
+                return self.convert(node.number(), key, operands)
+            size = node.expr
+            key.append(size)
+            return size
         return super()._rare(a, key, operands)
 
 
@@ -212,12 +238,47 @@ class _Dispatch(torch_private.TorchDispatchMode):  # type: ignore[misc]
         super().__init__()
         self._dispatched = tracer.dispatched
 
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._dispatched(func, args, kwargs)
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # else torch loads its compiler, to tell it to look away
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._dispatched(func, args, kwargs)
+
+class _Overload:
+    """What is asked of an overload at each of its calls: it is found out once.
+
+    ``is_simple``: its results are new, or views, and nothing else comes of a call. ``is_rewritten``: plain eager may take
+    another in its place while the engine runs."""
+
+    __slots__ = ("entry", "func", "is_rewritten", "is_simple", "sizes_at")
+
+    def __init__(self, func: Any, entry: Op) -> None:
+        self.func = func  # which lives as long as its number is a key
+        self.entry = entry
+        self.sizes_at = -1 if entry.sizes_at is None else entry.sizes_at
+        self.is_rewritten = may_be_in_place(func)
+        self.is_simple = (
+            entry is not _UNKNOWN and not entry.inplace and not entry.writes and entry.looks_up is None
+            and entry.returns is None and entry.shape_only != (1,) and not entry.unshrunk and not entry.reshapes_in_place
+        )  # fmt: skip
+
+
+class _Outcome:
+    """The one result of all calls of a signature: the memory of operand ``of``, or new memory where that is -1."""
+
+    __slots__ = ("fact", "form", "nbytes", "of", "passes_gradient")
+
+    def __init__(self, signature: Signature, answers: _Answers) -> None:
+        result = signature.result
+        self.fact: TensorFact = result.fact if type(result) is Alias else result
+        self.of = result.of if type(result) is Alias else -1
+        self.nbytes = self.fact.nbytes
+        self.form = answers.form(self.fact)
+        different = signature.op.differentiable
+        floating = self.fact.dtype.is_floating_point or self.fact.dtype.is_complex
+        self.passes_gradient = floating and (different[0] if type(different) is tuple else True)
 
 
 class TrainingTracer(Tracer):
@@ -240,7 +301,8 @@ class TrainingTracer(Tracer):
         self.answers.placed = self.placed = held.placed  # type: ignore[attr-defined]
         self._sees_inside = self.placed is not None and self.placed.type != "cpu"  # its allocator notes each moment
         self._aside = False  # whether what runs now is the analysis' own work on real data
-        self._ops: dict[Any, Op] = {}
+        self._overloads: dict[int, _Overload] = {}
+        self._outcomes: dict[Signature, _Outcome | None] = {}
         own = [(f, o) for o in registry.ops[len(REGISTRY.ops) :] for f in o.extra]
         self._own = {f: o for f, o in own if not isinstance(f, (torch_private.OpOverload, type))}  # functions with a rule
         self._backwards: dict[Signature, Op] = {}  # of calls that rules of the user's stand for
@@ -266,7 +328,8 @@ class TrainingTracer(Tracer):
         kwargs = kwargs or {}
         if self._aside:
             return func(*args, **kwargs)
-        if _wraps(args) or (kwargs and _wraps(tuple(kwargs.values()))):
+        stand = _AS_IT_IS.issuperset(map(type, args))  # whether nothing has to be replaced, nor has a level of torch.func
+        if (not stand and _wraps(args)) or (kwargs and _wraps(tuple(kwargs.values()))):
             return self._of_wrapped(func, args, kwargs)
         own = self._own.get(func)
         if own is not None and own.overrides is None:
@@ -277,7 +340,8 @@ class TrainingTracer(Tracer):
             done, result = self._answered(func, args, kwargs)
             if done:
                 return result
-        args = tuple([self._standing(a) for a in args])
+        if not stand:
+            args = tuple([self._standing(a) for a in args])
         if kwargs:
             kwargs = {name: self._standing(a) for name, a in kwargs.items()}
         if func in FORMS and (not kwargs or func in NAMED):
@@ -401,7 +465,7 @@ class TrainingTracer(Tracer):
     def _standing(self, a: Any) -> Any:
         """The argument with stand-ins in the place of real tensors."""
         kind = type(a)
-        if kind is StandIn or kind is int or kind is SymSize:
+        if kind in _AS_IT_IS:
             return a
         if isinstance(a, torch.Tensor):
             return a if _is_wrapped(a) else self._standing_for(a)
@@ -463,8 +527,8 @@ class TrainingTracer(Tracer):
         modules = self.modules
         now = modules.now
         try:
-            entry = self._ops.get(func) or self._entry(func)
-            if entry is None:
+            overload = self._overloads.get(id(func)) or self._overload(func)
+            if overload is None:
                 query = _QUERIES.get(func)
                 return func(*args, **(kwargs or {})) if query is None else query(self, *args, **(kwargs or {}))
             if self.placed is not None and kwargs and kwargs.get("device") == _HOME:
@@ -473,31 +537,23 @@ class TrainingTracer(Tracer):
                 args = (make_literal(self, self._shown(args[0]), None, None), *args[1:])
             of = -1
             grad = _is_grad_enabled()
+            wrapping = self._wrapping
             in_backward = _backward_that_runs() != -1
             if in_backward and now < 0:
-                node = _node_that_runs()
-                number = _node_number(node) if node is not None else -1
-                if number != self._running_node:
-                    self._running_node, self._node_began = number, len(self._calls)
-                of = self._by_node.get(number, -1)
-                if of >= 0:
-                    forward = self._calls[of]
-                    modules.now, self._place = forward.module, forward.source
-                python = self._wrapping is not None and self._wrapping.by_python  # the backward of a function of the user's
-                if not grad and self._accumulation is not None and not python:
-                    func, entry = self._as_plain(func, args, entry)
+                of = self._begin_of_node()
+                python = wrapping is not None and wrapping.by_python  # the backward of a function of the user's
+                if overload.is_rewritten and not grad and not python:
+                    func, overload = self._as_plain(func, args, overload)
             if grad or not in_backward:
                 number = _sequence_number()
                 if number != self._number:
                     self._number = number
                     self._by_node.setdefault(number - 1, len(self._calls))
-            if self._wrapping is not None:
-                self._wrapping.begin(func, args, grad)
-            result = self._recorded(entry, func, args, kwargs)
-            if entry.reshapes_in_place and result is args[0]:
-                _reshape(result)
-            if entry.unshrunk and type(result) is StandIn:
-                self._hold_unshrunk(entry, result)
+            if wrapping is not None:
+                wrapping.held = None
+                if len(args) > 1 and type(args[1]) in NUMBERS:
+                    wrapping.begin(func, args, grad)
+            result = self._recorded(overload, func, args, kwargs, grad)
             if of >= 0:
                 self.backward_of[len(self._calls) - 1] = of
             return result
@@ -506,50 +562,150 @@ class TrainingTracer(Tracer):
             self._place = None
             modules.now = now
 
+    def _begin_of_node(self) -> int:
+        """A call of the engine's, outside of all modules, is in the module and on the line of the call that it is the backward
+        of: the number of that, or -1."""
+        node = _node_that_runs()
+        number = _node_number(node) if node is not None else -1
+        if number != self._running_node:
+            self._running_node, self._node_began = number, len(self._calls)
+        of = self._by_node.get(number, -1)
+        if of >= 0:
+            forward = self._calls[of]
+            self.modules.now, self._place = forward.module, forward.source
+        return of
+
+    def _recorded(
+        self, overload: _Overload, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None, grad: bool
+    ) -> Any:  # fmt: skip
+        entry = overload.entry
+        if entry is _UNKNOWN:
+            return record_unknown(self, func, args, kwargs or {})
+        if not kwargs:
+            at = overload.sizes_at
+            if at < 0 or len(args) <= at or type(args[at]) is list:
+                return self._called(overload, func, args, grad)
+        result = self.record(entry, func, args, kwargs)
+        return self._finished(entry, args, result)
+
+    def _called(self, overload: _Overload, func: Any, args: tuple[Any, ...], grad: bool) -> Any:
+        """What :meth:`record` does, of arguments as C++ hands them on."""
+        entry = overload.entry
+        operands: list[StandIn] = []
+        key: list[Any] = [entry]
+        recorded = []
+        for a in args:
+            if type(a) is StandIn:
+                operands.append(a)
+                value = a._value
+                key.append(value.fact)
+                recorded.append(value)
+            else:
+                recorded.append(self._convert(a, key, operands))
+        if not operands:
+            return self.record(entry, func, args, None)
+        hashed = tuple(key)
+        signature = self._memo.get(hashed)
+        if signature is None:
+            signature = self._new(hashed, entry, func, args, None, tuple(recorded), {}, operands)
+        values = tuple([o._value for o in operands])
+        call = Call(
+            len(self._calls), func, signature, tuple(recorded), {}, values, self.modules.now,
+            self._place or find_source(sys._getframe(_STEPS)), grad,
+        )  # fmt: skip
+        self._marks.append(len(self._log))
+        requires_grad = bool(grad and entry.differentiable) and True in [v.requires_grad for v in values]
+        outcome = self._outcomes.get(signature, _NONE)
+        if outcome is _NONE:
+            outcome = self._outcomes[signature] = self._outcome(overload, signature)
+        if outcome is not None and not operands[0]._storage.constant:
+            result: Any = self._one_result(outcome, call, operands, requires_grad)
+        else:
+            result = self._results_of(entry, call, args, operands, requires_grad)
+            call.result = values_of_result(result)
+        self._calls.append(call)
+        if self.progress is not None:
+            self.progress(call.index)
+        return result if overload.is_simple else self._finished(entry, args, result)
+
+    def _one_result(self, outcome: _Outcome, call: Call, operands: list[StandIn], requires_grad: bool) -> StandIn:
+        """The result of a call that has one, and nothing besides."""
+        ledger = self.ledger
+        storage = operands[outcome.of]._storage if outcome.of >= 0 else ledger.new_storage(outcome.nbytes, "op")
+        value = Value(
+            ledger.next_value(), outcome.fact, storage.index, "op", "", call.index, 0, requires_grad and outcome.passes_gradient
+        )  # fmt: skip
+        made = copy_of(outcome.form)
+        made._value = call.result = value
+        made._storage = storage
+        made._owner = self.answers
+        made._known = None
+        call.outputs = (value,)
+        return made
+
+    def _results_of(
+        self, entry: Op, call: Call, args: tuple[Any, ...], operands: list[StandIn], requires_grad: bool
+    ) -> Any:  # fmt: skip
+        """The results of any call."""
+        if entry.inplace:
+            return self._results.written(call, operands[0], operands, requires_grad, False)
+        return self._made(call, entry, call.func, args, None, operands, requires_grad)
+
+    def _outcome(self, overload: _Overload, signature: Signature) -> _Outcome | None:
+        """The one result of calls of this signature; ``None`` if there are others, or there is more to do."""
+        is_one = type(signature.result) is TensorFact or type(signature.result) is Alias
+        return _Outcome(signature, self.answers) if overload.is_simple and is_one else None  # type: ignore[arg-type]
+
+    def _finished(self, entry: Op, args: tuple[Any, ...], result: Any) -> Any:
+        """What is to be done after a call of an op with traits of its own."""
+        if entry.reshapes_in_place and result is args[0]:
+            _reshape(result)
+        if entry.unshrunk and type(result) is StandIn:
+            self._hold_unshrunk(self._calls[-1].signature, result)
+        return result
+
     def belongs(self, forward: int) -> None:
         """The call just recorded belongs to the backward of an earlier one, and to the line of that."""
         call = self._calls[-1]
         call.source = self._calls[forward].source
         self.backward_of[call.index] = forward
 
-    def _as_plain(self, func: Any, args: tuple[Any, ...], entry: Op) -> tuple[Any, Op]:
+    def _as_plain(self, func: Any, args: tuple[Any, ...], overload: _Overload) -> tuple[Any, _Overload]:
         """An op of the engine's as plain eager does it: in place where it can be."""
-        assert self._accumulation is not None
-        written = self._accumulation.in_place_of(func, args, self._is_of_node)
-        return (func, entry) if written is None else (written, self._ops.get(written) or self._entry(written) or _UNKNOWN)
+        written = self._accumulation and self._accumulation.in_place_of(func, args, self._is_of_node)
+        if written is None:
+            return func, overload
+        found = self._overloads.get(id(written)) or self._overload(written)
+        return written, found or _Overload(written, _UNKNOWN)
 
     def _is_of_node(self, x: StandIn) -> bool:
         """Whether the node that runs has made the memory of the tensor."""
         return self.ledger.storages[x._storage.index].born >= self._node_began
 
-    def _recorded(self, entry: Op, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
-        if entry is _UNKNOWN:
-            return record_unknown(self, func, args, kwargs or {})
-        return self.record(entry, func, args, kwargs)
-
-    def _hold_unshrunk(self, entry: Op, result: StandIn) -> None:
+    def _hold_unshrunk(self, s: Signature, result: StandIn) -> None:
         """Memory that a result has besides its elements lives as long as the result."""
-        s = self._calls[-1].signature
-        assert entry.temporaries is not None
-        nbytes = entry.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
+        assert s.op.temporaries is not None
+        nbytes = s.op.temporaries(facts_of_result(s.result), *s.args, **s.kwargs)
         if nbytes != 0:
             result._storage.parts = (self.ledger.new_storage(nbytes, "op"),)
 
-    def _entry(self, func: Any) -> Op | None:
-        """The op of an overload; ``None`` for what is to run as it is."""
+    def _overload(self, func: Any) -> _Overload | None:
+        """What is known of an overload; ``None`` for what is to run as it is."""
         if func.namespace == "profiler" or func in _QUERIES:
             return None
         found = self.registry.get(func)
         if found is None:
             found = self._resolved.get(func, _UNKNOWN)
+        made = _Overload(func, found)
         if found is not _UNKNOWN:
-            self._ops[func] = found
-        return found
+            self._overloads[id(func)] = made
+        return made
 
     def forget(self) -> None:
         super().forget()
         self.scope.node = None
-        self._ops.clear()
+        self._overloads.clear()
+        self._outcomes.clear()
         self._by_node.clear()
 
 

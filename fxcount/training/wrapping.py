@@ -15,11 +15,12 @@ from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.storages import Storage
 
-__all__ = ["NUMBER", "Wrapping"]
+__all__ = ["NUMBER", "NUMBERS", "Wrapping"]
 
 NUMBER = "a number of Python's"  # the name of its storage: not among what saved_tensors_hooks see
 
 _BYTES = {float: 8, int: 8, bool: 1, complex: 16}
+NUMBERS = frozenset(_BYTES)
 _SAVE = frozenset({
     torch.ops.aten.mul.Tensor, torch.ops.aten.div.Tensor, torch.ops.aten.mul_.Tensor, torch.ops.aten.div_.Tensor,
 })  # fmt: skip
@@ -37,10 +38,9 @@ class Wrapping:
         self.by_python = False  # whether Python called the op at hand; the engine's own ops get numbers that are wrapped
 
     def begin(self, func: Any, args: tuple[Any, ...], grad: bool) -> None:
-        """Enter a number among the operands."""
-        self.held = None
-        nbytes = _BYTES.get(type(args[1])) if len(args) > 1 else None
-        if nbytes is None or not self.by_python or not self._takes_tensor(func):
+        """Enter a number, the second of the operands."""
+        nbytes = _BYTES[type(args[1])]
+        if not self.by_python or not self._takes_tensor(func):
             return
         made = self.held = self._ledger.new_storage(nbytes, "op", NUMBER)
         if grad and func in _SAVE and type(args[0]) is StandIn and args[0]._value.requires_grad:
