@@ -152,7 +152,7 @@ class Family:
         if isinstance(found, Failure):
             return None
         if isinstance(quantity, frozenset):
-            return {(moment, m): c for moment in quantity for m, c in terms_of(found.moments.get(moment, 0)).items()}
+            return {(moment, m): c for moment in quantity for m, c in terms_of(found.bounds.get(moment, 0)).items()}
         if isinstance(quantity, str):
             return vector_of(found.sizes.get(quantity, ()))
         assumption = found.assumptions.get(quantity)

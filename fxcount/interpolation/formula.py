@@ -92,12 +92,13 @@ class Formula:
         return Formula(found.numerator)
 
     def same(self, other: Formula) -> bool:
-        """Whether both give the same numbers; of the largest of several, whether each is at most one of the others."""
-        if self == other:
-            return True
-        a, b = alternatives(self.numerator), alternatives(other.numerator)
-        alike = self.denominator == other.denominator
-        return alike and all(any(covers(y - x) for y in two) for one, two in ((a, b), (b, a)) for x in one)
+        """Whether both give the same numbers, as far as is known."""
+        return self == other or (self.at_most(other) and other.at_most(self))
+
+    def at_most(self, other: Formula) -> bool:
+        """Whether each of the sizes of which this is the largest is known to be at most one of those of the other."""
+        larger = [size * self.denominator for size in alternatives(other.numerator)]
+        return all(any(covers(b - a * other.denominator) for b in larger) for a in alternatives(self.numerator))
 
     @property
     def names(self) -> frozenset[str]:

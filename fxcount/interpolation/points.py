@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 from fxcount.errors import first_line
-from fxcount.symbolic import Assumption, Size, combination, covers, free_symbols, largest_sums
+from fxcount.symbolic import Assumption, Size, combination
 from fxcount.symbolic.expr import Atom, make, terms_of
 
 __all__ = ["QUANTITIES", "Failure", "Found", "Moment", "Point", "Source"]
@@ -47,18 +47,9 @@ class Found:
     moments: Mapping[Moment, Size]
 
     @cached_property
-    def largest_moments(self) -> frozenset[Moment]:
-        """Those that no other is known to be at least as large as."""
-        sizes = list(self.moments.values())
-        one = [tuple([int(i == k) for k in range(len(sizes))]) for i in range(len(sizes))]
-        names = frozenset().union(*map(free_symbols, sizes))
-        kept = [i for i, _ in largest_sums(sizes, one, dict.fromkeys(names, 16))]
-        bounds = {i: _bound(sizes[i]) for i in kept}
-        plain = [i for i in kept if bounds[i] is sizes[i]]
-        moments = list(self.moments)
-        return frozenset([
-            moments[i] for i in kept if i in plain or not any([covers(sizes[k] - bounds[i]) for k in plain])
-        ])  # fmt: skip
+    def bounds(self) -> Mapping[Moment, Size]:
+        """For each moment a size that is at least as large, and the same for most."""
+        return {moment: _bound(size) for moment, size in self.moments.items()}
 
 
 def _bound(size: Size) -> Size:

@@ -6,8 +6,10 @@ from collections.abc import Hashable
 from dataclasses import replace
 from functools import reduce
 from math import gcd
+from typing import Any, cast
 
 from fxcount.interpolation.family import Family, Fitted, Refused
+from fxcount.interpolation.formula import Formula
 from fxcount.interpolation.points import QUANTITIES, Failure, Found, Moment, Point
 from fxcount.interpolation.result import Scaling
 from fxcount.symbolic import Assumption, Expr
@@ -21,7 +23,7 @@ _FEWEST = 8
 """Values that must be left where the smallest sizes of an input are others."""
 
 _WIDENED = 4
-"""How often builds made to fit some moments may show further ones."""
+"""How often builds made to fit moments may show further ones."""
 
 _ANOTHER_MOMENT = "at other sizes the peak may be at another moment"
 
@@ -69,21 +71,36 @@ def _peak(family: Family) -> Fitted | Refused:
 
 
 def _largest_moment(family: Family) -> Fitted | Refused:
-    """A formula of each moment that is largest in some build, held to all builds that were made."""
-    outcome: Fitted | Refused = Refused("in some builds another moment may be larger than those known")
+    """A formula of each moment there is in any build, held to all builds that were made: which of them is the largest elsewhere
+    is then known, too."""
+    outcome: Fitted | Refused = Refused("there are no moments")
     moments: frozenset[Moment] = frozenset()
     for _ in range(_WIDENED):
         meant = [f for p, f in family.builds.known.items() if isinstance(f, Found) and family.speaks_of(p)]
         if not all([f.moments for f in meant]):
             return Refused("the moments of some builds are not known")
-        known = moments.union(*[f.largest_moments for f in meant])
+        known = moments.union(*[f.moments for f in meant])
         if known == moments:
-            return outcome
+            loose = frozenset([m for f in meant for m, size in f.moments.items() if f.bounds[m] != size])
+            return _without(outcome, loose) if isinstance(outcome, Fitted) else outcome
         moments = known
         outcome = family.held_to_all(moments, family.fit(moments, False))
         if isinstance(outcome, Refused):
             return outcome
-    return Refused("every further build has its peak at a moment of its own")
+    return Refused("every further build has moments of its own")
+
+
+def _without(outcome: Fitted, loose: frozenset[Moment]) -> Fitted | Refused:
+    """The largest of the moments without those of which only a bound has a formula, if these are never the largest."""
+    if not loose or outcome.candidate is None:
+        return outcome
+    polynomials, variables = outcome.candidate.polynomials, outcome.candidate.grid.variables()
+    inexact: dict[Any, Any] = {k: v for k, v in polynomials.items() if cast("tuple[Moment, Any]", k)[0] in loose}
+    bound = Formula.of(inexact, variables)
+    exact = Formula.of({k: v for k, v in polynomials.items() if k not in inexact}, variables)
+    if not bound.at_most(exact):
+        return Refused("a moment that follows no formula may be the largest")
+    return replace(outcome, formula=exact)
 
 
 def from_where_it_is_one(family: Family) -> Family:

@@ -276,6 +276,21 @@ def test_five_values_prove_no_polynomial_of_degree_four():
 
 
 # -- families of models -------------------------------------------------------------------------------------------------------
+def test_a_peak_that_is_elsewhere_outside_of_the_ranges():
+    """Inside, the hidden layer is the largest; a large vocabulary makes it the logits, of which no build was made."""
+
+    def build(d: int, vocab: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(d, 4 * d), nn.ReLU(), nn.Linear(4 * d, d), nn.Linear(d, vocab))
+
+    found = fxcount.scaling(build, "B,{d}", d=range(8, 65, 8), vocab=range(5, 20))
+    assert found.outcomes["peak_bytes"].inside == ""
+    for d, vocab in ((128, 20011), (4096, 7), (16, 3001)):
+        # input and hidden layer; hidden layer twice (relu); hidden and output; output and logits: 4 bytes each
+        moments = (d + 4 * d, 8 * d + d, 5 * d + d, d + vocab + d)
+        assert found.at(d=d, vocab=vocab, B=97).peak_bytes == 97 * 4 * max(moments)
+        assert fxcount.analyze(build(d, vocab), f"B,{d}").at(B=97, guess=True).memory.peak == 97 * 4 * max(moments)
+
+
 def test_assumptions_follow_hyper_parameters():
     class Table(nn.Module):
         def __init__(self, positions: int, d: int) -> None:
