@@ -231,6 +231,8 @@ def _is_for_people(stream: Any) -> bool:
 def _tells(found: Any) -> bool:
     if found is builtins.print:
         return _is_for_people(sys.stdout)
+    if found is warnings.warn or found is warnings.warn_explicit:  # unless the model has its own way to show them
+        return getattr(warnings.showwarning, "__module__", "") in ("warnings", "logging")
     if any(found is told for told in _TOLD):
         return True
     name = getattr(found, "__name__", "")

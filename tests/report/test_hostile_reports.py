@@ -73,7 +73,7 @@ def test_what_is_wrong_and_where(table: str, row: int, field: Any, value: Any, p
 @pytest.mark.parametrize(
     "source",
     ["{", "{}", "[]", "{" * 100_000, '{"report": ' * 20_000, "null", "no such file", "a\x00b", "\ud800", 7, None, b"{}",
-    {"report": 1}, [], "x" * 5000,
+    {"report": 1}, [], "x" * 5000, "NaN", "-Infinity", "1", '"text"', "true",
      '{"graph": {"fxcount_schema": 1e400}, "report": {}}', '{"graph": {}, "report": {"a": ' + "9" * 5000 + "}}"],
 )  # fmt: skip
 def test_what_is_no_report(source: Any) -> None:

@@ -234,6 +234,7 @@ def test_only_operators_on_tensors_are_called(target: str, file: Path, tmp_path:
         lambda p, _: _graph(p).__setitem__("nodes", None),
         lambda p, _: p["graph_module"]["signature"]["input_specs"].pop(),
         lambda p, _: p.__setitem__("graph_module", [[]]),
+        lambda p, _: p["graph_module"]["module_call_graph"][0].__setitem__("fqn", "2**(2**40)"),
     ],
 )  # fmt: skip
 def test_a_damaged_program_is_one_kind_of_error(edit: Callable[[Any, Path], None], file: Path, tmp_path: Path) -> None:

@@ -112,3 +112,20 @@ def test_as_plain_torch_has_it(name: str, look: str) -> None:
                 continue
             plain = net(torch.ones(sizes[0], 4, *sizes[1:]))
             assert [int(at.size(n)) for n in value.fact.shape] == list(plain.shape), (sizes, hint)
+
+
+def test_what_docs_say_is_not_followed() -> None:
+    """Whether a result *is* its operand, and whether it is a view by its private names; addresses know."""
+    seen: list[bool] = []
+
+    class Asks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            same, view = x.contiguous(), x.transpose(0, 1)
+            seen[:] = [same is x, view._is_view(), view._base is x, same.data_ptr() == x.data_ptr(), same.is_set_to(x)]
+            return x
+
+    model = Asks()
+    model(torch.ones(3, 5))
+    assert seen == [True] * 5
+    fxcount.analyze(model, "B,5")
+    assert seen == [False, False, False, True, True]

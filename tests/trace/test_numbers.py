@@ -144,3 +144,41 @@ def test_a_claim_about_a_function_is_plain_data() -> None:
     assert [k for k in range(12, 40) if again.holds({"n": k})] == list(range(17, 33))
     with pytest.raises(ValueError, match="no computation"):
         claim_from(["ceil", ["system", "n", 0], 5], lambda text: scope.symbols[text])
+
+
+class Raises(torch.nn.Module):
+    """A model that goes another way where Python's function refuses a number."""
+
+    def __init__(self, name: str, factor: int) -> None:
+        super().__init__()
+        self.name, self.factor = name, factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            number = self.factor * (x.shape[0] - 8)
+            getattr(math, self.name)(number, *[0.5] * (self.name == "pow"))
+        except (ValueError, OverflowError):
+            return x.exp()
+        return x
+
+
+@pytest.mark.parametrize("hint", [3, 8, 9, 200])
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [("log", 1), ("log2", 1), ("log10", -1), ("log1p", 1), ("sqrt", 1), ("sqrt", -1), ("isqrt", 1), ("exp", 10), ("pow", 1)],
+)  # fmt: skip
+def test_where_a_function_raises_is_decided(name: str, factor: int, hint: int) -> None:
+    model = Raises(name, factor)
+    report = fxcount.analyze(model, "N,3", hints={"N": hint})
+    for n in (1, 3, 7, 8, 9, 64, 79, 80, 200):
+        try:
+            found = report.at(N=n, extend=False).transcendentals
+        except AssumptionError:
+            assert n != hint
+            continue
+        try:
+            getattr(math, name)(factor * (n - 8), *[0.5] * (name == "pow"))
+        except (ValueError, OverflowError):
+            assert found == 3 * n
+        else:
+            assert found == 0

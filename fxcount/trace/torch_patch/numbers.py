@@ -77,17 +77,28 @@ def _of_one(original: Callable[[Any], float]) -> Callable[..., Any]:
     @functools.wraps(original)
     def function(x: Any, *rest: Any) -> Any:
         number = FLOAT(x) if type(x) in _SYMBOLIC else x
-        if type(number) is not SymRatio or rest:
+        if type(number) is not SymRatio or rest or not _is_defined(original.__name__, number):
             return original(x, *rest)
         return number.of_function(original.__name__)
 
     return function
 
 
+def _is_defined(name: str, x: SymRatio) -> bool:
+    """Whether Python's function of this name raises no error for the number; where it may, that is decided."""
+    if name == "exp":
+        return bool(x < _OVERFLOWS)
+    return bool(x >= 0 if name == "sqrt" else x > (-1 if name == "log1p" else 0))
+
+
+_OVERFLOWS = 709.0
+"""From a little above it ``math.exp`` raises OverflowError."""
+
+
 def _log(x: Any, *base: Any) -> Any:
     """``math.log``, which divides the logarithms of the number and of the base."""
     number = FLOAT(x) if type(x) in _SYMBOLIC else x
-    if type(number) is not SymRatio or any([type(b) in _SYMBOLIC for b in base]):
+    if type(number) is not SymRatio or any([type(b) in _SYMBOLIC for b in base]) or not _is_defined("log", number):
         return math.log(x, *base)
     found = number.of_function("log")
     return found / math.log(*base) if base else found
@@ -95,7 +106,7 @@ def _log(x: Any, *base: Any) -> Any:
 
 def _sqrt(x: Any) -> Any:
     number = FLOAT(x) if type(x) in _SYMBOLIC else x
-    if type(number) is not SymRatio:
+    if type(number) is not SymRatio or not _is_defined("sqrt", number):
         return math.sqrt(x)
     found = number.__sym_sqrt__()
     return number.of_function("sqrt") if type(found) is SymRatio and found.curved else found
@@ -106,7 +117,8 @@ def _isqrt(n: Any) -> Any:
 
 
 def _pow(x: Any, y: Any) -> Any:
-    return FLOAT(x) ** y if type(x) is SymSize or type(x) is SymRatio else math.pow(x, y)
+    """``math.pow``, which knows no complex numbers, and another error than ``**`` for zero to a negative power."""
+    return FLOAT(x) ** y if (type(x) is SymSize or type(x) is SymRatio) and x > 0 else math.pow(x, y)
 
 
 def _fabs(x: Any) -> Any:

@@ -58,8 +58,8 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Saved:
 
 def _kind(data: Any) -> str:
     """Which of :data:`KINDS` it is. A file without a head is a report of an earlier version of fxcount."""
-    named = data.get("fxcount") if isinstance(data, Mapping) else None
-    graph = data.get("graph") if isinstance(data, Mapping) else None
+    data = data if isinstance(data, Mapping) else {}
+    named, graph = data.get("fxcount"), data.get("graph")
     found = named.get("kind") if isinstance(named, Mapping) else "report"
     kind = found if isinstance(found, str) and found in KINDS else ""
     if not kind or not isinstance(data.get(KINDS[kind]), Mapping) or not (named or isinstance(graph, Mapping)):

@@ -60,6 +60,7 @@ def _read(path: str) -> Any:
                 for part in ("weights", "constants")
             )
         program = _deserialized(vetter.program(plain), state, constants)
+        program.call_spec  # noqa: B018 - torch checks its call graph when it is asked for its inputs and outputs
         program._texts_of_guards = vetter.guards  # beside those that torch would run
         return program
     finally:
