@@ -40,6 +40,7 @@ MODELS = (
     "timm/nest_tiny", "timm/poolformer_s12",
     "transformers/bert", "transformers/llama", "transformers/t5", "transformers/segformer",
     "transformers/florence2", "transformers/mamba", "transformers/longformer", "transformers/whisper", "transformers/detr",
+    "transformers/encodec", "transformers/mimi", "transformers/d_fine", "transformers/dpt", "timm/efficientvit_b0",
 )  # fmt: skip
 LARGE: Mapping[str, int] = {"H": 608, "W": 608, "S": 2048, "T": 2048}
 QUANTITIES = ("macs", "flops", "read_bytes", "write_bytes", "peak")

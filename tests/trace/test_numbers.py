@@ -129,7 +129,8 @@ def test_a_curved_number_decides_as_python_does_at_every_size(name: str) -> None
             return (builtins.int(value // 1), math.ceil(value * 3 - 1), value > 2.5, round(-value / 7))
 
         assert got == plainly(hint)
-        assert all(a.claim is not None for a in scope.assumptions)
+        bounds = [a for a in scope.assumptions if a.claim is None]
+        assert [str(a).split(" (")[0] for a in bounds] == (["n <= 708"] if name == "exp" else [])  # where Python overflows
         for other in range(1, 300):
             if scope.check({"n": other}) is None:
                 assert plainly(other) == got

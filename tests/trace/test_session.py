@@ -86,7 +86,9 @@ def states() -> list[Any]:
         torch.compiler.is_compiling(), getattr(torch.compiler, "is_exporting", bool)(), torch.is_grad_enabled(), gc.isenabled(),
         torch.get_default_dtype(), torch.get_default_device(), torch._C._len_torch_function_stack(),
         torch.is_autocast_enabled("cpu"), random.getstate(), torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(),
-        ACTIVE.ident, ACTIVE.tracer, ACTIVE.vmap, "len" in globals(),
+        ACTIVE.ident, ACTIVE.tracer, ACTIVE.vmap, "len" in globals(), "type" in globals(),
+        torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.get_num_threads(),
     ]  # fmt: skip
 
 
@@ -116,6 +118,8 @@ class Ends(nn.Module):
         torch.set_default_dtype(torch.float64)
         torch.set_default_device("meta")
         torch.set_autocast_enabled("cpu", True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_num_threads(torch.get_num_threads() + 1)
         gc.enable()
         if self.depth:
             inner = Ends(self.ending, self.depth - 1)

@@ -141,12 +141,29 @@ def _compiling_lock() -> Any:
 
 # -- settings of the thread ---------------------------------------------------------------------------------------------
 def _keep_settings(undo: Undo) -> None:
-    """Grad mode, autocast, function modes and the default device, which a model may change and forget."""
+    """Grad mode, autocast, function modes, the default device, determinism and the number of threads, which a model may change
+    and forget."""
     undo.add(_set_modes, torch_private.mode_stack())
     undo.add(_set_default_device, getattr(torch_private.default_device, "device_context", _UNSET))
     undo.add(torch_private.set_grad_enabled, torch.is_grad_enabled())
     for device in ("cpu", "cuda"):
         undo.add(torch.set_autocast_enabled, device, torch.is_autocast_enabled(device))
+    undo.add(_set_deterministic, *_determinism())
+    undo.add(_set_threads, torch.get_num_threads())
+
+
+def _determinism() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _set_deterministic(wanted: bool, warn_only: bool) -> None:
+    if _determinism() != (wanted, warn_only):
+        torch.use_deterministic_algorithms(wanted, warn_only=warn_only)
+
+
+def _set_threads(wanted: int) -> None:
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
 
 
 def _set_modes(wanted: list[Any]) -> None:
