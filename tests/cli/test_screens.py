@@ -90,3 +90,27 @@ def test_a_pipe_that_is_closed_is_no_error() -> None:
         running.wait()
     assert said == b""
     assert running.returncode in (0, 141)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are closed otherwise there")
+def test_every_command_with_a_pipe_that_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``fxcount ... | head -0``: who reads has gone before anything is written."""
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("demo\n", encoding="utf-8")
+    for words in COMMANDS:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w", encoding="utf-8") as pipe:
+            monkeypatch.setattr(sys, "stdout", pipe)
+            try:
+                status = main(list(words))
+            finally:
+                monkeypatch.undo()
+                monkeypatch.chdir(tmp_path)
+        assert status == (2 if words == ["nonsense"] else 0), words
+        said = capsys.readouterr().err
+        assert "BrokenPipe" not in said, words
+        assert "Traceback" not in said, words
