@@ -25,7 +25,7 @@ from fxcount.symbolic.expr import DEEP, MEMO, Atom, Expr, Hooks, Monomial, Size,
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.witness import Trial, trials
 
-__all__ = ["Bounds", "is_nonnegative", "lower_bound", "upper_bound", "varies"]
+__all__ = ["Bounds", "interval", "is_nonnegative", "lower_bound", "upper_bound", "varies"]
 
 Interval: TypeAlias = tuple[int | None, int | None]
 Bounds: TypeAlias = Mapping[str, Interval]
@@ -75,6 +75,17 @@ def is_nonnegative(size: Size, bounds: Bounds = NO_BOUNDS) -> bool:
         return _nonnegative_default(size)
     within = _within(tuple(bounds.items()))
     return _is_at_least_zero(_without_factor(size, within), within)
+
+
+def interval(factor: str) -> Interval:
+    """The bounds of a symbol or an atom, ``None`` where none is known.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> (((factor,), _),) = (symbol("H") // 7).terms.items()
+    >>> interval("H"), interval(factor)
+    ((1, None), (0, None))
+    """
+    return _within(())[factor]
 
 
 @lru_cache(MEMO)

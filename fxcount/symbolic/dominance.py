@@ -18,11 +18,11 @@ from functools import lru_cache
 from itertools import compress
 from operator import lt, sub
 
-from fxcount.symbolic.bounds import is_nonnegative
+from fxcount.symbolic.bounds import interval, is_nonnegative
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, combination, make, terms_of
 from fxcount.symbolic.pairs import family
-from fxcount.symbolic.values import evaluate, free_symbols
-from fxcount.symbolic.witness import Trial, Witness, trials, witness_at
+from fxcount.symbolic.values import free_symbols
+from fxcount.symbolic.witness import Trial, Witness, alike, trials, witness_at
 
 __all__ = ["Parts", "covers", "in_common_terms", "largest_sums"]
 
@@ -78,23 +78,29 @@ def _times_at_least(larger: Monomial, smaller: Monomial) -> int:
 def _factor_times(a: str, b: str) -> int:
     """The smallest ``k`` with ``k * a >= b`` if it can be shown, as in ``7*ceil(H/28) >= floor(H/4)``, or 0."""
     one, other = make({(a,): 1}), make({(b,): 1})
-    values = dict.fromkeys(free_symbols(one) | free_symbols(other), LARGE)
-    try:
-        low = evaluate(one, values)
-        times = max(1, -(-evaluate(other, values) // low)) if low > 0 else 1
-    except ZeroDivisionError:  # a symbolic divisor is 0 there
+    if free_symbols(one).isdisjoint(free_symbols(other)) and interval(b)[1] is None:
         return 0
+    low, high = [alike(LARGE).at(size) for size in (one, other)]
+    if low is None or high is None:  # a symbolic divisor is 0 there
+        return 0
+    times = max(1, -(-high // low)) if low > 0 else 1
     return times if times <= MOST_TIMES and is_nonnegative(times * one - other) else 0
 
 
 @lru_cache(MEMO)
 def _positive(factor: str) -> bool:
-    return is_nonnegative(make({(factor,): 1}) - 1)
+    return (interval(factor)[0] or 0) >= 1 or is_nonnegative(make({(factor,): 1}) - 1)
 
 
 @lru_cache(MEMO)
 def _not_negative(m: Monomial) -> bool:
-    return all([is_nonnegative(make({(factor,): 1})) for factor in m])
+    return all([_is_at_least_zero(factor) for factor in m])
+
+
+@lru_cache(MEMO)
+def _is_at_least_zero(factor: str) -> bool:
+    low = interval(factor)[0]
+    return (low is not None and low >= 0) or is_nonnegative(make({(factor,): 1}))
 
 
 # -- sums of which some are the largest ------------------------------------------------------------------------------

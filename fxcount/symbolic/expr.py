@@ -384,10 +384,16 @@ def prod(sizes: Iterable[Size]) -> Size:
     >>> prod([symbol("B"), 3, symbol("h")])
     3*B*h
     """
-    result: Size = 1
+    number = 1
+    product: Size | None = None
     for size in sizes:
-        result = result * size
-    return result
+        if type(size) is not Expr:
+            number *= size  # type: ignore[assignment]
+        elif product is None:
+            product = size
+        else:
+            product = _mul(product, size)
+    return number if product is None else product if number == 1 else product * number
 
 
 def sum_(sizes: Iterable[Size]) -> Size:

@@ -50,7 +50,6 @@ class Facts:
         self._stated: list[Statement] = []  # all that was learned, as it was said
         self._stated_zero: frozenset[Expr] = frozenset()  # in lowest terms
         self._witnesses: list[Witness] = []  # sizes at which all of it is true
-        self._varied: list[Witness] | None = None  # more of them, if they were asked for
         self._reduced: dict[Size, Size] = {}
         self._answers: dict[tuple[Callable[[Facts, Size], bool], Size], bool] = {}
         if known is not None:
@@ -86,16 +85,6 @@ class Facts:
                 break
             size = new
         return size
-
-    def _elsewhere(self) -> list[Witness]:
-        """More sizes at which all facts are true: what is equal by chance at the first is not at all of them."""
-        if self._varied is None:
-            first = self._witnesses[:1]
-            self._varied = [found for w in first for each in w.varied() if (found := next(filter(self._admits, each), None))]
-        return self._varied
-
-    def _admits(self, witness: Witness) -> bool:
-        return witness.agrees(self._stated)
 
     def _examples(self, size: Size) -> list[int]:
         """Values that the size can have."""
@@ -176,8 +165,6 @@ class Facts:
             return False
         if primitive("==", size) in self._stated_zero:
             return True
-        if self.rules and any([witness.at(size) for witness in self._elsewhere()]):  # to apply them would take longer
-            return False
         e = self.reduce(size)
         if isinstance(e, int):
             return e == 0

@@ -78,15 +78,6 @@ class Witness:
                 return False
         return True
 
-    def varied(self) -> list[tuple[Witness, ...]]:
-        """For each symbol the same with more or less of it.
-
-        >>> [[w.values["H"] for w in each] for each in Witness({"H": 224}).varied()]
-        [[261, 187]]
-        """
-        changes = [[{name: number + 37}, {name: number - 37}] for name, number in self.values.items()]
-        return [tuple([_at({**self.values, **c}) for c in each if min(c.values()) >= 1]) for each in changes]
-
     def near(self, wanted: Statement, known: Iterable[Statement]) -> Witness | None:
         """Other numbers at which what is wanted is true, and all that is known: it may be linear in one of its symbols, or
         about 1, or about multiples. ``None`` says nothing.
@@ -170,10 +161,6 @@ def trials() -> tuple[Trial, ...]:
     turns: dict[str, int] = {}
     orders = ((1, 131, 10080), (131, 10080, 1), (10080, 1, 131), (1, 10080, 131), (131, 1, 10080), (10080, 131, 1))
     return alike(1), alike(5040), *[Trial(_InTurn(numbers, turns)) for numbers in orders]
-
-
-def _at(values: Mapping[str, int]) -> Witness:
-    return witness_at(tuple(values.items()))
 
 
 @lru_cache(256)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 
 from fxcount.errors import SizeError
 from fxcount.symbolic import Size, prod
+from fxcount.symbolic.expr import MEMO
 from fxcount.symbolic.witness import alike
 
 __all__ = [
@@ -233,6 +235,7 @@ class Work:
     write_bytes: Size | None = None
 
 
+@lru_cache(MEMO)
 def contiguous_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
     """Row-major strides in elements, with torch's convention that a dimension of size 0 counts as 1.
 
