@@ -52,7 +52,7 @@ def verified(
     return {
         "status": "differs" if differences else "agrees", "checked": len(found[0].checked),
         "executed": sum([len(f.executed) for f in found]), "refused": len(found[0].refused),
-        "differences": [str(d)[:400] for d in differences[:3]],
+        "differences": [f"{d.what} reported {d.reported}, found {d.found}, at {d.op}: {d}"[:400] for d in differences[:3]],
         "notes": [*notes, *[str(n)[:200] for f in found for n in f.notes[:3]]],
     }  # fmt: skip
 
@@ -74,7 +74,7 @@ def page(records: Iterable[Record]) -> str:
         refused = sum([v.get("refused", 0) for v in group])
         lines.append(f"| {name} | {len(group)} | {len(agree)} | {run} | {refused} |")
     wrong = [r for r in asked if r["verify"]["status"] != "agrees"]
-    told = [f"* {r['key']}: {r['verify'].get('error') or '; '.join(r['verify']['differences'])}" for r in wrong]
+    told = [f"* {r['key']}: {(r['verify'].get('error') or r['verify']['differences'][0])[:200]}" for r in wrong]
     return "\n".join([_HEAD.format(torch=version("torch")), *lines, *(["", "Not equal:", "", *told] if told else [])]) + "\n"
 
 

@@ -279,3 +279,23 @@ def test_what_is_learned_is_known_of_the_very_size_it_was_learned_of() -> None:
     assert facts.proves_zero(w - 1)
     assert facts.proves_zero(b * w - 1)
     assert facts.reduce(w - 1) == 0
+
+
+@pytest.mark.parametrize("known", [16, 24, 1, 7])
+def test_what_follows_from_a_known_product(known: int) -> None:
+    """Multiples of it are known, and the factors of a product that is 1; nothing is that is false at some sizes."""
+    a, b, n = (symbol(name) for name in "ABN")
+    h, w = a // 4, b // 4
+    facts = Scope({"A": 4 * known, "B": 4, "N": 2}).facts.learned("==", h * w - known)
+    sizes = [h * w * 3, h * h * w, h * w * n, n * h, h * w, 2 * h * w * n + h * w, n * (h * w - known) + w, h * h * w * w, h, w]
+    values = [3 * known, known * h, known * n, known, 1, 2 * known * n + known, w, known * known]
+    at = [(4 * p, 4 * q, k) for p in range(1, 25) for q in range(1, 25) if p * q == known for k in (1, 3)]
+    proved = 0
+    for size in sizes:
+        for value in values:
+            true = all(evaluate(size - value, {"A": p, "B": q, "N": k}) == 0 for p, q, k in at)
+            claimed = facts.proves_zero(size - value)
+            assert true or not claimed
+            proved += claimed
+    assert proved >= (6 if known == 1 else 7)
+    assert facts.proves_zero(h - 1) is (known == 1)

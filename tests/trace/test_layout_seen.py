@@ -129,3 +129,37 @@ def test_what_docs_say_is_not_followed() -> None:
     assert seen == [True] * 5
     fxcount.analyze(model, "B,5")
     assert seen == [False, False, False, True, True]
+
+
+class Tokens(nn.Module):
+    """Tokens of patches without the first, as a map: of a size that is written out, or of the one there is."""
+
+    def __init__(self, side: int | None) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, w = x.shape[1] // 4, x.shape[2] // 4
+        tokens = x.new_ones(x.shape[0], h * w + 1, 3)[:, 1:]
+        heads = x.new_ones(x.shape[0], 2, 3, h * w).transpose(2, 3).contiguous().transpose(2, 3)
+        side = (h, w) if self.side is None else (self.side, self.side)
+        return tokens.reshape(x.shape[0], *side, 3) * 2 + heads.reshape(x.shape[0], 6, h * w).sum()
+
+
+@pytest.mark.parametrize(("side", "hint"), [(None, 12), (None, 4), (3, 12), (1, 4)])
+def test_a_view_of_tokens(side: int | None, hint: int) -> None:
+    """Bytes and peak are those of a fresh analysis, also for a single patch."""
+    model = Tokens(side)
+    report = fxcount.analyze(model, "B,H,W", hints={"H": hint, "W": hint})
+    admitted = 0
+    for h, w in ((12, 12), (4, 4), (4, 12), (13, 14), (7, 5)):
+        try:
+            there = report.at(B=2, H=h, W=w, extend=False)
+        except fxcount.AssumptionError:
+            continue
+        fresh = fxcount.analyze(model, (2, h, w))
+        admitted += 1
+        assert (there.read_bytes, there.write_bytes, there.memory.peak) == (
+            fresh.read_bytes, fresh.write_bytes, fresh.memory.peak,
+        )  # fmt: skip
+    assert admitted
