@@ -33,7 +33,7 @@ import torch
 from fxcount import torch_private
 from fxcount.symbolic.frames import MISSING, local_variable
 
-__all__ = ["asserted", "calls_cache", "formats_number", "in_message", "source_tree", "tells"]
+__all__ = ["SPELLED", "asserted", "calls_cache", "formats_number", "in_message", "keys_own_table", "source_tree", "tells"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
@@ -153,6 +153,72 @@ def _is_returned_to_message(frame: FrameType, callers: int) -> bool:
     found = _resolved(caller.called, back) if caller.called else None
     found = found.__func__ if isinstance(found, MethodType) else found
     return getattr(found, "__code__", None) is frame.f_code and _proved(back, caller.returned, callers - 1)
+
+
+def keys_own_table(frame: FrameType | None) -> bool:
+    """Whether the text that is made now is a key of a dict, and nothing else, in which no other texts are keys: a cache that
+    the model fills as it runs, under texts of sizes."""
+    if frame is None or frame.f_code.co_filename.startswith((_PACKAGE, *_SPEAKERS)):
+        return False
+    tables = _keyed(frame.f_code, frame.f_lasti)
+    found = [_resolved(name, frame) for name in tables]
+    return bool(found) and all([type(table) is dict and all(map(_is_spelled, table)) for table in found])
+
+
+SPELLED = "\u27e8"
+"""Where the text of a formula begins among the digits of a key."""
+
+
+def _is_spelled(key: object) -> bool:
+    return isinstance(key, str) and SPELLED in key
+
+
+@lru_cache(maxsize=4096)
+def _keyed(code: CodeType, lasti: int) -> tuple[str, ...]:
+    """The dicts (dotted names) of which the text made by the instruction is a key; empty if it is used for anything else."""
+    tree = source_tree(code.co_filename)
+    starts = [] if tree is None else _started(tree, code, lasti)
+    found = [_key_of(path) for path in starts]
+    return () if None in found else tuple(dict.fromkeys([name for names in found for name in names or ()]))
+
+
+def _key_of(path: Path, names: frozenset[str] = frozenset()) -> list[str] | None:
+    for at in range(len(path) - 1, max(len(path) - _STEPS, 0), -1):
+        node, outer = path[at], path[at - 1]
+        table = _table_with(node, outer)
+        if table:
+            return [table]
+        if isinstance(outer, ast.Assign) and not names:
+            return _key_by_name(outer, path[: at - 1])
+        if not _passes_text(node, outer):
+            return None
+    return None
+
+
+def _table_with(node: ast.AST, outer: ast.AST) -> str:
+    """The dict that the node is looked up in, or put into."""
+    if isinstance(outer, ast.Subscript) and node is outer.slice:
+        return _dotted(outer.value)
+    if isinstance(outer, ast.Compare) and node is outer.left and len(outer.ops) == 1:
+        return _dotted(outer.comparators[0]) if isinstance(outer.ops[0], (ast.In, ast.NotIn)) else ""
+    if isinstance(outer, ast.Call) and isinstance(outer.func, ast.Attribute) and node in outer.args[:1]:
+        return _dotted(outer.func.value) if outer.func.attr in ("get", "setdefault", "pop") else ""
+    return ""
+
+
+def _key_by_name(assign: ast.Assign, path: Path) -> list[str] | None:
+    """For ``key = f"..."`` in a function: all uses of the name must be such keys."""
+    function = next((n for n in reversed(path) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))), None)
+    target = assign.targets[0]
+    if len(assign.targets) != 1 or not isinstance(target, ast.Name) or not isinstance(function, ast.FunctionDef):
+        return None
+    found: list[str] = []
+    for use in _uses(function, target.id):
+        tables = None if isinstance(use[-1], (ast.Global, ast.Nonlocal)) else _key_of(use, frozenset({target.id}))
+        if tables is None:
+            return None
+        found += tables
+    return found or None
 
 
 def tells(frame: FrameType | None) -> bool:

@@ -63,6 +63,7 @@ class Scope:
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
+        self._spelled: list[Expr] = []
         self._not_negative: set[Expr] = set()  # what follows, in lowest terms, from decisions taken
         for name, hint in hints.items():
             lower, upper = bounds.get(name, (1, None))
@@ -203,6 +204,15 @@ class Scope:
             if isinstance(d, Expr) and not self.equal(size, value):
                 self._record("==", primitive("==", d), 0, "pin", reason)
         return value
+
+    def spelled(self, size: Expr) -> Expr:
+        """The formula that stands for a size in a text: one is the same text as another's if they are equal, which is assumed,
+        or the contrary, as it is at the sample values."""
+        for known in self._spelled:
+            if self.same(known, size, "both are in keys of a table of the model's"):
+                return known
+        self._spelled.append(size)
+        return size
 
     def claim(self, claim: Claim, reason: str = "") -> None:
         """Assume that Python's floats come out like this, as they do at the sample values."""

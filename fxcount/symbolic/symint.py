@@ -29,6 +29,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from numbers import Integral, Number, Real
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ from fxcount.symbolic.floats import (
 )
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.fraction import holds, reduced, simplest
-from fxcount.symbolic.messages import asserted, calls_cache, formats_number, in_message, tells
+from fxcount.symbolic.messages import SPELLED, asserted, calls_cache, formats_number, in_message, keys_own_table, tells
 from fxcount.symbolic.root import exact_root, root_of_equals
 from fxcount.symbolic.scope import ASKED, Comparison, Scope
 from fxcount.symbolic.symbits import Bits
@@ -99,14 +100,20 @@ class SymSize(Bits, IntProtocol, NumpyProtocol, torch.SymInt):
             return self.hint
         return self.scope.pin(self.expr, f"the model makes a text of the size ({what})")
 
+    def _key(self, frame: FrameType) -> str:
+        """The formula, for the key of a table that the model fills as it runs; empty where the text is for anything else."""
+        if self.scope.closed or in_message(frame) or not keys_own_table(frame):
+            return ""
+        return f"{SPELLED}{self.scope.spelled(self.expr)}\u27e9"
+
     def __repr__(self) -> str:
-        return repr(self._shown("repr"))
+        return self._key(_frame(1)) or repr(self._shown("repr"))
 
     def __str__(self) -> str:
-        return str(self._shown("str"))
+        return self._key(_frame(1)) or str(self._shown("str"))
 
     def __format__(self, spec: str) -> str:
-        return format(self._shown("format"), spec)
+        return self._key(_frame(1)) or format(self._shown("format"), spec)
 
     def __hash__(self) -> int:
         """That of the number, so that a dict finds what it would find for the int. A function cache is told sizes apart by
