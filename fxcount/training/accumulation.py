@@ -34,6 +34,7 @@ _WRITTEN: Mapping[Any, tuple[Any, frozenset[str]]] = {
     _ATEN.index_add.default: (_ATEN.index_add_.default, frozenset({"IndexSelectBackward0"})),
     _ATEN.index_fill.int_Tensor: (_ATEN.index_fill_.int_Tensor, frozenset({"TraceBackward0"})),
     _ATEN.put.default: (_ATEN.put_.default, frozenset({"TakeBackward0"})),
+    _ATEN.logical_and.default: (_ATEN.logical_and_.default, frozenset({"ClampBackward0", "ClampBackward1"})),
     _ATEN.scatter.src: (_ATEN.scatter_.src, _ANY),
     _ATEN.scatter_add.default: (_ATEN.scatter_add_.default, _SCATTERING),
     _ATEN.sub.Tensor: (_ATEN.sub_.Tensor, _CROSS_ENTROPY),
@@ -54,6 +55,13 @@ def may_be_in_place(func: Any) -> bool:
     return func is _ADD or func in _WRITTEN
 
 
+def _is_formula() -> bool:
+    """Whether a sum of two tensors that the running node has made is one of its formula's: no two of its gradients are of one
+    tensor, so that none of them meet."""
+    edges = [edge for edge in _node_that_runs().next_functions if edge[0] is not None]
+    return len(set(edges)) == len(edges)
+
+
 class Accumulation:
     """Tells the ops of a backward that plain eager does in place."""
 
@@ -65,7 +73,8 @@ class Accumulation:
         """The overload that plain eager takes for this op, which no Python code asks for; ``None`` if it is ``func`` itself.
         ``is_of_node`` tells whether the node that runs has made a tensor."""
         if func is _ADD:
-            return _ATEN.add_.Tensor if len(args) == 2 and self._adds_into(*args) else None
+            adds = len(args) == 2 and self._adds_into(*args) and not (is_of_node(args[0]) and _is_formula())
+            return _ATEN.add_.Tensor if adds else None
         written, nodes = _WRITTEN.get(func, (None, _ANY))
         if written is None or not is_of_node(args[0]):
             return None

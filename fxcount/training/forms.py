@@ -18,6 +18,7 @@ from fxcount.ops import TensorFact
 from fxcount.ops.contraction.kernels import MASK_ALIGNMENT, WIDTH_ALIGNMENT, kernel_of
 from fxcount.ops.spatial.resize import ALIGNED_RESIZERS, RESIZERS
 from fxcount.symbolic import SymSize
+from fxcount.training.derived import DERIVED
 from fxcount.training.recurrent import CELLS, LAYERS, Packing, lengths_of, padded, recurrent_cells, recurrent_layers
 
 __all__ = ["FORMS", "NAMED"]
@@ -349,8 +350,6 @@ def _spread(mask: Any, query: Any, key: Any) -> Any:
         return torch.narrow(torch.constant_pad_nd(whole, [0, missing], 0.0), -1, 0, length)
     aligned = all([step % MASK_ALIGNMENT == 0 for step in whole.stride()[:-1]])
     return whole if aligned else torch.Tensor.contiguous(whole)
-
-
 _ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)
 _PRODUCTS: Mapping[Any, Callable[..., Any]] = {
     torch.matmul: _matmul, torch.Tensor.matmul: _matmul, torch.Tensor.__matmul__: _matmul,
@@ -372,9 +371,10 @@ FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     torch_private.pack_sequence: _packed,
     torch_private.pad_sequence: _padded,
     _NN.linear: _linear,
+    **DERIVED,
     **(_PRODUCTS if _ASKS_FOR_NUMBERS else {}),
 })  # fmt: skip
 """For each function that needs one, its form: ``form(tracer, *args)``."""
 
-NAMED = frozenset({torch.dropout, _ATTEND})
+NAMED = frozenset({torch.dropout, _ATTEND, *DERIVED})
 """Those whose arguments have the names that torch's have."""
