@@ -6,6 +6,9 @@ Warm: the same model again, after two analyses of it. Memos emptied: the same wi
 computed. The model's own Python code, torch's module calls and the end of the report are part of an analysis. FlopCounterMode
 on meta tensors is counted in the same way (``--reference``), so that the multiple can be had, too.
 
+``--steps`` counts, in train mode, a training step beside the forward alone, and where it goes: the same forward above torch's
+engine, the step without an optimizer (the backward is what it takes more), the step with AdamW, and all its totals as formulas.
+
 Valgrind counts one by one, and only while it is told to: what a process takes to start and to build the models is not counted,
 and one process for each tree does (two to four minutes). Where the system lets it (Linux on real hardware; many virtual
 machines have no counters), ``perf stat`` counts whole processes at full speed: what one takes more that does the same, and
@@ -35,6 +38,8 @@ __all__ = ["main"]
 
 MODES = ("warm", "memos emptied")
 REFERENCE = "FlopCounterMode"
+FORWARD = "forward alone"
+STEPS = (FORWARD, "above the engine", "step", "step with AdamW", "and its formulas")
 
 _WORK = """
 import gc, glob, os, re, subprocess, sys, warnings
@@ -45,6 +50,23 @@ names, counted, modes, times, dumps = *[a.split(",") for a in sys.argv[1:4]], in
 tools = {"warm": peers.FXCOUNT, "memos emptied": peers.EMPTIED, "FlopCounterMode": peers.REFERENCE}
 torch.set_num_threads(1)
 models = {name: cases.CASES[name].on_meta() for name in names}
+if "step" in modes:
+    import fxcount
+    from fxcount.ops import REGISTRY
+    from fxcount.training.forward import trace_forward
+
+    def step(model, case, **options):
+        return fxcount.training_step(model.train(), case.spec, kwargs=case.options, **options)
+
+    runs = {
+        "forward alone": lambda model, case: fxcount.analyze(model.train(), case.spec, kwargs=case.options),
+        "above the engine": lambda model, case: trace_forward(
+            model.train(), (case.spec,), case.options, hints=None, registry=REGISTRY),
+        "step": step,
+        "step with AdamW": lambda model, case: step(model, case, optimizer="adamw"),
+        "and its formulas": lambda model, case: step(model, case, optimizer="adamw").formulas(),
+    }
+    tools |= {name: peers.Tool(name, run) for name, run in runs.items()}
 for name, model in models.items():
     for mode in dict.fromkeys(("warm", *modes)):
         for _ in range(2 if mode != "memos emptied" else 0):
@@ -101,12 +123,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = _text(found, options)
     print(text)
     if options.write:
-        (ROOT / "benchmarks" / "INSTRUCTIONS.md").write_text(text + "\n")
+        (ROOT / "benchmarks" / ("STEP_INSTRUCTIONS.md" if options.steps else "INSTRUCTIONS.md")).write_text(text + "\n")
     return 0
 
 
 def _modes(tree: Path, options: argparse.Namespace) -> tuple[str, ...]:
     """What is counted in a tree; torch's counter is the same in all."""
+    if options.steps:
+        return STEPS
     return (*MODES, REFERENCE) if options.reference and tree == ROOT else MODES
 
 
@@ -118,10 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--times", type=int, default=3, help="analyses that are counted for each model (default 3)")
     parser.add_argument("--reference", action="store_true", help="also count FlopCounterMode, in this tree")
+    parser.add_argument("--steps", action="store_true", help="count training steps, as multiples of the forward alone")
     against = parser.add_mutually_exclusive_group()
     against.add_argument("--against", metavar="REVISION", help="compare with this commit")
     against.add_argument("--other", metavar="FOLDER", help="compare with the tree in this folder")
-    parser.add_argument("--write", action="store_true", help="write the table to benchmarks/INSTRUCTIONS.md")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/INSTRUCTIONS.md, or STEP_INSTRUCTIONS.md")
     return parser
 
 
@@ -194,21 +219,23 @@ def _text(found: list[Counts], options: argparse.Namespace) -> str:
     import torch
 
     other = options.against or options.other
+    base = FORWARD if options.steps else REFERENCE if options.reference else ""  # of which all are multiples
     rows = []
     for model in options.models:
         for mode in _modes(ROOT, options):
             counts = [each.get((model, mode), 0) for each in found]
             row = [model, mode, *[_millions(n) if n else "" for n in counts]]
             row += [f"{counts[1] / counts[0]:.2f}" if counts[0] else ""] if other else []
-            row += [f"{counts[-1] / found[-1][model, REFERENCE]:.3f}"] if options.reference else []
+            row += [f"{counts[-1] / found[-1][model, base]:.3f}"] if base else []
             rows.append(row)
     head = ["model", "", *([other, "this tree", "multiple"] if other else ["this tree"])]
-    head += [f"of {REFERENCE}"] if options.reference else []
+    head += [f"of {base}"] if base else []
     about = (
         f"Millions of instructions of one analysis; torch {torch.__version__}, Python {platform.python_version()}, "
         f"{platform.machine()}; the mean of {options.times}."
     )
-    title = "# Instructions for one analysis\n\nWritten by `python benchmarks/instructions.py --write`."
+    what, option = ("a training step", " --steps") if options.steps else ("one analysis", "")
+    title = f"# Instructions for {what}\n\nWritten by `python benchmarks/instructions.py{option} --write`."
     return "\n\n".join([title, about, table(head, rows)])
 
 
