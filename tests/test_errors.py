@@ -290,10 +290,10 @@ def test_at_outside_of_what_the_formulas_assume() -> None:
 
 
 def test_pinned_sizes_show_their_line() -> None:
-    """``int(n)`` makes a number of a symbol: an assumption with its place, never silent."""
+    """A text makes a number of a symbol: an assumption with its place, never silent."""
 
     def pins(m: Block, x: torch.Tensor) -> Any:
-        return x.new_zeros(int(x.shape[0]))
+        return x.new_zeros(int(str(x.shape[0])))
 
     report = fxcount.analyze(Wrong(pins), "B,5", hints={"B": 37})
     (assumption,) = report.assumptions

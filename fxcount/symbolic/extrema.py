@@ -81,6 +81,7 @@ def _build(kind: str, sizes: tuple[Size, ...]) -> Size:
 def alternatives(size: Size) -> tuple[Size, ...]:
     """The sizes of which this one is the largest.
 
+    >>> from fxcount.symbolic import symbol
     >>> h, w = symbol("h"), symbol("w")
     >>> alternatives(max_(2 * h, 6 * w)), alternatives(h)
     ((2*h, 6*w), (h,))

@@ -121,7 +121,7 @@ def test_a_report_without_its_model_says_what_it_cannot_answer() -> None:
 def test_there_is_an_end_to_it() -> None:
     class Pins(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.new_zeros(int(x.shape[0])) + x.exp().sum()
+            return x.new_zeros(int(str(x.shape[0]))) + x.exp().sum()
 
     model = Pins()
     report = fxcount.analyze(model, "B,3")

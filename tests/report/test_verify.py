@@ -19,16 +19,17 @@ from fxcount.report.data.verification import admitted_sizes
 
 
 def _is_plain(sizes: Any) -> bool:
-    """Asked here, of what was handed on in a list, nothing tells of it."""
-    return type(sizes[0]) is int
+    """Whether it has an attribute that no ``int`` has: nothing tells of that."""
+    return not hasattr(sizes[0], "expr")
 
 
 def _is_one_object(sizes: Any) -> bool:
+    """Of sizes in a dict nothing tells that ``is`` is asked."""
     return sizes[0] is sizes[1]
 
 
 class LooksAtTheType(nn.Module):
-    """What no tracer sees: a size of a real run is an ``int``, one of a trace is not."""
+    """What no tracer sees: a size of a real run is a plain ``int``, one of a trace has more attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class SameObject(nn.Module):
         self.a, self.b = nn.Linear(3, 7), nn.Linear(3, 7, bias=False)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self.a(x) if _is_one_object([x.shape[0], y.shape[0]]) else self.b(x)
+        return self.a(x) if _is_one_object({0: x.shape[0], 1: y.shape[0]}) else self.b(x)
 
 
 class Plain(nn.Module):
@@ -104,7 +105,7 @@ def test_the_command_line_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "from torch import nn\ndef same(ab): return ab[0] is ab[1]\n"
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.conv, self.point = nn.Conv2d(3, 5, 3), nn.Conv2d(3, 5, 1)\n    def forward(self, x):\n"
-        "        return self.conv(x) if same(x.shape[2:]) else self.point(x)\n"
+        "        return self.conv(x) if same({0: x.shape[2], 1: x.shape[3]}) else self.point(x)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert main(["verified_nets:Net", "B,3,H,W", "--verify"]) == 1

@@ -40,7 +40,7 @@ def random_sparse(
 ) -> torch.Tensor:
     """A coalesced COO tensor, or a CSR or CSC matrix, with so many entries of 1 at places drawn at random.
 
-    >>> random_sparse([3, 5], 4, torch.sparse_csr, torch.float32)._nnz()
+    >>> random_sparse([3, 5], 4, torch.sparse_coo, torch.float32)._nnz()
     4
     """
     if layout not in (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
