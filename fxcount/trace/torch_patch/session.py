@@ -20,6 +20,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from threading import get_ident
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -163,8 +164,16 @@ def _controlled() -> Iterator[Swapped]:
     """Loops of torch's, as far as this torch has them."""
     for name, ours in (("scan", scan), ("map", mapped), ("while_loop", loop), ("associative_scan", associative_scan)):
         home = torch_private.loaded(f"_higher_order_ops.{name}")
-        if home is not None and hasattr(home, name):
-            yield Swapped(getattr(home, name), functools.partial(_instead, _traced(ours)))
+        found = getattr(home, name, None)
+        if isinstance(found, FunctionType):
+            yield Swapped(found, functools.partial(_instead, _traced(ours)))
+        elif found is not None:  # an object that is called, as ``map`` of torch 2.6
+            yield Swapped(type(found).__call__, functools.partial(_instead, _called(_traced(ours))))
+
+
+def _called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a method."""
+    return lambda _, *args, **kwargs: function(*args, **kwargs)
 
 
 def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
