@@ -19,13 +19,16 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from fxcount.symbolic.messages import source_tree
 
 __all__ = ["asks_identity"]
 
 _IS, _CONSTANT = dis.opmap["IS_OP"], dis.opmap["LOAD_CONST"]
 _SAME = (ast.Is, ast.IsNot)
-_OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep  # code that knows of symbolic sizes
+_KNOWING = (os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep, os.path.dirname(torch.__file__) + os.sep)
+"""Code that knows of symbolic sizes: ours, and torch's, whose own come as ``torch.SymInt``."""
 _OPERATORS = frozenset({"is_", "is_not"})
 _LIST = "[]"
 """After the name of a list of sizes."""
@@ -73,7 +76,7 @@ def may_ask(code: types.CodeType) -> bool:
     >>> may_ask((lambda a, b: a is b).__code__), may_ask((lambda a: a is None).__code__), may_ask((lambda a: a.type).__code__)
     (True, False, False)
     """
-    if code.co_filename.startswith(_OURS):
+    if code.co_filename.startswith(_KNOWING):
         return False
     text, names = code.co_code, code.co_names
     if not _OPERATORS.isdisjoint(names):
