@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from fxcount.ops import REGISTRY, Op
+from fxcount.torch_private import VERSION
 from tests.ops.cases import Case
 
 # They ask the whole registry something, and so are no case of any op.
@@ -104,6 +106,8 @@ def _has_case(entry: Op) -> bool:
 
 @pytest.mark.parametrize("entry", REGISTRY.ops, ids=lambda entry: entry.name)
 def test_every_op_has_a_case(entry: Op) -> None:
+    if VERSION < (2, 13) and entry.name.startswith("_") and not hasattr(torch.ops.aten, entry.name):
+        pytest.skip("this torch has no such op")
     listed = {name for names in ELSEWHERE.values() for name in names.split()}
     assert _has_case(entry) != (entry.name in listed), "give it a case, or take it off ELSEWHERE"
 

@@ -211,6 +211,7 @@ class FourBits(nn.Module):
         return nn.functional.linear(x, weight.flatten(1))
 
 
+@pytest.mark.skipif(not hasattr(torch.ops.aten, "_dyn_quant_matmul_4bit"), reason="this torch has no such op")
 def test_weights_packed_in_bytes() -> None:
     net = FourBits(24, 5)
     x = torch.randn(3, 24, dtype=torch.bfloat16)

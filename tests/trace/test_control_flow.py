@@ -210,6 +210,7 @@ def test_an_associative_scan(n: int, reverse: bool) -> None:
     _same(fxcount.analyze(model, (2, n, 3), (2, n, 3)).graph_module(x, y), tuple(torch.stack(p, 1) for p in zip(*ys)))
 
 
+@pytest.mark.skipif(not callable(associative_scan), reason="a module of that name hides it in this torch")
 def test_an_associative_scan_of_matrices() -> None:
     model = Net(lambda net, x: associative_scan(lambda a, b: b @ a, x, dim=0, combine_mode="generic"))
     report = fxcount.analyze(model, "5,7,7")
