@@ -57,6 +57,8 @@ def test_settings_of_torch_are_asked() -> None:
         assert kernel_of(Q, Q, Q) == "efficient"
     with torch.nn.attention.sdpa_kernel(kernels.MATH):
         assert kernel_of(Q, Q, Q) == "math"
+    with torch.nn.attention.sdpa_kernel([kernels.EFFICIENT_ATTENTION, kernels.FLASH_ATTENTION], set_priority=True):
+        assert kernel_of(Q, Q, Q) == "efficient"
     with torch.nn.attention.sdpa_kernel([kernels.CUDNN_ATTENTION, kernels.EFFICIENT_ATTENTION], set_priority=True):
         assert kernel_of(Q, Q, Q) == "cudnn"
         assert kernel_of(Q, _fact(3, 8, 1, 64), _fact(3, 8, 1, 64)) == "efficient"  # cuDNN takes no single key

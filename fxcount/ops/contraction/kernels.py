@@ -82,15 +82,16 @@ def kernel_of(
     settings = settings or settings_of_process()
     same = alike(query.shape[1:2], key.shape[1:2]) and alike(key.shape[1:2], value.shape[1:2])
     grouped = enable_gqa and alike(key.shape[1:2], value.shape[1:2]) and mod(query.shape[1], key.shape[1]) == 0
-    first: Kernel = "math"
-    if "flash" in settings.allowed and (same or grouped) and _takes_flash(*given, attn_mask, is_causal, alike):
-        first = "flash"
-    elif "efficient" in settings.allowed and (same or (grouped and WIDENED)) and _takes_efficient(*given):
-        first = "efficient"
-    takes_cudnn = "cudnn" in settings.allowed and (same or grouped) and not (trained_mask or settings.deterministic)
-    if takes_cudnn and settings.order.index(_NUMBERS["cudnn"]) < settings.order.index(_NUMBERS[first]):
-        return "cudnn" if _takes_cudnn(*given, dropout_p) else first
-    return first
+    takes: dict[Kernel, Callable[[], bool]] = {
+        "flash": lambda: (same or grouped) and _takes_flash(*given, attn_mask, is_causal, alike),
+        "efficient": lambda: (same or (grouped and WIDENED)) and _takes_efficient(*given),
+        "cudnn": lambda: (same or grouped)
+        and not (trained_mask or settings.deterministic)
+        and _takes_cudnn(*given, dropout_p),
+    }  # fmt: skip
+    asked = [_KERNELS[number] for number in settings.order if number in _KERNELS]
+    fused = asked[: asked.index("math")]  # what comes after it is never asked
+    return next((kernel for kernel in fused if kernel in settings.allowed and takes[kernel]()), "math")
 
 
 # --- on CUDA ----------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def _is_at_most(width: Size, limit: int) -> bool:
     return not isinstance(width, int) or width <= limit
 
 
-_NUMBERS = {"math": 0, "flash": 1, "efficient": 2, "cudnn": 3}
+_KERNELS: dict[int, Kernel] = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}
 """``at::SDPBackend``."""
 
 
