@@ -50,14 +50,17 @@ _API = (
 )  # fmt: skip
 
 
+_DEVICES = ("cuda", "cpu", "meta", "mps", "xpu", "hpu", "mtia")
+
+
 def device(text: str) -> str:
     """A device of torch's, before torch is there to say so.
 
     >>> device("cuda:1")
     'cuda:1'
     """
-    if not re.fullmatch(r"(cpu|cuda|meta|mps|xpu|hpu|mtia)(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no device{did_you_mean(text, ('cuda', 'cpu', 'meta', 'mps', 'xpu'))}")
+    if not re.fullmatch(rf"({'|'.join(_DEVICES)})(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no device{did_you_mean(text, _DEVICES)}")
     return text
 
 

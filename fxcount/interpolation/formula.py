@@ -17,7 +17,7 @@ from fxcount.symbolic import (
     combination,
     covers,
     free_symbols,
-    largest_sums,
+    largest,
     max_,
     prod,
     substitute,
@@ -72,9 +72,7 @@ class Formula:
     def largest(cls, sizes: Sequence[Size]) -> Formula:
         """The largest of sizes as they are."""
         if len(sizes) > 2:  # a quick look at all of them leaves few for a thorough one
-            one = [tuple([int(i == k) for k in range(len(sizes))]) for i in range(len(sizes))]
-            names = frozenset().union(*map(free_symbols, sizes))
-            sizes = [size for _, size in largest_sums(sizes, one, dict.fromkeys(names, 16))]
+            sizes = largest(sizes)
         return cls(max_(*sizes) if len(sizes) > 1 else sizes[0] if sizes else 0)
 
     def at(self, values: Mapping[str, int]) -> Formula:

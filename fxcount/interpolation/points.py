@@ -33,6 +33,7 @@ QUANTITIES: Mapping[str, str] = {
 }
 """What is fitted, and its meaning."""
 
+
 @dataclass(frozen=True)
 class Found:
     """The formulas of one analysis in the inputs' symbols, by quantity (the peak has several: it is the largest), and its

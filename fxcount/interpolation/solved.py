@@ -57,7 +57,6 @@ def solved(family: Family) -> Scaling:
     )
 
 
-
 def _peak(family: Family) -> Fitted | Refused:
     """The largest of all moments; where these follow no formulas, the one that is largest in the ranges."""
     fewest = len(family.axes[0].values) - _FEWEST if len(family.axes) == 1 else 0

@@ -9,7 +9,7 @@ from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.bounds import Bounds, is_nonnegative, lower_bound, upper_bound
 from fxcount.symbolic.calc import substitute
 from fxcount.symbolic.domain import completed_at, holds_at
-from fxcount.symbolic.dominance import covers, in_common_terms, largest_sums
+from fxcount.symbolic.dominance import covers, in_common_terms, largest, largest_sums
 from fxcount.symbolic.expr import Expr, Size, SymbolicError, combination, prod, sum_, symbol
 from fxcount.symbolic.extrema import alternatives, max_, min_
 from fxcount.symbolic.floats import claim_from, plain_claim
@@ -62,6 +62,7 @@ __all__ = [
     "is_data_dependent",
     "is_nonnegative",
     "is_zero",
+    "largest",
     "largest_sums",
     "largest_to_sympy",
     "lower_bound",

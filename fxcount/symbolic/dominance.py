@@ -24,7 +24,7 @@ from fxcount.symbolic.pairs import family
 from fxcount.symbolic.values import free_symbols
 from fxcount.symbolic.witness import Trial, Witness, alike, trials, witness_at
 
-__all__ = ["Parts", "covers", "in_common_terms", "largest_sums"]
+__all__ = ["Parts", "covers", "in_common_terms", "largest", "largest_sums"]
 
 LARGE = 55440  # many numbers divide it, so that floors are close to their fractions
 MOST_TIMES = 4096  # a ratio beyond is not one of two sizes of the same tensor
@@ -149,6 +149,22 @@ def largest_sums(
     question = tuple(sizes), tuple(sums), tuple(hints.items())
     small = len(question[0]) * len(question[1]) <= MOST_KEPT
     return _remembered(*question) if small else _largest_sums(*question)
+
+
+def largest(sizes: Sequence[Size]) -> list[Size]:
+    """Those that no other is known to be at least as large as.
+
+    >>> from fxcount.symbolic import symbol
+    >>> B, S = symbol("B"), symbol("S")
+    >>> largest([B, B * S, S])
+    [B*S]
+    """
+    one = [tuple([int(i == k) for k in range(len(sizes))]) for i in range(len(sizes))]
+    names = frozenset().union(*map(free_symbols, sizes))
+    return [size for _, size in largest_sums(sizes, one, dict.fromkeys(names, _ANY_SIZE))]
+
+
+_ANY_SIZE = 16
 
 
 def _largest_sums(

@@ -297,12 +297,12 @@ def _attention(
     Source: ``scaled_dot_product_attention`` of ATen's native/transformers/attention.cpp.
     """
     given, more = (query, key, value), {} if not enable_gqa else {"enable_gqa": True}
-    if not _is_on_cuda(tracer, query):
-        return _ATTEND(*given, attn_mask, dropout_p, is_causal, scale=scale, **more)
-    q, k, v = map(tracer.fact_of, given)
-    mask_fact = None if attn_mask is None else tracer.fact_of(attn_mask)
-    trained_mask = attn_mask is not None and attn_mask.requires_grad
-    kernel = kernel_of(q, k, v, mask_fact, dropout_p, is_causal, enable_gqa, trained_mask)
+    kernel = "math"  # which is what C++ takes by itself, where the model does not lie on a GPU
+    if _is_on_cuda(tracer, query):
+        q, k, v = map(tracer.fact_of, given)
+        mask_fact = None if attn_mask is None else tracer.fact_of(attn_mask)
+        trained_mask = attn_mask is not None and attn_mask.requires_grad
+        kernel = kernel_of(q, k, v, mask_fact, dropout_p, is_causal, enable_gqa, trained_mask)
     if kernel == "math":
         return _ATTEND(*given, attn_mask, dropout_p, is_causal, scale=scale, **more)
     if kernel == "flash":
@@ -350,6 +350,8 @@ def _spread(mask: Any, query: Any, key: Any) -> Any:
         return torch.narrow(torch.constant_pad_nd(whole, [0, missing], 0.0), -1, 0, length)
     aligned = all([step % MASK_ALIGNMENT == 0 for step in whole.stride()[:-1]])
     return whole if aligned else torch.Tensor.contiguous(whole)
+
+
 _ASKS_FOR_NUMBERS = torch_private.VERSION < (2, 13)
 _PRODUCTS: Mapping[Any, Callable[..., Any]] = {
     torch.matmul: _matmul, torch.Tensor.matmul: _matmul, torch.Tensor.__matmul__: _matmul,

@@ -33,7 +33,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import channels_last_or_dense, dense_like, is_channels_last
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.ops.core.striding import channels_last_layout, strided
+from fxcount.ops.core.striding import channels_last_layout, heads_inside
 from fxcount.ops.normalise.batchnorm import given
 from fxcount.symbolic import Scope, Size, prod
 
@@ -154,13 +154,7 @@ def _rms_norm_cost(
 def attention_backward(
     scope: Scope, g: TensorFact, *, query: TensorFact, key: TensorFact, value: TensorFact, **_: object
 ) -> tuple[TensorFact, ...]:
-    return _heads_inside(query), _heads_inside(key), _heads_inside(value)
-
-
-def _heads_inside(x: TensorFact) -> TensorFact:
-    """x (B, H, S, D) stored (B, S, H, D), as the flash kernels work."""
-    _, h, s, d = x.shape
-    return strided(x, x.shape, (h * s * d, d, h * d, 1))
+    return heads_inside(query), heads_inside(key), heads_inside(value)
 
 
 def attention_backward_with_bias(

@@ -36,6 +36,7 @@ from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
+from fxcount.ops.core.striding import heads_inside
 from fxcount.symbolic import Scope, Size, ceildiv, free_symbols, max_, min_, mod, prod
 
 __all__ = ["OPS", "attention_cost", "attention_shape"]
@@ -78,16 +79,10 @@ def attention_shape(
             raise ShapeError(f"{what}: attn_mask {shape_text(attn_mask.shape)} does not expand to {shape_text(scores)}")
     y = query.new((*batch, query.shape[-2], value.shape[-1]))
     if kernel == "efficient":
-        return _heads_inside(y)
+        return heads_inside(y)
     if kernel == "math" or query.shape[-1] != value.shape[-1]:
         return y
     return TensorFact(y.shape, y.dtype, y.device, dense_like(_as_known(scope, query)).strides)
-
-
-def _heads_inside(y: TensorFact) -> TensorFact:
-    """(B, H, S, D) stored (B, S, H, D), as the efficient kernel writes it."""
-    heads, length, width = y.shape[1:]
-    return TensorFact(y.shape, y.dtype, y.device, (length * heads * width, width, heads * width, 1))
 
 
 def _as_known(scope: Scope, x: TensorFact) -> TensorFact:
@@ -143,7 +138,7 @@ def _efficient_shape(
     scope: Scope, query: TensorFact, *, key: TensorFact, value: TensorFact, compute_log_sumexp: bool, **_: object
 ) -> tuple[TensorFact, ...]:
     """A kernel for CUDA: output, stored (B, S, H, width), logsumexp in blocks of 32 queries, two numbers of random state."""
-    y = _heads_inside(_dense_attention(scope, query, key, value))
+    y = heads_inside(_dense_attention(scope, query, key, value))
     queries = ceildiv(query.shape[2], 32) * 32 if compute_log_sumexp else 0
     state = TensorFact((), torch.int64) if query.device.type == "cuda" else query.new((), torch.int64)  # with the processor
     return y, query.new((*query.shape[:2], queries), torch.float32), state, state

@@ -40,6 +40,17 @@ def strided(x: TensorFact, shape: tuple[Size, ...], strides: tuple[Size, ...]) -
     return TensorFact(shape, x.dtype, x.device, None if same else strides)
 
 
+def heads_inside(x: TensorFact) -> TensorFact:
+    """x (B, H, S, D) stored (B, S, H, D), as kernels of attention write it.
+
+    >>> import torch
+    >>> heads_inside(TensorFact((2, 3, 5, 7), torch.float32)).strides
+    (105, 7, 21, 1)
+    """
+    _, h, s, d = x.shape
+    return strided(x, x.shape, (h * s * d, d, h * d, 1))
+
+
 def channels_last_strides(shape: tuple[Size, ...]) -> tuple[Size, ...]:
     """Strides of ``torch.channels_last`` (or ``channels_last_3d``) for N, C, *I.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 
 from fxcount.interpolation.points import QUANTITIES, Found, Moment
 from fxcount.passes.memory import moments_of
 from fxcount.report.data.piece import TOTALS, Piece, with_fixed
-from fxcount.symbolic import Assumption, Size, covers, free_symbols, largest_sums, substitute, sum_, symbol
+from fxcount.symbolic import Assumption, Size, covers, largest, substitute, sum_, symbol
 from fxcount.trace.tape import Instruction, Trace, values_in
 from fxcount.trace.tracer.outputs import named_parts
 
@@ -32,18 +32,9 @@ def found_in(piece: Piece, fixed: Mapping[str, int] | None = None) -> Found:
 
     symbols = tuple([n for n in trace.scope.hints if n not in trace.scope.unbacked.by_name and n not in numbers])
     return Found(
-        {name: _largest([settled(size) for size in found]) for name, found in sizes.items()}, _distinct(trace, fixed or {}),
-        trace.model_name, totals.meanings, symbols, _moments(trace, settled),
+        {name: tuple(largest([settled(size) for size in found])) for name, found in sizes.items()},
+        _distinct(trace, fixed or {}), trace.model_name, totals.meanings, symbols, _moments(trace, settled),
     )
-
-
-def _largest(sizes: Sequence[Size]) -> tuple[Size, ...]:
-    """Those that no other is known to be as large as."""
-    if len(sizes) < 2:
-        return tuple(sizes)
-    one = [tuple([int(i == k) for k in range(len(sizes))]) for i in range(len(sizes))]
-    names = frozenset().union(*map(free_symbols, sizes))
-    return tuple([size for _, size in largest_sums(sizes, one, dict.fromkeys(names, 16))])
 
 
 def _moments(trace: Trace, settled: Callable[[Size], Size]) -> dict[Moment, Size]:

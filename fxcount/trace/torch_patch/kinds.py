@@ -31,6 +31,7 @@ import torch
 
 from fxcount.symbolic import Scope, SymRatio, SymSize, symbol
 from fxcount.trace.torch_patch.active import Undo
+from fxcount.trace.torch_patch.lengths import overlay
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["Kinds"]
@@ -141,10 +142,7 @@ class Kinds:
             self._give(names, _OF_SYMBOLIC)
 
     def _give(self, names: dict[str, Any], ours: dict[str, Any]) -> None:
-        for name, builtin in ours.items():
-            if name not in names:
-                self._undo.add(names.pop, name, None)
-                names[name] = builtin
+        overlay(names, {name: builtin for name, builtin in ours.items() if name not in names}, self._undo)
 
 
 Place: TypeAlias = tuple[dict[str, Any] | str, bool]

@@ -71,12 +71,17 @@ INT = _Builtin(int, lambda x: x.__sym_int__())
 FLOAT = _Builtin(float, lambda x: x.__sym_float__())
 
 
+def _number(x: Any) -> Any:
+    """The argument of a function of ``math``: a symbolic one as the float that Python would make of it."""
+    return FLOAT(x) if type(x) in _SYMBOLIC else x
+
+
 def _of_one(original: Callable[[Any], float]) -> Callable[..., Any]:
     """A function of ``math`` of one number."""
 
     @functools.wraps(original)
     def function(x: Any, *rest: Any) -> Any:
-        number = FLOAT(x) if type(x) in _SYMBOLIC else x
+        number = _number(x)
         if type(number) is not SymRatio or rest or not _is_defined(original.__name__, number):
             return original(x, *rest)
         return number.of_function(original.__name__)
@@ -97,7 +102,7 @@ _OVERFLOWS = 709.0
 
 def _log(x: Any, *base: Any) -> Any:
     """``math.log``, which divides the logarithms of the number and of the base."""
-    number = FLOAT(x) if type(x) in _SYMBOLIC else x
+    number = _number(x)
     if type(number) is not SymRatio or any([type(b) in _SYMBOLIC for b in base]) or not _is_defined("log", number):
         return math.log(x, *base)
     found = number.of_function("log")
@@ -105,7 +110,7 @@ def _log(x: Any, *base: Any) -> Any:
 
 
 def _sqrt(x: Any) -> Any:
-    number = FLOAT(x) if type(x) in _SYMBOLIC else x
+    number = _number(x)
     if type(number) is not SymRatio or not _is_defined("sqrt", number):
         return math.sqrt(x)
     found = number.__sym_sqrt__()

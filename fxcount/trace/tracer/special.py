@@ -100,6 +100,18 @@ def _batch_dims(x: StandIn) -> int:
 
 
 # -- metadata -------------------------------------------------------------------------------------------------------
+def _is_of(kind: str, device: torch.device) -> bool:
+    return device.type == kind
+
+
+PLACES: dict[Any, Callable[[torch.device], Any]] = {
+    torch.Tensor.get_device: lambda device: -1 if device.type == "cpu" else (device.index or 0),
+    torch.Tensor.device.__get__: lambda device: device,
+    **{getattr(torch.Tensor, f"is_{kind}").__get__: partial(_is_of, kind) for kind in ("cuda", "meta", "cpu", "mps")},
+}
+"""Questions where a tensor lies."""
+
+
 METADATA: dict[Any, Callable[..., Any]] = {
     torch.Tensor.size: StandIn.size,
     torch.Tensor.dim: StandIn.dim,
@@ -127,7 +139,6 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.Tensor.__int__: StandIn.__int__,
     torch.Tensor.__float__: StandIn.__float__,
     torch.Tensor.__index__: StandIn.__index__,
-    torch.Tensor.get_device: lambda x: -1 if x.device.type == "cpu" else (x.device.index or 0),
     torch.Tensor.is_conj: lambda x: False,
     torch.is_conj: lambda x: False,
     torch.Tensor.is_neg: lambda x: False,
@@ -149,12 +160,10 @@ METADATA: dict[Any, Callable[..., Any]] = {
     torch.Tensor.register_hook: lambda x, hook: None,
     torch.Tensor.retain_grad: lambda x: None,
 }
+for _question, _place in PLACES.items():
+    METADATA[_question] = lambda x, *_rest, _place=_place: _place(x.device)
 for _name, _answer in {
-    "is_cuda": lambda x: x.device.type == "cuda",
-    "is_meta": lambda x: x.device.type == "meta",
-    "is_cpu": lambda x: x.device.type == "cpu",
     "is_xpu": lambda x: False,
-    "is_mps": lambda x: x.device.type == "mps",
     "is_xla": lambda x: False,
     "is_mtia": lambda x: False,
     "is_maia": lambda x: False,
@@ -305,18 +314,6 @@ def _ignore(tracer: Recorder, *args: Any, **kwargs: Any) -> Any:
 def _getter_of(name: str) -> Any:
     """The ``__get__`` of a tensor property, which is what a ``TorchFunctionMode`` sees."""
     return vars(torch_private.TensorBase)[name].__get__
-
-
-def _is_of(kind: str, device: torch.device) -> bool:
-    return device.type == kind
-
-
-PLACES: dict[Any, Callable[[torch.device], Any]] = {
-    torch.Tensor.get_device: lambda device: -1 if device.type == "cpu" else (device.index or 0),
-    _getter_of("device"): lambda device: device,
-    **{_getter_of(f"is_{kind}"): partial(_is_of, kind) for kind in ("cuda", "meta", "cpu")},
-}
-"""Questions where a tensor lies."""
 
 
 def _each_in_place(method: Callable[..., Any]) -> Callable[..., Any]:
