@@ -30,7 +30,7 @@ os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "0")
 import torch
 
 import fxcount
-from benchmarks.tables import table
+from benchmarks.tables import rows_of, table
 
 __all__ = ["CASES", "PAGE", "Case", "Cell", "again", "main", "measured", "predictions"]
 
@@ -195,9 +195,8 @@ def measured(case: Case) -> Iterator[Cell]:
 
 def again(page: str) -> list[Cell]:
     """The rows of a page with new predictions."""
-    rows = [[cell.strip().replace(",", "") for cell in line.strip("|").split("|")] for line in page.splitlines()]
-    rows = [row for row in rows if len(row) == len(_HEAD) and row[2].isdigit()]
-    found = {(row[0], row[1], row[2]): (int(row[4]), int(row[6])) for row in rows}
+    rows = [row for row in rows_of(page) if len(row) == len(_HEAD) and row[2].isdigit()]
+    found = {tuple(row[:3]): tuple([int(row[i].replace(",", "")) for i in (4, 6)]) for row in rows}
     cells = [cell for case in CASES for cell in predictions(case)]
     return [
         replace(cell, requested=requested, allocated=allocated)

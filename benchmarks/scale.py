@@ -385,9 +385,10 @@ def _cells(name: str, found: list[dict[str, Any]]) -> list[str]:
 
 def _cells_of(page: str) -> dict[str, list[str]]:
     """The rows of a page that was written before."""
+    from benchmarks.tables import rows_of
+
     names = {case.about: name for name, case in CASES.items()}
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
-    return {names[row[0]]: row for row in rows if row[0] in names}
+    return {names[row[0]]: row for row in rows_of(page) if row[0] in names}
 
 
 def _text(rows: list[list[str]], load: float) -> str:

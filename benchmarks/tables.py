@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.timing import Timing
 
-__all__ = ["cell", "milliseconds", "ratio", "table", "verdict"]
+__all__ = ["cell", "milliseconds", "ratio", "rows_of", "table", "verdict"]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -22,6 +22,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     text = ["| " + " | ".join(_aligned(line, widths)) + " |" for line in lines]
     rule = [":" + "-" * (widths[0] + 1), *("-" * (w + 1) + ":" for w in widths[1:])]
     return "\n".join([text[0], "|" + "|".join(rule) + "|", *text[1:]])
+
+
+def rows_of(page: str) -> list[list[str]]:
+    """The cells of each line of the tables of a page, heads and rules among them.
+
+    >>> rows_of(table(["model", "ms"], [["resnet50", "15"]]))[-1]
+    ['resnet50', '15']
+    """
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:

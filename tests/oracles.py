@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["StorageTracker", "as_traced", "counted_flops", "tracked_peak", "unfused"]
+from benchmarks.tables import rows_of
+
+__all__ = ["StorageTracker", "as_traced", "counted_flops", "held_by_a_gpu", "tracked_peak", "unfused"]
+
+
+def held_by_a_gpu(model: str, mode: str, batch: int) -> tuple[int, int]:
+    """Bytes that CUDA's allocator was asked for and that it handed out, as they were measured on an H200."""
+    page = Path(__file__).parent.parent / "benchmarks" / "GPU_MEMORY.md"
+    (row,) = [row for row in rows_of(page.read_text(encoding="utf-8")) if row[:3] == [model, mode, str(batch)]]
+    requested, allocated = (int(row[i].replace(",", "")) for i in (4, 6))
+    return requested, allocated
 
 
 @contextmanager

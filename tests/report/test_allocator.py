@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +12,7 @@ import fxcount
 from fxcount.adapters import torchvision_ops  # noqa: F401  (before torchvision)
 from fxcount.errors import InputError, SizeError
 from fxcount.passes.allocator import CachingAllocator
+from tests.oracles import held_by_a_gpu
 
 MIB = 1024 * 1024
 
@@ -160,16 +159,6 @@ def test_what_cannot_be_asked() -> None:
         report.at(B=1).allocator(cudnn=-1)
 
 
-def _measured(model: str, mode: str, batch: int) -> tuple[int, int]:
-    """``requested`` and ``allocated`` of a row that was measured on a GPU."""
-    page = (Path(__file__).parent.parent.parent / "benchmarks" / "GPU_MEMORY.md").read_text(encoding="utf-8")
-    for line in page.splitlines():
-        cells = [cell.strip().replace(",", "") for cell in line.strip("|").split("|")]
-        if cells[:3] == [model, mode, str(batch)]:
-            return int(cells[4]), int(cells[6])
-    raise LookupError(model)
-
-
 def _cross_entropy(found: object, labels: torch.Tensor) -> torch.Tensor:
     logits = getattr(found, "logits", found)
     assert isinstance(logits, torch.Tensor)
@@ -185,7 +174,7 @@ def test_bytes_are_those_of_a_gpu(model: str, batch: int) -> None:
         net = getattr(models, model)().eval()
     with torch.no_grad():
         found = fxcount.analyze(net, "B,3,224,224", device="cuda").at(B=batch).allocator()
-    assert (found.requested, found.allocated) == _measured(model, "inference", batch)
+    assert (found.requested, found.allocated) == held_by_a_gpu(model, "inference", batch)
 
 
 def test_bytes_of_a_step_are_those_of_a_gpu() -> None:
@@ -200,7 +189,7 @@ def test_bytes_of_a_step_are_those_of_a_gpu() -> None:
     )
     for batch in (3, 17, 64):
         at = step.at(B=batch)
-        requested, allocated = _measured("vit_b_16", "AdamW step", batch)
+        requested, allocated = held_by_a_gpu("vit_b_16", "AdamW step", batch)
         found = at.allocator(multiprocessors=132)
         assert found.requested == requested
         assert abs(found.allocated / allocated - 1) < 0.002  # other batches have left blocks of other sizes
