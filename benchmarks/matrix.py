@@ -7,7 +7,8 @@ on the PATH or among pyenv's.
 
 A run takes a copy of the repository and goes through its tests in parts; what each test gave is kept in ``--root`` as soon as
 its part is done. ``--resume`` goes on with a run that was cut off, on the copy it began with. ``--again`` runs the tests that
-failed once more, on the repository as it is now: a row is then of a run and of what was mended after it.
+failed once more, on the repository as it is now: a row is then of a run and of what was mended after it. A row names the
+commit of its run, and after a comma that of the second one; a plus stands for changes that were not committed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ CORE: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _COPIED = ("fxcount", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "pyproject.toml")
 BEGIN, END = "<!-- table: written by benchmarks/matrix.py -->", "<!-- end of table -->"
-HEAD = ("Python", "torch", "passed", "failed", "skipped", "demo", "run on", "what fails")
+HEAD = ("Python", "torch", "passed", "failed", "skipped", "demo", "run on", "commit", "what fails")
 _SHOWN = 6  # tests that fail, named in a row
 
 
@@ -74,12 +75,13 @@ class Row:
     skipped: int
     demo: str
     day: str
+    commit: str
     fails: str
 
     def cells(self) -> tuple[str, ...]:
         return (
             self.python, self.torch, str(self.passed), str(self.failed), str(self.skipped), self.demo, self.day,
-            self.fails,
+            self.commit, self.fails,
         )  # fmt: skip
 
     def place(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -90,13 +92,13 @@ class Row:
     @staticmethod
     def read(line: str) -> Row | None:
         """
-        >>> Row.read("| 3.11 | 2.6.0 | 5 | 1 | 0 | runs | 2026-11-27 | test_x |").failed
+        >>> Row.read("| 3.11 | 2.6.0 | 5 | 1 | 0 | runs | 2026-11-27 | 1a2b3c4 | test_x |").failed
         1
         """
         cells = [c.strip() for c in line.strip().strip("|").split("|")]
         if len(cells) != len(HEAD) or not re.fullmatch(r"3\.\d+", cells[0]):
             return None
-        return Row(cells[0], cells[1], int(cells[2]), int(cells[3]), int(cells[4]), cells[5], cells[6], cells[7])
+        return Row(cells[0], cells[1], int(cells[2]), int(cells[3]), int(cells[4]), *cells[5:])
 
 
 def interpreter(version: str) -> str:
@@ -134,6 +136,7 @@ class Run:
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
         self._copy()
+        self._stamp("first")
 
     def _copy(self) -> None:
         """Away from the repository's files, which may change meanwhile."""
@@ -142,6 +145,15 @@ class Run:
         for part in _COPIED:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, self.tree / part)
+
+    def _stamp(self, run: str) -> None:
+        """What the copy was made of."""
+        (self.place / f"{run}.commit").write_text(commit())
+
+    def commits(self) -> str:
+        """Of the run, and of the one that repeated what had failed in it."""
+        stamps = [self.place / f"{run}.commit" for run in ("first", "again")]
+        return ", ".join(dict.fromkeys(stamp.read_text() for stamp in stamps if stamp.exists()))
 
     @property
     def tree(self) -> Path:
@@ -165,6 +177,7 @@ class Run:
         """The tests that failed, with the repository's files of today."""
         failed = {test for test, outcome in self.outcomes().items() if outcome == "failed"}
         self._copy()
+        self._stamp("again")
         kept = self.place / "again.json"
         found = json.loads(kept.read_text()) if kept.exists() else {}
         found |= dict.fromkeys(failed, "gone")
@@ -186,7 +199,7 @@ class Run:
         subprocess.run([self.environment / "bin/python", "-m", "pytest", *options, *what], cwd=self.tree, env=self._calm())
         if not report.exists():
             raise SystemExit(f"the tests of {part} did not end in {self.environment}")
-        found = tested(ET.parse(report).getroot())
+        found = outcomes_in(ET.parse(report).getroot())
         (self.place / f"{part}.json").write_text(json.dumps(found))
 
     def _calm(self) -> dict[str, str]:
@@ -198,11 +211,20 @@ class Run:
         return subprocess.run(command, cwd=self.tree, env=self._calm(), capture_output=True).returncode == 0
 
 
-def tested(report: ET.Element) -> dict[str, str]:
+def commit() -> str:
+    """The commit of the repository, with a plus if what is copied of it has changed since; the table itself may."""
+    git = ("git", "-C", str(ROOT))
+    head = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
+    changed = [*git, "status", "--porcelain", "--", *_COPIED, f":!{PAGE.relative_to(ROOT)}"]
+    status = subprocess.run(changed, capture_output=True, text=True, check=True)
+    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+def outcomes_in(report: ET.Element) -> dict[str, str]:
     """What each test of a report in JUnit's XML gave; a test is failed if its setting up or its taking down is.
 
     >>> cases = "<testcase name='t[1]' classname='tests.ops.test_x'><failure/></testcase><testcase name='u' classname='a'/>"
-    >>> tested(ET.fromstring(f"<r>{cases}</r>"))
+    >>> outcomes_in(ET.fromstring(f"<r>{cases}</r>"))
     {'tests/ops/test_x.py::t[1]': 'failed', 'a.py::u': 'passed'}
     """
     found: dict[str, str] = {}
@@ -214,12 +236,12 @@ def tested(report: ET.Element) -> dict[str, str]:
     return found
 
 
-def counted(outcomes: Mapping[str, str], pair: Pair, demo: bool, day: str) -> Row:
+def counted(outcomes: Mapping[str, str], pair: Pair, demo: bool, day: str, commits: str) -> Row:
     """The row of one run.
 
     >>> outcomes = {"tests/ops/test_x.py::t[1]": "failed", "a.py::u": "passed"}
-    >>> counted(outcomes, Pair("3.11", "2.6.0"), True, "2026-11-27").cells()[2:]
-    ('1', '1', '0', 'runs', '2026-11-27', 'test_x::t')
+    >>> counted(outcomes, Pair("3.11", "2.6.0"), True, "2026-11-27", "1a2b3c4").cells()[2:]
+    ('1', '1', '0', 'runs', '2026-11-27', '1a2b3c4', 'test_x::t')
     """
     kinds = Counter(outcomes.values())
     failing = Counter(
@@ -231,16 +253,16 @@ def counted(outcomes: Mapping[str, str], pair: Pair, demo: bool, day: str) -> Ro
     named += [f"{len(failing) - _SHOWN} more"] if len(failing) > _SHOWN else []
     return Row(
         pair.python, pair.torch, kinds["passed"], kinds["failed"], kinds["skipped"], "runs" if demo else "fails", day,
-        ", ".join(named) or "-",
+        commits, ", ".join(named) or "-",
     )  # fmt: skip
 
 
 def written(page: str, rows: Iterable[Row]) -> str:
     """The page with these rows in its table, in the place of those of the same pair.
 
-    >>> row = Row("3.11", "2.6.0", 5, 0, 1, "runs", "2026-11-27", "-")
+    >>> row = Row("3.11", "2.6.0", 5, 0, 1, "runs", "2026-11-27", "1a2b3c4", "-")
     >>> written(f"a\\n{BEGIN}\\n{END}\\nb\\n", [row]).splitlines()[-3]
-    '| 3.11 | 2.6.0 | 5 | 0 | 1 | runs | 2026-11-27 | - |'
+    '| 3.11 | 2.6.0 | 5 | 0 | 1 | runs | 2026-11-27 | 1a2b3c4 | - |'
     """
     head, rest = page.split(BEGIN)
     old, tail = rest.split(END)
@@ -270,7 +292,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run.go()
             if options.again:
                 run.again()
-            row = counted(run.outcomes(), pair, run.demo(), datetime.date.today().isoformat())
+            row = counted(run.outcomes(), pair, run.demo(), datetime.date.today().isoformat(), run.commits())
         finally:
             if pair.environment is None and not options.keep:
                 shutil.rmtree(environment)

@@ -19,7 +19,7 @@ from tests.oracles import counted_flops
 
 pytestmark = [
     pytest.mark.skipif(VERSION < (2, 13), reason="functions of several dimensions are mapped since torch 2.13"),
-    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),  # torch's own, the first time jvp runs
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated"),  # torch's own, the first time jvp runs
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),  # of torch's, where it runs sample by sample
 ]
 

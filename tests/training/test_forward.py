@@ -23,7 +23,7 @@ from fxcount.torch_private import VERSION
 from tests.oracles import counted_flops
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),  # torch's own, the first time jvp runs
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated"),  # torch's own, the first time jvp runs
     pytest.mark.skipif(VERSION < (2, 13), reason="such a forward goes through torch.export before torch 2.13"),
 ]
 

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.steps.ways import WAYS, Way
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated")
 
 
 @pytest.mark.parametrize("name", [n for n, way in WAYS.items() if isinstance(way, Way)])
