@@ -165,3 +165,25 @@ def test_rows_that_are_none(rows: Any) -> None:
     for read in (lambda: from_rows(rows), lambda: eval_rows(rows, {"B": 3, "C": 5})):
         with pytest.raises(SizeError):
             read()
+
+
+def _with_argument(value: Any) -> dict[str, Any]:
+    saved = _saved()
+    saved["report"]["calls"][0]["args"]["$tuple"].append(value)
+    return saved
+
+
+def test_a_list_of_100_000_terms_is_refused_within_the_limit_of_a_hang() -> None:
+    saved = _with_argument(["+", *[["*", i, "B"] for i in range(100_000)], {"$moon": 1}])
+    started = time.process_time()
+    with pytest.raises(InputError, match=r"calls\[0\]\.args\.\$tuple\[\d+\]\[100001\] is a dict of 1, no null"):
+        fxcount.load(saved)
+    assert time.process_time() - started < 10
+
+
+def test_what_is_wrong_deep_inside_is_looked_for_once() -> None:
+    value: Any = {"$value": 0.5}
+    for i in range(60):  # twice at each level would be 2**60 times
+        value = [0, value] if i % 2 else {"$tuple": [value]}
+    with pytest.raises(InputError, match=r"\$value is 0\.5, no integer"):
+        fxcount.load(_with_argument(value))

@@ -19,7 +19,7 @@ from fxcount.report.data.generation import GenerationData, Names, Turns
 from fxcount.report.data.piece_rows import PiecesData
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
-from fxcount.report.views.graphs.checked import check_rows, check_schema
+from fxcount.report.views.graphs.checked import Checks, check_rows
 from fxcount.report.views.graphs.decode import decode
 from fxcount.report.views.saved.comparison import comparison_from
 from fxcount.report.views.saved.curves import curve_from
@@ -78,7 +78,8 @@ def _kind(data: Any) -> str:
 def _table(data: _Body) -> Read:
     """What gives the sizes of the texts in this file, by its table of what they share."""
     where = data.get("where", [])
-    check_schema(where, _schema()["properties"]["where"], _schema(), "where")
+    rules = _rules()
+    rules.check(where, rules.root["properties"]["where"], "where")
     try:
         return reader(where)
     except SizeError as error:
@@ -177,13 +178,15 @@ def _analysis(body: _Body, read: Read) -> ReportData:
     return _checked("report", body, made)  # type: ignore[no-any-return]
 
 
-_schema = lru_cache(1)(schema)
+@lru_cache(1)
+def _rules() -> Checks:
+    return Checks(schema())
 
 
 def _checked(name: str, body: _Body, made: Callable[[_Body], Any]) -> Any:
     """What is made of a body that fits its schema. Raises :class:`~fxcount.errors.InputError` for any other."""
-    rules = _schema()
-    check_schema(body, rules["$defs"][name], rules, name)
+    rules = _rules()
+    rules.check(body, rules.root["$defs"][name], name)
     if name == "report":
         check_rows(body)
         if "step" in body:
