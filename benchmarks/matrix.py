@@ -35,7 +35,7 @@ PAGE = ROOT / "docs/compatibility.md"
 _OPINFO = "tests/ops/test_opinfo.py"  # as long as all others together
 CORE: dict[str, tuple[str, ...]] = {
     "operators": (_OPINFO,), "ops": ("tests/ops", f"--ignore={_OPINFO}"), "symbolic": ("tests/symbolic",),
-    "trace": ("tests/trace",), "passes": ("tests/passes",),
+    "trace": ("tests/trace",), "passes": ("tests/passes",), "private": ("tests/test_torch_private.py",),
 }  # fmt: skip
 _COPIED = ("fxcount", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "pyproject.toml")
 BEGIN, END = "<!-- table: written by benchmarks/matrix.py -->", "<!-- end of table -->"

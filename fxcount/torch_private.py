@@ -120,6 +120,7 @@ NAMES = MappingProxyType({
     "pytree": Name("torch.utils._pytree", "flatten nested inputs as torch does"),
     "FakeTensorMode": Name("torch._subclasses.fake_tensor.FakeTensorMode", "find the shapes of an op without a rule"),
     "ConstantSource": Name("torch._dynamo.source.ConstantSource", "find the shapes of an op without a rule"),
+    "graph_name": Name("torch.fx.node._get_qualified_name", "write a graph's code", lambda: lambda func: func.__name__),
     "ParameterDict": Name("torch._C.ParameterDict", "list the parameters of a TorchScript module"),
     "BufferDict": Name("torch._C.BufferDict", "list the buffers of a TorchScript module"),
     "ModuleDict": Name("torch._C.ModuleDict", "list the children of a TorchScript module"),

@@ -54,12 +54,15 @@ def test_the_fallback_is_as_good(name: str) -> None:
     elif name == "default_device":
         assert getattr(other, "device_context", None) is getattr(real, "device_context", None) is None
     elif name == "sdp_priority_order":
-        assert other() == real()
+        assert other()[:4] == real()[:4]  # the fifth is of kernels that other devices bring
     elif name == "get_schemas":
         assert {str(s) for s in other("aten::relu")} <= {str(s) for s in real("aten::relu")}
     elif name == "HigherOrderOperator":
         assert issubclass(other, real)
         assert isinstance(torch.ops.higher_order.flex_attention, real)
+    elif name == "graph_name":  # the graph calls a wrapper of every method then
+        assert other(torch.Tensor.unflatten) in real(torch.Tensor.unflatten)
+        assert not other(torch.Tensor.unflatten).startswith("torch.Tensor.")
     else:
         assert other is real
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torch.fx
 
+from fxcount import torch_private
 from fxcount.errors import UnsupportedError
 from fxcount.ops.core.tree import Node
 from fxcount.ops.quantise.packed import Packed, PackedCell
@@ -234,7 +235,7 @@ class _Lowering:
 
 def _named(func: Callable[..., Any]) -> Callable[..., Any]:
     """``func``, or a wrapper if the name fx would write for it leads to something else (``torch._VF.stft``)."""
-    if not isinstance(func, types.BuiltinFunctionType):
+    if not isinstance(func, types.BuiltinFunctionType) and not _method_of_module(func):
         return func
     name = func.__name__
     if getattr(sys.modules.get(func.__module__ or "torch"), name, None) == func:
@@ -245,6 +246,13 @@ def _named(func: Callable[..., Any]) -> Callable[..., Any]:
 
     builtin.__name__ = builtin.__qualname__ = f"builtin_{name}"
     return builtin
+
+
+def _method_of_module(func: Callable[..., Any]) -> bool:
+    """Whether fx takes a tensor's method that is written in Python for a function of its module, as torch 2.6 does."""
+    if not isinstance(func, types.FunctionType) or func.__module__ != torch_private.tensor_functions.__name__:
+        return False
+    return not torch_private.graph_name(func).startswith("torch.Tensor.")
 
 
 def _linear(size: Size, name: str) -> tuple[int, int] | None:

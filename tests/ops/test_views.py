@@ -58,7 +58,7 @@ LAST, LAST_3D = T("B,H,W,3", perm=(0, 3, 1, 2)), T("B,H,W,2,3", perm=(0, 4, 1, 2
 JOINS = [
     *(call(f, [X, T("B,3,H")], 1) for f in (torch.cat, torch.concat, torch.concatenate)),
     *(call(f, [X, X], 1) for f in (torch.stack, aten._stack.default)),
-    *(call(torch.stack, [LAST, LAST, LAST], dim) for dim in range(5)),
+    *(call(torch.stack, [LAST, LAST, LAST], dim, on="cpu") for dim in range(5)),  # meta lays out the last otherwise before 2.13
     call(torch.stack, [LAST_3D, LAST_3D], 1),
     call(torch.stack, [LAST, T("B,3,H,W")], 1),
     *(call(f, [LAST, LAST]) for f in (torch.hstack, torch.vstack, torch.dstack)),

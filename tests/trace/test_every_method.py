@@ -13,6 +13,7 @@ from torch import nn
 import fxcount
 from fxcount.errors import FxcountError, UnsupportedError
 from fxcount.symbolic import free_symbols
+from fxcount.torch_private import VERSION
 
 SHAPE = (3, 7)
 ARGUMENTS: tuple[Callable[[torch.Tensor], tuple[Any, ...]], ...] = (
@@ -114,7 +115,10 @@ def test_the_memory_of_a_tensor() -> None:
         lambda x: x.untyped_storage()[0],
         lambda x: x.clone().apply_(lambda a: a + 1),
         lambda x: x.clone().map_(x, lambda a, b: a + b),
-        lambda x: x.dim_order(),
+        pytest.param(
+            lambda x: x.dim_order(),
+            marks=pytest.mark.skipif(VERSION < (2, 9), reason="torch 2.6 compares strides in ways that formulas answer"),
+        ),
     ],
 )
 def test_what_a_stand_in_cannot_do_is_refused_with_its_place(function: Callable[[torch.Tensor], Any]) -> None:
