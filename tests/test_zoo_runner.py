@@ -48,6 +48,17 @@ class Square(nn.Module):
         return self.conv(x)
 
 
+class Kept(nn.Module):
+    """Of each row those tokens that are not 0, whatever their number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.linear = nn.Embedding(11, 7), nn.Linear(7, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.linear(self.embedding(row[row > 0])) for row in x])
+
+
 class Empty(nn.Module):
     """Stops before anything is known."""
 
@@ -118,6 +129,16 @@ def test_record_of_a_pinned_symbol() -> None:
     assert found["pinned"]["H"].startswith("H == 32")
     assert "test_zoo_runner.py" in found["pinned"]["H"]
     assert "wants a height of 32" in found["refused"]
+
+
+def test_record_of_a_loop_over_the_batch_whose_sizes_data_decide() -> None:
+    found = record(entry(Kept, "i64[B,S]", B=2, S=5), reference=True)
+    assert found["pinned"]["B"].startswith("B == 2")
+    fitted = found["fitted"]
+    assert fitted["names"] == ["B"]
+    assert fitted["reference"]["how"] == "real"  # there is no such product on meta
+    assert fitted["reference"]["at"] == {"B": 3, "S": 5}
+    assert fitted["reference"]["equal"]
 
 
 def test_record_of_a_failure() -> None:

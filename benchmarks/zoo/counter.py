@@ -101,6 +101,10 @@ class _Decided(TorchDispatchMode):
                     self._note_mask(mask, int(mask.sum()))
         elif name in ("_unique2", "unique_dim", "unique_consecutive"):
             self.found.append(("unique", result[0].shape[0]))
+        elif name == "repeat_interleave":  # the rows that a tensor of repeats gives
+            self.found.append(("repeated", result.shape[0]))
+        elif name == "_local_scalar_dense" and type(result) is int:
+            self.found.append(("item", result))
         return result
 
     def _note_mask(self, mask: torch.Tensor, kept: int) -> None:

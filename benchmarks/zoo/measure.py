@@ -32,7 +32,7 @@ from benchmarks.zoo.counter import Count, count, count_on_cpu, runs
 from benchmarks.zoo.entry import Entry, Inputs
 from benchmarks.zoo.gradients import compare_dead
 from benchmarks.zoo.proof import prove, small_enough
-from benchmarks.zoo.reasons import as_decided, reason
+from benchmarks.zoo.reasons import added_up, as_decided, reason
 from benchmarks.zoo.registry import entries
 from benchmarks.zoo.sizes import Freedom, elsewhere, freedom, given_symbols
 from benchmarks.zoo.verified import verified
@@ -92,7 +92,7 @@ def measure(entry: Entry, options: Options, emit: Callable[[Record], None]) -> N
         record.update(_elsewhere(entry, report, inputs, list(free.pinned)))
         emit(record)
         lost = [n for n in free.pinned if "refused" not in record and n in record.get("elsewhere", {}).get("pinned", (n,))]
-        if any(f"{name} == " in free.pinned[name] for name in lost):  # one size alone
+        if any(" == " in free.pinned[name] for name in lost):  # one size alone, or one number of steps
             record.update(_fitted(entry, inputs, lost))
             emit(record)
     if options.proof:
@@ -273,17 +273,20 @@ def _traced_at(model: Any, inputs: Inputs) -> Record:
 
 def _fitted(entry: Entry, inputs: Inputs, names: list[str]) -> Record:
     """``fitted``: the symbols that are in a closed form by ``report.fit()``, with its evidence, compared with torch's counter
-    at sizes other than those of the analysis."""
+    at sizes other than those of the analysis: on meta, or on the CPU where meta tensors do not do."""
     given, model = inputs.with_free(inputs.asked), on_meta(entry)
     try:
-        found = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs).fit(checks=2)
+        report = fxcount.analyze(model, *given.args, hints=given.hints, **given.kwargs)
+        found = report.fit(checks=2)
         formula = str(found.macs)
         kept = [name for name in names if name in found.domain]
-        values = next(values for values in elsewhere(inputs, kept) if not runs(on_meta(entry), inputs, values))
-        flops = 2 * int(found.at(**values).macs)
-    except (fxcount.FxcountError, StopIteration):
+        device = "cpu" if runs(on_meta(entry), inputs, inputs.hints) and small_enough(report) else "meta"
+        build = on_cpu if device == "cpu" else on_meta
+        values = next(values for values in elsewhere(inputs, kept) if not runs(build(entry), inputs, values, device))
+        counted = (count_on_cpu if device == "cpu" else count)(build(entry), inputs, values)
+        flops = 2 * int(found.at(**values, **added_up(found.totals, counted)).macs)
+    except (fxcount.FxcountError, StopIteration, TypeError):  # a TypeError: a size that data decide, and the run did not tell
         return {}
-    counted = count(on_meta(entry), inputs, values)
     record = {**_count_record(counted, values), "twice_macs": flops, "equal": counted.flops == flops}
     return {"fitted": {"names": kept, "formula": formula[:200], "evidence": found.evidence, "reference": record}}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain, combinations
 
 import fxcount
 from benchmarks.zoo.counter import Count
 from fxcount.trace import Call
 
-__all__ = ["UNSEEN", "as_decided", "reason"]
+__all__ = ["UNSEEN", "added_up", "as_decided", "reason"]
 
 UNSEEN: Mapping[str, str] = {
     "_grouped_mm": "_grouped_mm (mixture of experts)",
@@ -36,10 +36,19 @@ _PRODUCTS = ("linear", "matmul", "mv", "addmv")
 def as_decided(report: fxcount.Report, found: Count) -> dict[str, int]:
     """The sizes of the report that data decide, as they were on the run; empty if they are not those that were noted there."""
     names = [u.name for u in report.unbacked]
-    noted = [f"{kind}_" for kind, _ in found.decided]
-    fits = len(names) == len(noted) and all(name.startswith(kind) for name, kind in zip(names, noted))
-    sizes = [n for _, n in found.decided]
+    decided = [(kind, n) for kind, n in found.decided if any(name.startswith(f"{kind}_") for name in names)]
+    fits = len(names) == len(decided) and all(name.startswith(f"{kind}_") for name, (kind, _) in zip(names, decided))
+    sizes = [n for _, n in decided]
     return dict(zip(names, sizes)) if fits and all(sizes) else {}
+
+
+def added_up(kinds: Iterable[str], found: Count) -> dict[str, int]:
+    """The sizes that data decided on the run, those of each kind together: as they are in a formula over several analyses.
+
+    >>> added_up(["nonzero"], Count(0, "real", decided=(("nonzero", 3), ("unique", 2), ("nonzero", 5))))
+    {'nonzero': 8}
+    """
+    return {kind: sum(n for noted, n in found.decided if noted == kind) for kind in kinds}
 
 
 def reason(report: fxcount.Report, found: Count) -> str:

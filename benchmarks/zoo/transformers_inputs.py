@@ -82,7 +82,7 @@ def inputs_of(model: nn.Module, kind: str, variant: Variant) -> Inputs:
         kwargs["use_cache"] = False
     if variant.half:
         kwargs = {k: v.replace("f32[", "bf16[") if isinstance(v, str) else v for k, v in kwargs.items()}
-    return Inputs((), kwargs, call.hints, below=100)
+    return Inputs((), kwargs, call.hints, below=min(100, int(call.find("vocab_size", default=100) or 100)))
 
 
 def _wanted(model: nn.Module, parameters: Mapping[str, inspect.Parameter], kind: str, variant: Variant) -> list[str]:

@@ -316,20 +316,26 @@ class Family:
         if i in self.periods or not search or not axis.regular:
             return self.periods.get(i)
 
+        def at(k: int) -> Vector | None:
+            return self.value(quantity, _changed(through, i, axis.values[k]))
+
+        # the smallest may be too small for the model: a window without a position
+        first = next((k for k in range(min(len(axis.values), FEW)) if at(k) is not None), 0)
+
         def value(k: int) -> Vector:
-            found = self.value(quantity, _changed(through, i, axis.values[k]))
+            found = at(first + k)
             if found is None:
                 raise _Missing((k,))
             return found
 
         try:
-            found = find_period(value, min(len(axis.values), LONGEST_LINE))
+            found = find_period(value, min(len(axis.values), LONGEST_LINE) - first)
         except _Missing:
             return None
         if found is None:
             return None
         length, phase = found
-        begins = axis.values[0] + phase * axis.step
+        begins = axis.values[first] + phase * axis.step
         self.periods[i] = Period(length * axis.step, -begins % (length * axis.step))
         return self.periods[i]
 

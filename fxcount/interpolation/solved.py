@@ -109,14 +109,15 @@ def from_where_it_is_one(family: Family) -> Family:
     first = family.builds.at(family.base)
     assert isinstance(first, Found)
 
-    def refused(left_out: int) -> bool:
+    def refused(left_out: int, periods: bool) -> bool:
         some = Family(family.builds, (axis.above(left_out) if left_out else axis,), family.count)
-        return any(not isinstance(some.fit(name, False), Fitted) for name in _MAIN if name in first.sizes)
+        return any(not isinstance(some.fit(name, periods), Fitted) for name in _MAIN if name in first.sizes)
 
     most = len(axis.values) - _FEWEST
     tried = [n for n in (0, 1, 2, 4, 8, 16, 32) if n <= most]
-    works = next((n for n in tried if not refused(n)), 0)
-    while works and not refused(works - 1):
+    # a period takes many builds: it is looked for where nothing goes without
+    works, periods = next(((n, periods) for periods in (False, True) for n in tried if not refused(n, periods)), (0, False))
+    while works and not refused(works - 1, periods):
         works -= 1
     return Family(family.builds, (axis.above(works),), family.count) if works else family
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -71,6 +72,20 @@ class Causal(nn.Module):
         return torch.cat(rows, 1)
 
 
+class Segments(nn.Module):
+    """Attention of all places, with those of the future once more for each segment of 4; of 2 places there is no segment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(13, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count = math.ceil((x.shape[1] - 2) / 4)
+        future = torch.cat([x[:, 4 * i : 4 * i + 2] for i in range(count)], 1)
+        y = self.linear(torch.cat([future, x[:, 2:]], 1))
+        return torch.softmax(y @ y.mT, -1) @ y
+
+
 LOOPS = {
     "a recurrence": (Recurrence(), "B,S,13", {"S": 97}, "S"), "a while loop": (While(), "B,S,13", {"S": 23}, "S"),
     "a batch": (Batch(), "B,S,13", {"B": 3}, "B"), "chunks": (Chunks(), "B,S,13", {"S": 48}, "S"),
@@ -110,6 +125,20 @@ def test_it_says_where_it_was_fitted_and_checked() -> None:
     assert "report.fit() finds the formula in S" in report.table()
     assert "report.fit()" not in report.at(S=7, B=1).table()
     assert found.verify(S=200)
+
+
+def test_steps_over_a_size_that_the_smallest_have_none_of() -> None:
+    model = Segments()
+    report = fxcount.analyze(model, "B,S,13", hints={"S": 11})
+    assert any("floor((S + 1)/4) == 3" in str(a) for a in report.assumptions)
+    with pytest.raises(fxcount.FxcountError, match="cat"):
+        report.at(B=1, S=2)  # which the model itself refuses
+    found = report.fit(S=range(1, 41))
+    for sizes in ({"B": 5, "S": 136}, {"B": 3, "S": 89}, {"B": 2, "S": 55}):
+        at, fresh = found.at(**sizes), report.at(**sizes)
+        assert at.macs == fresh.macs == _counted(model, (sizes["B"], sizes["S"], 13))
+        assert (at.flops, at.read_bytes) == (fresh.flops, fresh.read_bytes)
+    assert found.periods["macs"] == {"S": 4}
 
 
 def test_only_sizes_the_model_takes_are_spoken_of() -> None:
