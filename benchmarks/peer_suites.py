@@ -91,7 +91,6 @@ SUITES: tuple[Suite, ...] = (
         tuple(f"tests/test_{name}.py" for name in (
             "activation_count", "flop_count", "jit_model_analysis", "param_count", "print_model_statistics",
         )), {"fvcore.nn": "fxcount.compat.fvcore"}, reasons={
-            "test_scripted_function": "a function of torch.jit.script is followed and counts; fvcore lists it as unsupported",
             "test_disable_warnings": "no tracer of torch runs, so none of its warnings can be asked for",
         },
     ),

@@ -107,7 +107,7 @@ class Liveness:
         call = path.stop
         if call is None:
             return "a write that autograd does not see brings it there"
-        for f in self.trace.functions:
+        for f in self.trace.custom_functions:
             if f.start <= call.index < f.stop:
                 within = "a reentrant checkpoint" if f.name == "checkpoint" else f.name
                 why = "whose backward gives it none" if f.inputs else "no input of which asks for one"

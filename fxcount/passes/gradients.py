@@ -91,7 +91,7 @@ class Recorded:
 
     def __init__(self, trace: Trace) -> None:
         calls = trace.calls
-        self.inner = {v.index: f.inputs for f in trace.functions for v in f.outputs}
+        self.inner = {v.index: f.inputs for f in trace.custom_functions for v in f.outputs}
         self.family: dict[int, int] = {}  # of a view or of what was written in place; others are their own
         self.hot: set[int] = set()  # families that a write gave a history
         self.node = [

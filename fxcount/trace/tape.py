@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 
@@ -365,13 +365,21 @@ class Declared(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class CustomFunction:
     """One call of a ``torch.autograd.Function``: its own backward takes gradients from its results to its inputs, past the
-    calls ``start`` to ``stop`` inside, which ran without gradients."""
+    calls ``start`` to ``stop`` inside, which ran without gradients. Or, named ``SCRIPTED``, one call of a function that
+    TorchScript has compiled, of which the calls inside are recorded as those of any other."""
+
+    SCRIPTED: ClassVar[str] = "torch.jit function"
 
     name: str
     start: int
     stop: int
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether it is a compiled function of TorchScript's, and no ``torch.autograd.Function``."""
+        return self.name == self.SCRIPTED
 
 
 @dataclass(slots=True)
@@ -403,6 +411,11 @@ class Trace:
     ended: str = ""  # why nothing was traced after the last call: what the forward raised, and where
     training: bool | None = None  # the mode the model was in; None for a graph, in which it is decided
     fingerprint: Fingerprint = field(default_factory=Fingerprint)  # of the model as it ran, by which it is known again
+
+    @property
+    def custom_functions(self) -> tuple[CustomFunction, ...]:
+        """Those of the functions that have a backward of their own."""
+        return tuple([f for f in self.functions if not f.is_scripted])
 
     def values_out(self) -> tuple[Value, ...]:
         """The values that leave the model."""

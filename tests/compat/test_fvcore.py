@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import fxcount
 from fxcount.compat import fvcore as ours
 from tests.compat.peers import Blocks, Thrice, Tied, peer, printed, torchvision_model
 
@@ -135,6 +136,82 @@ def test_handles_of_ones_own() -> None:
     assert callers[1].by_module_and_operator() == callers[0].by_module_and_operator() != mine.by_module_and_operator()
     with pytest.raises(TypeError, match="pairs"):
         mine.set_op_handle("aten::add")
+
+
+def products(x: torch.Tensor) -> torch.Tensor:
+    return x @ x + x
+
+
+class Compiled(nn.Module):
+    """Functions that TorchScript has compiled: before, while the model runs, one in another, by running it, in a submodule."""
+
+    def __init__(self, inner: bool = True) -> None:
+        super().__init__()
+        self.scripted, self.traced = torch.jit.script(products), torch.jit.trace(products, torch.ones(3, 3))
+        self.linear = nn.Linear(7, 7)
+        self.inner = Compiled(inner=False) if inner else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = torch.jit.script(products)
+        return self.inner(self.linear(self.scripted(x) * made(x))) @ self.traced(x)  # type: ignore[no-any-return]
+
+
+QUIET = pytest.mark.filterwarnings("ignore:.torch.jit.(script|trace)", "ignore::torch.jit.TracerWarning")
+
+
+@QUIET
+@pytest.mark.parametrize("kind", ["FlopCountAnalysis", "ActivationCountAnalysis"])
+def test_what_torchscript_compiled_is_one_unsupported_node(kind: str) -> None:
+    theirs, mine = pair(Compiled(), torch.ones(7, 7), kind)
+    assert mine.by_module_and_operator() == theirs.by_module_and_operator()
+    assert mine.unsupported_ops()["prim::CallFunction"] == 6
+    for name in ("", "linear", "inner", "inner.linear"):
+        assert mine.unsupported_ops(name) == theirs.unsupported_ops(name)
+    for analysis in (theirs, mine):
+        analysis.set_op_handle("prim::CallFunction", seen)
+    assert mine.by_operator() == theirs.by_operator()
+    assert "prim::CallFunction" not in mine.unsupported_ops()
+
+
+@QUIET
+def test_fxcount_itself_counts_what_torchscript_compiled() -> None:
+    report = fxcount.analyze(Compiled(), "7,7")
+    assert report.macs == (6 + 4) * 7**3  # products inside of compiled functions, and outside
+    assert report.count("fvcore") == 4 * 7**3
+    assert fxcount.load_report(report.to_json()).count("fvcore") == 4 * 7**3
+    assert report.params.dead == 0
+
+
+class Outer(torch.autograd.Function):
+    """Calls another function, and one that is compiled."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, compiled: Any) -> torch.Tensor:
+        return Doubled.apply(x, x) + compiled(x) if compiled else Doubled.apply(x, x)
+
+
+@QUIET
+@pytest.mark.parametrize("compiled", [True, False])
+def test_functions_within_functions_are_nodes_but_not_within_compiled_ones(compiled: bool) -> None:
+    inner = torch.jit.script(products) if compiled else None
+    whole = torch.jit.trace(lambda x: Outer.apply(x, None), torch.ones(3, 3))
+
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return Outer.apply(x, inner) @ whole(x)
+
+    theirs, mine = pair(Net(), torch.ones(7, 7))
+    assert mine.by_module_and_operator() == theirs.by_module_and_operator()
+    nodes = {"prim::PythonOp.Outer": 1, "prim::PythonOp.Doubled": 1, "prim::CallFunction": 1 + compiled}
+    assert mine.unsupported_ops() == theirs.unsupported_ops() == nodes
+
+
+@QUIET
+def test_a_compiled_submodule_counts_where_fvcore_refuses_it() -> None:
+    theirs, mine = pair(nn.Sequential(torch.jit.script(nn.Linear(7, 5)), nn.Linear(5, 3)), torch.ones(2, 7))
+    with pytest.raises(RuntimeError, match="ScriptModules"):
+        theirs.total()
+    assert mine.by_module() == {"": 100, "0": 70, "1": 30}
 
 
 class Doubled(torch.autograd.Function):

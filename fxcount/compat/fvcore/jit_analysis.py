@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from fxcount.compat.analysis import analysed, as_given, located
+from fxcount.compat.analysis import analysed, as_given, followed, located
 from fxcount.compat.fvcore.jit_handles import Handle
 from fxcount.compat.fvcore.operands import Operand, kind_of, operands_of, operands_of_function
 from fxcount.report import Report
@@ -76,7 +76,8 @@ class JitModelAnalysis:
         with warnings.catch_warnings():
             if self._warn_trace == "none":
                 warnings.simplefilter("ignore")
-            return analysed(self._model, tuple(_spec(x) for x in given), {}, training=None)
+            with followed(self._model) as model:
+                return analysed(model, tuple(_spec(x) for x in given), {}, training=None)
 
     def total(self, module_name: str = "") -> Any:
         """The count of a module (default: of the model): an int, or a sympy formula of the inputs' symbols."""
@@ -185,18 +186,21 @@ class JitModelAnalysis:
         for f in self._functions():
             m = self._caller(f)
             seen |= self._around(m)
-            self._count(found, f"prim::PythonOp.{f.name}", m, partial(operands_of_function, f), False)
+            kind = "prim::CallFunction" if f.is_scripted else f"prim::PythonOp.{f.name}"
+            self._count(found, kind, m, partial(operands_of_function, f), False)
         found.uncalled = set(names) - seen - {""}
         self._stats = found
         self._log(found)
         return found
 
     def _functions(self) -> Iterator[CustomFunction]:
-        """Calls of an ``autograd.Function``, outermost: a node each, and ``torch.jit`` does not see inside."""
+        """Calls of an ``autograd.Function`` or of a compiled function, a node each. ``torch.jit`` sees no op inside of either,
+        and no further node inside of the latter."""
         stop = -1
-        for f in sorted(self.report.trace.functions, key=lambda f: (f.start, -f.stop)):
+        outer_first = self.report.trace.functions[::-1]  # of two with the same calls
+        for f in sorted(outer_first, key=lambda f: (f.start, -f.stop)):
             if f.name != "checkpoint" and f.start >= stop:
-                stop = f.stop
+                stop = f.stop if f.is_scripted else stop
                 yield f
 
     def _caller(self, function: CustomFunction) -> ModuleCall:

@@ -88,8 +88,10 @@ def operands_of(call: Call) -> tuple[list[Operand], list[Operand]]:
 
 
 def operands_of_function(function: CustomFunction) -> tuple[list[Operand], list[Operand]]:
-    """Those inputs and outputs of a call of a ``torch.autograd.Function`` that take part in its backward."""
-    return [Operand(v.fact) for v in function.inputs], [Operand(v.fact) for v in function.outputs]
+    """Those inputs and outputs of a call of a ``torch.autograd.Function`` that take part in its backward; tensors that go into
+    and come out of a scripted function, which is the node's first input itself."""
+    first = [Operand(None)] if function.is_scripted else []
+    return [*first, *[Operand(v.fact) for v in function.inputs]], [Operand(v.fact) for v in function.outputs]
 
 
 def _named(call: Call) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""``torch.autograd.Function`` under a trace: its forward runs on stand-ins, its backward is taken at its word.
+"""``torch.autograd.Function`` under a trace: its forward runs on stand-ins, its backward is taken at its word; and calls of
+functions that TorchScript has compiled, each remembered as one.
 
 What is inside runs without gradients, as torch runs it; the results carry a gradient to the inputs that ask for one. A
 backward that returns ``None`` for an input is not known before it runs: every such input counts as getting a gradient.
@@ -13,6 +14,7 @@ import torch
 from torch.autograd.function import FunctionMeta
 
 from fxcount import torch_private
+from fxcount.ops.core.tree import leaves
 from fxcount.trace.tape import Call, CustomFunction, Value
 from fxcount.trace.torch_patch.active import ACTIVE, Active, Undo
 from fxcount.trace.tracer.standin import StandIn
@@ -20,7 +22,7 @@ from fxcount.trace.tracer.standin import StandIn
 if TYPE_CHECKING:
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["CustomFunctions"]
+__all__ = ["CustomFunctions", "ScriptedFunctions"]
 
 
 class _Context:
@@ -154,11 +156,43 @@ def _record(
     return context, result
 
 
-def _called(forward: Callable[..., Any], *args: Any) -> Any:
+class ScriptedFunctions:
+    """Lets the trace know which calls a function made that ``torch.jit.script`` or ``torch.jit.trace`` has compiled: they count
+    as any other, but tools that read a graph of ``torch.jit`` see one node in their place."""
+
+    def install(self, undo: Undo) -> None:
+        """Listen to the class until ``undo`` is run."""
+        kind: Any = torch.jit.ScriptFunction
+        plain = vars(kind)["__call__"]
+
+        def __call__(function: Any, *args: Any, **kwargs: Any) -> Any:
+            if ACTIVE.is_here() and not _engine_runs(ACTIVE):
+                return _remembered(ACTIVE.tracer, plain, function, args, kwargs)
+            return plain(function, *args, **kwargs)
+
+        undo.add(setattr, kind, "__call__", plain)
+        kind.__call__ = __call__
+
+
+def _remembered(tracer: Any, plain: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The call of a scripted function, its values and the calls inside it noted."""
+    calls = tracer.ledger.calls
+    start = len(calls)
+    inputs = _values((args, kwargs))
+    result = _called(plain, function, *args, **kwargs)
+    tracer.ledger.functions.append(CustomFunction(CustomFunction.SCRIPTED, start, len(calls), inputs, _values(result)))
+    return result
+
+
+def _values(given: Any) -> tuple[Value, ...]:
+    return tuple([s._value for s in leaves(given) if type(s) is StandIn])
+
+
+def _called(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Arguments that do not fit a function of the model's are its own mistake, though the call of it stands here."""
     try:
-        return forward(*args)
-    except TypeError as error:
+        return forward(*args, **kwargs)
+    except (TypeError, RuntimeError) as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
             error.__dict__["__of_the_model__"] = True
         raise

@@ -37,7 +37,7 @@ from fxcount.trace.torch_patch.adaptive import adaptive_softmax
 from fxcount.trace.torch_patch.chance import Chance
 from fxcount.trace.torch_patch.control import associative_scan, branch, loop, mapped, scan
 from fxcount.trace.torch_patch.flexible import FLEXIBLE, flexible_attention
-from fxcount.trace.torch_patch.functions import CustomFunctions
+from fxcount.trace.torch_patch.functions import CustomFunctions, ScriptedFunctions
 from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.lengths import Shapes, shown, whole
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Shadowed, Swapped, dispatching
@@ -121,6 +121,7 @@ def _changes() -> tuple[Any, ...]:
         Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
         *[Swapped(f, _nested) for f in (torch.nested.as_nested_tensor, torch.nested.nested_tensor)],
         CustomFunctions(),
+        ScriptedFunctions(),
         chance,
         *chance.torch_functions(),
         *_engines_entry(),

@@ -114,7 +114,7 @@ def _activations(records: Records) -> Iterator[Item]:
 
 
 def _traced(trace: Trace, items: Iterator[Item]) -> Iterator[Item]:
-    """What torch.jit sees: nothing inside of a ``torch.autograd.Function``."""
+    """What torch.jit sees: nothing inside of a ``torch.autograd.Function``, nor of a function that it has compiled."""
     hidden = {i for f in trace.functions if f.name != "checkpoint" for i in range(f.start, f.stop)}
     return (item for item in items if item.calls.start not in hidden) if hidden else items
 
@@ -136,7 +136,10 @@ CONVENTIONS = (
             Mistake("matmul ignores broadcasting", "numel of the first operand is taken before it is broadcast"),
             Mistake("padding='same' is 0", "aten::_convolution_mode has no handle"),
             Mistake("custom functions are 0", "torch.jit does not see inside of a torch.autograd.Function"),
-            Mistake("scripted functions are 0", "a call of what torch.jit.script made has no handle", copied=False),
+            Mistake(
+                "scripted functions are 0",
+                "prim::CallFunction, a call of what torch.jit compiled, has no handle; fxcount's own macs follow it",
+            ),
             Mistake("a convolution without a batch dimension", "the channels are taken for the batch"),
         ),
     ),

@@ -150,7 +150,7 @@ class _Flow:
             yield f"op:{call.index}", node, {"kind": "contains"}
 
     def _functions(self) -> Iterator[Edge]:
-        for f in self.trace.functions:
+        for f in self.trace.custom_functions:
             for result in f.outputs:
                 target = self.origin[result.index]
                 recorded = result.call >= 0 and self.recorded.node[result.call]
