@@ -72,11 +72,29 @@ def _alone(models: Iterable[str]) -> None:
 
 
 def answered(jobs: Sequence[Job], runs: Submits | Executor, limit_seconds: float | None, ahead: int) -> Iterator[Row]:
-    """The rows as they come; ``ahead`` jobs are handed over at a time. A job whose worker died has a row that says so.
+    """The rows as they come; ``ahead`` jobs are handed over at a time.
 
-    An executor that breaks as a whole (``ProcessPoolExecutor`` does when one of its processes dies) cannot go on: its jobs have
-    rows that say so, too.
+    A job whose worker died is handed over once more after all others, alone: the worker may have been killed from outside, or
+    by a job beside it (Dask gives up one that was waiting where four workers died). If it dies again, a row says so. A pool
+    that breaks as a whole (``ProcessPoolExecutor`` does when one of its processes dies) cannot go on: its jobs have rows that
+    say so, too.
     """
+    died: list[Job] = []
+    for job, row in _answers(jobs, runs, limit_seconds, ahead):
+        if row.error.startswith(_DIED):
+            died.append(job)
+        else:
+            yield row
+    for job in died:
+        yield from (row for _, row in _answers([job], runs, limit_seconds, 1))
+
+
+_DIED = "the worker died: "
+
+
+def _answers(
+    jobs: Sequence[Job], runs: Submits | Executor, limit_seconds: float | None, ahead: int
+) -> Iterator[tuple[Job, Row]]:
     left = iter(jobs)
     running: dict[Future[Row], Job] = {}
     while True:
@@ -84,14 +102,14 @@ def answered(jobs: Sequence[Job], runs: Submits | Executor, limit_seconds: float
             try:
                 running[runs.submit(counted, job, limit_seconds)] = job
             except RuntimeError as error:  # broken
-                yield failed(job, f"{type(error).__name__}: {first_line(error)}")
+                yield job, failed(job, f"{_DIED}{type(error).__name__}: {first_line(error)}")
         if not running:
             return
         for done in wait(running, return_when=FIRST_COMPLETED).done:
             job = running.pop(done)
             try:
-                yield done.result()
+                yield job, done.result()
             except TimeoutError:
-                yield failed(job, f"took longer than {limit_seconds:g} s" if limit_seconds else "took too long")
+                yield job, failed(job, f"took longer than {limit_seconds:g} s" if limit_seconds else "took too long")
             except Exception as error:
-                yield failed(job, f"the worker died: {type(error).__name__}: {first_line(error)}")
+                yield job, failed(job, f"{_DIED}{type(error).__name__}: {first_line(error)}")

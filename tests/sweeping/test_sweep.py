@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,42 @@ def test_processes_that_die_or_hang_take_no_other_with_them() -> None:
     assert untimed([rows[0], rows[3], rows[5]]) == untimed(alone)
 
 
+def test_a_worker_that_is_killed_once_costs_no_row(tmp_path: Path) -> None:
+    (tmp_path / "once").touch()
+    jobs = [JOBS[0], Job(f"{NETS}:deadly", ("B,5",), arguments={"once": str(tmp_path / "once")}), JOBS[3]]
+    rows = fxcount.sweep(jobs, at=AT, workers=1).rows
+    assert not (tmp_path / "once").exists()
+    assert untimed(rows) == untimed([counted(replace(job, at=AT)) for job in jobs])
+
+
+class Unlucky(ThreadPoolExecutor):
+    """Workers die under every job at first, as long as others run beside it: the fault of one of them."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(1)
+        self.fault, self.waiting, self.tried = fault, 0, list[str]()
+
+    def submit(self, work: Any, job: Job, *rest: Any, **named: Any) -> Future[Any]:
+        self.waiting += 1
+        self.tried.append(job.model)
+        return super().submit(self.run, work, job, *rest, **named)
+
+    def run(self, work: Any, job: Job, *rest: Any) -> Any:
+        time.sleep(0.05)  # until all are here
+        beside, self.waiting = self.waiting, self.waiting - 1
+        if job.model == self.fault or beside > 1:
+            raise OSError("killed")
+        return work(job, *rest)
+
+
+def test_jobs_that_died_beside_a_deadly_one_are_counted_alone() -> None:
+    with Unlucky(JOBS[3].model) as executor:
+        rows = fxcount.sweep(JOBS[:4], at=AT, executor=executor).rows
+    assert untimed(rows[:3]) == untimed([counted(replace(job, at=AT)) for job in JOBS[:3]])
+    assert rows[3].error == "the worker died: OSError: killed"
+    assert len(executor.tried) <= 8  # twice each
+
+
 def test_an_executor_that_breaks_is_told_in_the_rows() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         rows = fxcount.sweep([Job(f"{NETS}:deadly"), JOBS[0]], executor=executor).rows
@@ -205,19 +242,35 @@ if __name__ == "__main__":
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         with Client(cluster) as client:
             found = fxcount.sweep(jobs, at=dict(B=3), executor=client.get_executor(pure=False), limit_seconds=200)
-    print([row.params for row in found.rows], [row.error for row in found.failed], pathlib.Path(once).exists())
+            killed = not pathlib.Path(once).exists()
+            print([row.params for row in found.rows], [row.error for row in found.failed], killed, flush=True)
 """
 
 
 def test_a_cluster_of_dask_whose_worker_is_killed(tmp_path: Path) -> None:
-    """The scheduler gives the job to another worker: the rows are those of single runs."""
+    """The scheduler gives the job to another worker: the rows are those of single runs.
+
+    On a busy machine a worker needs long to import torch, in which it answers nobody: that is no lost connection, and how long
+    the cluster takes to close is not asked. What the script says goes to a file, as a pipe ends with the last worker only.
+    """
     pytest.importorskip("distributed")
     (tmp_path / "once").touch()
     (tmp_path / "script.py").write_text(_CLUSTER)
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "once")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    patient = {f"DASK_DISTRIBUTED__COMM__TIMEOUTS__{name}": "200s" for name in ("CONNECT", "TCP")}
+    environment = {**os.environ, **patient, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
+    said = tmp_path / "said.txt"
+    with said.open("w") as out, (tmp_path / "errors.txt").open("w") as errors:
+        done = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=out, stderr=errors)
+        try:
+            while done.poll() is None and not said.read_text().endswith("\n"):
+                time.sleep(0.1)
+            done.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            pass  # it has said all it has to say
+        finally:
+            done.kill()
+            done.wait()
     expected = [6 * n + 3 * (n + 1) for n in range(2, 12)]
     expected.insert(4, 66)
-    assert done.stdout.strip().splitlines()[-1] == f"{expected} [] False"
+    assert said.read_text().splitlines()[-1:] == [f"{expected} [] True"], (tmp_path / "errors.txt").read_text()[-3000:]
