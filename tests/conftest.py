@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterator
 
 os.environ.pop("COLUMNS", None)  # which a parallel run sets, and tables would fit
@@ -31,9 +30,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def fresh_dynamo() -> Iterator[None]:
     """Dynamo remembers by code which sizes it has seen, also those of other tests, and makes the next one a symbol."""
     torch._dynamo.reset()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Guards may run slower on Python 3.13.0")
-        yield
+    yield
     torch._dynamo.reset()
 
 

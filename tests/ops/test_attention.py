@@ -314,7 +314,9 @@ def test_kernels_of_devices_lay_out_their_output_as_torch_does(q: T) -> None:
         (aten._scaled_dot_product_efficient_attention.default, (q, K, V, None, True)),
         (aten._scaled_dot_product_flash_attention.default, typed(f16, q, K, V)),
     ):
-        attention, *_ = rule_result(func, *args)[0]
+        attention, logsumexp, *_, last = rule_result(func, *args)[0]
         values = SIZES[1]
-        torchs = func(*[real(a, values) for a in args])[0]
-        assert tuple(evaluate(s, values) for s in attention.stride()) == torchs.stride()
+        torchs = func(*[real(a, values) for a in args])
+        assert tuple(evaluate(s, values) for s in attention.stride()) == torchs[0].stride()
+        for fact, tensor in ((logsumexp, torchs[1]), (last, torchs[-1])):  # a state of one, a debug mask of the other
+            assert tuple(evaluate(s, values) for s in fact.shape) == tensor.shape
