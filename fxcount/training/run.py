@@ -31,6 +31,7 @@ from fxcount.trace.torch_patch.session import TraceSession
 from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
+from fxcount.training.folded import Folded, Irregular
 from fxcount.training.loop import Reached, hooks_of, reached
 from fxcount.training.session import bound_functions, with_engine
 from fxcount.training.tracer import TrainingTracer
@@ -103,8 +104,9 @@ class StepTrace:
 class Book:
     """Notes where phases begin and end while a step runs."""
 
-    def __init__(self, tracer: TrainingTracer, notes_saved: bool = False) -> None:
+    def __init__(self, tracer: TrainingTracer, notes_saved: bool = False, folds: bool = True) -> None:
         self.tracer = tracer
+        self._folds = folds  # whether equal steps of an optimizer may stand for each other
         self.notes_saved = notes_saved
         self.phases: list[Phase] = []
         self.losses: list[int] = []
@@ -130,6 +132,11 @@ class Book:
             self.scales |= self.values_read() - known
         self.phases.append(Phase(name, range(call, len(ledger.calls)), range(entry, len(ledger.log)), round))
         return result
+
+    def stepping(self, optimizer: Any) -> Callable[[], Any]:
+        """What does one step of an optimizer after the other."""
+        folded = Folded.of(self.tracer, optimizer) if self._folds else None
+        return optimizer.step if folded is None else folded.step
 
     def _noting_saved(self) -> AbstractContextManager[Any]:
         """A block in which what autograd saves is noted, as hooks that count it would: also of a graph that is soon gone."""
@@ -266,7 +273,7 @@ class _StepRun(Run):
         self.step = step
         self.others = others
         self.tracker = tracker
-        self.notes_saved = True
+        self.notes_saved = self.folds = True
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
         self._caches = self._warmed = False
@@ -306,7 +313,7 @@ class _StepRun(Run):
 
     def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert isinstance(tracer, TrainingTracer)
-        self._book = book = Book(tracer, self.tracker and self.notes_saved)
+        self._book = book = Book(tracer, self.tracker and self.notes_saved, self.folds)
         with tracer.below():
             found = TraceSession.trace(tracer, partial(self._stepping, book), args, kwargs)
         for i in _caches(self.model, tracer):  # as of the next step, which finds it there
@@ -322,11 +329,18 @@ class _StepRun(Run):
 
     def _one_way(self, undo: Undo, decisions: Decisions | None, compiling: bool) -> Trace:
         """One run; again, after a forward that does not count, if modules make tables in it that they keep."""
-        trace = super()._one_way(undo, decisions, compiling)
+        trace = self._folded_or_not(undo, decisions, compiling)
         if self._caches and not self._warmed and self.called is self.model:
             self._warmed = True
-            trace = super()._one_way(undo, decisions, compiling)
+            trace = self._folded_or_not(undo, decisions, compiling)
         return trace
+
+    def _folded_or_not(self, undo: Undo, decisions: Decisions | None, compiling: bool) -> Trace:
+        try:
+            return super()._one_way(undo, decisions, compiling)
+        except Irregular:
+            self.folds = False
+            return super()._one_way(undo, decisions, compiling)
 
 
 def _caches(model: torch.nn.Module, tracer: TrainingTracer) -> set[int]:

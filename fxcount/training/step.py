@@ -63,6 +63,9 @@ class Phases(Protocol):
     def phase(self, name: str, body: Callable[[], Any], round: int = 0) -> Any:
         """Run a part of the step under its name."""
 
+    def stepping(self, optimizer: Any) -> Callable[[], Any]:
+        """What does one step of an optimizer after the other."""
+
     def loop(self, body: Callable[[], Any]) -> None:
         """Run a step of the user's own."""
 
@@ -95,8 +98,9 @@ class Step:
             phases.phase("backward", loss.backward)
             phases.note_gradients()
         if optimizer is not None:
+            one_step = phases.stepping(optimizer)
             for number in range(2):
-                phases.phase("optimizer", optimizer.step, number)
+                phases.phase("optimizer", one_step, number)
 
 
 @dataclass(frozen=True)
