@@ -94,6 +94,20 @@ class Scope:
         self.bounds[name] = (lower, upper)
         return size
 
+    def declare_all(self, hints: Mapping[str, int]) -> None:
+        """Symbols without bounds, all at once.
+
+        >>> scope = Scope({})
+        >>> scope.declare_all({"B": 2, "H": 224})
+        >>> scope.hint(scope.symbols["H"] * 3)
+        672
+        """
+        for name, hint in hints.items():
+            if hint < 1:
+                raise SizeError(f"the sample value {hint} of {name} is not within [1, infinity]")
+            self.symbols[name], self.hints[name], self.bounds[name] = symbol(name), int(hint), (1, None)
+        self._sampled()
+
     def learn_equal(self, a: Size, b: Size, reason: str) -> None:
         """Declare ``a == b``, something about the data that no algebra can know."""
         self._declare("==", a - b, reason)

@@ -44,6 +44,7 @@ from fxcount.trace.tape import (
 __all__ = ["decode"]
 
 _Row = Mapping[str, Any]
+_MAX_SYMBOLS = 1_000
 
 
 def decode(body: _Row, read: Read = size_from) -> ReportData:
@@ -100,9 +101,11 @@ def _optional(plain: int | str | None, read: Read) -> Size | None:
 
 
 def _scope(body: _Row, read: Read) -> Scope:
+    asked = len(body["hints"]) - len(body["data_sizes"])
+    if asked > _MAX_SYMBOLS:  # each is asked for with all others, as when a report tells which are pinned
+        raise ValueError(f"{asked:,} symbols of inputs are more than any model has")
     scope = Scope({}, where=None)
-    for name, hint in body["hints"].items():
-        scope.declare(name, hint)
+    scope.declare_all(body["hints"])
     scope.bounds.update({name: (low, high) for name, (low, high) in body["bounds"].items()})
     scope.assumptions = [assumption_from(row, read) for row in body["assumptions"]]
     scope.limit(*map(read, body.get("float_limits", ())))
