@@ -260,7 +260,7 @@ class _Overload:
         self.sizes_at = -1 if entry.sizes_at is None else entry.sizes_at
         self.is_rewritten = may_be_in_place(func)
         self.is_simple = (
-            entry is not _UNKNOWN and not entry.inplace and not entry.writes and entry.looks_up is None
+            entry is not _UNKNOWN and not entry.inplace and not entry.writes and entry.positions is None
             and entry.returns is None and entry.shape_only != (1,) and not entry.unshrunk and not entry.reshapes_in_place
         )  # fmt: skip
 

@@ -100,7 +100,8 @@ def _kind(value: Scalar) -> _Kind:
         return found
     if isinstance(value, (list, tuple)):
         return "list", frozenset([_kind(x) for x in value])
-    return next((kind for base, kind in _BASES if isinstance(value, base)), "other")
+    found = next((kind for base, kind in _BASES if isinstance(value, base)), "")
+    return found or ("Tensor" if isinstance(getattr(value, "fact", None), TensorFact) else "other")
 
 
 @functools.lru_cache(1 << 12)

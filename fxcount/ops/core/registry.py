@@ -30,6 +30,7 @@ from fxcount.ops.core.autocast import Autocast, policy
 from fxcount.ops.core.binding import Bound, Overloads
 from fxcount.ops.core.common import only_sparse
 from fxcount.ops.core.fact import Work
+from fxcount.ops.core.positions import Positions
 from fxcount.symbolic import Size
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Op:
 
     ``random``: its elements are not decided by its operands: drawn, or uninitialised memory; they are never known.
     ``looks_up``: operands, counted over all tensors of the call, of which the second has numbers of rows of the first.
+    ``positions``: which operands hold positions that must lie within a dimension (see :mod:`~fxcount.ops.core.positions`).
     ``shape_only``: operands, counted over all tensors of the call, of which only shape, dtype or device matter.
     ``one_to_one``: it makes of each operand one result, without regard to the others.
     ``takes_values``: its floating arguments are numbers to compute with: no size comes of them.
@@ -142,6 +144,7 @@ class Op:
     random: bool = False
     shape_only: tuple[int, ...] = ()
     looks_up: tuple[int, int] | None = None
+    positions: Callable[..., Positions] | None = None
     one_to_one: bool = False
     takes_values: bool = False
     takes_scales: bool = False
@@ -194,6 +197,7 @@ class Traits(TypedDict, total=False):
     random: bool
     shape_only: tuple[int, ...]
     looks_up: tuple[int, int] | None
+    positions: Callable[..., Positions] | None
     one_to_one: bool
     takes_values: bool
     takes_scales: bool
@@ -249,6 +253,8 @@ def op(
             traits["temporaries"] = Bound(held, overloads)
         if (multiplies := traits.get("multiplies")) is not None:
             traits["multiplies"] = Bound(multiplies, overloads, leading=0)
+        if (positions := traits.get("positions")) is not None:
+            traits["positions"] = Bound(positions, overloads, leading=0)
         if (counted := traits.get("counted")) is not None:
             traits["counted"] = Bound(counted, overloads, leading=2)
     return Op(

@@ -23,6 +23,7 @@ from fxcount.errors import ShapeError
 from fxcount.ops.core.arguments import Given, Reduction, Results
 from fxcount.ops.core.common import shape_text
 from fxcount.ops.core.fact import TensorFact, Work
+from fxcount.ops.core.positions import classes
 from fxcount.ops.core.reducing import combined, reduced, reducing
 from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
@@ -251,9 +252,11 @@ def _ctc_forward_cost(y: Results, log_probs: TensorFact, targets: TensorFact, *_
 
 
 OPS: tuple[Op, ...] = (
-    op("nll_loss", "nll_loss2d", "nll_loss_nd", shape=nll_loss, cost=_nll_cost, temporaries=_total_weight),
-    op("nll_loss_forward", "nll_loss2d_forward", shape=nll_loss_forward, cost=_nll_cost, differentiable=(True, False)),
-    op("cross_entropy_loss", shape=cross_entropy_loss, cost=_cross_entropy_cost, temporaries=_cross_entropy_held),
+    op("nll_loss", "nll_loss2d", "nll_loss_nd", shape=nll_loss, cost=_nll_cost, temporaries=_total_weight, positions=classes),
+    op("nll_loss_forward", "nll_loss2d_forward", shape=nll_loss_forward, cost=_nll_cost, positions=classes,
+       differentiable=(True, False)),
+    op("cross_entropy_loss", shape=cross_entropy_loss, cost=_cross_entropy_cost, temporaries=_cross_entropy_held,
+       positions=classes),
     op("multi_margin_loss", shape=multi_margin_loss, cost=_multi_margin_cost),
     op(
         "multilabel_margin_loss", shape=multilabel_margin_loss, cost=_multilabel_cost, temporaries=_targets_held

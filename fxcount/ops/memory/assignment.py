@@ -23,6 +23,7 @@ from fxcount.ops.core.arguments import Index, Operand
 from fxcount.ops.core.common import broadcast, facts_in, same_shape, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.positions import keyed, listed
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.ops.memory.indexing import MASKS, basic, gathered_shape, selected, sliced
@@ -135,9 +136,9 @@ _COPY = Zero("copies elements", moves=True)
 _T: Any = torch.Tensor
 
 OPS: tuple[Op, ...] = (
-    replace(op("setitem", shape=setitem, cost=_assign_cost, extra=(_T.__setitem__,)), inplace=True),
+    replace(op("setitem", shape=setitem, cost=_assign_cost, extra=(_T.__setitem__,), positions=keyed), inplace=True),
     op("_unsafe_masked_index_put_accumulate", shape=masked_put, cost=_masked_put_cost),
-    op("index_put", "_unsafe_index_put", "_index_put_impl", shape=index_put, cost=_index_put_cost),
+    op("index_put", "_unsafe_index_put", "_index_put_impl", shape=index_put, cost=_index_put_cost, positions=listed),
     op("select_scatter", shape=select_scatter, cost=_COPY),
     op("slice_scatter", shape=slice_scatter, cost=_COPY),
     op("diagonal_scatter", shape=diagonal_scatter, cost=_COPY),

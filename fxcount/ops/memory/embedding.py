@@ -26,6 +26,8 @@ from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.core.binding import Overloads
 from fxcount.ops.core.common import broadcast, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
+from fxcount.ops.core.positions import Known, Positions, along, flat, rows
+from fxcount.ops.core.positions import one_hot as of_one_hot
 from fxcount.ops.core.registry import Count, Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size
@@ -193,15 +195,21 @@ def _wrapped_indices(y: TensorFact, x: TensorFact, index: TensorFact, dim: int |
 
 
 _LOOK_UP = Overloads(renamed=(("indices", "index"),))
+
+
+def _bag_rows(weight: Known, indices: Known, *_: object, **__: object) -> Positions:
+    return rows(weight, indices)
+
+
 _BAGS = ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 
 OPS: tuple[Op, ...] = (
-    op("embedding", shape=embedding, cost=_pick, activations=True, looks_up=(0, 1), overloads=_LOOK_UP),
+    op("embedding", shape=embedding, cost=_pick, activations=True, looks_up=(0, 1), positions=rows, overloads=_LOOK_UP),
     op("embedding_renorm", shape=embedding_renorm, cost=_renorm_cost),
-    op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries, overloads=Overloads()),
-    op("gather", shape=gather, cost=_pick, overloads=_LOOK_UP),
-    op("index_select", shape=index_select, cost=_pick, overloads=_LOOK_UP),
-    op("take", shape=take, cost=_pick, overloads=_LOOK_UP),
+    op(*_BAGS, shape=embedding_bag, cost=_bag_cost, temporaries=_spare_entries, positions=_bag_rows, overloads=Overloads()),
+    op("gather", shape=gather, cost=_pick, positions=along, overloads=_LOOK_UP),
+    op("index_select", shape=index_select, cost=_pick, positions=along, overloads=_LOOK_UP),
+    op("take", shape=take, cost=_pick, positions=flat, overloads=_LOOK_UP),
     op("take_along_dim", shape=take_along_dim, cost=_pick, temporaries=_wrapped_indices, overloads=_LOOK_UP),
-    op("one_hot", shape=one_hot, counted=one_hot_counted, cost=_one_hot_cost, differentiable=False),
+    op("one_hot", shape=one_hot, counted=one_hot_counted, cost=_one_hot_cost, positions=of_one_hot, differentiable=False),
 )

@@ -28,6 +28,7 @@ from fxcount.ops.core.arguments import Index, Scalar
 from fxcount.ops.core.common import FIXED_NUMBER, SIZE_IS_DATA, broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, iterator_strides
+from fxcount.ops.core.positions import keyed, listed
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.striding import strided
 from fxcount.symbolic import Expr, Scope, Size, ceildiv, is_nonnegative, max_, min_, sum_
@@ -127,6 +128,23 @@ def _as_tensor(index: Index, x: TensorFact) -> TensorFact | None:
     return TensorFact(tuple(shape), torch.int64, x.device)
 
 
+def _check_listed(scope: Scope, x: TensorFact, d: int, index: Any) -> None:
+    """Numbers in a list must lie within; booleans are none."""
+    n, stack = x.shape[d], [index]
+    found: list[Size] = []
+    while stack:
+        for e in stack.pop():
+            if isinstance(e, (list, tuple, range)):
+                stack.append(e)
+            elif isinstance(e, (int, Expr)) and not isinstance(e, bool):
+                found.append(e)
+    numbers = [e for e in found if isinstance(e, int)]
+    ends = [e for e in found if not isinstance(e, int)] + ([min(numbers), max(numbers)] if numbers else [])
+    for e in ends:
+        if not (scope.decide("<", e, n, "index within") and scope.decide(">=", e + n, 0, "index within")):
+            raise RangeError(f"index {e} is out of range for dimension {d} of size {n}")
+
+
 def _entries(key: Index) -> tuple[Index, ...]:
     """The entries of a key; torch still takes a list that holds more than numbers for a tuple."""
     if isinstance(key, list) and any(e is None or e is Ellipsis or isinstance(e, _NESTED) for e in key):
@@ -175,6 +193,8 @@ def basic(scope: Scope | None, x: TensorFact, key: Index) -> tuple[TensorFact, l
             if not tensor.shape:  # a 0-d mask adds a dimension
                 x = strided(x, (*x.shape[:d], 1, *x.shape[d:]), (*x.stride()[:d], 0, *x.stride()[d:]))
             covered = tensor.ndim if tensor.dtype in MASKS else 1
+            if scope is not None and not isinstance(entry, TensorFact):
+                _check_listed(scope, x, d, entry)
             if scope is not None and tensor.dtype in MASKS:
                 _check_mask(scope, x.shape[d : d + covered], tensor.shape)
             tensors += [tensor, *[None] * (covered - 1)]
@@ -279,8 +299,9 @@ _VIEW, _COPY = Zero("a view"), Zero("copies elements", moves=True)
 _T: Any = torch.Tensor
 
 OPS: tuple[Op, ...] = (
-    op("getitem", shape=getitem, cost=_picked_cost, extra=(_T.__getitem__,), follows="moved", schema="aten::index"),
-    op("index", "_unsafe_index", shape=index, cost=_picked_cost, follows="moved"),
+    op("getitem", shape=getitem, cost=_picked_cost, extra=(_T.__getitem__,), follows="moved", schema="aten::index",
+       positions=keyed),
+    op("index", "_unsafe_index", shape=index, cost=_picked_cost, follows="moved", positions=listed),
     op("select", shape=select, cost=_VIEW, follows="moved"),
     op("slice", shape=slice_, cost=_VIEW, follows="moved"),
     op("narrow", shape=narrow, cost=_VIEW, follows="moved"),

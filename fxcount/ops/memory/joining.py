@@ -143,6 +143,9 @@ def split_with_sizes(scope: Scope, x: TensorFact, split_sizes: Sequence[Size], d
             f"split: sizes {shape_text(split_sizes)} add up to {sum_(split_sizes)}, dimension {d} of "
             f"{shape_text(x.shape)} has {x.shape[d]}"
         )
+    for size in split_sizes:
+        if not scope.decide(">=", size, 0, "split: a piece has at least no element"):
+            raise ShapeError(f"split: sizes {shape_text(split_sizes)}: a piece of {size} elements")
     return _pieces(x, list(split_sizes), d)
 
 

@@ -26,6 +26,7 @@ from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.common import broadcast, shape_text, wrap_dim
 from fxcount.ops.core.fact import TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
+from fxcount.ops.core.positions import along, flat
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size
@@ -198,14 +199,14 @@ def _segment_cost(y: TensorFact, data: TensorFact, reduce: str, *_: object, init
 _COPY = Zero("copies elements", moves=True)
 
 OPS: tuple[Op, ...] = (
-    op("index_fill", shape=index_fill, cost=_COPY),
-    op("index_copy", shape=_along("index_copy"), cost=_COPY),
-    op("index_add", shape=_along("index_add"), cost=_index_add_cost),
-    op("index_reduce", shape=_along("index_reduce"), cost=_index_reduce_cost),
-    op("scatter", shape=scatter, cost=_scatter_cost),
-    op("scatter_add", shape=scatter_add, cost=_scatter_add_cost),
-    op("scatter_reduce", shape=scatter_reduce, cost=_scatter_reduce_cost),
+    op("index_fill", shape=index_fill, cost=_COPY, positions=along),
+    op("index_copy", shape=_along("index_copy"), cost=_COPY, positions=along),
+    op("index_add", shape=_along("index_add"), cost=_index_add_cost, positions=along),
+    op("index_reduce", shape=_along("index_reduce"), cost=_index_reduce_cost, positions=along),
+    op("scatter", shape=scatter, cost=_scatter_cost, positions=along),
+    op("scatter_add", shape=scatter_add, cost=_scatter_add_cost, positions=along),
+    op("scatter_reduce", shape=scatter_reduce, cost=_scatter_reduce_cost, positions=along),
     op("masked_scatter", shape=masked_scatter, cost=_COPY),
-    op("put", shape=put, cost=_put_cost),
+    op("put", shape=put, cost=_put_cost, positions=flat),
     op("segment_reduce", shape=segment_reduce, cost=_segment_cost),
 )

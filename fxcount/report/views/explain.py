@@ -97,7 +97,7 @@ def traits_of(entry: Op) -> dict[str, str]:
         value = getattr(entry, field.name)
         if field.name in _NO_TRAITS or value == field.default:
             continue
-        found[field.name] = getattr(value, "__name__", None) or ("yes" if value is True else f"{value}")
+        found[field.name] = getattr(getattr(value, "rule", value), "__name__", None) or ("yes" if value is True else f"{value}")
     return found
 
 

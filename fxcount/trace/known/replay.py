@@ -19,7 +19,7 @@ from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, first_line
 from fxcount.ops import REGISTRY, TensorFact
 from fxcount.ops.core.tree import leaves, mapped
-from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize, sum_, to_size
+from fxcount.symbolic import Expr, Scope, Size, SymRatio, SymSize, max_, min_, sum_, to_size, to_sym
 from fxcount.symbolic.floats import ODD
 from fxcount.trace.known import constants, ramps, tables
 from fxcount.trace.known.literals import LITERAL
@@ -32,6 +32,8 @@ __all__ = ["Replay"]
 MAX_COMPUTED = 1 << 26
 """Elements of the largest tensor that is computed at the sample values."""
 
+_FEW = 16
+"""Elements of a table of sizes of which the smallest and the largest are a formula."""
 _FAILURES = (Unsupported, TypeError, ValueError, IndexError, ZeroDivisionError, RuntimeError, AttributeError)
 
 
@@ -128,6 +130,9 @@ class Replay:
                 return found.bounds()
         except Unsupported:
             return None
+        if isinstance(found, np.ndarray) and 0 < found.size <= _FEW and all(type(n) in (int, SymSize) for n in found.flat):
+            sizes = [to_size(n) for n in found.flat]
+            return to_sym(min_(*sizes), self.scope), to_sym(max_(*sizes), self.scope)
         if isinstance(found, torch.Tensor) and found.numel() and found.dtype in _INTEGERS:
             with _plain_torch():
                 return int(found.min()), int(found.max())

@@ -155,6 +155,8 @@ class Tracer(TorchFunctionMode):
             self._place or find_source(sys._getframe(2)), grad,
         )  # fmt: skip
         self._marks.append(len(self._log))
+        if entry.positions is not None:
+            self._check_positions(entry, recorded, recorded_kwargs)
         requires_grad = bool(grad and entry.differentiable) and True in map(_requires_grad, values)
         if out is None and not entry.inplace:
             result = self._made(call, entry, func, args, kwargs, operands, requires_grad)
@@ -183,8 +185,6 @@ class Tracer(TorchFunctionMode):
                 break  # x.to(y) of a known x is known whatever y holds
         else:
             known = constants.compute(entry, func, args, kwargs, signature.result)
-        if entry.looks_up is not None:
-            self._check_rows(entry, operands)
         outputs: list[Value] = []
         result = self._results.made(signature.result, call, operands, outputs, requires_grad, known)
         call.outputs = tuple(outputs)
@@ -308,21 +308,25 @@ class Tracer(TorchFunctionMode):
                 hint="use the op that makes a new tensor",
             )
 
-    def _check_rows(self, entry: Op, operands: list[StandIn]) -> None:
-        """Positions that are made of sizes must not end beyond the table in which they are looked up."""
-        assert entry.looks_up is not None
-        rows, indices = (operands[i]._value for i in entry.looks_up)
-        bounds = self.replay.bounds(indices)
-        if bounds is None:
-            return
-        (low, high), n = map(to_size, bounds), rows.fact.shape[0]
-        reason = f"{entry.name}: the table has {n} rows, and positions must lie within it"
-        if not (self.scope.decide(">=", low, 0, reason) and self.scope.decide("<", high, n, reason)):
-            raise RangeError(
-                f"{entry.name}: rows {self.scope.hint(low)} to {self.scope.hint(high)} of a table of {n} rows are looked up",
-                where=self.where(),
-                hint="the model has no more positions than that: give shorter inputs, or build it for longer ones",
-            )
+    def _check_positions(self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Positions that are made of sizes must lie within the dimension along which they count."""
+        assert entry.positions is not None
+        for operand, n, least in entry.positions(*args, **kwargs):
+            bounds = self.replay.bounds(operand) if type(operand) is Value else None
+            if bounds is None or self.scope.hint(operand.fact.numel) == 0:
+                continue
+            low, high = map(to_size, bounds)
+            table = entry.looks_up is not None
+            there = f"the table has {n} rows, and positions must lie within it"
+            reason = f"{entry.name}: {there if table else f'there are {n} elements, and positions must lie within them'}"
+            inside = least is None or self.scope.decide(">=", low, least, reason)
+            if not (inside and self.scope.decide("<", high, n, reason)):
+                what, of = ("rows", f"a table of {n} rows") if table else ("positions", f"{n}")
+                raise RangeError(
+                    f"{entry.name}: {what} {self.scope.hint(low)} to {self.scope.hint(high)} of {of} are looked up",
+                    where=self.where(),
+                    hint="the model has no more positions than that: give shorter inputs, or build it for longer ones",
+                )
 
     # -- what others ask ----------------------------------------------------------------------------------------------
     def input(
