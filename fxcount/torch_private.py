@@ -19,6 +19,7 @@ import importlib
 import re
 import sys
 import threading
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -51,11 +52,17 @@ class Name:
 NAMES = MappingProxyType({
     # -- tensors and modes
     "DisableTorchFunction": Name("torch._C.DisableTorchFunction", "run torch itself inside a trace"),
-    "AdaptiveOutput": Name("torch.nn.modules.adaptive._ASMoutput", "give what an adaptive softmax returns"),
-    "disabled_torch_function": Name("torch._C._disabled_torch_function_impl", "leave stand-in tensors to the tracer's mode"),
+    "AdaptiveOutput": Name(
+        "torch.nn.modules.adaptive._ASMoutput", "give what an adaptive softmax returns",
+        lambda: namedtuple("_ASMoutput", ["output", "loss"]),
+    ),
+    "disabled_torch_function": Name(
+        "torch._C._disabled_torch_function_impl", "leave stand-in tensors to the tracer's mode",
+        lambda: torch.nn.Parameter.__torch_function__,
+    ),
     "hooks_before": Name("torch._C.TensorBase._backward_hooks", "run the hooks of a parameter in a step"),
     "hooks_after": Name("torch._C.TensorBase._post_accumulate_grad_hooks", "run the hooks of a parameter in a step"),
-    "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored"),
+    "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored", lambda: object()),
     "make_wrapper_subclass": Name("torch.Tensor._make_wrapper_subclass", "make a tensor without storage"),
     "make_subclass": Name("torch.Tensor._make_subclass", "copy a tensor without storage"),
     "TensorBase": Name("torch._C.TensorBase", "tell the properties of a tensor apart", lambda: torch.Tensor.__base__),
@@ -107,7 +114,7 @@ NAMES = MappingProxyType({
     ),
     "pack_sequence": Name("torch._VF._pack_padded_sequence", "follow packed sequences in a training step"),
     "pad_sequence": Name("torch._VF._pad_packed_sequence", "follow packed sequences in a training step"),
-    "VF": Name("torch._VF", "find the builtin functions of recurrent layers"),
+    "VF": Name("torch._VF", "find the builtin functions of recurrent layers", lambda: torch._C._VariableFunctions),
     "OpOverload": Name("torch._ops.OpOverload", "know a node that calls an op", lambda: type(torch.ops.aten.add.Tensor)),
     "HigherOrderOperator": Name(
         "torch._ops.HigherOrderOperator", "know a node that runs a graph inside", lambda: type(torch.ops.higher_order.cond)

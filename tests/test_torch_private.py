@@ -39,10 +39,15 @@ def test_the_name_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n, wanted in NAMES.items() if wanted.fallback is not None])
 def test_the_fallback_is_as_good(name: str) -> None:
-    """Public stand-ins are the same object, or answer alike; a check of values that is gone needs no answer."""
+    """Public stand-ins are the same object, or answer alike; what no model can call any more needs no answer."""
     real, other = torch_private._at(NAMES[name].path), NAMES[name].fallback()
-    if name in ("is_all_true", "tensor_is_all_true", "assert_async"):
+    if name in ("is_all_true", "tensor_is_all_true", "assert_async", "nnz"):
         assert type(other) is object
+    elif name == "AdaptiveOutput":
+        assert (other.__name__, other._fields, other(1, loss=2)) == (real.__name__, real._fields, real(1, loss=2))
+    elif name == "VF":
+        for function in ("lstm", "gru", "rnn_tanh", "rnn_relu_cell", "unique_consecutive", "stft"):
+            assert getattr(other, function) is getattr(real, function)
     elif name == "is_any_autocast_enabled":
         assert other() is real() is False
         with torch.autocast("cpu"):
@@ -90,13 +95,21 @@ def test_a_misspelt_name_is_our_own_fault() -> None:
 
 
 def test_a_torch_without_an_essential_name_says_so() -> None:
-    code = (
-        "import torch; del torch._C._disabled_torch_function_impl; import fxcount; "
-        "fxcount.analyze(torch.nn.Linear(2, 3), 'B,2')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    done = _analysed_after("del torch.overrides._get_current_function_mode_stack")
     assert "UnsupportedError: torch" in done.stderr
-    assert "_disabled_torch_function_impl, which fxcount needs to" in done.stderr
+    assert "no torch.overrides._get_current_function_mode_stack, which fxcount needs to" in done.stderr
+
+
+def test_a_torch_without_names_that_have_a_fallback_is_analysed() -> None:
+    """Four gates, each with a product of the input (5) and one of the state (3)."""
+    done = _analysed_after("del torch._C._disabled_torch_function_impl, torch._VF; sys.modules['torch._VF'] = None")
+    assert done.stdout == f"{4 * 3 * (5 + 3)}*B*S\n", done.stderr
+
+
+def _analysed_after(change: str) -> subprocess.CompletedProcess[str]:
+    """A new process that changes torch and analyses an LSTM with it."""
+    code = f"import sys, torch; {change}; import fxcount; print(fxcount.analyze(torch.nn.LSTM(5, 3), 'S,B,5').macs)"
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
 def test_version_is_torchs() -> None:
