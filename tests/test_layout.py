@@ -107,6 +107,28 @@ def test_no_circles_between_files() -> None:
     assert not [known for known in STILL_CIRCULAR if not any(c & known for c in _circles(graph))], "take it off the list"
 
 
+def _read_first(name: str, file: Path) -> Iterator[str]:
+    """The modules that Python reads before this one is whole: those imported by statements outside of functions, and the packages
+    that these are in, whose ``__init__`` runs before them."""
+    waiting: list[ast.AST] = list(ast.parse(file.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+            for module in [module if module in MODULES else node.module for module in named]:
+                parts = module.split(".")
+                within = [".".join(parts[:i]) for i in range(1, len(parts) + 1)]
+                yield from (m for m in within if m in MODULES and m != "fxcount" and not f"{name}.".startswith(f"{m}."))
+        elif isinstance(node, (ast.If, ast.Try, ast.With)) and "TYPE_CHECKING" not in ast.dump(getattr(node, "test", node)):
+            waiting += ast.iter_child_nodes(node)
+
+
+def test_any_file_can_be_the_first_that_is_read() -> None:
+    """What is imported on use comes in any order: no file waits for one that waits for it, packages on the way included."""
+    graph = nx.DiGraph((name, other) for name, file in MODULES.items() for other in _read_first(name, file))
+    assert not _circles(graph)
+
+
 @pytest.mark.parametrize("file", [f for f in FILES if _room(f) == "report"], ids=_name)
 def test_data_of_reports_knows_no_view(file: Path) -> None:
     """data <- views <- what puts them together."""

@@ -98,9 +98,10 @@ def to_json(report: ReportData, path: str | os.PathLike[str] | int | None = None
     >>> fxcount.load(report.to_json()) == report, json.loads(report.to_json())["totals"]["macs"]
     (True, '15*B')
     """
+    from fxcount.report.views.graphs.encode import family
     from fxcount.report.views.graphs.network import GRAPH_SCHEMA_VERSION
     from fxcount.report.views.saved.header import header
-    from fxcount.report.views.saved.written import family, written
+    from fxcount.report.views.saved.written import written
 
     def made(write: Write) -> dict[str, Any]:
         return {**to_dict(report, write), "graph": {"fxcount_schema": GRAPH_SCHEMA_VERSION}, **family(report, write)}

@@ -25,7 +25,7 @@ from fxcount.report.views.saved.step import plain_step
 from fxcount.symbolic import Scope, Size
 from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
 
-__all__ = ["encode", "is_registered", "parameter_names"]
+__all__ = ["encode", "family", "is_registered", "parameter_names"]
 
 
 def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
@@ -77,6 +77,12 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
     if isinstance(report, TrainingData):
         body["step"] = plain_step(report.step)
     return body
+
+
+def family(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
+    """An analysis, and the others of its family."""
+    others = [encode(piece, write) for piece in report.other_pieces()]
+    return {"report": encode(report, write), **({"pieces": others} if others else {})}
 
 
 class _Numbering:

@@ -12,11 +12,11 @@ from typing import Any
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import edges
+from fxcount.report.views.graphs.encode import family
 from fxcount.report.views.graphs.network import graph_attributes, to_networkx
 from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.report.views.saved.header import header, schema
 from fxcount.report.views.saved.sizes import Write, shared
-from fxcount.report.views.saved.written import family
 from fxcount.trace.torch_patch.active import no_collection
 
 __all__ = ["schema", "to_graph_json", "to_node_link"]

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from fxcount.report.views.graphs.encode import encode
+from fxcount.report.views.graphs.encode import family
 from fxcount.report.views.saved.comparison import plain_comparison
 from fxcount.report.views.saved.curves import plain_curve
 from fxcount.report.views.saved.header import header
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fxcount.report.data.training import TrainingData
 
 __all__ = [
-    "comparison_to_json", "curve_to_json", "family", "generation_to_json", "pieces_to_json", "step_to_json", "written",
+    "comparison_to_json", "curve_to_json", "generation_to_json", "pieces_to_json", "step_to_json", "written",
 ]  # fmt: skip
 
 Where = str | os.PathLike[str] | int | None
@@ -36,12 +36,6 @@ def written(data: dict[str, Any], path: Where, indent: int | None) -> str:
         path, indent = None, path
     with no_collection():
         return kept(json.dumps(data, indent=indent, allow_nan=False, check_circular=False), path)
-
-
-def family(report: ReportData, write: Write) -> dict[str, Any]:
-    """An analysis, and the others of its family."""
-    others = [encode(piece, write) for piece in report.other_pieces()]
-    return {"report": encode(report, write), **({"pieces": others} if others else {})}
 
 
 def step_to_json(step: TrainingData, path: Where = None, indent: int | None = None) -> str:
