@@ -11,12 +11,15 @@ from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
-    "DTYPES", "DTYPE_WORDS", "TERMINAL", "did_you_mean", "dtype_named", "dtype_word", "fitting", "quoted", "short_dtype",
-    "shortened", "visible",
+    "DTYPES", "DTYPE_WORDS", "RESERVED", "TERMINAL", "did_you_mean", "dtype_named", "dtype_word", "fitting", "quoted",
+    "short_dtype", "shortened", "visible",
 ]  # fmt: skip
 
 TERMINAL = "fxcount.terminal"
 """Name of the error handler (of Python's codecs) that writes what an encoding does not have in characters it has."""
+
+RESERVED = frozenset({"self", "extend", "guess"})
+"""No names of sizes: ``report.at(extend=...)`` means something else."""
 
 _PLAIN = str.maketrans({"─": "-", "│": "|", "├": "|", "└": "`", "█": "#", "…": "~"})
 

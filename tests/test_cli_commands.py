@@ -170,8 +170,12 @@ def test_a_curve_is_a_table_or_a_plot(tmp_path: Path, capsys: pytest.CaptureFixt
     for wrong, said in (
         (["--over", "S=9:3", "--set", "B=1"], "cannot read 'S=9:3' as NAME=FIRST:LAST:STEP"),
         (["--over", "S=3:9", "--set", "S=1"], "S has a value, and runs"),
-        (["--over", "S=3:9"], "needs a value, a range or a tie for B"),
+        (["--over", "S=3:9"], "--over and --set need a value, a range or a tie for B"),
         (["--over", "S=3:9", "--set", "B=1", "-o", "curve.xls"], "no table and no plot"),
+        (["--over", "S=3:9", "--set", "B=1,extend=0"], "--set got 'extend', which is no name of a size"),
+        (["--over", "guess=3:9", "--set", "B=1"], "--over got 'guess', which is no name of a size"),
+        (["--over", "S=3:9", "--set", "B=1", "--fit"], "no size is pinned"),
+        (["--over", "S=3:9", "--set", "B=1", "--fit", "--arg", "n={S}"], "--fit is for one model of any size"),
     ):
         assert main(["curve", "command_nets:build", "B,S,3", *wrong]) == 2
         assert said in capsys.readouterr().err

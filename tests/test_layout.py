@@ -108,8 +108,8 @@ def test_no_circles_between_files() -> None:
 
 
 def _read_first(name: str, file: Path) -> Iterator[str]:
-    """The modules that Python reads before this one is whole: those imported by statements outside of functions, and the packages
-    that these are in, whose ``__init__`` runs before them."""
+    """The modules that Python reads before this one is whole: those imported by statements outside of functions, and the
+    packages that these are in, whose ``__init__`` runs before them."""
     waiting: list[ast.AST] = list(ast.parse(file.read_text(encoding="utf-8")).body)
     while waiting:
         node = waiting.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import PurePath
 from typing import Any
 
@@ -25,6 +26,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="first:last:step of a symbol that runs, the last included; again for a grid",
     )  # fmt: skip
     group.add_argument("--set", metavar="W=H,B=1", default="", help="the other symbols: a number, or in terms of others")
+    group.add_argument(
+        "--fit", action="store_true",
+        help="of sizes that the model loops over, formulas that are checked at others, for an analysis at each",
+    )  # fmt: skip
     output = parser.add_argument_group("output")
     endings = ", ".join((*_TABLES, *_PLOTS))
     output.add_argument("-o", "--output", metavar="FILE", default="", help=f"FILE{endings}; else printed")
@@ -44,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     if twice:
         raise InputError(f"{twice[0]} has a value, and runs", hint="give each symbol either to --over or to --set")
     curve = _curve(options, axes, rest)
+    if options.fit:
+        print(f"fxcount: {curve.pieces[0].because}", file=sys.stderr)
     if options.json:
         print(curve.to_json(indent=1))
         return 0
@@ -63,6 +70,8 @@ def _curve(options: argparse.Namespace, axes: dict[str, range], rest: dict[str, 
 
     progress, sizes = PointsLeft(), dict[str, Any]({**axes, **rest})
     builds = any("{" in str(value) for value in (*options.arg.values(), *options.args, *options.kwargs.values()))
+    if builds and options.fit:
+        raise InputError("--fit is for one model of any size, and here one is built for each", hint="leave --fit out")
     try:
         return _of_builds(options, sizes, progress) if builds else _of_one(options, sizes, progress)
     finally:
@@ -77,6 +86,8 @@ def _of_one(options: argparse.Namespace, sizes: dict[str, Any], progress: Any) -
     symbols = words.symbols_in(args, kwargs)
     hints = {**{n: v for n, v in given.items() if n in symbols and v > 0}, **options.hints}
     report = analyze(model, *args, hints=hints, strict=options.strict, progress=True, kwargs=kwargs)
+    if options.fit:
+        return report.fit().curve(**sizes)
     return report.curve(guess=options.guess, progress=progress, **sizes)
 
 

@@ -80,6 +80,7 @@ def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str,
 
         as_it_is(options)
         return load_as(Report, text), (), {}
+    _check_placeholders(options)
     model, *own = built(options, options.arg)
     if options.args or options.kwargs or any(own):
         return (model, options.args, options.kwargs) if options.args or options.kwargs else (model, *own)
@@ -90,6 +91,18 @@ def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str,
         return model, (), {}
     print(f"fxcount: no inputs were given: {' '.join(guess.inputs)} is guessed from {guess.because}", file=sys.stderr)
     return (model, *guess.marked())
+
+
+def _check_placeholders(options: argparse.Namespace) -> None:
+    """``{H}`` is the size that a model is built for, of which there are many: on a curve."""
+    from fxcount.trace.inputs.building import names_in
+
+    names = sorted(names_in([list(options.args), options.kwargs, options.arg]))
+    if names:
+        raise InputError(
+            f"{{{names[0]}}} stands for the sizes that models of a curve are built for, and here one model is built",
+            hint=f"write the number, or ask for the curve: fxcount curve ... --over {names[0]}=224:448:32",
+        )
 
 
 def as_it_is(options: argparse.Namespace) -> None:

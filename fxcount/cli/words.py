@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxcount.errors import InputError
-from fxcount.wording import DTYPE_WORDS, DTYPES, did_you_mean, dtype_named
+from fxcount.wording import DTYPE_WORDS, DTYPES, RESERVED, did_you_mean, dtype_named
 
 __all__ = [
     "arguments", "assignments", "check_symbols", "device", "filled_arguments", "in_command_words", "inputs", "names",
@@ -36,6 +36,7 @@ _API = (
     (re.compile(r"\b(?:report\.)?at\(([^()]*)\)"), lambda m: f"--at {_joined(m[1])}".rstrip()),
     (re.compile(r"\bcurve\(\.\.\., guess=True\)"), lambda m: "--guess"),
     (re.compile(r"\bcurve\((\w+)=range\((\d+), (\d+), (\d+)\)(?:, ([^()]*))?\)"), lambda m: _ranged(*m.groups())),
+    (re.compile(r"\bcurve\(\) needs"), lambda m: "--over and --set need"),
     (re.compile(r"\bcurve\(([^()]*)\)"), lambda m: "--over and --set" if not m[1] else f"--set {_joined(m[1])}"),
     (re.compile(r"\bguess=True"), lambda m: "--guess"),
     (re.compile(r"with strict=False"), lambda m: "without --strict"),
@@ -98,6 +99,7 @@ def assignments(text: str, option: str) -> dict[str, int]:
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not name.isidentifier() or not re.fullmatch(r"[+-]?\d{1,4000}", value):
             raise InputError(f"{option}: cannot read {part!r} as NAME=INTEGER", hint="write e.g. B=8,H=224")
+        _check_name(name, option)
         if name in found:
             raise InputError(f"{option} gives {name} twice", hint="write e.g. B=8,H=224")
         found[name] = int(value)
@@ -117,7 +119,13 @@ def span(text: str, option: str) -> tuple[str, range]:
     first, last, step = [*map(int, parts), 1][:3] if good else (0, 0, 0)
     if not 1 <= first <= last or not step:
         raise InputError(f"{option}: cannot read {text!r} as NAME=FIRST:LAST:STEP", hint="write e.g. H=224:1024:32")
+    _check_name(name, option)
     return name, range(first, last + 1, step)
+
+
+def _check_name(name: str, option: str) -> None:
+    if name in RESERVED:
+        raise InputError(f"{option} got {name!r}, which is no name of a size: it is reserved", hint="e.g. B=8,H=224")
 
 
 def settings(text: str, option: str) -> dict[str, int | str]:
@@ -131,6 +139,7 @@ def settings(text: str, option: str) -> dict[str, int | str]:
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not name.isidentifier() or not value or name in found:
             raise InputError(f"{option}: cannot read {part!r} as NAME=SIZE", hint="write e.g. W=H,B=1, each name once")
+        _check_name(name, option)
         found[name] = int(value) if re.fullmatch(r"\d{1,4000}", value) else value
     return found
 

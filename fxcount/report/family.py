@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fxcount.report.data.piece_rows import PiecesData
+from fxcount.report.data.regions import condition, joined
 from fxcount.report.formats import Format
+
+if TYPE_CHECKING:
+    from fxcount.report.data.regions import Side
 
 __all__ = ["Pieces"]
 
@@ -38,10 +42,10 @@ class Pieces(PiecesData):
         """A total as ``sympy.Piecewise``, exact on the range and undefined outside; pieces of the same formula are one."""
         import sympy
 
-        merged: dict[Any, list[Any]] = {}
+        merged: dict[Any, list[tuple[Side, ...]]] = {}
         for row in self.rows:
-            merged.setdefault(sympy.sympify(row.formula(quantity)), []).append(row.condition)
-        return sympy.Piecewise(*[(f, sympy.Or(*found)) for f, found in merged.items()], evaluate=False)
+            merged.setdefault(sympy.sympify(row.formula(quantity)), []).extend(row.sides)
+        return sympy.Piecewise(*[(f, condition(joined(sides))) for f, sides in merged.items()], evaluate=False)
 
     @cached_property
     def macs(self) -> Any:

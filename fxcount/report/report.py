@@ -13,7 +13,6 @@ from fxcount.report.value import Value
 from fxcount.wording import fitting
 
 if TYPE_CHECKING:
-    from fxcount.interpolation.result import Scaling
     from fxcount.report.allocator import Allocation
     from fxcount.report.claims.architecture import Architecture
     from fxcount.report.claims.result import Claims
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from fxcount.report.data.roofline import Machine
     from fxcount.report.data.verification import Verification
     from fxcount.report.family import Pieces
+    from fxcount.report.fit import Fit
     from fxcount.report.largest import Largest
     from fxcount.report.roofline import Roofline
     from fxcount.report.views.conventions import ConventionRow
@@ -182,14 +182,15 @@ class Report(Value, Formats, ReportData):
         over = ", ".join(f"{n}={v}" for n, v in {**self._settled, **sizes}.items())
         return Pieces(self.trace.model_name, over, found, refused)
 
-    def fit(self, /, *, checks: int = 8, **sizes: Any) -> Scaling:
+    def fit(self, /, *, checks: int = 8, **sizes: Any) -> Fit:
         """The closed form over sizes that the model takes as numbers: its loops over a sequence, a batch, images.
 
         Such a size is pinned: the analysis holds at that one alone. Here the model is analysed at a few small sizes, which
         decide formulas by exact interpolation, and at others, which check them: the result says at which. ``sizes`` gives a
         range or a list of sizes for each symbol; without any, all that are pinned are looked at, from 1 on. The other symbols
         stay. It is evidence and no proof, unlike all else in a report: a model that counts otherwise at one size in between
-        is not noticed.
+        is not noticed. The result's ``curve(...)`` evaluates the formulas over a range, where :meth:`curve` analyses the model
+        at each size it loops over.
 
         Raises:
             SizeError: no size is pinned, and none given; what is given is no range.
@@ -213,8 +214,9 @@ class Report(Value, Formats, ReportData):
         'fitted at S = 1, 2, 3, checked at S = 10, 20, 30, 40, 41, 42, 100, 101'
         """
         from fxcount.report.data.fitted import fitted_over
+        from fxcount.report.fit import Fit
 
-        return fitted_over(self.family, self.piece, sizes, fixed=self._settled, checks=checks)
+        return Fit.of(fitted_over(self.family, self.piece, sizes, fixed=self._settled, checks=checks))
 
     def largest(self, symbol: str, /, memory: int | str, **sizes: int) -> Largest:
         """The largest value of a symbol, a batch or a length, at which inference fits into a memory (``"24GB"``, ``"80GiB"``).

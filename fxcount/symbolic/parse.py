@@ -16,14 +16,12 @@ from fxcount.symbolic.expr import Size, symbol
 from fxcount.symbolic.extrema import max_, min_
 from fxcount.symbolic.floor import ceildiv, floordiv, mod
 from fxcount.symbolic.guard import MAX_OPERANDS, check_power, check_product, check_sum
+from fxcount.wording import RESERVED
 
-__all__ = ["RESERVED", "parse"]
+__all__ = ["parse"]
 
 MAX_LENGTH = 1 << 20
 SHORT = 80  # characters of a text that is remembered, as those of inputs are met again and again
-RESERVED = frozenset({"self", "extend", "guess"})
-"""No symbols: ``report.at(extend=...)`` means something else."""
-
 _FOREIGN = re.compile(r"""["'`\\\x00]|(?<!\w)\d[\d_.]*[^\W\d_]""")
 """Quotes and the like, and numbers that run into a name: Python would warn about some of them, and ``2h`` is no product."""
 

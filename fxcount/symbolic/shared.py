@@ -14,10 +14,11 @@ from typing import TypeVar
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.expr import Atom, Expr, Monomial, Size, atoms_of, make, prod, terms_of
-from fxcount.symbolic.parse import RESERVED, parse
+from fxcount.symbolic.parse import parse
 from fxcount.symbolic.poly import common_factors, without
 from fxcount.symbolic.text import LONG, WORTH, atom_text, body_text, inner_first, new_name, to_text
 from fxcount.symbolic.values import free_symbols
+from fxcount.wording import RESERVED
 
 __all__ = ["SharedTexts", "named_sizes", "with_shared"]
 

@@ -208,3 +208,41 @@ def test_mamba_of_transformers() -> None:
     at, fresh = found.at(B=3, S=59), report.at(B=3, S=59)
     assert (at.macs, at.flops, at.peak_bytes) == (fresh.macs, fresh.flops, fresh.memory.peak)
     assert found.domain["S"].startswith("4 to 40; below 4")
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_curve_of_a_fit_is_that_of_analyses(name: str) -> None:
+    model, spec, hints, over = LOOPS[name]
+    report = fxcount.analyze(model, spec, hints=hints)
+    sizes = {"B": 5, "S": 136} | {over: [61, 88, 136]}
+    fitted, exact = report.fit().curve(**sizes), report.curve(**sizes)
+    assert (fitted.columns, fitted.sizes, fitted.free) == (exact.columns, exact.sizes, exact.free)
+    assert (len(fitted.pieces), len(exact.pieces)) == (1, 3 - exact.columns["macs"].count(None))
+    assert fitted.pieces[0].because.startswith(f"fitted at {over} = ")
+    assert fxcount.load(fitted.to_json()) == fitted
+
+
+def test_a_curve_of_a_fit_says_of_what_it_does_not_speak() -> None:
+    model = Chunks()
+    found = fxcount.analyze(model, "B,S,13", hints={"S": 48}).fit()
+    curve = found.at(B=3).curve(S=[8, 100, 808])
+    assert [row.macs for row in curve] == [found.at(B=3, S=8).macs, None, found.at(B=3, S=808).macs]
+    assert [bool(row.refused) for row in curve] == [False, True, False]
+    assert curve.rows[1].refused == "the formulas speak of S = 8 to 320 in steps of 8; at() of the report answers here"
+    with pytest.raises(SizeError, match="needs a value, a range or a tie for B"):
+        found.curve(S=8)
+
+
+def test_sizes_that_are_tied_to_one_another_are_not_pinned() -> None:
+    """A square image alone, of any side: neither side is a number of its own."""
+
+    class Square(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[1] != x.shape[2]:
+                return x
+            return x @ x
+
+    report = fxcount.analyze(Square(), "B,H,W", hints={"H": 24, "W": 24})
+    assert pinned(report.piece) == []
+    assert "report.fit()" not in report.table()
+    assert str(report.at(B=2, H=9, W=9).macs) == "1458"

@@ -155,3 +155,20 @@ def test_real_models_against_torch_s_counter(name: str, most: int) -> None:
             model(torch.empty(1, 3, row.sizes["H"], row.sizes["W"], device="meta"))
         assert row.macs is not None
         assert 2 * row.macs == counter.get_total_flops(), row.sizes
+
+
+def test_words_of_the_model_are_said_to_be_of_another_size(model: Net) -> None:
+    """They may name its sizes, and hold for all that are refused alike."""
+
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[0] != 24:
+                raise ValueError(f"{int(x.shape[0])} is not 24")
+            return x + 1
+
+    fixed = Fixed()
+    rows = fxcount.analyze(fixed, "S,", hints={"S": 24}).curve(S=[24, 30, 31]).rows
+    line = Fixed.forward.__code__.co_firstlineno + 2
+    assert rows[1].refused.startswith("ValueError: 30 is not 24 at ")
+    assert rows[1].refused.endswith(f"test_curve.py:{line} (Fixed)")
+    assert rows[2].refused in (rows[1].refused + ", said at S=30", rows[1].refused.replace("30", "31"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 from fxcount.errors import FxcountError, SizeError
-from fxcount.report.data.regions import Progression, products, progressions, side, text
+from fxcount.report.data.regions import Progression, Side, joined, products, progressions, side, text
 from tests.zoo import CASES
 
 WIDTH = 5
@@ -128,7 +128,7 @@ def test_there_is_an_end_to_it() -> None:
     assert value(report.pieces(B=(1, 9)).flops, B=7) == (
         report.at(B=7).flops
     )
-    with pytest.raises(FxcountError, match="analyses do not cover the range"):
+    with pytest.raises(FxcountError, match="takes B as a number, so that each size of it is a piece of its own; 590 are left"):
         report.pieces(B=(1, 600))
 
 
@@ -157,6 +157,28 @@ def test_progressions_are_the_set(seed: int) -> None:
     assert inside == {v for v, c in zip(values, chosen) if c}
     assert progressions([7], [True]) == [Progression(7, 7, 1)]
     assert "S" in text([[said]])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_alternatives_that_are_joined_are_the_same_sizes(seed: int) -> None:
+    """Boxes of two symbols, cut along lines: what is left covers the same, and of a whole one, in order, one is left."""
+    draw = np.random.default_rng(seed)
+
+    def box(s: tuple[int, int], t: tuple[int, int]) -> tuple[Side, ...]:
+        return tuple([Side((n,), (Progression(*ends, 1),)) for n, ends in (("S", s), ("T", t))])
+
+    def members(alternatives: list[tuple[Side, ...]]) -> set[tuple[int, ...]]:
+        axes = [[[v for p in s.progressions for v in range(p.first, p.last + 1)] for s in sides] for sides in alternatives]
+        return {point for one in axes for point in product(*one)}
+
+    edges = [[0, *sorted(draw.choice(np.arange(1, 20), 3, replace=False).tolist()), 20] for _ in "ST"]
+    stretches = [[(low + 1, high) for low, high in pairwise(e)] for e in edges]
+    boxes = [box(s, t) for s, t in product(*stretches)]
+    some = [b for b in boxes if draw.random() < 0.6]
+    assert members(joined(some)) == members(some)
+    assert joined(boxes) == [box((1, 20), (1, 20))]
+    every_third = (Side(("S",), (Progression(3, 9, 3),)), boxes[0][1])
+    assert every_third in joined([every_third, *boxes[:1]])
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -195,3 +217,53 @@ def test_of_symbols_that_decisions_bring_together_the_domain_is_told_in_those_th
     for batch, height in product(range(1, 6), range(1, 10)):
         values = {s: {"B": batch, "H": height}[s.name] for s in pieces.macs.free_symbols}
         assert pieces.macs.subs(values) == (batch * height**3 if batch * height >= 12 and height % 3 == 0 else 0)
+
+
+def test_sizes_of_a_condition_on_several_symbols_are_told_one_by_one_where_they_can_be() -> None:
+    """A claim on a quotient of sizes with the batch in it, which is one on the resolution alone."""
+
+    class Windows(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            batch, length = x.shape
+            if batch * length != batch * 7 * (length // 7):
+                raise ValueError("windows of 7")
+            return x.view(batch * (length // 7), 7) * 2
+
+    model = Windows()
+    pieces = fxcount.analyze(model, "B,S", hints={"S": 28}).pieces(B=(1, 5), S=(1, 40))
+    assert [row.domain for row in pieces] == ["1 <= B <= 5, S = 7, 14, ..., 35"]
+    for b, s in product(range(1, 6), range(1, 41)):
+        assert met(pieces.rows[0].condition, B=b, S=s) == (s % 7 == 0)
+        assert any(met(region.condition, B=b, S=s) for region in pieces.refused) == (s % 7 != 0)
+
+
+def test_a_total_that_is_the_same_in_several_pieces_has_one_condition() -> None:
+    class Steps(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x @ x.mT
+            return y + 1 if x.shape[1] > 8 else y
+
+    model = Steps()
+    pieces = fxcount.analyze(model, "B,S,5").pieces(B=(1, 4), S=(1, 20))
+    assert len(pieces) == len(pieces.flops.args) == 2
+    ((formula, condition),) = pieces.macs.args
+    assert str(formula) == "5*B*S**2"
+    assert str(condition) == "(B <= 4) & (S <= 20)"
+
+
+def test_loops_are_told_before_hundreds_of_analyses(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loop(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(x.shape[1]):
+                x = x + 1
+            return x
+
+    model, calls, forward = Loop(), [], Loop.forward
+    monkeypatch.setattr(Loop, "forward", lambda self, x: (calls.append(1), forward(self, x))[1])
+    report = fxcount.analyze(model, "B,S", hints={"S": 11})
+    with pytest.raises(FxcountError, match=r"takes S as a number.*991 are left") as caught:
+        report.pieces(B=(1, 4), S=(1, 999))
+    assert len(calls) < 20
+    assert f"test_pieces.py:{forward.__code__.co_firstlineno + 1}" in caught.value.where
+    assert "report.fit().curve(...)" in str(caught.value)
+    assert len(report.pieces(B=(1, 4), S=(1, 30))) == 30  # fewer sizes than analyses are allowed

@@ -37,13 +37,15 @@ class Answered:
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Points without an answer: what was said, where, and the numbers of the points. ``assumed``: the decisions the model had
-    taken until it refused; ``by_model``: whether it did, or the analysis could not be made."""
+    taken until it refused; ``by_model``: whether it did, or the analysis could not be made. ``at``: the number of the point of
+    which the model said it, if it may speak of its sizes."""
 
     said: str
     where: str
     assumed: tuple[Assumption, ...]
     points: Array
     by_model: bool = True
+    at: int | None = None
 
 
 def cover(
@@ -108,7 +110,8 @@ def _refusal(error: AssumptionError, points: Points, left: Array, first: int, ex
         where[first] = True
         cause = error.__cause__
         said = error.what.partition(": ")[2] if cause is not None else error.what
-        return Refused(said, error.where, error.assumed, np.flatnonzero(where), by_model)
+        own_words = first if cause is not None and not isinstance(cause, FxcountError) else None
+        return Refused(said, error.where, error.assumed, np.flatnonzero(where), by_model, own_words)
     where = left if is_final(error, extend) else np.arange(len(left)) == first
     return Refused(error.what, error.where, (), np.flatnonzero(where), by_model)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from fxcount.errors import SizeError
 from fxcount.report.data.coverage import Answered, cover
+from fxcount.report.data.family import listed
 from fxcount.symbolic import Assumption, Expr, Size, free_symbols, parse, substitute
 from fxcount.symbolic.vector import evaluate_many
 
@@ -136,8 +137,10 @@ def curve_of(
         for i in where:
             piece[i] = number
     for refusal in refused:
-        for i in chosen[refusal.points].tolist():
-            said[i] = refusal.said + (f" at {refusal.where}" if refusal.where else "")
+        words = refusal.said + (f" at {refusal.where}" if refusal.where else "")
+        there = "" if refusal.at is None else listed({name: int(values[refusal.at]) for name, values in inside.items()})
+        for i, number in zip(chosen[refusal.points].tolist(), refusal.points.tolist()):
+            said[i] = f"{words}, said at {there}" if there and number != refusal.at else words
     pieces = [CurvePiece(a.piece.hints, a.piece.assumptions, a.piece.because, len(a.points)) for a in answered]
     return {
         "model_name": model_name, "free": free, "sizes": {n: v.tolist() for n, v in points.items() if n}, "columns": columns,

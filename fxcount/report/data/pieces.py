@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fxcount.errors import AssumptionError, FxcountError, RefusedError, SizeError
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["Found", "RefusedSizes", "found_over"]
 
 MOST_ANALYSES = 512
+MOST_ALTERNATIVES = 6
+"""Products of sizes that are listed for symbols a piece brings together; what takes more is told by its claims."""
+IN_A_ROW = 8
+"""So many pieces one after the other that hold at one size of a symbol each tell of a loop over it."""
+FIRST_COMPARED = 64
+"""Points at which most pieces that differ are told apart, before all are looked at."""
 MOST_COMPARED = 1 << 20
 """Points at which two pieces are compared number by number; over more they are one only if their formulas are the same."""
 
@@ -92,6 +99,7 @@ def found_over(
             progress(analyses)
         entries.append(_next(family, own, point, extend))
         box.add(entries[-1].conditions)
+        _check_loops(box, entries, MOST_ANALYSES - analyses)
     raise FxcountError(
         f"{MOST_ANALYSES} analyses do not cover the range: at {point} there is no answer yet",
         hint="the model decides anew at nearly every size: ask for a smaller range; of loops report.fit() finds the formula",
@@ -146,6 +154,29 @@ def _next(family: Family, own: Piece, point: dict[str, int], extend: bool) -> _E
     except AssumptionError as error:
         return _Entry([] if is_final(error, extend) else _just(point), None, error.what, error.where)
     return _Entry(conditions_of(piece.trace.scope, piece.given()), piece)
+
+
+def _check_loops(box: Box, entries: Sequence[_Entry], left: int) -> None:
+    """Complain once it is plain that the analyses left are too few: each of the last ones holds at one size of a symbol."""
+    import numpy as np
+
+    last = range(len(entries) - IN_A_ROW, len(entries))
+    if last[0] < 0 or any(entries[i].piece is None for i in last):
+        return
+    for group in box.groups:
+        for name in group.axes:
+            held = [np.unique(group.points[name][group.allowed[i]]) for i in last]
+            open_sizes = np.unique(group.points[name][~np.logical_or.reduce(group.allowed)])
+            alone = all(len(sizes) == 1 for sizes in held) and len({int(sizes[0]) for sizes in held}) == IN_A_ROW
+            if alone and left < len(open_sizes):
+                pins = [a for a in entries[-1].piece.assumptions if a.kind == "pin"]  # type: ignore[union-attr]
+                raise FxcountError(
+                    f"the model takes {name} as a number, so that each size of it is a piece of its own; "
+                    f"{len(open_sizes):,} are left in this range, and {left} analyses",
+                    where=pins[0].where if pins else "",
+                    hint=f"report.fit() finds one formula of a loop, and report.fit().curve(...) its numbers; or ask for fewer "
+                    f"sizes, e.g. {name}=range(64, 2049, 64)",
+                )  # fmt: skip
 
 
 def _just(point: Mapping[str, int]) -> list[Condition]:
@@ -221,12 +252,17 @@ def _join(entry: _Entry, other: _Entry) -> None:
 
 def _alike(a: Mapping[str, tuple[Size, ...]], b: Mapping[str, tuple[Size, ...]], points: dict[str, Array] | None) -> bool:
     """Whether both give the same numbers at all the points; without points, whether they are the same formulas."""
-    import numpy as np
-
     if all(set(a[q]) == set(b[q]) for q in QUANTITIES):
         return True
     if points is None:
         return False
+    few = {name: values[:: max(1, len(values) // FIRST_COMPARED)] for name, values in points.items()}
+    return _same_numbers(a, b, few) and _same_numbers(a, b, points)
+
+
+def _same_numbers(a: Mapping[str, tuple[Size, ...]], b: Mapping[str, tuple[Size, ...]], points: Mapping[str, Array]) -> bool:
+    import numpy as np
+
     try:
         for q in QUANTITIES:
             one, two = (np.maximum.reduce([np.asarray(v) for v in evaluate_many(f[q], points)]) for f in (a, b))
@@ -275,27 +311,48 @@ def _deciding(box: Box, entry: _Entry, classes: Sequence[tuple[Array, Array]]) -
 
 
 def _domain(box: Box, entry: _Entry, classes: Sequence[tuple[Array, Array]]) -> tuple[tuple[Side, ...], ...]:
-    if all(len(g.axes) == 1 for g in box.groups):
-        return tuple([tuple(_sides(box, entry, parts, classes)) for parts in products(entry.cells)])
+    """Sizes of each symbol by itself, if these tell it in a few alternatives; else what is claimed of several symbols."""
+    alone: list[tuple[Side, ...]] = []
+    for parts in products(entry.cells):
+        groups = [_each_alone(entry, g.axes, of, chosen) for g, (of, _), chosen in zip(box.groups, classes, parts)]
+        alone += [tuple(chain(*sides)) for sides in product(*groups)]
+        if any(len(sides) > MOST_ALTERNATIVES for sides in groups) and any(len(g.axes) > 1 for g in box.groups):
+            break
+    else:
+        return tuple(alone)
     return tuple([tuple(_sides(box, m, parts, classes)) for m in entry.members for parts in products(m.cells)])
 
 
-def _sides(box: Box, entry: _Entry, parts: Sequence[Sequence[int]], classes: Sequence[tuple[Array, Array]]) -> list[Side]:
-    """What is said of each group; ``entry`` has one member if any group has several symbols."""
+def _each_alone(entry: _Entry, axes: Mapping[str, Array], of: Array, chosen: Sequence[int]) -> list[list[Side]]:
+    """The chosen classes of a group as alternatives, each with a side for each symbol of it; one too many if they are many."""
     import numpy as np
 
+    mask = np.isin(of, chosen).reshape([len(axis) for axis in axes.values()])
+    conditions = [c for m in entry.members or [entry] for c in m.conditions]
+    periods = [c.assumption.modulus for c in conditions if c.assumption is not None and c.assumption.modulus > 1]
+    found = []
+    for parts in islice(products(mask), MOST_ALTERNATIVES + 1):
+        found.append([_of_axis(name, axis, members, periods) for (name, axis), members in zip(axes.items(), parts)])
+    return found
+
+
+def _of_axis(name: str, axis: Array, members: Sequence[int], periods: Sequence[int]) -> Side:
+    import numpy as np
+
+    order = np.argsort(axis, kind="stable")
+    chosen = np.isin(np.arange(len(axis)), members)[order]
+    return side(name, axis[order].tolist(), chosen.tolist(), periods)
+
+
+def _sides(box: Box, entry: _Entry, parts: Sequence[Sequence[int]], classes: Sequence[tuple[Array, Array]]) -> list[Side]:
+    """What is said of each group, in claims where it has several symbols; ``entry`` has one member then."""
     found = []
     for group, chosen, (of, first) in zip(box.groups, parts, classes):
-        names = tuple(group.axes)
-        if len(names) == 1:
-            axis = group.points[names[0]]
-            order = np.argsort(axis, kind="stable")
-            mask = np.isin(of, chosen)[order].tolist()
-            conditions = [c for m in entry.members or [entry] for c in m.conditions]
-            periods = [c.assumption.modulus for c in conditions if c.assumption is not None]
-            found.append(side(names[0], axis[order].tolist(), mask, [p for p in periods if p > 1]))
+        if len(group.axes) == 1:
+            (sides,) = _each_alone(entry, group.axes, of, chosen)
+            found += sides
         elif len(chosen) < len(first):
-            found.append(Side(names, claims=_claims(box, entry, group.axes.keys())))
+            found.append(Side(tuple(group.axes), claims=_claims(box, entry, group.axes.keys())))
     return found
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Progression", "Side", "condition", "products", "progressions", "side", "text"]
+__all__ = ["Progression", "Side", "condition", "joined", "products", "progressions", "side", "text"]
 
 _LONGEST = 6
 
@@ -107,6 +107,46 @@ def products(cells: Array) -> Iterator[list[list[int]]]:
     for members in alike.values():
         for rest in products(cells[members[0]]):
             yield [members, *rest]
+
+
+def joined(alternatives: Iterable[tuple[Side, ...]]) -> list[tuple[Side, ...]]:
+    """The same sizes in fewer alternatives: those that differ in stretches of one symbol are one.
+
+    >>> low, high = side("S", [1, 2, 3], [True] * 3), side("S", [4, 5], [True] * 2)
+    >>> other = side("B", [7], [True])
+    >>> print(text(joined([(low, other), (high, other)])))
+    1 <= S <= 5, B = 7
+    """
+    found: list[tuple[Side, ...]] = []
+    for one in dict.fromkeys(alternatives):
+        merged: tuple[Side, ...] | None = one
+        while merged is not None:  # what two have become may fit a third
+            one = merged
+            i, merged = next(((i, both) for i, other in enumerate(found) if (both := _both(other, one))), (0, None))
+            if merged is not None:
+                del found[i]
+        found.append(one)
+    return found
+
+
+def _both(one: tuple[Side, ...], other: tuple[Side, ...]) -> tuple[Side, ...] | None:
+    """Two alternatives as one, where they differ in stretches of one symbol."""
+    apart = [i for i, (a, b) in enumerate(zip(one, other)) if a != b]
+    if len(one) != len(other) or len(apart) != 1:
+        return None
+    a, b = one[apart[0]], other[apart[0]]
+    ranges = sorted([*a.progressions, *b.progressions])
+    stepping = any(p.step > 1 and p.last > p.first for p in ranges)
+    if a.names != b.names or stepping or a.claims or b.claims or a.left_out or b.left_out:
+        return None
+    stretches = [ranges[0]]
+    for p in ranges[1:]:
+        before = stretches[-1]
+        if p.first <= before.last + 1:
+            stretches[-1] = Progression(before.first, max(p.last, before.last), 1)
+        else:
+            stretches.append(p)
+    return (*one[: apart[0]], Side(a.names, tuple(stretches)), *one[apart[0] + 1 :])
 
 
 def text(alternatives: Sequence[Sequence[Side]]) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from fxcount.report.data.curve import CurveData
     from fxcount.report.data.generation import GenerationData
     from fxcount.report.data.piece_rows import PiecesData
-    from fxcount.report.data.report import ReportData
     from fxcount.report.data.training import TrainingData
 
 __all__ = [
