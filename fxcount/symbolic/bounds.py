@@ -205,12 +205,15 @@ MOST_CHOICES = 4  # of the largest and smallest that are taken apart one inside 
 
 
 def _is_at_least_zero(size: Expr, within: _Within, choices: int = MOST_CHOICES) -> bool:
-    low = _lower(size, within, enough=0)
+    low = _by_terms(size, within)
     if low is not None and low >= 0:
         return True
     if _refuted(size, 0, within):
         return False
-    return _by_matching(size) or (choices > 0 and _whichever_it_is(size, within, choices))
+    if _by_matching(size):
+        return True
+    low = _lower(size, within, enough=0)
+    return (low is not None and low >= 0) or (choices > 0 and _whichever_it_is(size, within, choices))
 
 
 def _by_matching(size: Expr) -> bool:
@@ -243,7 +246,8 @@ def _whichever_it_is(size: Expr, within: _Within, choices: int) -> bool:
 
 
 def _lower(size: Size, within: _Within, enough: int | None = None) -> int | None:
-    """The best lower bound found; the first one of at least ``enough``, if that is all one wants to know."""
+    """The best lower bound found; the first one of at least ``enough``, if that is all one wants to know, which plain numbers
+    do not refute."""
     best: int | None = None
     scale = 1
     for turn in range(8):  # one floor atom less each round
@@ -256,21 +260,14 @@ def _lower(size: Size, within: _Within, enough: int | None = None) -> int | None
                 best = _largest(best, -(-low // scale))
                 if enough is not None and best is not None and best >= enough:
                     return best
-        if not turn and _cannot_exceed(best, size, enough, within):
-            return best
+        if not turn and enough is None and best is not None and within.corner.at(size) == best:
+            return best  # plain numbers say that there is no better one
         relaxed = _without_floor(size, within)
         if relaxed is None:
             return best
         size, q = relaxed
         scale *= q
     return best
-
-
-def _cannot_exceed(best: int | None, size: Expr, enough: int | None, within: _Within) -> bool:
-    """Whether plain numbers say that there is no better bound, or none that is ``enough``."""
-    if enough is not None:
-        return _refuted(size, enough, within)
-    return best is not None and within.corner.at(size) == best
 
 
 def _largest(a: int | None, b: int | None) -> int | None:
@@ -391,7 +388,7 @@ def varies(size: Size, step: int) -> bool:
 def _without_floor(size: Expr, within: _Within) -> tuple[Size, int] | None:
     """``(e, q)`` with ``size >= e/q``: one floor replaced by the rational number that bounds it, or None."""
     terms = size.terms
-    for m in sorted([m for m in terms if any([type(f) is Atom and f.kind == "floor" for f in m])]):
+    for m in sorted([m for m in terms if Atom in map(type, m)]):
         for i, atom in enumerate(m):
             if type(atom) is not Atom or atom.kind != "floor" or not isinstance(atom.args[1], int):
                 continue
@@ -418,5 +415,5 @@ def _with_quotient(size: Expr, m: Monomial, cofactor: Monomial, p: Size, q: int)
         else:
             terms.pop(key, None)
     if len(size.terms) <= MOST_SETTLED:
-        return make(terms)
+        return make(terms, size.halves or (type(p) is Expr and p.halves))
     return terms.get((), 0) if terms.keys() <= {()} else wrap(terms, False)  # its floors are not brought to one form

@@ -33,7 +33,13 @@ def rewrite(size: Size, values: Mapping[str, Size]) -> Size:
     >>> rewrite(3 * half + 1, {factor: 7 for m in half.terms for factor in m})
     22
     """
-    return _substitute(size, values, {})
+    if isinstance(size, int):
+        return size
+    names = free_symbols(size)
+    for factor in values:
+        if not (factor.names.isdisjoint(names) if isinstance(factor, Atom) else factor not in names):
+            return _substitute(size, values, {})
+    return size
 
 
 def _substitute(size: Size, values: Mapping[str, Size], memo: dict[str, Size]) -> Size:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
-from operator import lt, sub
+from operator import eq, lt, or_, sub
 
 from fxcount.symbolic.bounds import interval, is_nonnegative
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, combination, make, terms_of
@@ -99,8 +99,16 @@ def _not_negative(m: Monomial) -> bool:
 
 @lru_cache(MEMO)
 def _is_at_least_zero(factor: str) -> bool:
-    low = interval(factor)[0]
-    return (low is not None and low >= 0) or is_nonnegative(make({(factor,): 1}))
+    if type(factor) is not Atom:
+        return True
+    size = make({(factor,): 1})
+    for trial in trials():
+        value = trial.at(size)
+        if value is not None and value < 0:
+            return False
+    if factor.kind != "floor" and (any if factor.kind == "max" else all)(map(is_nonnegative, factor.args)):
+        return True
+    return is_nonnegative(size)
 
 
 # -- sums of which some are the largest ------------------------------------------------------------------------------
@@ -174,15 +182,21 @@ def _largest_sums(
     no proof can be about are the same."""
     samples: list[Witness | Trial] = [witness_at(hints), *trials()]
     columns = [column for sample in samples if (column := _values(sizes, sample)) is not None]
-    beyond = _beyond_proof(sizes)
-    ranked = [(_totals(times, columns), times, i) for i, times in enumerate(sums)]
+    totals_of = _totals([*columns, *_beyond_proof(sizes)], sums)
+    end = len(columns)
+    ranked = [(totals[:end], totals[end:], times, i) for i, (totals, times) in enumerate(zip(totals_of, sums, strict=True))]
     ranked.sort(key=lambda item: -item[0][0])
-    groups: dict[Times, list[tuple[list[int], Times]]] = {}
+    sure = [min(t.values(), default=0) >= 0 and all(map(_not_negative, t)) for t in map(terms_of, sizes)]
+    groups: dict[tuple[int, ...], list[tuple[tuple[int, ...], Times]]] = {}
     kept: list[tuple[int, Size]] = []
-    for totals, times, i in ranked:
-        group = groups.setdefault(tuple(_totals(times, beyond)), [])
+    for totals, left, times, i in ranked:
+        group = groups.setdefault(left, [])
         for above, larger in group:
-            if not any(map(lt, above, totals)) and covers(_sum_of(sizes, map(sub, larger, times))):
+            if any(map(lt, above, totals)):
+                continue
+            if not any(map(lt, larger, times)) and all(map(or_, map(eq, larger, times), sure)):
+                break  # it has more of some sizes, none of which is below 0
+            if covers(_sum_of(sizes, map(sub, larger, times))):
                 break
         else:
             group.append((totals, times))
@@ -198,10 +212,22 @@ def _sum_of(sizes: tuple[Size, ...], times: Iterable[int]) -> Size:
     return combination(compress(zip(sizes, counts, strict=True), counts))
 
 
-def _totals(times: Times, columns: list[list[int]]) -> list[int]:
-    """The sum for each column of values of the sizes."""
-    some = [(i, n) for i, n in enumerate(times) if n]
-    return [sum([n * column[i] for i, n in some]) for column in columns]
+def _totals(columns: list[list[int]], sums: Iterable[Times]) -> list[tuple[int, ...]]:
+    """Of each sum, what it comes to for each column of values of the sizes."""
+    rows = list(zip(*columns, strict=True))
+    nothing = (0,) * len(columns)
+    known: dict[tuple[int, int], tuple[int, ...]] = {}  # so many times one of the sizes, as most are in many of the sums
+    found: list[tuple[int, ...]] = []
+    for times in sums:
+        parts = [nothing]
+        for part in compress(enumerate(times), times):
+            row = known.get(part)
+            if row is None:
+                i, n = part
+                row = known[part] = tuple([n * value for value in rows[i]])
+            parts.append(row)
+        found.append(tuple(map(sum, zip(*parts, strict=True))))
+    return found
 
 
 def _beyond_proof(sizes: tuple[Size, ...]) -> list[list[int]]:

@@ -136,7 +136,7 @@ class Expr:
     __slots__ = ("__weakref__", "_hash", "halves", "terms")
     terms: dict[Monomial, int]
     halves: bool  # whether a sum must be checked for `n - floor(n/2)`, see pairs.py
-    _hash: int | None
+    _hash: int  # 0 as long as nobody has asked
 
     def __init__(self, *args: object) -> None:
         raise TypeError("build sizes with symbol(name) and arithmetic, not with Expr(...)")
@@ -145,10 +145,11 @@ class Expr:
         raise AttributeError("sizes are immutable")
 
     def __hash__(self) -> int:
-        value = self._hash
-        if value is None:
-            value = hash(frozenset(self.terms.items()))
-            _set_hash(self, value)
+        return self._hash or self._hashed()
+
+    def _hashed(self) -> int:
+        value = hash(frozenset(self.terms.items()))
+        _set_hash(self, value)
         return value
 
     def __eq__(self, other: object) -> bool:
@@ -262,7 +263,7 @@ Size: TypeAlias = int | Expr
 _slots: dict[str, Any] = dict(Expr.__dict__)
 _set_terms: Callable[[Expr, dict[Monomial, int]], None] = _slots["terms"].__set__
 _set_halves: Callable[[Expr, bool], None] = _slots["halves"].__set__
-_set_hash: Callable[[Expr, int | None], None] = _slots["_hash"].__set__
+_set_hash: Callable[[Expr, int], None] = _slots["_hash"].__set__
 _new = object.__new__
 
 
@@ -275,23 +276,30 @@ def wrap(terms: dict[Monomial, int], halves: bool) -> Expr:
     self = _new(Expr)
     _set_terms(self, terms)
     _set_halves(self, halves)
-    _set_hash(self, None)
+    _set_hash(self, 0)
     return self
 
 
-def make(terms: dict[Monomial, int]) -> Size:
-    """The size with these terms, which must have sorted monomials and no zero coefficient; the dict is taken over.
+def make(terms: dict[Monomial, int], halves: bool | None = None) -> Size:
+    """The size with these terms, which must have sorted monomials and no zero coefficient; the dict is taken over. ``halves``:
+    whether floors in it may add up to a simpler size, if that is known.
 
     >>> make({("B", "h"): 2, (): 1})
     2*B*h + 1
     >>> make({})
     0
     """
-    return _sum(terms, any(type(f) is Atom and f.paired for m in terms for f in m))
+    if halves is None:
+        halves = False
+        for m in terms:
+            for f in m:
+                if type(f) is Atom and f.paired:
+                    halves = True
+    return _sum(terms, halves)
 
 
 def _sum(terms: dict[Monomial, int], halves: bool) -> Size:
-    if halves:
+    if halves and len(terms) > 1:
         Hooks.settle_halves(terms)
     if len(terms) < 2:
         if not terms:
@@ -338,7 +346,18 @@ def _add(a: Expr, b: Expr) -> Size:
 
 @lru_cache(MEMO)
 def _sub(a: Expr, b: Expr) -> Size:
-    return _add(a, _scale(b, -1))
+    terms = a.terms.copy()
+    if len(terms) < len(b.terms):
+        terms, more, sign = {m: -c for m, c in b.terms.items()}, a.terms, 1
+    else:
+        more, sign = b.terms, -1
+    for m, c in more.items():
+        value = terms.get(m, 0) + sign * c
+        if value:
+            terms[m] = value
+        else:
+            del terms[m]
+    return _sum(terms, a.halves or b.halves)
 
 
 @lru_cache(MEMO)
@@ -419,7 +438,8 @@ def combination(parts: Iterable[tuple[Size, int]]) -> Size:
     constant = 0
     for size, times in parts:
         if type(size) is not Expr:
-            constant += times * int(size)
+            if size:
+                constant += times * int(size)
         elif times:
             halves = halves or size.halves
             for m, c in size.terms.items():

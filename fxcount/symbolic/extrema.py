@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import gcd
+from operator import lt
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.bounds import is_nonnegative
@@ -121,7 +122,7 @@ def _undominated(sizes: list[Size], largest: bool) -> list[Size]:
 def _beats(a: Size, at: list[int], b: Size, bt: list[int], largest: bool) -> bool:
     if not largest:
         a, at, b, bt = b, bt, a, at
-    if any(x < y for x, y in zip(at, bt, strict=True)):
+    if any(map(lt, at, bt)):
         return False  # numbers refute nearly every pair, and are much cheaper than a proof
     return is_nonnegative(a - b)
 

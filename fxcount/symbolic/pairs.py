@@ -68,9 +68,8 @@ def family(atom: Atom) -> Family:
         partner, total = shifted(start)
         if isinstance(total, Expr) and all(partner != known for known, *_ in members):
             members.append((partner, -sign, total - offset))
-    first, by, off = min(members, key=lambda member: _plainness(member[0]))
-    # first == by*atom + off, so atom == by*(first - off)
     members.sort(key=lambda member: _plainness(member[0]))  # the same order whichever member was asked for
+    first, by, off = members[0]  # first == by*atom + off, so atom == by*(first - off)
     return Family(first, [(a, sign * by, offset - sign * by * off) for a, sign, offset in members])
 
 
@@ -124,8 +123,10 @@ def settle(terms: dict[Monomial, int]) -> None:
 
 def _related(terms: dict[Monomial, int]) -> bool:
     """Whether there may be something to rewrite: two terms that can be written with the same floors."""
+    if len(terms) - (() in terms) < 2:
+        return False
     floors = [m[0] for m in terms if len(m) == 1 and type(m[0]) is Atom and m[0].paired]
-    if not floors or len(terms) - (() in terms) < 2:
+    if not floors:
         return False
     seen: set[Monomial] = set()
     for atom in floors:

@@ -58,8 +58,9 @@ class Witness:
         if type(size) is not Expr:
             return size  # type: ignore[return-value]
         known = self._values
-        if size in known:
-            return known[size]
+        found = known.get(size)
+        if found is not None or size in known:
+            return found
         if len(known) >= MEMO:
             known.clear()
             self._factors.clear()

@@ -43,8 +43,9 @@ def is_zero(size: Size) -> bool:
 def _is_zero(size: Expr) -> bool:
     if not any(isinstance(f, Atom) for m in size.terms for f in m):
         return False  # a polynomial is 0 only if it has no terms
-    if any([trial.at(size) for trial in trials()]):
-        return False
+    for trial in trials():
+        if trial.at(size):
+            return False
     names = sorted(free_symbols(size))
     periods = {name: _period(size, name) for name in names}
     if prod(periods.values()) > MOST_CLASSES:

@@ -15,7 +15,7 @@ from fxcount.errors import UncountedError
 from fxcount.ops import REGISTRY, TensorFact, Work
 from fxcount.ops.core import remembered
 from fxcount.ops.core.registry import Unknown
-from fxcount.ops.core.remembered import Asked, Told, cost_told, recalled, remember
+from fxcount.ops.core.remembered import Asked, Told, cost_told, means_the_same, recalled, remember
 from fxcount.report.data.recipe import empty_memos
 from fxcount.symbolic import Scope, symbol
 
@@ -170,8 +170,9 @@ def test_who_looks_at_more_is_not_remembered() -> None:
 
 @pytest.mark.parametrize("part", [object(), lambda: 0, nn.ReLU, (1, (id, 7)), TensorFact])
 def test_no_object_of_the_users_is_kept(part: Any) -> None:
-    remember(("test", part), Told((), {}, None, ()))
-    assert recalled(("test", part), Scope({})) is None
+    assert not means_the_same(("test", part))
+    assert means_the_same(("test", (1, (int, 7)), TensorFact((3,), torch.float32))) is False  # int is no mark of a container
+    assert means_the_same(("test", (1, (list, 7)), TensorFact((3,), torch.float32)))
 
 
 def test_old_ones_go() -> None:

@@ -30,7 +30,7 @@ from fxcount.symbolic import Comparison, Expr, Scope, Size, SymRatio
 from fxcount.symbolic.facts import Facts
 from fxcount.symbolic.floats import Claim
 
-__all__ = ["Asked", "Told", "cost_told", "forget", "recalled", "remember", "temporaries_told"]
+__all__ = ["Asked", "Told", "cost_told", "forget", "means_the_same", "recalled", "remember", "temporaries_told"]
 
 _MOST = 1 << 13
 """Kinds of calls that are remembered: far more than one model has, a few MB when full."""
@@ -176,7 +176,7 @@ def _slot(default: torch.dtype, key: tuple[Any, ...]) -> _Slot:
 
 def recalled(key: tuple[Any, ...], scope: Scope) -> Told | None:
     """What was said for the same arguments, if the scope says the same again."""
-    told = _slot(torch.get_default_dtype(), key).told if _means_the_same(key) else None
+    told = _slot(torch.get_default_dtype(), key).told
     if told is not None:
         for question, about, answer in told.questions:
             if question(scope, *about) != answer:
@@ -185,9 +185,8 @@ def recalled(key: tuple[Any, ...], scope: Scope) -> Told | None:
 
 
 def remember(key: tuple[Any, ...], told: Told) -> None:
-    """Keep it for calls of the same ``key``, unless there are things in that which mean nothing to another analysis."""
-    if _means_the_same(key):
-        _slot(torch.get_default_dtype(), key).told = told
+    """Keep it for calls of the same ``key``, in which there must be nothing that means nothing to another analysis."""
+    _slot(torch.get_default_dtype(), key).told = told
 
 
 _LASTING = frozenset({
@@ -197,14 +196,15 @@ _LASTING = frozenset({
 _MARKS = frozenset({bool, float, complex, slice, list, dict, SymRatio})
 
 
-def _means_the_same(key: tuple[Any, ...]) -> bool:
-    """Whether a key has nothing but facts and plain values in it, and keeps no object of the user's."""
-    for part in key:
-        kind = type(part)
-        if kind in _LASTING or (kind is tuple and _means_the_same(part)) or (kind is type and part in _MARKS):
-            continue
-        return False
-    return True
+def means_the_same(key: tuple[Any, ...]) -> bool:
+    """Whether a key has nothing but facts and plain values in it, and keeps no object of the user's: then it means the same to
+    another analysis."""
+    if _LASTING.issuperset(map(type, key)):
+        return True
+    return all([
+        means_the_same(part) if type(part) is tuple else type(part) is type and part in _MARKS
+        for part in key if type(part) not in _LASTING
+    ])
 
 
 # -- costs --------------------------------------------------------------------------------------------------------------

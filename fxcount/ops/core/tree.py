@@ -97,7 +97,8 @@ def mapped(leaf: Callable[[Any], Any], tree: Any, keep: bool = False) -> Any:
     if isinstance(tree, list):
         return [mapped(leaf, part, keep) for part in tree]
     if isinstance(tree, slice):
-        return slice(*[mapped(leaf, part, keep) for part in (tree.start, tree.stop, tree.step)])
+        bounds = tree.start, tree.stop, tree.step
+        return slice(*[leaf(part) if type(part) in _LEAVES else mapped(leaf, part, keep) for part in bounds])
     if isinstance(tree, Mapping):
         return {key: mapped(leaf, part, keep) for key, part in tree.items()}
     if isinstance(tree, Node):

@@ -96,10 +96,12 @@ def selected(scope: Scope | None, x: TensorFact, d: int, index: Size | TensorFac
 
 
 def sliced(scope: Scope | None, x: TensorFact, d: int, start: Bound, stop: Bound, step: Size | None = None) -> TensorFact:
-    """``x`` with every ``step``-th element of dimension ``d`` from ``start`` to ``stop``."""
+    """``x`` with every ``step``-th element of dimension ``d`` from ``start`` to ``stop``; without a scope its shape alone."""
     if start is None and stop is None and step is None:
         return x
     length, step = _length(scope, x.shape[d], start, stop, step)
+    if scope is None:
+        return x.new(_with(x.shape, d, length))  # nobody asks for more than its shape
     stride = x.stride()
     return strided(x, _with(x.shape, d, length), _with(stride, d, stride[d] * step))
 

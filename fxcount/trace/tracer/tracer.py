@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from fxcount import torch_private
 from fxcount.errors import DataDependentError, FxcountError, RangeError, ShapeError, UnsupportedError
 from fxcount.ops import REGISTRY, SPARSE, Op, Registry, SparseFact, TensorFact
-from fxcount.ops.core.remembered import Asked, Told, recalled, remember
+from fxcount.ops.core.remembered import Asked, Told, means_the_same, recalled, remember
 from fxcount.ops.core.settling import pinned, settled
 from fxcount.symbolic import Scope, Size, SymbolicError, SymSize, to_size
 from fxcount.trace.inputs.inventory import Inventory
@@ -204,7 +204,7 @@ class Tracer(TorchFunctionMode):
         """The signature of a call unlike those before; kept for its like unless data decide it."""
         if SparseFact in [type(o._value.fact) for o in operands]:
             entry = self._of_sparse(entry, func)
-        known = REGISTRY.get(func) is entry  # a rule of the user's may be another the next time
+        known = REGISTRY.get(func) is entry and means_the_same(key)  # a rule of the user's may be another the next time
         told = recalled(key, self.scope) if known else None
         if told is not None:
             signature = self._memo[key] = self.signature(entry, told.args, told.kwargs, told.result, told)
