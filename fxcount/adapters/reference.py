@@ -5,6 +5,7 @@
 ``torchvision:resnet50``            and so with ``timm:``, ``hf:`` (a type, a hub id, a ``config.json``) and ``diffusers:``
                                     (a class, a ``config.json``)
 ``resnet50``, ``bert-base-uncased`` the first library that has it: torchvision, timm, transformers
+``google-bert/bert-base-uncased``   a hub id, of transformers or of timm (``timm/resnet50.a1_in1k``)
 ``package.module:Net``              a class, a function that builds a model, or a model
 ``net.py:Net``, ``./net.py``        the same of a file; without a name, of the only model in it
 ``net:Net(64, act="gelu")``         with arguments: Python literals
@@ -86,12 +87,14 @@ def reference(word: str) -> Reference:
         return _called("script", source, rest, word)
     if not colon:
         return _bare(word)
-    if not rest:
-        raise InputError(f"cannot read the model {word!r}", hint=forms())
-    if source in LIBRARIES:
+    if source in LIBRARIES and rest:
         return _of_library(source, rest)
+    if source in LIBRARIES:
+        raise InputError(f"{word!r} names no model of {source}", hint=f"fxcount models {source} lists them")
     if close := _misspelt_library(source, rest):
         raise InputError(f"there is no {source!r} to take models from{meant([f'{close}:{rest}'])}", hint=forms())
+    if not rest:
+        raise InputError(f"cannot read the model {word!r}", hint=forms())
     return _called("module", source, rest, word)
 
 
@@ -100,7 +103,8 @@ def _bare(word: str) -> Reference:
     if library:
         return Reference("library", library, word)
     if _HUB_ID.fullmatch(word) and not os.path.exists(word):
-        return Reference("library", "hf", word)
+        owner, _, name = word.partition("/")  # timm's own checkpoints are called as their models
+        return Reference("library", "timm", name) if owner == "timm" and has("timm", name) else Reference("library", "hf", word)
     if os.path.isdir(word):
         raise InputError(f"{word!r} is a folder, and no model", hint=f"name a file in it: {word.rstrip(os.sep)}/net.py:Net")
     near = closest(word, *LIBRARIES)

@@ -12,6 +12,7 @@ from types import MappingProxyType, MethodType
 from typing import Any, Generic, TypeVar, cast
 
 from fxcount.errors import InputError
+from fxcount.wording import did_you_mean
 
 __all__ = ["FORMATS", "Format", "Formats", "by_suffix", "format_of"]
 
@@ -131,7 +132,8 @@ def format_of(path: str, *shows: str) -> Format[Any]:
     ending = max([e for e in choices if name.endswith(f".{e}")], key=len, default="")
     if not ending:
         raise InputError(
-            f"{path!r} ends in no format of {'graphs' if shows == ('graph',) else 'reports'}",
+            f"{path!r} ends in no format of {'graphs' if shows == ('graph',) else 'reports'}"
+            + did_you_mean(PurePath(path).suffix.lower(), [f".{e}" for e in choices]),
             hint=f"use one of .{', .'.join(choices)}, or say --format",
         )
     return choices[ending]

@@ -116,6 +116,25 @@ def test_script_inside_a_model(net: nn.Module) -> None:
     }  # fmt: skip
 
 
+class Named(nn.Module):
+    """Inputs by name, one of them with a default."""
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor, scale: float = 2.0) -> torch.Tensor:
+        return left @ right * scale
+
+
+@pytest.mark.parametrize("ways", [(torch.jit.script,), (torch.jit.script, loaded)], ids=["scripted", "loaded"])
+def test_inputs_have_the_names_of_the_script(ways: tuple[Callable[[Any], Any], ...]) -> None:
+    script: Any = Named()
+    for way in ways:
+        script = way(script)
+    report = fxcount.analyze(script, "B,5", right="5,3")
+    assert [v.name for v in report.trace.inputs] == ["left", "right"]
+    assert str(report.macs) == "15*B"
+    with pytest.raises(fxcount.InputError, match=r"forward\(left, right, scale=2.0\) .* missing a required argument: 'right'"):
+        fxcount.analyze(script, "B,5")
+
+
 def test_the_graph_computes_the_script(net: nn.Module) -> None:
     script = torch.jit.script(net)
     x = torch.randn(7, 6)

@@ -7,6 +7,7 @@ whose forward interprets its graph. Calls between modules stay module calls, and
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,7 +78,31 @@ class Mirror(torch.nn.Module):
 
 def mirror(script: Any, places: Places) -> torch.nn.Module:
     """The mirror of a script module and all its children; a child under two names stays one module."""
-    return _mirror(torch_private.script_module(script), places, {}, {})
+    mirrored = _mirror(torch_private.script_module(script), places, {}, {})
+    _tell_inputs(mirrored)
+    return mirrored
+
+
+def _tell_inputs(mirrored: Any) -> None:
+    """Have ``forward`` say the names of its inputs, as a function of Python does."""
+    try:
+        found = torch_private.script_method(mirrored._compiled, "forward").schema.arguments[1:]
+        inputs = [
+            inspect.Parameter(
+                a.name, inspect.Parameter.KEYWORD_ONLY if a.kwarg_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=a.default_value if a.has_default_value() else inspect.Parameter.empty,
+            )
+            for a in found
+        ]  # fmt: skip
+        signature = inspect.Signature(inputs)
+    except (RuntimeError, ValueError):  # it has no forward, or names that Python has not
+        return
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return mirrored.run("forward", args, kwargs)
+
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    mirrored.__dict__["forward"] = forward
 
 
 def _mirror(

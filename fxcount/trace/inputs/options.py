@@ -9,6 +9,7 @@ from typing import Any
 
 from fxcount.errors import InputError
 from fxcount.symbolic import BRANCH
+from fxcount.wording import did_you_mean
 
 __all__ = ["check_binds", "check_flag", "check_misspelt", "check_option"]
 
@@ -32,7 +33,9 @@ def check_binds(function: Callable[..., Any], name: str, args: Any, kwargs: Mapp
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InputError(f"{name}{signature} cannot be called{what}: {error}", hint=hint) from None
+        unknown = str(error).rpartition("unexpected keyword argument ")[2].strip("'")
+        near = did_you_mean(unknown, [n for n in signature.parameters if n not in kwargs]) if unknown in kwargs else ""
+        raise InputError(f"{name}{signature} cannot be called{what}: {error}{near}", hint=hint) from None
 
 
 def check_option(name: str, value: Any, fits: Callable[[Any], bool], what: str, model: Any) -> None:
