@@ -224,12 +224,13 @@ def test_macs_are_dense_where_the_summed_size_is_1(equation: str, shapes: list[t
         def forward(self, *operands: torch.Tensor) -> torch.Tensor:
             return torch.einsum(equation, *operands)
 
-    report = fxcount.analyze(Contracts(), *shapes)
-    assert report.macs == macs
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
-        torch.einsum(equation, *[torch.zeros(s, device="meta") for s in shapes])
+    with torch.backends.opt_einsum.flags(enabled=False):  # where it is installed torch has it choose the order
+        report = fxcount.analyze(Contracts(), *shapes)
+        with FlopCounterMode(display=False) as counter:
+            torch.einsum(equation, *[torch.zeros(s, device="meta") for s in shapes])
+    assert report.macs == macs
     assert report.count("torch") == counter.get_total_flops()
 
 
