@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             error.__below__ = _table(partial, options)  # type: ignore[attr-defined]
         raise
     if options.fit:
-        print(report.fit().table())
+        print(report.fit(guess=options.guess).table())
     elif options.json:
         print(report.to_json(indent=1))
     elif shown is not None:

@@ -182,7 +182,7 @@ class Report(Value, Formats, ReportData):
         over = ", ".join(f"{n}={v}" for n, v in {**self._settled, **sizes}.items())
         return Pieces(self.trace.model_name, over, found, refused)
 
-    def fit(self, /, *, checks: int = 8, **sizes: Any) -> Fit:
+    def fit(self, /, *, checks: int = 8, guess: bool = False, **sizes: Any) -> Fit:
         """The closed form over sizes that the model takes as numbers: its loops over a sequence, a batch, images.
 
         Such a size is pinned: the analysis holds at that one alone. Here the model is analysed at a few small sizes, which
@@ -191,6 +191,10 @@ class Report(Value, Formats, ReportData):
         stay. It is evidence and no proof, unlike all else in a report: a model that counts otherwise at one size in between
         is not noticed. The result's ``curve(...)`` evaluates the formulas over a range, where :meth:`curve` analyses the model
         at each size it loops over.
+
+        A detector's loop over the images of a batch has sizes of its own in each turn, which the data decide (boxes that are
+        kept). Those that only add up are one symbol of the formulas; with ``guess=True`` all take their defaults, as in
+        ``at(guess=True)``: all boxes, all elements of a mask.
 
         Raises:
             SizeError: no size is pinned, and none given; what is given is no range.
@@ -216,7 +220,7 @@ class Report(Value, Formats, ReportData):
         from fxcount.report.data.fitted import fitted_over
         from fxcount.report.fit import Fit
 
-        return Fit.of(fitted_over(self.family, self.piece, sizes, fixed=self._settled, checks=checks))
+        return Fit.of(fitted_over(self.family, self.piece, sizes, fixed=self._settled, checks=checks, guess=guess))
 
     def largest(self, symbol: str, /, memory: int | str, **sizes: int) -> Largest:
         """The largest value of a symbol, a batch or a length, at which inference fits into a memory (``"24GB"``, ``"80GiB"``).

@@ -72,6 +72,17 @@ class Causal(nn.Module):
         return torch.cat(rows, 1)
 
 
+class Detector(nn.Module):
+    """Of each image at most 5 of the places that score above 0, as detectors keep boxes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(13, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.linear(image[image[:, 0] > 0][:5]) for image in x])
+
+
 class Segments(nn.Module):
     """Attention of all places, with those of the future once more for each segment of 4; of 2 places there is no segment."""
 
@@ -139,6 +150,22 @@ def test_steps_over_a_size_that_the_smallest_have_none_of() -> None:
         assert at.macs == fresh.macs == _counted(model, (sizes["B"], sizes["S"], 13))
         assert (at.flops, at.read_bytes) == (fresh.flops, fresh.read_bytes)
     assert found.periods["macs"] == {"S": 4}
+
+
+def test_a_batch_of_images_each_with_what_data_keep_of_it() -> None:
+    model = Detector()
+    report = fxcount.analyze(model, "B,S,13", hints={"B": 2, "S": 11})
+    assert str(report.macs) == "91*Min(5, nonzero_1) + 91*Min(5, nonzero_2)"
+    assert "macs" in report.fit().reasons  # each turn has a size of its own
+    found = report.fit(guess=True)
+    assert found.totals == {"nonzero": "the number of true elements of a mask, each at its default"}
+    assert found.symbols == ("S",)
+    for batch, places in ((7, 17), (3, 4), (53, 2)):
+        with FlopCounterMode(display=False) as counter:
+            model(torch.ones(batch, places, 13))  # of which all are kept
+        at, fresh = found.at(B=batch, S=places), report.at(B=batch, S=places, guess=True)
+        assert at.macs == fresh.macs == counter.get_total_flops() // 2
+        assert (at.flops, at.read_bytes, at.write_bytes) == (fresh.flops, fresh.read_bytes, fresh.write_bytes)
 
 
 def test_only_sizes_the_model_takes_are_spoken_of() -> None:

@@ -63,8 +63,8 @@ def pinned(piece: Piece) -> list[str]:
 class _Sizes:
     """Analyses of one model at some sizes of its inputs, ``fixed`` ones among them; the pieces that are there are used."""
 
-    def __init__(self, pieces: Pieces, own: Piece, names: Sequence[str], fixed: Mapping[str, int]) -> None:
-        self.pieces, self.own, self.names, self.fixed = pieces, own, names, dict(fixed)
+    def __init__(self, pieces: Pieces, own: Piece, names: Sequence[str], fixed: Mapping[str, int], guess: bool) -> None:
+        self.pieces, self.own, self.names, self.fixed, self.guess = pieces, own, names, dict(fixed), guess
         self.known: dict[Point, Found | Failure] = {}
 
     def at(self, point: Point, /) -> Found | Failure:
@@ -72,7 +72,7 @@ class _Sizes:
         if found is None:
             sizes = {**self.fixed, **dict(zip(self.names, point))}
             try:
-                found = found_in(self.pieces.answering(self.own, sizes, True, keep=False), sizes)
+                found = found_in(self.pieces.answering(self.own, sizes, True, keep=False), sizes, self.guess)
             except FxcountError as error:
                 found = Failure(error)
             self.known[point] = found
@@ -80,9 +80,10 @@ class _Sizes:
 
 
 def fitted_over(
-    pieces: Pieces, own: Piece, given: Mapping[str, Any], *, fixed: Mapping[str, int], checks: int
+    pieces: Pieces, own: Piece, given: Mapping[str, Any], *, fixed: Mapping[str, int], checks: int, guess: bool
 ) -> Scaling:
-    """The closed forms over the sizes ``given``, a range each, or over those that are pinned.
+    """The closed forms over the sizes ``given``, a range each, or over those that are pinned; with ``guess``, at the defaults of
+    the sizes that data decide.
 
     Raises:
         SizeError: nothing is pinned and nothing given, or what is given is no range of a symbol.
@@ -98,7 +99,7 @@ def fitted_over(
             "no size is pinned: the formulas are in all of the symbols already",
             hint="give a range for one, e.g. fit(S=range(1, 41))",
         )
-    source = _Sizes(pieces, own, list(ranges), fixed)
+    source = _Sizes(pieces, own, list(ranges), fixed, guess)
     here = tuple([own.trace.scope.hints[name] for name in ranges])
     axes = tuple([_axis(source, i, name, sizes, here) for i, (name, sizes) in enumerate(ranges.items())])
     if all(axis.fits(size) for axis, size in zip(axes, here)):

@@ -18,14 +18,16 @@ _CACHES = ("past_key_values", "past_key_value", "presents", "cache_params", "kv_
 """Names under which models return what they keep for the next token."""
 
 
-def found_in(piece: Piece, fixed: Mapping[str, int] | None = None) -> Found:
-    """The formulas of an analysis and what it assumes, as they are interpolated; with ``fixed``, at these sizes."""
+def found_in(piece: Piece, fixed: Mapping[str, int] | None = None, guess: bool = False) -> Found:
+    """The formulas of an analysis and what it assumes, as they are interpolated; with ``fixed``, at these sizes; with ``guess``,
+    at the defaults of all sizes that data decide."""
     trace, numbers = piece.trace, dict[str, Size](fixed or {})
     sizes = piece.totals(*[name for name in QUANTITIES if name in TOTALS])
     cache = _cache_bytes(trace)
     if cache is not None:
         sizes["kv_bytes"] = (cache,)
-    shares, totals = _shares(trace), _Totals(trace)
+    shares = _defaults(trace) if guess else _shares(trace)
+    totals = _Totals(trace, "each at its default" if guess else "")
 
     def settled(size: Size) -> Size:
         return totals.of(substitute(substitute(size, shares), numbers))
@@ -78,17 +80,25 @@ def _shares(trace: Trace) -> dict[str, Size]:
     return {name: u.default for name, u in unbacked.by_name.items() if not u.guess and unbacked.concern(u.default)}
 
 
+def _defaults(trace: Trace) -> dict[str, Size]:
+    """The default of each size that data decide, in terms of the inputs' sizes."""
+    found: dict[str, Size] = {}
+    for name, u in trace.scope.unbacked.by_name.items():
+        found[name] = substitute(u.default, found)
+    return found
+
+
 class _Totals:
     """Sizes that data decide, by kind: how many there are depends on the build, one for each expert of each layer. Where all
     of a kind count alike, only their sum matters: ``64*nonzero_1 + 64*nonzero_2`` is ``64*nonzero``."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, settled: str) -> None:
         self.kinds: dict[str, list[str]] = {}
         self.meanings: dict[str, str] = {}
         for name, found in trace.scope.unbacked.by_name.items():
             kind = name.rpartition("_")[0]
             self.kinds.setdefault(kind, []).append(name)
-            self.meanings[kind] = f"{found.what}, all {kind}_1, {kind}_2, ... of the model added up"
+            self.meanings[kind] = f"{found.what}, {settled or f'all {kind}_1, {kind}_2, ... of the model added up'}"
 
     def of(self, size: Size) -> Size:
         for kind, names in self.kinds.items():
