@@ -39,7 +39,7 @@ def add_model_options(parser: argparse.ArgumentParser, model: str = "", training
     group.add_argument("--arg", metavar="NAME=VALUE", action="append", default=[], help="argument of what builds the model")
     group.add_argument("--at", metavar="B=8,H=224", default="", help="print numbers at these sizes; they are hints as well")
     group.add_argument("--hints", metavar="B=2,H=224", default="", help="sizes at which decisions on shapes are taken")
-    group.add_argument("--guess", action="store_true", help="with --at and --fit: take defaults for values of tensors that nobody knows")
+    group.add_argument("--guess", action="store_true", help="with --at, --fit: take defaults for values nobody knows")
     group.add_argument("--strict", action="store_true", help="fail if an op has no cost rule")
     if training:
         group.add_argument("--train", action="store_true", help="analyse in training mode (default: as built, or eval)")

@@ -82,8 +82,8 @@ class _Sizes:
 def fitted_over(
     pieces: Pieces, own: Piece, given: Mapping[str, Any], *, fixed: Mapping[str, int], checks: int, guess: bool
 ) -> Scaling:
-    """The closed forms over the sizes ``given``, a range each, or over those that are pinned; with ``guess``, at the defaults of
-    the sizes that data decide.
+    """The closed forms over the sizes ``given``, a range each, or over those that are pinned; with ``guess``, at the defaults
+    of the sizes that data decide.
 
     Raises:
         SizeError: nothing is pinned and nothing given, or what is given is no range of a symbol.

@@ -19,8 +19,8 @@ _CACHES = ("past_key_values", "past_key_value", "presents", "cache_params", "kv_
 
 
 def found_in(piece: Piece, fixed: Mapping[str, int] | None = None, guess: bool = False) -> Found:
-    """The formulas of an analysis and what it assumes, as they are interpolated; with ``fixed``, at these sizes; with ``guess``,
-    at the defaults of all sizes that data decide."""
+    """The formulas of an analysis and what it assumes, as they are interpolated; with ``fixed``, at these sizes; with
+    ``guess``, at the defaults of all sizes that data decide."""
     trace, numbers = piece.trace, dict[str, Size](fixed or {})
     sizes = piece.totals(*[name for name in QUANTITIES if name in TOTALS])
     cache = _cache_bytes(trace)
