@@ -19,7 +19,7 @@ from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
 from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.ops.core.registry import Op, Registry, Zero, op
 from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
-from fxcount.ops.linalg import factorizations, solvers, svd
+from fxcount.ops.linalg import derived, factorizations, solvers, svd
 from fxcount.ops.loss import losses
 from fxcount.ops.memory import (
     assignment,
@@ -40,7 +40,7 @@ from fxcount.ops.normalise import functional, norm
 from fxcount.ops.quantise import layers as quantised_layers
 from fxcount.ops.quantise import packed, quantised
 from fxcount.ops.quantise import recurrent as quantised_recurrent
-from fxcount.ops.reduction import cumulative, distances, reduction, softmax, sorting, statistics
+from fxcount.ops.reduction import cumulative, differences, distances, reduction, softmax, sorting, statistics
 from fxcount.ops.sparse import elementwise as sparse_elementwise
 from fxcount.ops.sparse import layouts as sparse_layouts
 from fxcount.ops.sparse import products as sparse_products
@@ -51,8 +51,8 @@ __all__ = ["REGISTRY", "SPARSE", "Alias", "ModuleFact", "Op", "Registry", "Spars
 FAMILIES = (
     views, viewcopy, joining, flips, copies, factory, creation, random,
     pointwise, activation, comparison, bitwise, complex, dropout,
-    reduction, softmax, norm, functional, cumulative, sorting, losses,
-    conv, matmul, products, einsum, tensordot, attention, rnn, rnn_layer, factorizations, svd, solvers, statistics, distances,
+    reduction, softmax, norm, functional, cumulative, differences, sorting, losses,
+    conv, matmul, products, einsum, tensordot, attention, rnn, rnn_layer, factorizations, svd, solvers, derived, statistics, distances,
     pooling, resize, padding, unfold, vision, dynamic,
     embedding, indexing, assignment, scatter, fft,
     backward_functions, backward_layers, backward_pairs, backward_spatial, quantised, packed, quantised_layers,

@@ -53,6 +53,8 @@ CASES = [
     call(torch.any, X, (0, 1), True),
     call(torch.count_nonzero, X),
     call(torch.count_nonzero, X, (0, 2)),
+    call(getattr(torch, "hash_tensor", None), X),
+    call(getattr(torch, "hash_tensor", None), X, (0, 2), keepdim=True),
     *(call(named(name), x, *args) for name in SPREAD
       for x, args in ((X, ()), (X, (1,)), (NHWC, ((2, 3), False, True)), (X, (False,)), (Z, (1,)))),
     *(call(named(name), X, dim=1, correction=0, keepdim=True) for name in SPREAD),

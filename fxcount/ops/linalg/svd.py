@@ -25,7 +25,7 @@ from fxcount.ops.core.striding import strided
 from fxcount.ops.linalg.factorizations import Factorization, check_matrix, column_major, thirds_of
 from fxcount.symbolic import Scope, max_, min_
 
-__all__ = ["OPS"]
+__all__ = ["OPS", "singular_values"]
 
 
 def _singular(a: TensorFact) -> TensorFact:
@@ -34,6 +34,11 @@ def _singular(a: TensorFact) -> TensorFact:
 
 
 _VALUES = Factorization(lambda a, **_: _singular(a), lambda large, small: 12 * large * small**2 - 4 * small**3, False)
+
+
+def singular_values(a: TensorFact) -> Work:
+    """The work of finding them alone, of all matrices."""
+    return _VALUES.work(a)
 
 
 def _svd_shape(

@@ -34,7 +34,7 @@ from fxcount.ops.core.scalars import Scalars, is_arithmetic
 from fxcount.ops.reduction.softmax import reduced_shape
 from fxcount.symbolic import Scope, Size, floordiv, max_, min_
 
-__all__ = ["OPS", "norm_scalars", "vector_norm", "vector_norm_cost"]
+__all__ = ["OPS", "matrix_norm", "matrix_norm_cost", "norm_scalars", "vector_norm", "vector_norm_cost"]
 
 
 def norm_scalars(numel: Size, results: Size, p: Any, is_complex: bool = False) -> Work:
@@ -86,7 +86,7 @@ def matrix_norm(
     return x.new(reduced_shape(x, _matrix_dims(x, dim), keepdim), _real(x, dtype))
 
 
-def _matrix_norm_cost(
+def matrix_norm_cost(
     y: TensorFact, x: TensorFact, ord: Order = "fro", dim: Dims = (-2, -1), keepdim: bool = False, *, dtype: Dtype = None
 ) -> Work:
     if ord == "fro":
@@ -132,7 +132,7 @@ def _linalg_norm_cost(
     y: TensorFact, x: TensorFact, ord: Order = None, dim: Dims = None, keepdim: bool = False, *, dtype: Dtype = None
 ) -> Work:
     if _is_matrix_norm(x, ord, dim):
-        return _matrix_norm_cost(y, x, ord, (-2, -1) if dim is None else dim)
+        return matrix_norm_cost(y, x, ord, (-2, -1) if dim is None else dim)
     return norm_scalars(x.numel, y.numel, ord, x.dtype.is_complex)
 
 
@@ -155,7 +155,7 @@ def _norm_cost(
     y: TensorFact, x: TensorFact, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: Dtype = None
 ) -> Work:
     if p == "nuc":
-        return _matrix_norm_cost(y, x, p, (-2, -1) if dim is None else dim)
+        return matrix_norm_cost(y, x, p, (-2, -1) if dim is None else dim)
     return norm_scalars(x.numel, y.numel, p, x.dtype.is_complex)
 
 
@@ -173,7 +173,7 @@ def nuclear_norm(scope: Scope, x: TensorFact, *, dim: Dims = (-2, -1), keepdim: 
 
 
 def _nuclear_cost(y: TensorFact, x: TensorFact, *, dim: Dims = (-2, -1), keepdim: bool = False) -> Work:
-    return _matrix_norm_cost(y, x, "nuc", dim)
+    return matrix_norm_cost(y, x, "nuc", dim)
 
 
 def dist(scope: Scope, x: TensorFact, other: TensorFact, p: Any = 2) -> TensorFact:
@@ -204,7 +204,7 @@ def _renorm_cost(y: TensorFact, x: TensorFact, p: Any, dim: int, maxnorm: float)
 
 OPS: tuple[Op, ...] = (
     op("linalg.vector_norm", shape=vector_norm, cost=vector_norm_cost),
-    op("linalg.matrix_norm", shape=matrix_norm, cost=_matrix_norm_cost, temporaries=_matrix_norm_held),
+    op("linalg.matrix_norm", shape=matrix_norm, cost=matrix_norm_cost, temporaries=_matrix_norm_held),
     op("linalg.norm", shape=linalg_norm, cost=_linalg_norm_cost, temporaries=_linalg_norm_held),
     op("norm", shape=norm, cost=_norm_cost),
     op("frobenius_norm", shape=frobenius_norm, cost=_frobenius_cost),

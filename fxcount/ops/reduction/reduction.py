@@ -171,6 +171,11 @@ def any_(scope: Scope, x: TensorFact, dim: Dims = None, keepdim: bool = False) -
     return x.new(reduced_shape(x, dim, keepdim), torch.uint8 if x.dtype is torch.uint8 else torch.bool)
 
 
+def hash_tensor(scope: Scope, x: TensorFact, dim: Dims = (), *, keepdim: bool = False, mode: int = 0) -> TensorFact:
+    """The bits of the elements, xor-ed."""
+    return x.new(reduced_shape(x, dim, keepdim), torch.uint64)
+
+
 def count_nonzero(scope: Scope, x: TensorFact, dim: Dims = None) -> TensorFact:
     return x.new(reduced_shape(x, dim, False), torch.int64)
 
@@ -277,6 +282,7 @@ OPS: tuple[Op, ...] = (
     *(op(name, shape=argextreme, cost=_COMPARE, differentiable=False) for name in ("argmax", "argmin")),
     op("aminmax", shape=aminmax, cost=_steps_cost(Scalars(add=2))),
     *(op(name, shape=any_, cost=_nonzero_cost, differentiable=False, follows="extremum") for name in ("any", "all")),
+    op("hash_tensor", shape=hash_tensor, cost=Zero("integer work", moves=True), differentiable=False),
     op("count_nonzero", shape=count_nonzero, cost=_nonzero_cost, differentiable=False),
     op("var", shape=var, cost=_var_cost, overloads=Overloads()),
     op("std", shape=var, cost=_std_cost, overloads=Overloads()),
