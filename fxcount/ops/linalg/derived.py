@@ -44,6 +44,7 @@ def cond(scope: Scope, a: TensorFact, p: Any = None) -> TensorFact:
 
 
 def _cond_cost(y: TensorFact, a: TensorFact, p: Any = None) -> Work:
+    """Of order 2 the singular values and a quotient; else the inverse, both norms and their product."""
     if p in _SPECTRAL:
         return Work(flops=singular_values(a).flops + y.numel)
     inverse, norms = FACTORIZATIONS["linalg.inv"].work(a), matrix_norm_cost(y, a, p)
@@ -59,6 +60,7 @@ def matrix_rank(
 
 
 def _rank_cost(y: TensorFact, a: TensorFact, tol: Any = None, hermitian: bool = False, **_: object) -> Work:
+    """The singular values or eigenvalues, the tolerance, a comparison of each with it."""
     k, matrices = min_(*a.shape[-2:]), prod(a.shape[:-2])
     values = FACTORIZATIONS["linalg.eigvalsh"].work(a) if hermitian else singular_values(a)
     magnitudes = matrices * (2 * k - 1) if hermitian else 0

@@ -71,6 +71,7 @@ def _joined(scope: Scope, x: TensorFact, dim: int) -> TensorFact:
 def _gradient_cost(
     y: Any, x: TensorFact, *, spacing: Any = None, dim: Dims = None, edge_order: int = 1
 ) -> Work:
+    """At even spacing a difference and a quotient; at coordinates three weights, and three samples with them."""
     axes = _axes(x, spacing, dim)
     flops: Size = 0
     for d, points in zip(axes, _spacings(spacing, axes)):
