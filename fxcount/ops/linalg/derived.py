@@ -69,7 +69,7 @@ def _rank_cost(y: TensorFact, a: TensorFact, tol: Any = None, hermitian: bool = 
 
 def tensorinv(scope: Scope, a: TensorFact, ind: int = 2) -> TensorFact:
     """Its first ``ind`` dimensions come last; in memory as LAPACK leaves the inverse of the matrix."""
-    if not 0 < ind:
+    if not ind > 0:
         raise ShapeError(f"tensorinv: ind={ind} must be positive")
     rows, columns = a.shape[:ind], a.shape[ind:]
     n = prod(rows)

@@ -4,7 +4,7 @@ Letters: n = samples along a dimension, r = lines along it = numel / n
 Counts:  at even spacing, inside: a difference and a quotient, 2*(n - 2)*r; an edge of order 1: 2*r; of order 2 (three samples
          with weights -3/2, 2, -1/2): 3 products, 2 sums, a quotient: 6*r
          at coordinates: n - 1 steps of them; inside three weights, which take 10, of three samples: 10*(n - 2) + 5*(n - 2)*r;
-         an edge of order 1: 2*r; of order 2 three weights too, which take 13 at the first and 12 at the last: 25 + 10*r for both
+         an edge of order 1: 2*r; of order 2 three weights too, 13 for the first and 12 for the last: 25 + 10*r for both
 Raises:  ShapeError: fewer samples than an edge takes, coordinates that do not match
 Source:  Fornberg, Generation of finite difference formulas on arbitrarily spaced grids, 1988; what torch.gradient documents
 
