@@ -546,15 +546,19 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
             return self
         if other == 0:
             return 1.0
+        if not abs(other) <= _LARGEST_POWER:  # soon beyond all floats, or nan
+            return float(self) ** other
         program: Program = ("**", self.program, other)
+        if other >= _LARGE_POWER:
+            self.scope.claim(Claim("<=", program, sys.float_info.max), "Python raises OverflowError for a larger power")
         if self.curved:
             return self._curve(self.value**other, program)
-        if other == int(other) and 0 < other <= 64:
+        if other == int(other) and other > 0:
             k, level = int(other), EXACT if self.level == EXACT else max(self.level, ROUGH)
             return self._make(self.num**k, self.den**k, self.value**k, level, program)
         if other == -1 and self.level == EXACT:
             return 1.0 / self
-        if other == int(other) and -64 <= other < 0:
+        if other == int(other) and other < 0:
             nonzero_hint(self.num, self.scope, "**")
             k = -int(other)
             return self._make(self.den**k, self.num**k, self.value**other, max(self.level, ROUGH), program)
@@ -774,6 +778,9 @@ class SymRatio(FloatProtocol, NumpyProtocol, torch.SymFloat):
         return self**0.5
 
 
+_LARGEST_POWER = 64
+_LARGE_POWER = 16
+"""A float of fewer factors overflows for sizes beyond 2**63 alone."""
 _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
     "%": operator.mod,

@@ -181,6 +181,17 @@ def test_a_list_of_100_000_terms_is_refused_within_the_limit_of_a_hang() -> None
     assert time.process_time() - started < 10
 
 
+def test_many_symbols_and_many_dimensions_are_refused() -> None:
+    saved = _saved()
+    saved["report"]["scope"]["hints"].update({f"x{i}": 2 for i in range(20_000)})
+    with pytest.raises(InputError, match="20,001 symbols"):
+        fxcount.load(saved)
+    saved = _saved()
+    saved["report"]["declared"][0]["shape"] = [3] * 10_000
+    with pytest.raises(InputError, match="number of parameters"):
+        fxcount.load(saved)
+
+
 def test_what_is_wrong_deep_inside_is_looked_for_once() -> None:
     value: Any = {"$value": 0.5}
     for i in range(60):  # twice at each level would be 2**60 times

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,8 +21,11 @@ from fxcount.report.data.verification import admitted_sizes
 
 
 def _is_plain(sizes: Any) -> bool:
-    """Whether it has an attribute that no ``int`` has: nothing tells of that."""
-    return not hasattr(sizes[0], "expr")
+    """Whether it has an attribute that no ``int`` has: nothing tells of that where the object itself is asked."""
+    try:
+        return sizes[0].expr is None
+    except AttributeError:
+        return True
 
 
 def _is_one_object(sizes: Any) -> bool:
@@ -98,6 +103,35 @@ def test_a_branch_on_the_identity_of_sizes_is_found() -> None:
     assert (first.reported, first.found) == (2 * 3 * 7 * b, 2 * 3 * 7 * b + 7 * b)  # without bias, and with one
     assert "op 0 (linear)" in first.op
     assert f"{Path(__file__).name}:" in first.op
+
+
+def test_a_branch_on_the_bytes_of_an_array_of_sizes_is_found() -> None:
+    """An array of sizes is one of objects; that of numbers holds the numbers."""
+
+    class Bytes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            held = np.array(x.shape[0])
+            return x * 2 if int.from_bytes(held.tobytes(), sys.byteorder) == x.shape[0] else x
+
+    model = Bytes()
+    found = fxcount.analyze(model, "B,3").verify()
+    assert {d.what for d in found.differences} == {"flops"}
+    assert len(found.differences) == len(found.checked) == 5
+
+
+def test_a_branch_on_what_a_size_has_is_found_where_it_is_asked_without_a_name() -> None:
+    """``hasattr`` and ``getattr`` know that a number has no formula; ``n.expr`` asks the object itself."""
+
+    class Asks(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            try:
+                _ = x.shape[0].expr  # type: ignore[attr-defined]
+            except AttributeError:
+                return x * 2
+            return x
+
+    model = Asks()
+    assert not fxcount.analyze(model, "B,3").verify()
 
 
 def test_the_command_line_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

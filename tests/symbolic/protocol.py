@@ -60,7 +60,9 @@ TABLE = (
         n + np.int64(3)
         np.int32(3) * n
         np.float64(0.5) * n
-        n ** 0.5"""),
+        n ** 0.5
+        n ** 30.0
+        (n / 3) ** 20"""),
     _row("arithmetic", "decides", """
         n // m
         n % m
@@ -82,7 +84,9 @@ TABLE = (
         3 >> n
         pow(n, -1, 997)
         n + 1j
-        n * fractions.Fraction(1, 3)"""),
+        n * fractions.Fraction(1, 3)
+        n ** 100.0
+        (n / 2) ** -99"""),
     _row("comparison", "decides", """
         n == 224
         n != 7

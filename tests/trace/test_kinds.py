@@ -57,6 +57,17 @@ class _Meta:
         return type(made) is Kind and isinstance(made, type) and type("Other", (), {}) is not None and type(h) is int
 
 
+SCOPE, NUMERATOR, DENOMINATOR = "scope", "num", "denominator"
+
+
+def _raises(asks: Callable[[], Any]) -> bool:
+    try:
+        asks()
+    except AttributeError:
+        return True
+    return False
+
+
 ASKS: dict[str, Callable[[Any, Any], Any]] = {
     "in a list": lambda h, w: type([h, w][0]) is int,
     "in a dict": lambda h, w: type({"h": h}["h"]) is int,
@@ -80,6 +91,11 @@ ASKS: dict[str, Callable[[Any, Any], Any]] = {
     "other module, class method": lambda h, w: helper_of_sizes.Holder.of(h),
     "other module, partial": lambda h, w: functools.partial(helper_of_sizes.first, [w])(),
     "other module, cached": lambda h, w: helper_of_sizes.cached(h),
+    "no attribute of ours": lambda h, w: not any(hasattr(n, a) for n in (h, h / 2) for a in ("expr", "hint", "scope", "value")),
+    "none to be had": lambda h, w: getattr(h, "expr", None) is None and getattr(h, "hint", 3) == 3,
+    "none that is asked for": lambda h, w: _raises(lambda: getattr(h, SCOPE)) and _raises(lambda: getattr(h / 2, NUMERATOR)),
+    "those of a number": lambda h, w: hasattr(h, "real") and getattr(h, DENOMINATOR) == 1 and not hasattr(h, "shape"),
+    "listed": lambda h, w: dir(h) == dir(3) and dir(h / w) == dir(0.5) and dir() == ["h", "w"],
     "branch elsewhere": lambda h, w: type(h) is int and h > 50,
 }
 
@@ -121,7 +137,9 @@ def test_the_identity_of_a_number_pins() -> None:
 def test_a_stand_in_is_a_tensor() -> None:
     class Asks(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.exp() if type(x) is torch.Tensor and x.shape[0] else x
+            own = [name for name in ("_value", "_owner", "_known") if hasattr(x, name) or name in dir(x)]
+            same = type(x) is torch.Tensor and not own and getattr(x, "_storage", None) is None and hasattr(x, "grad_fn")
+            return x.exp() if same and x.shape[0] else x
 
     assert fxcount.analyze(Asks(), "B,7").at(B=3).transcendentals == 21
 

@@ -271,3 +271,20 @@ def test_repeats_that_are_sizes_add_up_to_a_size() -> None:
         assert report.at(H=h, W=w, extend=False).macs == 3 * (5 * h + 7 * w) ** 2
         a, b = torch.randn(3, h, 5), torch.randn(3, 7, w)
         torch.testing.assert_close(report.graph_module(a, b), Packs()(a, b))
+
+
+def test_a_mask_is_read_as_it_is_whether_sizes_or_numbers_make_it() -> None:
+    class Masked(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            even = torch.arange(x.shape[0]) % 2 == 0
+            nothing = torch.zeros(x.shape[0], dtype=torch.bool)
+            return x[even], x[nothing], x[:, torch.ones(5, dtype=torch.bool)]
+
+    model = Masked()
+    report = fxcount.analyze(model, "B,5", hints={"B": 6})
+    numbers = fxcount.analyze(model, "6,5")
+    read = [c.read_bytes for call in numbers.trace.calls if call.op.name == "getitem"
+            for c in [numbers.costs.by_signature[id(call.signature)]]]  # fmt: skip
+    assert read == [6 + 3 * 5 * 4, 6, 5 + 6 * 5 * 4]  # a byte of the mask each, and what it picks
+    assert report.at(B=6).read_bytes == numbers.read_bytes
+    assert report.verify(n=2)

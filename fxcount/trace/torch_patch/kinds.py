@@ -5,7 +5,8 @@ user's code sees other builtins of these names instead, as globals of its own mo
 touched, as every thread looks at them. The modules are those of functions that read the shape of a stand-in, of the
 ``forward`` of the model's classes, of functions among the model's attributes, and of all that these can call by a name:
 functions, classes and modules among their globals, a few calls deep. Quotients are a ``float``, stand-ins a
-``torch.Tensor``. ``isinstance`` is another one only where code names ``torch.SymInt``.
+``torch.Tensor``. ``isinstance`` is another one only where code names ``torch.SymInt``. ``hasattr``, ``getattr`` and ``dir``
+know the attributes of numbers and tensors alone, and none of those that carry formulas.
 
 >>> kind, (size, quotient) = _Type, sizes_for_tests()
 >>> kind(size) is int, kind(quotient) is float, kind("a") is str, kind(size) in (int, float), isinstance(int, kind)
@@ -14,6 +15,8 @@ functions, classes and modules among their globals, a few calls deep. Quotients 
 ('Made', True, 1)
 >>> _isinstance(size, torch.SymInt), _isinstance(size, (str, torch.SymInt, int)), _isinstance(3, torch.SymInt | int)
 (False, True, True)
+>>> _hasattr(size, "expr"), _getattr(quotient, "value", None), _hasattr(size, "real"), "scope" in _dir(size)
+(False, None, True, False)
 """
 
 from __future__ import annotations
@@ -93,7 +96,40 @@ def _id(thing: Any, /) -> int:
     return builtins.id(thing)
 
 
-_OURS: dict[str, Any] = {"type": _Type, "id": _id}
+_OWN = frozenset({*dir(StandIn), *StandIn.__annotations__}) - frozenset(dir(torch.Tensor))
+"""Attributes of a stand-in that no tensor has."""
+_EXAMPLES: dict[type, int | float] = {SymSize: 0, SymRatio: 0.0}
+
+
+def _hasattr(thing: Any, name: str, /) -> bool:
+    """``hasattr``, of the number a size stands for."""
+    found = builtins.type(thing)
+    if found in _EXAMPLES:
+        return builtins.hasattr(_EXAMPLES[found], name)
+    return builtins.hasattr(thing, name) and not (found is StandIn and name in _OWN)
+
+
+def _getattr(thing: Any, name: str, /, *default: Any) -> Any:
+    """``getattr``: a size has what a number has, and a stand-in what a tensor has."""
+    found = builtins.type(thing)
+    if found in _EXAMPLES and not builtins.hasattr(_EXAMPLES[found], name):
+        return builtins.getattr(_EXAMPLES[found], name, *default)
+    if found is StandIn and name in _OWN:
+        return builtins.getattr(torch.Tensor, name, *default)
+    return builtins.getattr(thing, name, *default)
+
+
+def _dir(*things: Any) -> list[str]:
+    """``dir``."""
+    if not things:
+        return sorted(sys._getframe(1).f_locals)
+    found = builtins.type(things[0])
+    if found is StandIn:
+        return [name for name in builtins.dir(*things) if name not in _OWN]
+    return builtins.dir(_EXAMPLES.get(found, things[0]), *things[1:])
+
+
+_OURS: dict[str, Any] = {"type": _Type, "id": _id, "hasattr": _hasattr, "getattr": _getattr, "dir": _dir}
 _OF_SYMBOLIC: dict[str, Any] = {"isinstance": _isinstance}
 
 

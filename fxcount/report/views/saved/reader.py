@@ -208,6 +208,8 @@ def _try(report: ReportData) -> None:
         scope.check(scope.hints)
     if not all([_is_natural(n) for n in map(at.size, _sizes(report))]):
         raise InputError("a size or a cost is no number, or a negative one")
+    if not all(map(_is_natural, (at.params.total, at.params.trainable, at.params.bytes))):
+        raise InputError("a number of parameters is larger than any model's")
     if isinstance(at, TrainingData):
         _try_step(at)
     else:
@@ -224,8 +226,12 @@ def _try_step(at: TrainingData) -> None:
     _ = at.params, at.ops, at.by_module(), at.peak_place, at.forward_peak_place, at.step_peak_place, at.total_peak_place
 
 
+_MOST_BITS = 1 << 12
+"""Of a number of a file: sums of such can be printed."""
+
+
 def _is_natural(n: Any) -> bool:
-    return type(n) is int and n >= 0
+    return type(n) is int and n >= 0 and n.bit_length() <= _MOST_BITS
 
 
 def _is_count(size: Size, hints: Mapping[str, int]) -> bool:
