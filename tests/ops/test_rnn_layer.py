@@ -9,7 +9,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fxcount.ops.contraction.rnn_layer import OPS
-from fxcount.torch_private import VERSION
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import T, rule_result, work
 
@@ -33,7 +32,6 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.skipif(VERSION < (2, 9), reason="oneDNN's workspace is larger there")
 @pytest.mark.parametrize("case", CASES)
 def test_layers(case: Case) -> None:
     case.check()

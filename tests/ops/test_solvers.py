@@ -106,7 +106,7 @@ def test_the_exponential_is_a_polynomial() -> None:
     """The products of a real run of matrices of 1-norm 2, which is as large as takes no squarings."""
     a = torch.randn(2, 7, 7)
     a = 2 * a / torch.linalg.matrix_norm(a, 1)[:, None, None]
-    with torch.profiler.profile(record_shapes=True) as profile:
+    with torch.profiler.profile(record_shapes=True, acc_events=True) as profile:
         torch.linalg.matrix_exp(a)
     products = sum(event.count for event in profile.key_averages() if event.key == "aten::bmm")
     assert products == 5

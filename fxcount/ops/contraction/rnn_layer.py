@@ -10,7 +10,8 @@ Counts:  macs = T*N*4*H*(I + H); with biases 8*H additions, and per unit 4 sums 
          products, 2 sums; ds*s*(1 - s) of three gates, dg*(1 - g*g): 8 and 4; dh of the step after it: 1; 4 sums for the biases
 Source:  the formula of ``torch.nn.LSTM``; ``rnn_utils.hpp`` of oneDNN for the workspace (f32): seven regions, each from the
          start of a page of 4096 bytes: gates and outputs (T*N rows), three of states and their gradients, as wide as the
-         wider of input and state, and two of cell states and their gradients (2*(T+1)*N rows each)
+         wider of input and state, and two of cell states and their gradients (2*(T+1)*N rows each); up to the oneDNN 3.7 of
+         torch 2.9 it was nine, with five of states and their gradients
 
 >>> f32 = torch.float32
 >>> x, w, r, b, h = (TensorFact(s, f32) for s in ((17, 3, 24), (80, 24), (80, 20), (80,), (3, 20)))
@@ -32,6 +33,7 @@ from fxcount.ops.core.registry import Op, op
 from fxcount.ops.core.scalars import Scalars
 from fxcount.symbolic import Scope, Size
 from fxcount.symbolic.floor import ceildiv
+from fxcount.torch_private import VERSION
 
 __all__ = ["OPS"]
 
@@ -53,11 +55,15 @@ def _layer(
     )  # fmt: skip
 
 
+_OF_STATES = 5 if VERSION < (2, 10) else 3
+
+
 def _workspace(scope: Scope, steps: Size, batch: Size, width: Size, hidden: Size) -> Size:
     states = 2 * (steps + 1) * batch
     of_layer = states * _row(scope, width if scope.decide(">=", width, hidden, "the wider of an LSTM's inputs") else hidden)
     cells = states * hidden
-    regions = (steps * batch * _row(scope, 4 * hidden), steps * batch * _row(scope, hidden), *[of_layer] * 3, *[cells] * 2)
+    of_steps = [steps * batch * _row(scope, width) for width in (4 * hidden, hidden)]
+    regions = (*of_steps, *[of_layer] * _OF_STATES, *[cells] * 2)
     total: Size = 0
     for numbers in regions:
         total = total + _PAGE * ceildiv(4 * numbers, _PAGE)
