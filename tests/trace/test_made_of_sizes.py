@@ -273,6 +273,19 @@ def test_repeats_that_are_sizes_add_up_to_a_size() -> None:
         torch.testing.assert_close(report.graph_module(a, b), Packs()(a, b))
 
 
+def test_repeats_are_read_whether_sizes_or_numbers_make_them() -> None:
+    class Repeats(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.repeat_interleave(torch.tensor([1, x.shape[0] // 8, 1]), 1)
+
+    model = Repeats()
+    report = fxcount.analyze(model, "B,3", hints={"B": 16})
+    for b in (8, 17, 25):
+        fresh = fxcount.analyze(model, (b, 3))
+        assert report.at(B=b).read_bytes == fresh.read_bytes == 4 * 3 * b + 3 * 8  # x, and the three numbers
+        assert report.at(B=b).write_bytes == fresh.write_bytes
+
+
 def test_a_mask_is_read_as_it_is_whether_sizes_or_numbers_make_it() -> None:
     class Masked(nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -295,8 +295,8 @@ class Tracer(TorchFunctionMode):
             signature = self._infer(entry, constants.with_data(recorded, data, entry.reads_data), recorded_kwargs)
         except DataDependentError as error:
             return self.numbers.infer(entry, func, recorded, recorded_kwargs, operands, error)
-        if not entry.reads_data:  # what is read is the mask itself, not the indices it stands for
-            signature.args = tuple([facts_of_arguments(a) for a in recorded])
+        # what is read is the tensor itself, not its data, nor the indices a mask stands for
+        signature.args = tuple([facts_of_arguments(a) for a in recorded])
         self.notes.data_read([o for o in operands if o._value in data])
         return signature
 
