@@ -212,11 +212,12 @@ def row(name: str, outcome: Outcome) -> str:
 
 
 def _formulas(found: Any) -> Iterator[str]:
-    for quantity in ("params", "macs", "kv_bytes"):
-        try:
-            yield f"{quantity} = `{getattr(found, quantity)}`"
-        except fxcount.FxcountError:  # no cache, or no one formula, which main() says
-            continue
+    for quantity in ("params", "macs", "flops", "kv_bytes", "peak_bytes"):
+        if quantity in found.reasons:
+            yield f"{quantity}: none, {found.reasons[quantity]}"
+        elif quantity in found.formulas:
+            inside = " (inside of the ranges)" if found.outcomes[quantity].inside else ""
+            yield f"{quantity} = `{getattr(found, quantity)}`{inside}"
 
 
 def between_marks(page: str, lines: list[str]) -> str:

@@ -59,14 +59,16 @@ def solved(family: Family) -> Scaling:
 
 def _peak(family: Family) -> Fitted | Refused:
     """The largest of all moments; where these follow no formulas, the one that is largest in the ranges."""
-    fewest = len(family.axes[0].values) - _FEWEST if len(family.axes) == 1 else 0
+    fewest, of_moments = (len(family.axes[0].values) - _FEWEST if len(family.axes) == 1 else 0), ""
     for left_out in [n for n in (0, 1, 2, 4) if n <= max(fewest, 0)]:
         (first, *others) = family.axes
         some = Family(family.builds, (first.above(left_out), *others), family.count) if left_out else family
         outcome = _largest_moment(some)
         if isinstance(outcome, Fitted):
             return replace(outcome, least=((first.name, first.values[left_out]),)) if left_out else outcome
-    return family.held_to_all("peak_bytes", family.fit("peak_bytes", False, _ANOTHER_MOMENT))
+        of_moments = of_moments or outcome.reason
+    found = family.held_to_all("peak_bytes", family.fit("peak_bytes", False, _ANOTHER_MOMENT))
+    return Refused(f"{found.reason}; and of its moments, {of_moments}") if isinstance(found, Refused) else found
 
 
 def _largest_moment(family: Family) -> Fitted | Refused:

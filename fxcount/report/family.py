@@ -42,10 +42,12 @@ class Pieces(PiecesData):
         """A total as ``sympy.Piecewise``, exact on the range and undefined outside; pieces of the same formula are one."""
         import sympy
 
+        from fxcount.symbolic.rounding import Piecewise
+
         merged: dict[Any, list[tuple[Side, ...]]] = {}
         for row in self.rows:
             merged.setdefault(sympy.sympify(row.formula(quantity)), []).extend(row.sides)
-        return sympy.Piecewise(*[(f, condition(joined(sides))) for f, sides in merged.items()], evaluate=False)
+        return Piecewise(*[(f, condition(joined(sides))) for f, sides in merged.items()], evaluate=False)
 
     @cached_property
     def macs(self) -> Any:

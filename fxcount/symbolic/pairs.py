@@ -187,11 +187,12 @@ def _write(terms: dict[Monomial, int], families: list[Family], modulus: int) -> 
         for member, sign, written, _ in group.members:
             if member == group.first:
                 continue
-            change = 0
+            change, times = 0, a * sign
             for m, c in written.items():
                 if m:
                     now = terms.get(m, 0)
-                    change += abs(_residue(now - a * sign * c, modulus)) - abs(now)
+                    left = now - times * c
+                    change += abs(_residue(left, modulus) if modulus else left) - abs(now)
             if change < least:
                 best, least = (member, sign, written), change
         if best is not None:  # first == sign*(member - offset)

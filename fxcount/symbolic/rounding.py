@@ -1,8 +1,9 @@
-"""sympy's floor, ceiling, Max and Min as formulas hand them out: equal to sympy's own, with the same hash.
+"""sympy's floor, ceiling, Max, Min and Piecewise as formulas hand them out: equal to sympy's own, with the same hash.
 
 * One fraction in a floor: ``floor((H + 28)/32)``, where sympy prints ``floor(H/32 + 7/8)``.
 * ``lambdify`` divides integers: exact for Python's of any length, and for arrays of integers within their type.
 * A Max of formulas is not compared pair by pair once more, which takes sympy seconds; given numbers, it is a number.
+* A Piecewise on numpy's arrays gives Python's integers: beside the NaN for what no piece is for numpy would make floats.
 
 The classes have sympy's names, as by these its hashes and its printers go. Import this file only where sympy is needed.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 import sympy
 
-__all__ = ["Max", "Min", "ceiling", "floor"]
+__all__ = ["Max", "Min", "Piecewise", "ceiling", "floor"]
 
 
 def _fraction(e: Any) -> tuple[Any, Any]:
@@ -109,3 +110,25 @@ class Max(_Extremum, sympy.Max):  # type: ignore[misc]
 class Min(_Extremum, sympy.Min):  # type: ignore[misc]
     plain = sympy.Min
     __hash__ = sympy.Min.__hash__
+
+
+class Piecewise(_Shared, sympy.Piecewise):  # type: ignore[misc]
+    plain = sympy.Piecewise
+    __hash__ = sympy.Piecewise.__hash__
+
+    def __eq__(self: Any, other: object) -> Any:
+        if isinstance(other, self.plain):
+            return bool(self.args == other.args)
+        return self.plain.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def _numpycode(self: Any, printer: Any) -> str:
+        numpy = printer._module
+        select, array = (printer._module_format(f"{numpy}.{name}") for name in ("select", "asarray"))
+        conditions = ", ".join([printer._print(piece.cond) for piece in self.args])
+        values = ", ".join([f"{array}({printer._print(piece.expr)}, dtype='O')" for piece in self.args])
+        return f"{select}([{conditions}], [{values}], default={printer._print(sympy.S.NaN)})"
+
+    _scipycode = _numpycode

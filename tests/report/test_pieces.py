@@ -135,6 +135,7 @@ def test_there_is_an_end_to_it() -> None:
 @pytest.mark.parametrize(
     ("sizes", "said"),
     [({"S": (1, 9)}, "needs a value, a range or a tie for B"), ({"B": (9, 3), "S": 1}, "no sizes"),
+     ({"B": (1, 10**30), "S": 1}, "at most 10,000,000 sizes"),
      ({"B": 1, "S": 0}, "at least 1"),
      ({"B": "S", "S": "B"}, "tied to one another"), ({"B": 1, "S": 2, "Q": 3}, "got 'Q'")],
 )  # fmt: skip
@@ -267,3 +268,32 @@ def test_loops_are_told_before_hundreds_of_analyses(monkeypatch: pytest.MonkeyPa
     assert f"test_pieces.py:{forward.__code__.co_firstlineno + 1}" in caught.value.where
     assert "report.fit().curve(...)" in str(caught.value)
     assert len(report.pieces(B=(1, 4), S=(1, 30))) == 30  # fewer sizes than analyses are allowed
+
+
+def test_a_piecewise_in_python_and_numpy_is_exact() -> None:
+    """Beyond 2**53 a float would not be; where no piece is, it is not a number."""
+
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(10**6 + 3, 10**6 + 3, device="meta")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(x) if x.shape[1] > 8 else x + 1
+
+    model, width = Wide(), 10**6 + 3
+    found = fxcount.analyze(model, f"B,S,{width}").pieces(B=(1, 64), S=(1, 9999)).macs
+    plain = sympy.Piecewise(*found.args, evaluate=False)
+    assert found == plain
+    assert plain == found
+    assert hash(found) == hash(plain)
+    assert isinstance(found, sympy.Piecewise)
+    symbols = sorted(found.free_symbols, key=str)
+    large = 63 * 9997 * width**2
+    assert int(float(large)) != large
+    for modules in ("math", "numpy", None):
+        assert int(sympy.lambdify(symbols, found, modules)(63, 9997)) == large
+    values = sympy.lambdify(symbols, found)(np.array([63, 2, 3, 7]), np.array([9997, 8, 9, 10**4]))
+    assert values[:3].tolist() == [large, 0, 3 * 9 * width**2]
+    assert np.isnan(values[3])
+    assert found.subs(dict(zip(symbols, (63, 9997)))) == large

@@ -251,6 +251,8 @@ def _axis(name: str, value: Any, method: str, example: str) -> Array:
 
     if isinstance(value, Integral) and not isinstance(value, bool):
         value = [int(value)]
+    if isinstance(value, range) and (value.stop - value.start) // value.step > MOST_POINTS:
+        raise SizeError(f"{method}({name}={value}): ask for at most {MOST_POINTS:,} sizes", hint=example)
     try:
         array = np.asarray(list(value), dtype=object)
     except TypeError:

@@ -112,7 +112,7 @@ def regions_over(
     names = [name for name in own.trace.scope.hints if name in own.asked or name in given]
     spread = {n: range(v[0], v[1] + 1) if isinstance(v, tuple) and len(v) == 2 else v for n, v in {**fixed, **given}.items()}
     for name, sizes in spread.items():
-        if isinstance(sizes, range) and not len(sizes):
+        if isinstance(sizes, range) and not sizes:
             raise SizeError(f"regions({name}={given[name]}) has no sizes", hint=f"e.g. regions({name}=(32, 1024))")
     free, points = grid(spread, names, "regions")
     count = len(next(iter(points.values()))) if points else 1

@@ -111,7 +111,7 @@ def _axes(given: Mapping[str, Any], names: Sequence[str]) -> tuple[dict[str, Arr
 
     spread = {n: range(v[0], v[1] + 1) if isinstance(v, tuple) and len(v) == 2 else v for n, v in given.items()}
     for name, value in spread.items():
-        if isinstance(value, range) and not len(value):
+        if isinstance(value, range) and not value:
             raise SizeError(f"pieces({name}={given[name]}) has no sizes", hint=f"e.g. pieces({name}=(32, 2048))")
     alone = {n: v for n, v in spread.items() if not isinstance(v, str)}
     axes: dict[str, Array] = {}
