@@ -38,7 +38,7 @@ class Answered:
 class Refused:
     """Points without an answer: what was said, where, and the numbers of the points. ``assumed``: the decisions the model had
     taken until it refused; ``by_model``: whether it did, or the analysis could not be made. ``at``: the number of the point of
-    which the model said it, if it may speak of its sizes."""
+    which the model said it, and of whose sizes it may speak."""
 
     said: str
     where: str
@@ -110,8 +110,7 @@ def _refusal(error: AssumptionError, points: Points, left: Array, first: int, ex
         where[first] = True
         cause = error.__cause__
         said = error.what.partition(": ")[2] if cause is not None else error.what
-        own_words = first if cause is not None and not isinstance(cause, FxcountError) else None
-        return Refused(said, error.where, error.assumed, np.flatnonzero(where), by_model, own_words)
+        return Refused(said, error.where, error.assumed, np.flatnonzero(where), by_model, first)
     where = left if is_final(error, extend) else np.arange(len(left)) == first
     return Refused(error.what, error.where, (), np.flatnonzero(where), by_model)
 
