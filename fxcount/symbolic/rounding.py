@@ -3,7 +3,7 @@
 * One fraction in a floor: ``floor((H + 28)/32)``, where sympy prints ``floor(H/32 + 7/8)``.
 * ``lambdify`` divides integers: exact for Python's of any length, and for arrays of integers within their type.
 * A Max of formulas is not compared pair by pair once more, which takes sympy seconds; given numbers, it is a number.
-* A Piecewise on numpy's arrays gives Python's integers: beside the NaN for what no piece is for numpy would make floats.
+* A Piecewise on numpy's arrays gives Python's integers, and None where no piece is: beside a NaN there numpy would make floats.
 
 The classes have sympy's names, as by these its hashes and its printers go. Import this file only where sympy is needed.
 """
@@ -125,10 +125,7 @@ class Piecewise(_Shared, sympy.Piecewise):  # type: ignore[misc]
         return not self == other
 
     def _numpycode(self: Any, printer: Any) -> str:
-        numpy = printer._module
-        select, array = (printer._module_format(f"{numpy}.{name}") for name in ("select", "asarray"))
-        conditions = ", ".join([printer._print(piece.cond) for piece in self.args])
-        values = ", ".join([f"{array}({printer._print(piece.expr)}, dtype='O')" for piece in self.args])
-        return f"{select}([{conditions}], [{values}], default={printer._print(sympy.S.NaN)})"
+        head, _, _ = str(printer._print(self.plain(*self.args, evaluate=False))).rpartition("default=")
+        return f"{head}default=None)"  # numpy.select(..., default=nan) is of floats
 
     _scipycode = _numpycode
