@@ -1,6 +1,7 @@
 """``python -m benchmarks.zoo``: run the zoo, write the records, and what they say.
 
     python -m benchmarks.zoo --family timm --name 'resnet*' --jobs 2 --resume --out timm.jsonl
+    python -m benchmarks.zoo --family transformers --no-reference  # a survey: which sizes stay, what pins the others
     python -m benchmarks.zoo --results benchmarks/zoo/RESULTS.md *.jsonl
     python -m benchmarks.zoo --verified benchmarks/zoo/VERIFIED.md *.jsonl
     python -m benchmarks.zoo --add-to benchmarks/zoo/RESULTS.md wild.jsonl

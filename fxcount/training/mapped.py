@@ -329,6 +329,13 @@ def _gather(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
     return torch.gather(x, dim + 1 if dim >= 0 else dim, index, **kwargs)
 
 
+def _bilinear(level: _Level, given: Given, kwargs: dict[str, Any]) -> Any:
+    """A dimension in front of both operands is one more of their batch."""
+    if kwargs or not (given[0][1] and given[1][1]) or any(is_mapped for _, is_mapped in given[2:]):
+        return NotImplemented
+    return level.form_of(torch.bilinear)(*[x for x, _ in given])
+
+
 _F, _NN = torch.nn.functional, torch_private.nn_functions
 _RESIZED = (("nearest", 1), ("linear", 1), ("nearest", 2), ("bilinear", 2), ("bicubic", 2), ("nearest", 3), ("trilinear", 3))
 _SAMPLES: Mapping[Any, int] = {
@@ -357,5 +364,6 @@ RULES: Mapping[Any, Rule] = MappingProxyType({
     torch.linalg.solve: _solve,
     torch.index_add: _index_add, torch.Tensor.index_add: _index_add,
     torch.embedding: _embedding,
+    torch.bilinear: _bilinear,
     _NN.nll_loss_nd: _nll, _NN.cross_entropy_loss: _cross_entropy,
 })  # fmt: skip

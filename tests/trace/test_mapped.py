@@ -205,6 +205,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Specs]] = {
     "gru_cell without biases": (torch.gru_cell, ("E,B,5", "E,B,3", "E,9,5", "E,9,3")),
     "rnn_relu_cell": (torch.rnn_relu_cell, ("E,B,5", "E,B,3", "E,3,5", "E,3,3", "E,3", "E,3")),
     "rnn_tanh_cell": (torch.rnn_tanh_cell, ("E,B,5", "E,B,3", "E,3,5", "E,3,3", "E,3", "E,3")),
+    "bilinear": (lambda x, y: F.bilinear(x, y, torch.ones(7, 3, 5), torch.ones(7)), ("E,B,3", "E,B,5")),
+    "bilinear of vectors": (lambda x, y: F.bilinear(x, y, torch.ones(7, 3, 5)), ("E,3", "E,5")),
     "embedding": (lambda w, i: F.embedding(i, w), ("E,9,5", "i64[E,S]")),
     "embedding of a table": (lambda w, i: F.embedding(i, w), ("E,9,5", "i64[E,B,S]")),
 }  # fmt: skip
