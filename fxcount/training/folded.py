@@ -20,13 +20,14 @@ from fxcount.ops import TensorFact
 from fxcount.ops.core.tree import mapped
 from fxcount.trace.tape import Call, Value
 from fxcount.trace.tracer.standin import StandIn
-from fxcount.trace.tracer.storages import HeldState
+from fxcount.trace.tracer.storages import HeldState, Kept
 
 __all__ = ["Blocks", "Folded", "Irregular", "blocks_of"]
 
 _ONE_BY_ONE = frozenset({
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Rprop", "ASGD",
 })  # fmt: skip
+_NESTED = frozenset({tuple, list, dict, slice})
 _LONGEST = 64  # parameters of a layer
 _WORTHWHILE = 8  # parameters that are not stepped
 
@@ -101,6 +102,7 @@ class Folded:
         self.roles: dict[int, _Role] = {}
         self._storages: dict[tuple[int, Any], int] = {}  # by the number among all parameters, and the name in the role
         self.twins: dict[tuple[int, int], tuple[Value, Value]] = {}  # of a value of the second block, so many blocks later
+        self._alive: dict[int, Kept] = {}  # what lives on of the blocks that were left out, as long as the optimizer's states do
         self._round = 0
         for number, tensors in enumerate(held):
             for name, x in tensors.items():
@@ -134,7 +136,9 @@ class Folded:
         storages = [x._storage for x in tensors]
         if len(set(map(id, storages))) != len(storages) or any([s.parts or s.keeps for s in storages]):
             return None
-        blocks = blocks_of([[(name, x._value.fact) for name, x in one.items()] for one in held])
+        forms: dict[Any, int] = {}
+        kinds = [forms.setdefault(tuple([(n, x._value.fact) for n, x in one.items()]), len(forms)) for one in held]
+        blocks = blocks_of(kinds)
         return None if blocks is None else cls(tracer, optimizer, blocks, held)
 
     def step(self) -> None:
@@ -261,11 +265,19 @@ class Folded:
             raise Irregular("blocks that differ")
         return found
 
+    def end(self, storage: int) -> None:
+        """One that was made here dies, if it has not."""
+        kept = self._alive.pop(storage, None)
+        if kept is not None:
+            kept.begun = False
+
     def new_storage(self, storage: int, shift: int, call: int) -> int:
         """One like this, of a block that was left out."""
         role, storages = self.roles[storage], self.ledger.storages
         found = len(storages)
         storages.append(replace(storages[storage], born=call))
+        kept = self._alive[found] = Kept(found, self.ledger.log)
+        kept.begun = True
         self._storages[role.owner + shift * self._blocks.length, role.name] = found
         return found
 
@@ -299,7 +311,9 @@ class _Copier:
         ledger.marks += [marks[i - first] + further for i in segment.calls]
         for e in log[segment.log.start - start : segment.log.stop - start]:
             if e < 0:
-                e = ~folded.counterpart(~e, segment, shift)
+                dead = folded.counterpart(~e, segment, shift)
+                folded.end(dead)  # its end is written here
+                e = ~dead
             elif shift:
                 e = folded.new_storage(e, shift, self._born[e] + later)
             else:
@@ -318,35 +332,32 @@ class _Copier:
 
     def _copied(self, call: Call, segment: _Segment, shift: int) -> Call:
         index = len(self._ledger.calls)
-        made = {id(v): self._output(v, index, segment, shift) for v in call.outputs}
+        twins, roles = self._folded.twins, self._folded.roles
 
         def operand(v: Any) -> Any:
-            return self._operand(v, segment, shift) if type(v) is Value else v
+            if type(v) is not Value:
+                return v if type(v) not in _NESTED else mapped(operand, v)
+            found = twins.get((id(v), shift))
+            if found is not None:
+                return found[1]
+            if v.storage in roles:
+                raise Irregular("a tensor of another parameter")
+            return v  # one that all parameters share
 
         copy = Call(
-            index, call.func, call.signature, mapped(operand, call.args), mapped(operand, call.kwargs),
-            tuple([operand(v) for v in call.operands]), call.module, call.source, call.grad_enabled,
+            index, call.func, call.signature, tuple([operand(a) for a in call.args]),
+            {name: operand(a) for name, a in call.kwargs.items()}, tuple([operand(v) for v in call.operands]),
+            call.module, call.source, call.grad_enabled,
         )  # fmt: skip
         for v in call.outputs:
-            self._folded.twins[id(v), shift] = v, made[id(v)]
-        copy.outputs = tuple([made[id(v)] for v in call.outputs])
-        copy.result = mapped(lambda v: made.get(id(v), v), call.result)
+            storage = self._folded.counterpart(v.storage, segment, shift)
+            twins[id(v), shift] = v, Value(
+                self._ledger.next_value(), v.fact, storage, v.origin, v.name, index, v.position, v.requires_grad
+            )  # fmt: skip
+        copy.outputs = tuple([twins[id(v), shift][1] for v in call.outputs])
+        copy.result = operand(call.result)
         copy.mutated = tuple([self._folded.counterpart(s, segment, shift) for s in call.mutated])
         return copy
-
-    def _output(self, v: Value, index: int, segment: _Segment, shift: int) -> Value:
-        storage = self._folded.counterpart(v.storage, segment, shift)
-        return Value(
-            self._ledger.next_value(), v.fact, storage, v.origin, v.name, index, v.position, v.requires_grad
-        )  # fmt: skip
-
-    def _operand(self, v: Value, segment: _Segment, shift: int) -> Value:
-        _, found = self._folded.twins.get((id(v), shift), (v, None))
-        if found is None:
-            if v.storage in self._folded.roles:
-                raise Irregular("a tensor of another parameter")
-            found = v  # one that all parameters share
-        return found
 
 
 def _takes_one_by_one(optimizer: Any) -> bool:
