@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -332,22 +333,11 @@ class _Copier:
 
     def _copied(self, call: Call, segment: _Segment, shift: int) -> Call:
         index = len(self._ledger.calls)
-        twins, roles = self._folded.twins, self._folded.roles
-
-        def operand(v: Any) -> Any:
-            if type(v) is not Value:
-                return v if type(v) not in _NESTED else mapped(operand, v)
-            found = twins.get((id(v), shift))
-            if found is not None:
-                return found[1]
-            if v.storage in roles:
-                raise Irregular("a tensor of another parameter")
-            return v  # one that all parameters share
-
+        twins, twin = self._folded.twins, self._twin
         copy = Call(
-            index, call.func, call.signature, tuple([operand(a) for a in call.args]),
-            {name: operand(a) for name, a in call.kwargs.items()}, tuple([operand(v) for v in call.operands]),
-            call.module, call.source, call.grad_enabled,
+            index, call.func, call.signature, tuple([twin(a, shift) for a in call.args]),
+            {name: twin(a, shift) for name, a in call.kwargs.items()} if call.kwargs else {},
+            tuple([twin(v, shift) for v in call.operands]), call.module, call.source, call.grad_enabled,
         )  # fmt: skip
         for v in call.outputs:
             storage = self._folded.counterpart(v.storage, segment, shift)
@@ -355,9 +345,20 @@ class _Copier:
                 self._ledger.next_value(), v.fact, storage, v.origin, v.name, index, v.position, v.requires_grad
             )  # fmt: skip
         copy.outputs = tuple([twins[id(v), shift][1] for v in call.outputs])
-        copy.result = operand(call.result)
+        copy.result = twin(call.result, shift)
         copy.mutated = tuple([self._folded.counterpart(s, segment, shift) for s in call.mutated])
         return copy
+
+    def _twin(self, a: Any, shift: int) -> Any:
+        """What a copied call has in the place of an argument."""
+        if type(a) is not Value:
+            return a if type(a) not in _NESTED else mapped(partial(self._twin, shift=shift), a)
+        found = self._folded.twins.get((id(a), shift))
+        if found is not None:
+            return found[1]
+        if a.storage in self._folded.roles:
+            raise Irregular("a tensor of another parameter")
+        return a  # one that all parameters share
 
 
 def _takes_one_by_one(optimizer: Any) -> bool:
