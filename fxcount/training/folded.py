@@ -103,7 +103,7 @@ class Folded:
         self.roles: dict[int, _Role] = {}
         self._storages: dict[tuple[int, Any], int] = {}  # by the number among all parameters, and the name in the role
         self.twins: dict[tuple[int, int], tuple[Value, Value]] = {}  # of a value of the second block, so many blocks later
-        self._alive: dict[int, Kept] = {}  # what lives on of the blocks that were left out, as long as the optimizer's states do
+        self._alive: dict[int, Kept] = {}  # of the blocks that were left out, until the states go
         self._round = 0
         for number, tensors in enumerate(held):
             for name, x in tensors.items():
