@@ -63,6 +63,7 @@ class Cell:
     predicted_allocated: int = 0
     allocated: int = 0
     error: str = ""
+    with_copies: int = 0
 
 
 def _part(predicted: int, measured: int) -> str:
@@ -141,7 +142,8 @@ def predictions(case: Case) -> Iterator[Cell]:
 
 def _predicted(case: Case, mode: str, batch: int, report: Any) -> Cell:
     found = report.allocator(multiprocessors=_MULTIPROCESSORS)
-    return Cell(case.name, mode, batch, found.requested, 0, found.allocated, 0)
+    bound = report.allocator(multiprocessors=_MULTIPROCESSORS, cudnn="copies").requested
+    return Cell(case.name, mode, batch, found.requested, 0, found.allocated, 0, with_copies=bound)
 
 
 def _inference(case: Case, model: torch.nn.Module) -> Iterator[tuple[int, int]]:
@@ -195,7 +197,7 @@ def measured(case: Case) -> Iterator[Cell]:
 
 def again(page: str) -> list[Cell]:
     """The rows of a page with new predictions."""
-    rows = [row for row in rows_of(page) if len(row) == len(_HEAD) and row[2].isdigit()]
+    rows = [row for row in rows_of(page) if len(row) > 6 and row[2].isdigit()]
     found = {tuple(row[:3]): tuple([int(row[i].replace(",", "")) for i in (4, 6)]) for row in rows}
     cells = [cell for case in CASES for cell in predictions(case)]
     return [
@@ -207,15 +209,15 @@ def again(page: str) -> list[Cell]:
 _MULTIPROCESSORS = 132
 """Of an H100 and an H200: reductions take scratch memory by their number."""
 
-_HEAD = ["model", "mode", "batch", "predicted", "requested", "off", "allocated", "predicted of allocated"]
+_HEAD = ["model", "mode", "batch", "predicted", "requested", "off", "allocated", "predicted of allocated", "with copies", "off"]
 _MEASURED = "Measured: "
 
 
 def _page(cells: Sequence[Cell], about: str) -> str:
     rows = [
         [c.model, c.mode, str(c.batch), f"{c.predicted:,}", f"{c.requested:,}", _part(c.predicted, c.requested),
-         f"{c.allocated:,}", _part(c.predicted_allocated, c.allocated)] if not c.error
-        else [c.model, c.mode, "-", c.error, "", "", "", ""]
+         f"{c.allocated:,}", _part(c.predicted_allocated, c.allocated), f"{c.with_copies:,}", _part(c.with_copies, c.requested)]
+        if not c.error else [c.model, c.mode, "-", c.error, *[""] * 6]
         for c in cells
     ]  # fmt: skip
     text = (
@@ -226,8 +228,19 @@ def _page(cells: Sequence[Cell], about: str) -> str:
         "`allocated`; `requested` and `allocated`: peaks of CUDA's allocator in the third run, before and after rounding to\n"
         "512 bytes. cuBLAS' workspaces are turned off. cuDNN's, of a convolution's weight gradient above all, are in the\n"
         "measured numbers, and are no tensors of the model. Rounding depends on what other batches left in the allocator.\n\n"
+        "`with copies`: the same with the optional term `allocator(..., cudnn=\"copies\")`: each convolution, and each of its\n"
+        "backwards, holds a copy of all that it reads and writes for a moment. NVIDIA documents no size of these workspaces: the\n"
+        "term is what a kernel needs that works in another layout than its tensors, which is more than most take.\n"
+        f"{_below(cells)}\n\n"
     )
     return text + table(_HEAD, rows) + "\n"
+
+
+def _below(cells: Sequence[Cell]) -> str:
+    """How many rows are below what a GPU was asked for, without the term and with it."""
+    rows = [c for c in cells if not c.error]
+    without, bound = (sum([n(c) < c.requested for c in rows]) for n in (lambda c: c.predicted, lambda c: c.with_copies))
+    return f"Below `requested` are {without} of {len(rows)} rows without the term, and {bound} with it."
 
 
 def _here() -> str:

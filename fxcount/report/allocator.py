@@ -62,16 +62,22 @@ class Allocation:
         return "\n".join([*lines, *kept, f"{self.segments:,} segments"])
 
 
-def allocation_of(report: ReportData, cublas: str | int = 0, cudnn: int = 0, multiprocessors: int = 0) -> Allocation:
+COPIES = "copies"
+"""cuDNN's workspaces as copies of what a convolution reads and writes: of its operands and its results, one each."""
+
+
+def allocation_of(report: ReportData, cublas: str | int = 0, cudnn: str | int = 0, multiprocessors: int = 0) -> Allocation:
     """:meth:`fxcount.Report.allocator` and :meth:`fxcount.TrainingReport.allocator`."""
     if report.values is None and report.symbols:
         raise SizeError(f"{', '.join(report.symbols)} have no value", hint="ask report.at(...).allocator()")
-    workspaces = {"cuBLAS": _cublas(cublas), "cuDNN": cudnn}
-    if not isinstance(cudnn, int) or cudnn < 0:
-        raise InputError(f"cudnn={cudnn!a} is no number of bytes", hint="give the workspace of its convolutions, or 0")
+    if cudnn != COPIES and (not isinstance(cudnn, int) or cudnn < 0):
+        raise InputError(
+            f"cudnn={cudnn!a} is no number of bytes", hint=f"give the workspace of its convolutions, {COPIES!r}, or 0"
+        )
     if not isinstance(multiprocessors, int) or multiprocessors < 0:
         raise InputError(f"multiprocessors={multiprocessors!a} is no number", hint="give those of the device: 132 for an H100")
     replay = _Replay(report, report.values or {}, cudnn, multiprocessors)
+    workspaces = {"cuBLAS": _cublas(cublas), "cuDNN": max(replay.workspaces.values(), default=0)}
     if workspaces["cuBLAS"]:
         replay.books.allocate(workspaces["cuBLAS"])
     if isinstance(report, TrainingData):
@@ -98,7 +104,7 @@ def _cublas(asked: str | int) -> int:
 class _Replay:
     """The storages of a trace in the allocator."""
 
-    def __init__(self, report: ReportData, values: Mapping[str, int], cudnn: int, multiprocessors: int) -> None:
+    def __init__(self, report: ReportData, values: Mapping[str, int], cudnn: str | int, multiprocessors: int) -> None:
         trace = report.trace
         self.books = CachingAllocator()
         self.most = (0, 0)
@@ -112,9 +118,7 @@ class _Replay:
         ]
         self._at: dict[int, int] = {}  # storage -> address
         self._measuring = False
-        extra = {c.index for c in trace.calls if c.op.kind == "convolution"} if cudnn else set()
-        self._extra = {self._marks[i] for i in extra if i < len(self._marks)}
-        self._cudnn = cudnn
+        self.workspaces = _workspaces(trace, cudnn, known) if cudnn else {}
         self._scratch = _scratch(trace, values, multiprocessors) if multiprocessors else {}
         for nbytes in _states(trace.declared):
             self.books.allocate(nbytes)
@@ -127,8 +131,6 @@ class _Replay:
         """The births and deaths of a stretch of the log."""
         books, at, sizes = self.books, self._at, self._sizes
         for position in stretch:
-            if position in self._extra:
-                self._take(self._cudnn)
             entry = self._log[position]
             storage = entry if entry >= 0 else ~entry
             if entry >= 0 and sizes[storage] and storage not in at:
@@ -138,6 +140,8 @@ class _Replay:
                     self._take(self._scratch[position])
             elif entry < 0 and storage in at:
                 books.free(at.pop(storage))
+            if position in self.workspaces:
+                self._take(self.workspaces[position])
 
     def _take(self, nbytes: int) -> None:
         """Hold so many bytes for a moment."""
@@ -185,6 +189,21 @@ class _Replay:
             self.play(phase.log)
 
 
+def _workspaces(trace: Trace, cudnn: str | int, values: Mapping[str, int]) -> dict[int, int]:
+    """Bytes that cuDNN takes of each convolution, by the place in the log where the last of its results is born."""
+    found: dict[int, int] = {}
+    log, marks = trace.events.log, (*trace.events.marks, len(trace.events.log))
+    for call in trace.calls:
+        if call.op.kind != "convolution" and call.op is not _CONVOLUTION_BACKWARD:
+            continue
+        born = {v.storage for v in call.outputs}
+        at = [i for i in range(marks[call.index], marks[call.index + 1]) if log[i] in born]
+        if at:
+            tensors = {v.storage: evaluate(v.fact.nbytes, values) for v in (*call.operands, *call.outputs)}
+            found[at[-1]] = sum(tensors.values()) if isinstance(cudnn, str) else cudnn
+    return found
+
+
 def _scratch(trace: Trace, values: Mapping[str, int], multiprocessors: int) -> dict[int, int]:
     """Bytes that sums take for partial results, by the place in the log where their result is born."""
     found: dict[int, int] = {}
@@ -204,6 +223,7 @@ def _scratch(trace: Trace, values: Mapping[str, int], multiprocessors: int) -> d
     return found
 
 
+_CONVOLUTION_BACKWARD = REGISTRY[torch.ops.aten.convolution_backward.default]
 _SUMS = frozenset({REGISTRY[torch.sum], REGISTRY[torch.mean]})
 _LONG = frozenset({torch.float64, torch.complex64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool})
 """What is summed in 8 bytes."""

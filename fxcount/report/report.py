@@ -277,16 +277,17 @@ class Report(Value, Formats, ReportData):
 
         return roofline_of(self, device, dtype, efficiency, bandwidth)
 
-    def allocator(self, *, cublas: str | int = 0, cudnn: int = 0, multiprocessors: int = 0) -> Allocation:
+    def allocator(self, *, cublas: str | int = 0, cudnn: str | int = 0, multiprocessors: int = 0) -> Allocation:
         """What CUDA's caching allocator would hold, by its documented rules and without a device.
 
         Requests are rounded to 512 bytes, and come of pools, of segments of 2 and 20 MiB, of blocks that are split and joined.
         Parameters and buffers are in it; of three forwards the last counts.
 
         ``cublas``: bytes of cuBLAS' workspace, or ``"ampere"``, ``"hopper"``, ``"blackwell"`` for torch's default there;
-        ``cudnn``: bytes that each convolution takes while it runs, which nobody documents; ``multiprocessors`` of the device
-        (132 of an H100): sums over many rows, as the gradient of a bias, take scratch memory by their number. All three are 0
-        unless they are given.
+        ``cudnn``: bytes that each convolution takes while it runs, which nobody documents, or ``"copies"`` for as many as all
+        that it reads and writes has, as kernels take that work in another layout; ``multiprocessors`` of the device (132 of an
+        H100): sums over many rows, as the gradient of a bias, take scratch memory by their number. All three are 0 unless they
+        are given.
 
         Raises:
             SizeError: sizes without a value.

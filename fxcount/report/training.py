@@ -136,7 +136,7 @@ class TrainingReport(Value, TrainingData):
             raise SizeError(f"{', '.join(self.symbols)} have no value", hint="ask step.at(...).utilisation(...)")
         return float(self.flops / (seconds * devices * machine.flops_per_second[dtype]))
 
-    def allocator(self, *, cublas: str | int = 0, cudnn: int = 0, multiprocessors: int = 0) -> Allocation:
+    def allocator(self, *, cublas: str | int = 0, cudnn: str | int = 0, multiprocessors: int = 0) -> Allocation:
         """What CUDA's caching allocator would hold for a step in the steady state; see :meth:`fxcount.Report.allocator`.
 
         Tensors that stay with the processor, as the counters of Adam, are not in it if the model is not there itself: trace it

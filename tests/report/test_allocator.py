@@ -148,6 +148,37 @@ def test_a_workspace_of_convolutions() -> None:
     assert at.allocator(cublas=77).requested == at.allocator().requested + 77
 
 
+def test_copies_of_what_convolutions_read_and_write() -> None:
+    """By hand: of (2, 3, 11, 11) a convolution makes (2, 5, 9, 9), with 3 * 3 * 3 * 5 weights; the peak is at its copies. In the
+    step it has the input's gradient besides."""
+    model = nn.Conv2d(3, 5, 3, bias=False)
+    x, y, w = 4 * 2 * 3 * 11 * 11, 4 * 2 * 5 * 9 * 9, 4 * 3 * 3 * 3 * 5
+    with torch.no_grad():
+        at = fxcount.analyze(model, "B,3,11,11").at(B=2)
+    assert at.allocator().requested == x + y + w
+    found = at.allocator(cudnn="copies")
+    assert found.requested == 2 * (x + y + w)
+    assert found.workspaces == {"cuDNN": x + y + w}
+    step = fxcount.training_step(nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), model), "B,3,11,11").at(B=2)
+    assert step.allocator(cudnn="copies").workspaces == {"cuDNN": 2 * (x + w) + y}
+
+
+def test_with_copies_no_prediction_is_below_a_gpu() -> None:
+    models = pytest.importorskip("torchvision").models
+    with torch.device("meta"):
+        net = models.resnet50()
+    with torch.no_grad():
+        forward = fxcount.analyze(net.eval(), "B,3,224,224", device="cuda")
+    step = fxcount.training_step(
+        net.train(), "B,3,224,224", loss=_cross_entropy, targets="i64[B]", optimizer="adamw", device="cuda"
+    )
+    for report, mode, batch in ((forward, "inference", 3), (step, "AdamW step", 3), (step, "AdamW step", 17)):
+        requested, _ = held_by_a_gpu("resnet50", mode, batch)
+        at = report.at(B=batch)
+        assert at.allocator(multiprocessors=132).requested < requested
+        assert requested <= at.allocator(multiprocessors=132, cudnn="copies").requested <= 1.02 * requested
+
+
 def test_what_cannot_be_asked() -> None:
     model = _built().eval()
     report = fxcount.analyze(model, "B,3,11,11")
@@ -155,8 +186,9 @@ def test_what_cannot_be_asked() -> None:
         report.allocator()
     with pytest.raises(InputError, match="cublas='turing'"):
         report.at(B=1).allocator(cublas="turing")
-    with pytest.raises(InputError, match="cudnn=-1"):
-        report.at(B=1).allocator(cudnn=-1)
+    for wrong in (-1, "all"):
+        with pytest.raises(InputError, match=f"cudnn={wrong!a}"):
+            report.at(B=1).allocator(cudnn=wrong)
 
 
 def _cross_entropy(found: object, labels: torch.Tensor) -> torch.Tensor:
