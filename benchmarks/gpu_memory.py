@@ -228,9 +228,10 @@ def _page(cells: Sequence[Cell], about: str) -> str:
         "`allocated`; `requested` and `allocated`: peaks of CUDA's allocator in the third run, before and after rounding to\n"
         "512 bytes. cuBLAS' workspaces are turned off. cuDNN's, of a convolution's weight gradient above all, are in the\n"
         "measured numbers, and are no tensors of the model. Rounding depends on what other batches left in the allocator.\n\n"
-        "`with copies`: the same with the optional term `allocator(..., cudnn=\"copies\")`: each convolution, and each of its\n"
-        "backwards, holds a copy of all that it reads and writes for a moment. NVIDIA documents no size of these workspaces: the\n"
-        "term is what a kernel needs that works in another layout than its tensors, which is more than most take.\n"
+        "`with copies`: the same with the optional term `allocator(..., cudnn=\"copies\")`: each convolution, and each of\n"
+        "its backwards, holds a copy of all that it reads and writes for a moment. NVIDIA documents no size of these\n"
+        "workspaces: the term is what a kernel needs that works in another layout than its tensors, which is more than\n"
+        "most take.\n"
         f"{_below(cells)}\n\n"
     )
     return text + table(_HEAD, rows) + "\n"

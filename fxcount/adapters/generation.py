@@ -62,6 +62,12 @@ def generation(
             f"{type(model).__name__} takes no past_key_values: it keeps no cache",
             hint="give a causal language model of transformers, e.g. LlamaForCausalLM",
         )
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise InputError(
+            f"{type(model).__name__} has an encoder: its prompt is not what its cache begins with, and the closed form is that "
+            "of a decoder alone",
+            hint="count one call with analyze(model, ...), or a module of yours whose forward calls model.generate()",
+        )
     called = [n if isinstance(n, str) else default for n, default in ((batch, "B"), (prompt, "P"), (new, "N"))]
     names = Names(called[0], called[1], called[2], past)
     if len({names.batch, names.prompt, names.new, names.past, ROOM}) < 5:

@@ -90,8 +90,8 @@ class WhatIf:
         return [row for _, row in sorted(found, key=lambda one: one[0])]
 
     def _sample(self) -> Mapping[str, int]:
-        hints = self.base.trace.scope.hints
-        return {n: hints[n] for n in self.base.piece.asked}
+        sizes = self.base.sizes
+        return {n: sizes[n] for n in self.base.piece.asked}
 
     def point(self, count: int) -> Point:
         """The step in which the first ``count`` of :attr:`rows` are computed again, at the report's values. Each is an analysis

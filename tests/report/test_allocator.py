@@ -149,8 +149,8 @@ def test_a_workspace_of_convolutions() -> None:
 
 
 def test_copies_of_what_convolutions_read_and_write() -> None:
-    """By hand: of (2, 3, 11, 11) a convolution makes (2, 5, 9, 9), with 3 * 3 * 3 * 5 weights; the peak is at its copies. In the
-    step it has the input's gradient besides."""
+    """By hand: of (2, 3, 11, 11) a convolution makes (2, 5, 9, 9), with 3 * 3 * 3 * 5 weights; the peak is at its copies. In
+    the step it has the input's gradient besides."""
     model = nn.Conv2d(3, 5, 3, bias=False)
     x, y, w = 4 * 2 * 3 * 11 * 11, 4 * 2 * 5 * 9 * 9, 4 * 3 * 3 * 3 * 5
     with torch.no_grad():

@@ -15,6 +15,7 @@ from fxcount.adapters import torchvision_ops  # noqa: F401  (before transformers
 from fxcount.adapters.generation import CACHES, greedily
 from fxcount.cli.generate import _named
 from fxcount.cli.main import main
+from fxcount.errors import InputError
 from tests.training import real
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -223,3 +224,9 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "hf:llama", *settings, "i64[B,S]"]) == 2
     assert main(["generate", "hf:llama", "--prompt", "P=x"]) == 2
     assert _named("K=9", "P", "--prompt") == ("K", 9)
+
+
+def test_a_model_with_an_encoder_is_refused_in_words() -> None:
+    config = transformers.T5Config(vocab_size=97, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4)
+    with pytest.raises(InputError, match="T5ForConditionalGeneration has an encoder"):
+        fxcount.generation(transformers.T5ForConditionalGeneration(config))

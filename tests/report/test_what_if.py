@@ -190,3 +190,15 @@ def test_what_cannot_be() -> None:
     del model
     with pytest.raises(AssumptionError, match="is gone"):
         step.what_if(checkpoint="blocks")
+
+
+def test_sizes_that_are_fixed_are_those_that_are_shown() -> None:
+    """And the others the sample sizes: of a step, and of what a change makes of it."""
+    model = nn.Sequential(nn.Linear(7, 11), nn.ReLU(), nn.Linear(11, 3))
+    step = fxcount.training_step(model, "B,S,7", hints={"B": 2, "S": 5}).at(B=13)
+    whole = fxcount.training_step(model, "B,S,7").at(B=13, S=5)
+    assert step.table() == whole.table()
+    assert "at B=13, S=5" in step.table()
+    assert f"{whole.total_peak:,}" in step.table()
+    found, there = (base.what_if(checkpoint="0") for base in (step, whole))
+    assert str(found) == str(there)

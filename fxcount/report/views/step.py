@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fxcount.report.data.training import Place, TrainingData
@@ -15,9 +16,11 @@ _KEEPING = 5
 
 
 def render(report: TrainingData) -> str:
-    """The text of :meth:`fxcount.TrainingReport.table`: at the report's sizes, or at the sample sizes, which it names."""
-    at = report if not report.symbols else report.at(guess=True, **report.trace.scope.hints)
-    lines = [f"one training step of {visible(report.trace.model_name)} at {_sizes(report)}", ""]
+    """The text of :meth:`fxcount.TrainingReport.table`: at the report's sizes, or at the sample sizes, which it names, beside
+    those that are fixed."""
+    sizes = report.sizes
+    at = report if not report.symbols else report.at(guess=True, **sizes)
+    lines = [f"one training step of {visible(report.trace.model_name)} at {_shown_sizes(sizes)}", ""]
     lines += [
         f"  {name:<16}{value:>20,}" for name, value in (
             ("forward FLOPs", at.forward_flops), ("backward FLOPs", at.backward_flops), ("forward peak", at.forward_peak),
@@ -77,8 +80,7 @@ def _shown(number: Any) -> int | str:
 _ORDER = ("parameters", "buffers", "gradients", "states", "inputs", "saved", "temporaries")
 
 
-def _sizes(report: TrainingData) -> str:
-    sizes = report.sizes if report.values is not None else report.trace.scope.hints
+def _shown_sizes(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name}={size}" for name, size in sizes.items()) or "the sizes given"
 
 
