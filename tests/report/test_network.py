@@ -14,6 +14,7 @@ from torch import nn
 
 import fxcount
 from fxcount.report.views.graphs import flow
+from fxcount.report.views.graphs.network import laid_out
 from tests.passes.test_gradients import BODIES, Net
 from tests.zoo import CASES, analysed
 
@@ -78,6 +79,16 @@ def test_edges_of_a_small_net(small: nx.MultiDiGraph) -> None:
         "op:3",
         {"kind": "data", "gradient": False, "argument": "other", "shape": [5], "dtype": "float32", "nbytes": 20},
     )
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_what_is_written_without_networkx_is_the_same_graph_in_the_same_order(depth: int | None) -> None:
+    report = fxcount.analyze(Small(), "i64[B,7]")
+    graph = report.to_networkx(depth)
+    nodes, between = laid_out(report, depth)
+    assert list(nodes.items()) == list(graph.nodes(data=True))
+    listed = [(s, t, edge) for s, targets in between.items() for t, found in targets.items() for edge in found]
+    assert listed == list(graph.edges(data=True))
 
 
 def test_attributes_are_formulas_until_sizes_are_given() -> None:

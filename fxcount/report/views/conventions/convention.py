@@ -18,7 +18,7 @@ __all__ = ["Convention", "Evaluate", "Item", "Mistake"]
 Evaluate = Callable[[Size], int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which takes three times as long: there are tens of thousands
 class Item:
     """What a tool counts for one op call or one module call.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,22 +83,44 @@ def _row(report: ReportData, c: Convention, records: Records) -> ConventionRow:
     """The number of one convention taken apart."""
     trace = report.trace
     batch = batch_size(trace) if c.per == "sample" else 1
-    groups: dict[tuple[str, str], Counter[tuple[Size, Size]]] = {}  # what the tool counts and what is exact, how many times
+    alike: dict[tuple[str, str, int, int], list[Any]] = {}  # what the tool counts and what is exact, how many times
     scaled = {macs: floordiv(macs * c.per_mac, batch) for macs in set(records.macs.values())} if c.per_mac else {}
     open_calls = {i: scaled[macs] for i, macs in records.macs.items()} if c.per_mac else {}
     for item in c.items(records):
-        exact = sum_([open_calls.pop(i) for i in item.calls if i in open_calls]) if open_calls else 0
-        groups.setdefault((item.kind, item.rule), Counter())[item_count(report, item), report.size(exact)] += 1
+        calls = item.calls
+        if not open_calls:
+            exact: Size = 0
+        elif len(calls) == 1:
+            exact = open_calls.pop(calls.start, 0)
+        else:
+            exact = sum_([open_calls.pop(i) for i in calls if i in open_calls])
+        _add(alike, item.kind, item.rule, item.count if item.numeric is None else item_count(report, item), exact)
     for i, exact in open_calls.items():
-        groups.setdefault((trace.calls[i].op.name, NOT_COUNTED), Counter())[0, report.size(exact)] += 1
+        _add(alike, trace.calls[i].op.name, NOT_COUNTED, 0, exact)
+    groups: dict[tuple[str, str], list[tuple[Size, Size, int]]] = {}
+    for (kind, rule, _, _), (count, exact, n) in alike.items():
+        groups.setdefault((kind, rule), []).append((report.size(count), report.size(exact), n))
     parts = [
-        Difference(kind, rule, found.total(), *[combination([(pair[k], n) for pair, n in found.items()]) for k in (0, 1)])
+        Difference(
+            kind, rule, sum([n for _, _, n in found]), combination([(count, n) for count, _, n in found]),
+            combination([(exact, n) for _, exact, n in found]),
+        )
         for (kind, rule), found in groups.items()
-    ]
+    ]  # fmt: skip
     hint = trace.scope.hint
     parts.sort(key=lambda d: -abs(hint(d.amount)))
     number, exact = sum_([d.count for d in parts]), sum_([d.exact for d in parts])
     return ConventionRow(c, number, exact, tuple(d for d in parts if d.amount != 0))
+
+
+def _add(alike: dict[tuple[str, str, int, int], list[Any]], kind: str, rule: str, count: Size, exact: Size) -> None:
+    """One more of a kind. Calls alike share their sizes, so these are told apart by identity: there are tens of thousands."""
+    key = kind, rule, id(count), id(exact)
+    found = alike.get(key)
+    if found is None:
+        alike[key] = [count, exact, 1]
+    else:
+        found[2] += 1
 
 
 def _plain(size: Any) -> int | str:

@@ -128,4 +128,5 @@ def from_ops(records: Records, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
         if counted is not None:
             times = call.signature.times
             numeric = counted.numeric if times == 1 else None
-            yield Item(call.op.name, range(call.index, call.index + 1), counted.count * times, counted.rule, numeric)
+            number = counted.count if type(times) is int and times == 1 else counted.count * times
+            yield Item(call.op.name, range(call.index, call.index + 1), number, counted.rule, numeric)

@@ -15,16 +15,13 @@ digraph "ReLU" {
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW
-from fxcount.report.views.graphs.network import to_networkx
+from fxcount.report.views.graphs.network import Between, laid_out
 from fxcount.report.views.graphs.nodes import Attributes
+from fxcount.trace.torch_patch.active import no_collection
 from fxcount.wording import visible
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 __all__ = ["LEGEND", "style", "to_dot"]
 
@@ -60,18 +57,21 @@ LEGEND: dict[str, Attributes] = {
 
 def to_dot(report: ReportData, depth: int | None = None) -> str:
     """DOT text. With ``depth``, module calls that many levels below the model are one node each."""
-    graph = to_networkx(report, depth)
-    lines = [
-        f"digraph {_quoted(report.trace.model_name)} {{",
-        '  graph [rankdir="TB", compound="true", fontname="Helvetica", newrank="true"];',
-        '  node [fontname="Helvetica", fontsize="10", style="filled"];',
-        '  edge [fontname="Helvetica", fontsize="8", color="#666666"];',
-        *_Clusters(graph).lines(),
-        *_edges(graph),
-        *_legend(),
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
+    with no_collection():
+        nodes, between = laid_out(report, depth)
+        ids = {node: _quoted(node) for node in nodes}
+        lines = [
+            f"digraph {_quoted(report.trace.model_name)} {{",
+            '  graph [rankdir="TB", compound="true", fontname="Helvetica", newrank="true"];',
+            '  node [fontname="Helvetica", fontsize="10", style="filled"];',
+            '  edge [fontname="Helvetica", fontsize="8", color="#666666"];',
+            *_Clusters(nodes, between, ids).lines(),
+            *_edges(between, ids),
+            *_same_module(nodes, ids),
+            *_legend(),
+            "}",
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def style(attributes: Attributes) -> Style:
@@ -90,23 +90,32 @@ def style(attributes: Attributes) -> Style:
     return found
 
 
+_LOOKED_AT = ("kind", "requires_grad", "shared", "dead", "dead_parameters")  # by ``style``
+
+
 class _Clusters:
     """Which cluster each node is drawn in: an op in its module call, a parameter beside the first op that uses it."""
 
-    def __init__(self, graph: nx.MultiDiGraph[str]) -> None:
-        self.graph = graph
+    def __init__(self, nodes: dict[str, Attributes], between: Between, ids: dict[str, str]) -> None:
+        self.nodes = nodes
+        self.between = between
+        self.ids = ids
         self.home: dict[str, str] = {}
-        for source, target, kind in graph.edges(data="kind"):
-            if kind == "contains" and source.startswith(("call:", "op:")):
-                self.home[target] = source if source.startswith("call:") else self.home.get(source, "")
+        for source, targets in between.items():
+            if source.startswith(("call:", "op:")):
+                home = source if source.startswith("call:") else self.home.get(source, "")
+                for target, found in targets.items():
+                    if any([edge["kind"] == "contains" for edge in found]):
+                        self.home[target] = home
         self.first_call: dict[str, str] = {}  # path -> the first call of that module
-        for node, attributes in graph.nodes(data=True):
+        for node, attributes in nodes.items():
             if attributes["kind"] == "module_call" and not attributes["collapsed"]:
                 self.first_call.setdefault(attributes["path"], node)
         self.inside: dict[str, list[str]] = {}
-        for node, attributes in graph.nodes(data=True):
+        for node, attributes in nodes.items():
             if self._drawn(attributes):
                 self.inside.setdefault(self._place(node, attributes), []).append(node)
+        self._looks: dict[tuple[object, ...], str] = {}  # of nodes that look alike
 
     @staticmethod
     def _drawn(attributes: Attributes) -> bool:
@@ -117,8 +126,8 @@ class _Clusters:
         if attributes["kind"] in ("op", "result", "module_call"):
             return self.home.get(node, "")
         if attributes["kind"] in ("parameter", "buffer") and not attributes["shared"]:
-            for target, edges in self.graph.adj[node].items():
-                if any(edge["kind"] in FLOW for edge in edges.values()):
+            for target, edges in self.between[node].items():
+                if any([edge["kind"] in FLOW for edge in edges]):
                     return self.home.get(target, "")
             return self._nearest(attributes["name"].rpartition(".")[0])
         return self._nearest(attributes["path"]) if attributes["kind"] == "module" else ""
@@ -134,15 +143,23 @@ class _Clusters:
 
     def _content(self, cluster: str, indent: str) -> Iterator[str]:
         for node in self.inside.get(cluster, ()):
-            attributes = self.graph.nodes[node]
+            attributes = self.nodes[node]
             if attributes["kind"] != "module_call" or attributes["collapsed"]:
-                yield f"{indent}{_quoted(node)} [{_listed({'label': _label(attributes), **style(attributes)})}];"
+                yield f"{indent}{self.ids[node]} [label={_quoted(_label(attributes))}, {self._look(attributes)}];"
                 continue
             yield f"{indent}subgraph {_quoted(f'cluster_{node}')} {{"
             title = f"{attributes['label']}\n{attributes['class_name']}" if attributes["path"] else attributes["class_name"]
             yield f'{indent}  graph [label={_quoted(title)}, style="rounded", color="#9aa5b1", fontsize="11"];'
             yield from self._content(node, indent + "  ")
             yield f"{indent}}}"
+
+
+    def _look(self, attributes: Attributes) -> str:
+        key = tuple([attributes.get(name) for name in _LOOKED_AT])
+        found = self._looks.get(key)
+        if found is None:
+            found = self._looks[key] = _listed(style(attributes))
+        return found
 
 
 def _label(attributes: Attributes) -> str:
@@ -162,34 +179,49 @@ def _label(attributes: Attributes) -> str:
     return str(attributes["label"])
 
 
-def _edges(graph: nx.MultiDiGraph[str]) -> Iterator[str]:
-    looks = {
-        "parameter": {"color": "#4477bb"}, "write": {"color": "#cc6600", "style": "dashed"},
-        "function": {"color": "#228833", "style": "dashed"}, "view": {"style": "dotted", "constraint": "false"},
-        "alias": {"style": "dashed", "arrowhead": "none"},
-    }  # fmt: skip
-    for source, target, attributes in graph.edges(data=True):
-        kind = attributes["kind"]
-        if kind in ("contains", "call") or (kind == "alias" and source.startswith("module:")):
-            continue
-        look = dict(looks.get(kind, {}))
-        if kind == "data":
-            look = {"label": _shape(attributes["shape"]), **look}
-        elif kind == "parameter" and attributes.get("argument"):
-            look = {"label": attributes["argument"], **look}
-        yield f"  {_quoted(source)} -> {_quoted(target)}" + (f" [{_listed(look)}];" if look else ";")
-    yield from _same_module(graph)
+_LINES: dict[str, Style] = {
+    "parameter": {"color": "#4477bb"}, "write": {"color": "#cc6600", "style": "dashed"},
+    "function": {"color": "#228833", "style": "dashed"}, "view": {"style": "dotted", "constraint": "false"},
+    "alias": {"style": "dashed", "arrowhead": "none"},
+}  # fmt: skip
 
 
-def _same_module(graph: nx.MultiDiGraph[str]) -> Iterator[str]:
+def _edges(between: Between, ids: dict[str, str]) -> Iterator[str]:
+    known: dict[tuple[str, str], str] = {}  # of edges that look alike
+    for source, targets in between.items():
+        start = f"  {ids[source]} -> "
+        for target, found in targets.items():
+            for attributes in found:
+                kind = attributes["kind"]
+                if kind in ("contains", "call") or (kind == "alias" and source.startswith("module:")):
+                    continue
+                label = ""
+                if kind == "data":
+                    label = _shape(attributes["shape"])
+                elif kind == "parameter":
+                    label = attributes.get("argument") or ""
+                look = known.get((kind, label))
+                if look is None:
+                    look = known[kind, label] = _line(kind, label)
+                yield start + ids[target] + look
+
+
+def _line(kind: str, label: str) -> str:
+    look = _LINES.get(kind, {})
+    if label or kind == "data":
+        look = {"label": label, **look}
+    return f" [{_listed(look)}];" if look else ";"
+
+
+def _same_module(nodes: dict[str, Attributes], ids: dict[str, str]) -> Iterator[str]:
     """A link from each call of a collapsed module to the next call of the same one."""
     last: dict[str, str] = {}
-    for node, attributes in graph.nodes(data=True):
+    for node, attributes in nodes.items():
         if attributes["kind"] == "module_call" and attributes["collapsed"]:
             before = last.get(attributes["path"])
             if before is not None:
                 look = {"label": "same module", "style": "dashed", "dir": "none", "color": "#b8860b", "constraint": "false"}
-                yield f"  {_quoted(before)} -> {_quoted(node)} [{_listed(look)}];"
+                yield f"  {ids[before]} -> {ids[node]} [{_listed(look)}];"
             last[attributes["path"]] = node
 
 

@@ -19,7 +19,10 @@ from fxcount.trace.torch_patch.active import no_collection
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPH_SCHEMA_VERSION", "flow", "graph_attributes", "to_networkx"]
+__all__ = ["GRAPH_SCHEMA_VERSION", "Between", "flow", "graph_attributes", "laid_out", "to_networkx"]
+
+Between = dict[str, dict[str, list[Attributes]]]
+"""Edges by their source, those between the same two nodes together."""
 
 GRAPH_SCHEMA_VERSION = 3
 
@@ -43,6 +46,25 @@ def to_networkx(report: ReportData, depth: int | None = None, write: Write = siz
         for source, target, attributes in edges(report.trace, plain):
             graph.add_edge(source, target, **attributes)
         return graph if depth is None else collapse(graph, depth)
+
+
+def laid_out(report: ReportData, depth: int | None = None, write: Write = size_text) -> tuple[dict[str, Attributes], Between]:
+    """Nodes and edges of the same graph in the same order, as dicts: of the whole graph without networkx, which would take
+    longer over it than all the rest."""
+    if depth is not None:
+        graph = to_networkx(report, depth, write)
+        links = {source: {target: list(found.values()) for target, found in graph.adj[source].items()} for source in graph}
+        return dict(graph.nodes(data=True)), links
+    plain = plainly(report, write)
+    listed = dict(nodes(report, plain))
+    between: Between = {node: {} for node in listed}
+    for source, target, attributes in edges(report.trace, plain):
+        targets = between[source]
+        if target in targets:
+            targets[target].append(attributes)
+        else:
+            targets[target] = [attributes]
+    return listed, between
 
 
 def flow(graph: nx.MultiDiGraph[str], *, gradient: bool = False) -> nx.MultiDiGraph[str]:

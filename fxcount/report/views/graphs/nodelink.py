@@ -11,10 +11,9 @@ import json
 from typing import Any
 
 from fxcount.report.data.report import ReportData
-from fxcount.report.views.graphs.edges import edges
 from fxcount.report.views.graphs.encode import family
-from fxcount.report.views.graphs.network import graph_attributes, to_networkx
-from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
+from fxcount.report.views.graphs.network import graph_attributes, laid_out, to_networkx
+from fxcount.report.views.graphs.nodes import plainly
 from fxcount.report.views.saved.header import header, schema
 from fxcount.report.views.saved.sizes import Write, shared
 from fxcount.trace.torch_patch.active import no_collection
@@ -44,15 +43,11 @@ def _by_networkx(report: ReportData, depth: int, write: Write) -> dict[str, Any]
 
 
 def _node_link(report: ReportData, write: Write) -> dict[str, Any]:
-    """The same of the whole graph, without networkx, which would take longer over it than all the rest: edges by their source,
-    those between the same two nodes together and numbered."""
-    plain = plainly(report, write)
-    listed = {node: {**attributes, "id": node} for node, attributes in nodes(report, plain)}
-    between: dict[str, dict[str, list[Attributes]]] = {node: {} for node in listed}
-    for source, target, attributes in edges(report.trace, plain):
-        between[source].setdefault(target, []).append(attributes)
+    """The same of the whole graph: edges by their source, those between the same two nodes together and numbered."""
+    listed, between = laid_out(report, write=write)
     return {
-        "directed": True, "multigraph": True, "graph": graph_attributes(report, plain), "nodes": list(listed.values()),
+        "directed": True, "multigraph": True, "graph": graph_attributes(report, plainly(report, write)),
+        "nodes": [{**attributes, "id": node} for node, attributes in listed.items()],
         "edges": [
             {**attributes, "source": source, "target": target, "key": key}
             for source, targets in between.items() for target, found in targets.items() for key, attributes in enumerate(found)

@@ -31,6 +31,7 @@ class Pool(Generic[T]):
 
 
 _KEY = 8
+_STEP = 128  # entries that are compared at once
 
 
 def runs(column: Sequence[int]) -> list[int | list[int]]:
@@ -41,20 +42,24 @@ def runs(column: Sequence[int]) -> list[int | list[int]]:
     [7, 1, 2, 1, 3, 1, 4, 5, 6, 8, [1, 18], 9]
     """
     found: list[int | list[int]] = []
+    keys = list(zip(*[column[k:] for k in range(_KEY)], strict=False))  # the next entries from each place on
     seen: dict[tuple[int, ...], int] = {}
     i, noted = 0, 0
     while i < len(column):
-        start = seen.get(tuple(column[i : i + _KEY])) if i + _KEY <= len(column) else None
+        start = seen.get(keys[i]) if i < len(keys) else None
         if start is None:
             found.append(column[i])
             i += 1
         else:
             count = _KEY
+            while i + count + _STEP <= len(column) and (
+                column[start + count : start + count + _STEP] == column[i + count : i + count + _STEP]
+            ):
+                count += _STEP
             while i + count < len(column) and column[start + count] == column[i + count]:
                 count += 1
             found.append([start, count])
             i += count
-        for place in range(noted, i):
-            seen[tuple(column[place : place + _KEY])] = place
+        seen.update(zip(keys[noted:i], range(noted, i), strict=False))
         noted = i
     return found
