@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from fxcount.adapters.reference import forms, reference
+from fxcount.adapters.reference import forms, no_file, reference
 from fxcount.errors import InputError
 from fxcount.trace.inputs.building import on_meta
 from fxcount.trace.inputs.options import check_binds
-from fxcount.wording import did_you_mean
 
 __all__ = ["library", "load", "load_model"]
 
@@ -99,9 +98,7 @@ def _script(path: str, name: str) -> tuple[Any, str]:
     by it, as when Python runs it."""
     file = Path(path)
     if not file.is_file():
-        beside = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
-        near = did_you_mean(file.name, beside)
-        raise InputError(f"there is no file {path!r}{near}" if not file.exists() else f"{path!r} is no file", hint=forms())
+        raise InputError(no_file(path), hint=forms())
     home = str(file.resolve().parent)
     if home not in sys.path:
         sys.path.insert(0, home)

@@ -26,8 +26,9 @@ from typing import Any, Literal
 
 from fxcount.adapters.names import LIBRARIES, closest, has, library_of, missing, model_names
 from fxcount.errors import InputError
+from fxcount.wording import did_you_mean
 
-__all__ = ["Reference", "forms", "is_reference", "meant", "reference"]
+__all__ = ["Reference", "check_there", "forms", "is_reference", "meant", "no_file", "reference"]
 
 _FORMS = (
     "write resnet50, torchvision:NAME, timm:NAME, hf:NAME, diffusers:CLASS, package.module:callable, net.py:Net, a .pt2 or "
@@ -159,6 +160,38 @@ def _called(kind: Kind, home: str, rest: str, word: str) -> Reference:
             f"cannot read the arguments {call!r} in the model {word!r}", hint="give literals: net:Net(64, act='gelu')"
         ) from None
     return Reference(kind, home, name, args, kwargs)
+
+
+def check_there(found: Reference) -> None:
+    """Complain about a file that is not there, and about a name of which nothing in a file of Python is nearly called so,
+    without importing anything. What only running the file would tell is left to that."""
+    if found.kind in ("exported", "torchscript", "script") and not os.path.isfile(found.home):
+        raise InputError(no_file(found.home), hint=forms())
+    if found.kind != "script" or not found.name:
+        return
+    try:
+        with open(found.home, encoding="utf-8") as file:
+            text = file.read()
+        names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
+        return
+    first = found.name.partition(".")[0]
+    known = names.union(re.findall(r"^(?:async )?(?:def|class) (\w+)", text, re.MULTILINE))
+    if not re.search(rf"\b{first}\b|import \*|__getattr__|globals\(|exec\(", text) and (near := did_you_mean(first, known)):
+        raise InputError(f"{found.home} has no {found.name!r}{near}")
+
+
+def no_file(path: str) -> str:
+    """That there is no such file, with the nearest one of its kind beside it."""
+    if os.path.exists(path):
+        return f"{path!r} is no file"
+    folder, name = os.path.split(path)
+    ending = os.path.splitext(name)[1]
+    try:
+        beside = [n for n in os.listdir(folder or ".") if n.endswith(ending)]
+    except OSError:
+        beside = []
+    return f"there is no file {path!r}{did_you_mean(name, beside)}"
 
 
 def meant(words: Iterable[str]) -> str:

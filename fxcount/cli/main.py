@@ -21,7 +21,7 @@ from fxcount.cli.completion import complete
 from fxcount.cli.parser import Parser, parsed
 from fxcount.cli.words import in_command_words
 from fxcount.errors import FxcountError, InputError
-from fxcount.wording import TERMINAL, visible
+from fxcount.wording import TERMINAL, did_you_mean, visible
 
 __all__ = ["main"]
 
@@ -77,7 +77,11 @@ def _run(words: list[str], whole_process: bool) -> int:
     if not words or words == ["help"]:
         _parser([]).print_help()
         return 0
-    if words[0] == "help" and words[1] in COMMANDS:
+    if words[0] == "help":
+        if words[1] not in COMMANDS:
+            raise InputError(
+                f"no command is called {words[1]!r}{did_you_mean(words[1], COMMANDS)}", hint=f"use one of {', '.join(COMMANDS)}"
+            )
         words = [words[1], "--help"]
     parser = _parser(words)
     if words[0].startswith("-") and not any(words[0] in a.option_strings for a in parser._actions):

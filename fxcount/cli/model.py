@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fxcount.adapters.reference import reference
+from fxcount.adapters.reference import check_there, no_file, reference
 from fxcount.cli import words
 from fxcount.cli.files import saved
 from fxcount.errors import InputError
@@ -60,8 +61,6 @@ def read(options: argparse.Namespace) -> None:
     options.arg = words.arguments(options.arg)
     options.args, options.kwargs = words.inputs(options.inputs)
     first = getattr(options, "before", "")  # of two that are compared
-    if first and not first.endswith(".json"):
-        reference(first)
     found = reference(options.model)
     own = _KNOWN.get(found.home, ("B", "S", "T", "H", "W", "A", "F", "P", "N")) if found.kind == "library" else ()
     symbols = sorted(words.symbols_in(options.args, options.kwargs)) or (("B", "H", "W") if found.kind == "demo" else own)
@@ -69,6 +68,10 @@ def read(options: argparse.Namespace) -> None:
         words.check_symbols({n: v for n, v in options.kwargs.items() if type(v) is int and len(n) == 1}, symbols, "--at")
     words.check_symbols(options.at, symbols, "--at")
     words.check_symbols(options.hints, symbols, "--hints")
+    for word in filter(None, (first, options.model)):
+        if word.endswith(".json") and ":" not in word and not os.path.exists(word):
+            raise InputError(no_file(word), hint="give a report that fxcount saved, or a config.json")
+        check_there(reference(word))
 
 
 def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

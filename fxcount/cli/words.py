@@ -260,14 +260,32 @@ def _check_shape(given: Any) -> None:
         raise InputError(
             f"unknown dtype {shape[1]!r} in the input {given!r}{meant}", hint=f"use one of {', '.join(DTYPES)}"
         )
-    for part in _parts(shape[2] if shape else given.strip().strip("()[]")):
-        try:
-            ast.parse(part.strip() if part.strip() not in ("", "?") else "0", mode="eval")
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
+    sizes = [part.strip() for part in _parts(shape[2] if shape else given.strip().strip("()[]"))]
+    for size in sizes if sizes[-1] else sizes[:-1]:  # a comma may end a shape
+        if size != "?" and not _may_be_size(size):
             raise InputError(
-                f"cannot read the size {part.strip()!r} in the input {given!r}",
+                f"cannot read the size {size!r} in the input {given!r}",
                 hint='write sizes as integers, names or expressions, e.g. "f32[B,3,32*h,32*w]"',
-            ) from None
+            )
+
+
+def _may_be_size(text: str) -> bool:
+    """Whether a text is written as integers, names, signs and calls are.
+
+    >>> [_may_be_size(t) for t in ("3", "Max(h//2, 3)", "-B", "", "3.5", "{}", "3+")]
+    [True, True, True, False, False, False, False]
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(text, mode="eval").body))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return all([isinstance(n, _OF_SIZES) and (not isinstance(n, ast.Constant) or type(n.value) is int) for n in nodes])
+
+
+_OF_SIZES = (
+    ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp, ast.Call, ast.operator, ast.unaryop, ast.expr_context, ast.Starred,
+    ast.Compare, ast.cmpop, ast.keyword,
+)  # fmt: skip
 
 
 def _parts(text: str) -> list[str]:

@@ -6,11 +6,15 @@ import importlib
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from fxcount.adapters.reference import check_there, reference
+from fxcount.cli import count
 from fxcount.cli.main import fail, main
 from fxcount.errors import InputError
+from fxcount.report.views import grid, tree
 from fxcount.wording import DTYPE_WORDS, DTYPES, dtype_named
 from tests.cli.conftest import Shell
 
@@ -19,6 +23,10 @@ AT_ONCE = [
     (["mobilenet-v2"], "'mobilenet_v2'"), (["hf:bret"], "'bert'"), (["hf:bert-base-uncase"], "'bert-base-uncased'"),
     (["timm:vit_base_patch16_22"], "'vit_base_patch16_224'"), (["torchvision:resnet5O"], "'resnet50'"),
     (["torchvison:"], "did you mean 'torchvision:'"), (["timm:"], "fxcount models timm lists them"),
+    (["nosuch.pt2"], "there is no file 'nosuch.pt2'"), (["compare", "demo", "nosuch.json"], "there is no file 'nosuch.json'"),
+    (["nosuch.py:Net", "B,3"], "there is no file 'nosuch.py'"), (["help", "cuont"], "did you mean 'count'"),
+    (["net.py:Net", "B,,3"], "cannot read the size ''"), (["net.py:Net", "{x: (B,3)}"], "cannot read the size '{x: (B,3)}'"),
+    (["demo", "--columns", "flop"], "did you mean 'flops'"), (["demo", "--sort", "mac"], "did you mean 'macs'"),
     (["demo", "-o", "net.htm"], "did you mean '.html'"), (["torchvison:resnet50"], "'torchvision:resnet50'"),
     (["tim:resnet50"], "'timm:resnet50'"),
     (["huggingface:bert"], "'hf:bert'"), (["tv:resnet50"], "'torchvision:resnet50'"),
@@ -67,6 +75,23 @@ def test_mistakes_are_answered_before_torch_loads() -> None:
     for (words, said), answer in zip(AT_ONCE, answers, strict=True):
         assert answer.startswith("2 "), (words, answer)
         assert said in answer, (words, answer)
+
+
+def test_names_of_a_file_are_read_from_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only running the file would tell is not asked of its text."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("import torch\nclass Net(torch.nn.Module): ...\nsmall = big = Net()\ndef build(): ...\n")
+    (tmp_path / "more.py").write_text("from net import *\nglobals()['made'] = 3\n")
+    near_by = {"net.py:Nett": "Net", "net.py:smal": "small", "./net.py:biuld": "build", "nett.py:Net": "net.py"}
+    for word, near in near_by.items():
+        with pytest.raises(InputError, match=f"did you mean '{near}'"):
+            check_there(reference(word))
+    for word in ("net.py", "net.py:Net", "net.py:big.layer", "net.py:unlike", "more.py:Nett", "demo", "torch.nn:Linear"):
+        check_there(reference(word))
+
+
+def test_columns_are_those_of_tables() -> None:
+    assert (count._COLUMNS, set(count._SORTED_BY)) == (tuple(grid.COLUMNS), set(tree.SORTED_BY))
 
 
 @pytest.mark.parametrize(

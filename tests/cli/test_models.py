@@ -120,7 +120,7 @@ def test_weights_are_no_model(shell: Shell, tmp_path: Path) -> None:
     assert "net.py:Net" in done.err
     (tmp_path / "text.pt").write_text("hello")
     assert "holds no TorchScript" in shell("text.pt", "B,3").err
-    assert "No such file" in shell("none.pt", "B,3").err
+    assert "there is no file 'none.pt'" in shell("none.pt", "B,3").err
 
 
 def test_configs_that_were_downloaded_before(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
