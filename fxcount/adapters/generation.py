@@ -66,7 +66,7 @@ def generation(
         raise InputError(
             f"{type(model).__name__} has an encoder: its prompt is not what its cache begins with, and the closed form is that "
             "of a decoder alone",
-            hint="count one call with analyze(model, ...), or a module of yours whose forward calls model.generate()",
+            hint="count the encoder and a call of the decoder with analyze(model, ...)",
         )
     called = [n if isinstance(n, str) else default for n, default in ((batch, "B"), (prompt, "P"), (new, "N"))]
     names = Names(called[0], called[1], called[2], past)

@@ -83,6 +83,20 @@ def budget(memory: int | str) -> int:
     return found
 
 
+def check_others(report: Any, symbol: str, sizes: Mapping[str, int]) -> None:
+    """All sizes of inputs but the one that is looked for have values.
+
+    Raises :class:`~fxcount.errors.SizeError` if they have not."""
+    data = report.trace.scope.unbacked.by_name  # sizes that data decide have defaults
+    left = [name for name in report.symbols if name != symbol and name not in sizes and name not in data]
+    if left:
+        given = ", ".join([f"{name}=..." for name in left])
+        raise SizeError(
+            f"what fits depends on {', '.join(left)} as well, which no value was given for",
+            hint=f"largest({symbol!a}, memory, {given}), or on the command line --at {given.replace(' ', '')}",
+        )
+
+
 def unless_refused(
     answer: Callable[[dict[str, int]], Need], symbol: str, sizes: Mapping[str, int]
 ) -> Callable[[int], Need | None]:

@@ -239,8 +239,9 @@ class Report(Value, Formats, ReportData):
         >>> found.value, found.need.nbytes, found.beyond[1].nbytes
         (28, 976, 1008)
         """
-        from fxcount.report.largest import Need, largest_of
+        from fxcount.report.largest import Need, check_others, largest_of
 
+        check_others(self, symbol, sizes)
         def nbytes(values: dict[str, int]) -> int:
             at = self.at(**values)
             return int(at.params.bytes + at.params.buffer_bytes + at.memory.peak)

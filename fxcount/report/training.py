@@ -97,8 +97,9 @@ class TrainingReport(Value, TrainingData):
         >>> found.value, found.need.nbytes, found.beyond[1].nbytes
         (23, 988, 1020)
         """
-        from fxcount.report.largest import Need, largest_of
+        from fxcount.report.largest import Need, check_others, largest_of
 
+        check_others(self, symbol, sizes)
         def need(values: dict[str, int]) -> Need:
             at = self.at(**values)
             parts = at.held()

@@ -172,3 +172,18 @@ def test_the_command_answers_in_its_first_line(capsys: pytest.CaptureFixture[str
     assert "--over is needed: B, H, W" in capsys.readouterr().err
     assert main(["fit", "demo", "B,3,H,W", "--memory", "4MB", "--over", "B", "--at", "B=3,H=32,W=32"]) == 2
     assert "is asked for" in capsys.readouterr().err
+
+
+def test_sizes_without_a_value_are_asked_for() -> None:
+    """Of a forward and of a step; once they are given, or fixed, the answer is that of the model with numbers there."""
+    model = nn.Sequential(nn.Linear(7, 11), nn.ReLU(), nn.Linear(11, 3))
+    for report, whole in (
+        (fxcount.analyze(model, "B,S,7"), fxcount.analyze(model, "B,5,7")),
+        (fxcount.training_step(model, "B,S,7"), fxcount.training_step(model, "B,5,7")),
+    ):
+        with pytest.raises(SizeError, match="depends on S as well") as raised:
+            report.largest("B", 10_000)
+        assert "--at S=..." in str(raised.value)
+        expected = whole.largest("B", 10_000)
+        assert report.largest("B", 10_000, S=5).value == expected.value > 3
+        assert report.at(S=5).largest("B", 10_000).value == expected.value
