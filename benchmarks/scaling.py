@@ -217,7 +217,7 @@ def _formulas(found: Any) -> Iterator[str]:
             yield f"{quantity}: none, {found.reasons[quantity]}"
         elif quantity in found.formulas:
             inside = " (inside of the ranges)" if found.outcomes[quantity].inside else ""
-            yield f"{quantity} = `{getattr(found, quantity)}`{inside}"
+            yield f"{quantity} = `{found.formulas[quantity]}`{inside}"
 
 
 def between_marks(page: str, lines: list[str]) -> str:
