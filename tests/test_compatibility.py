@@ -46,6 +46,12 @@ def test_a_row_is_a_whole_run(row: Row) -> None:
     assert row.failed <= 5
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.python}-{row.torch}")
+def test_a_row_is_of_commits(row: Row) -> None:
+    """Of one, or of two where something failed and was mended; rows written before that was noted say so."""
+    assert re.fullmatch(r"(not recorded|[0-9a-f]{10})(, [0-9a-f]{10})?", row.commit)
+
+
 def test_nothing_fails_on_the_newest_torch() -> None:
     assert [row.failed for row in ROWS if _short(row.torch) == _short(NEWEST)] == [0]
 
