@@ -16,7 +16,7 @@ __all__ = [
     "settings", "span", "symbols_in",
 ]  # fmt: skip
 
-_WITH_DTYPE = re.compile(r"\s*(?:(?:coo|csr|csc|np)\s+)?((?:torch\.)?\w+)\s*\[(.*)\]\s*", re.DOTALL)
+_WITH_DTYPE = re.compile(r"\s*(?:(?:coo|csr|csc|np|jagged)\s+)?((?:torch\.)?\w+)\s*\[(.*)\]\s*", re.DOTALL)
 _ONE_SIZE = re.compile(r"\d+|[A-Z]\w{0,2}|[a-z]")  # of a tensor of one dimension: anything longer may be a mistake
 _HINT = 'write a shape as "B,3,H,W" or "i64[B,S]", and further arguments of the forward by name: mask="bool[B,S]"'
 _API = (
@@ -262,7 +262,7 @@ def _check_shape(given: Any) -> None:
         )
     sizes = [part.strip() for part in _parts(shape[2] if shape else given.strip().strip("()[]"))]
     for size in sizes if sizes[-1] else sizes[:-1]:  # a comma may end a shape
-        if size != "?" and not _may_be_size(size):
+        if not _may_be_size(size):
             raise InputError(
                 f"cannot read the size {size!r} in the input {given!r}",
                 hint='write sizes as integers, names or expressions, e.g. "f32[B,3,32*h,32*w]"',
@@ -270,18 +270,21 @@ def _check_shape(given: Any) -> None:
 
 
 def _may_be_size(text: str) -> bool:
-    """Whether a text is written as integers, names, signs and calls are.
+    """Whether a text is written as integers, names, signs and calls are, or stands for a size without a name.
 
-    >>> [_may_be_size(t) for t in ("3", "Max(h//2, 3)", "-B", "", "3.5", "{}", "3+")]
-    [True, True, True, False, False, False, False]
+    >>> [_may_be_size(t) for t in ("3", "Max(h//2, 3)", "None", "?", "{H//2}*2", "", "3.5", "{}", "3+")]
+    [True, True, True, True, True, False, False, False, False]
     """
+    if text in ("?", "None"):
+        return True
     try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval").body))
+        nodes = list(ast.walk(ast.parse(_PLACEHOLDER.sub("1", text), mode="eval").body))
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return all([isinstance(n, _OF_SIZES) and (not isinstance(n, ast.Constant) or type(n.value) is int) for n in nodes])
 
 
+_PLACEHOLDER = re.compile(r"\{[\w/+*% -]+\}")  # a size that models of a curve are built for
 _OF_SIZES = (
     ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp, ast.Call, ast.operator, ast.unaryop, ast.expr_context, ast.Starred,
     ast.Compare, ast.cmpop, ast.keyword,
