@@ -56,7 +56,7 @@ DOMAINS = {
     "bert": {"B": (1, None), "S": (2, 512)},
     "gpt2": {"B": (1, None), "S": (2, 256)},  # its table of positions has 256 rows
     "t5": {"B": (1, None), "S": (2, None), "T": (2, None)},
-    "whisper": {"B": (1, None), "T": (2, None)},
+    "whisper": {"B": (1, None), "T": (2, 448)},  # its decoder's table of positions has 448 rows
 }
 
 
