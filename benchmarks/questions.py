@@ -4,9 +4,9 @@
     python -m benchmarks.questions --part fit --part what
 
 ``fit``: ``largest`` beside bisection by real training steps, ten models. ``what``: ``what_if(checkpoint=...)`` beside real
-steps of the model with these modules wrapped. ``cache``: bytes for each token of known models. ``generate``: FLOPs of
-``generate()``, as torch counts them, beside the closed sum. ``time``: seconds of each answer for a Llama of 7 billion
-parameters on the meta device.
+steps of the model with these modules wrapped. ``plan``: what to compute again under three budgets, and real steps of that.
+``cache``: bytes for each token of known models. ``generate``: FLOPs of ``generate()``, as torch counts them, beside the
+closed sum. ``time``: seconds of each answer for a Llama of 7 billion parameters on the meta device.
 """
 
 from __future__ import annotations
@@ -101,6 +101,30 @@ def what() -> tuple[str, list[Row]]:
         "the\nlast of a layer), its moment is missed, and the prediction is above."
     )
     return "## What if?\n\n" + markdown(head, rows) + note, rows
+
+
+def plan() -> tuple[str, list[Row]]:
+    """Three budgets between the step as it is and with everything computed again: what the plan says, and real steps of it."""
+    rows = []
+    for name, model, case, sizes in _cases(list(_MODELS)):
+        found = fxcount.training_step(model, *case.specs, kwargs=case.kwargs).what_if(checkpoint=_MODELS[name]).at(**sizes)
+        held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+        high, low = found.base.total_peak, min(point.peak for point in found.curve())
+        for quarters in (1, 2, 3):
+            budget = high - (high - low) * quarters // 4
+            chosen = found.plan(budget)
+            assert chosen is not None, f"{name}: the curve reaches {low}"
+            torch.manual_seed(0)
+            changed = made(table()[name])[0].train()
+            for path in chosen.recompute:
+                above, _, last = path.rpartition(".")
+                changed.get_submodule(above)._modules[last] = _Again(changed.get_submodule(path))
+            args, kwargs = _filled(case, sizes)
+            took = held + real.plain_peak(changed, *args, kwargs=kwargs)
+            rows.append([name, f"{budget:,}", str(len(chosen.recompute)), f"{chosen.peak:,}", f"{chosen.peak - took:+,}",
+                         "yes" if took <= budget else "NO"])  # fmt: skip
+    head = ["model", "budget", "modules computed again", "peak", "off a real step", "fits"]
+    return "## Plans under a budget\n\n" + markdown(head, rows), rows
 
 
 def cache() -> tuple[str, list[Row]]:
@@ -203,7 +227,7 @@ def seconds() -> tuple[str, list[Row]]:
 
 
 PARTS: Mapping[str, Callable[[], tuple[str, list[Row]]]] = {
-    "fit": fit, "what": what, "cache": cache, "generate": generate, "allocator": allocator, "time": seconds,
+    "fit": fit, "what": what, "plan": plan, "cache": cache, "generate": generate, "allocator": allocator, "time": seconds,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from fxcount.errors import SizeError
@@ -113,14 +114,22 @@ class WhatIf:
 
     def plan(self, memory: int | str) -> Point | None:
         """The fewest modules, those first that save most for each FLOP, with which a step fits into a memory; ``None`` if it
-        does not even with all. Found by halving, each step of which is an analysis."""
+        fits with none of these. Found by halving, each step of which is an analysis.
+
+        More modules may need more: what is computed again is there beside the rest. So where all together do not fit, those
+        numbers of modules are tried from below that could, as a step can save no more than what is not held."""
         from fxcount.report.largest import budget
 
         most = budget(memory)
-        low, high = -1, len(self.rows)  # low does not fit
+        kept = self.point(0)
+        if kept.peak <= most:
+            return kept
+        low, high = 0, len(self.rows)  # low does not fit
         best = self.point(high)
         if best.peak > most:
-            return None
+            saved = accumulate(int(row.saved_bytes) for row in self.rows)
+            hopeful = (count for count, part in enumerate(saved, 1) if kept.peak - part <= most and count < high)
+            return next((found for found in map(self.point, hopeful) if found.peak <= most), None)
         while high - low > 1:
             middle = (low + high) // 2
             found = self.point(middle)

@@ -147,6 +147,18 @@ def test_a_plan_takes_the_fewest_modules() -> None:
     assert "instead of" in str(found)
 
 
+def test_a_plan_is_found_where_all_modules_together_need_more_than_none() -> None:
+    """Of a net whose whole body is one module, all that is held is held again while it is computed again."""
+    model = nn.Sequential(nn.Sequential(nn.Linear(29, 101), nn.ReLU(), nn.Linear(101, 101), nn.ReLU(), nn.Linear(101, 5)))
+    found = fxcount.training_step(model.train(), "B,29").what_if(checkpoint="*").at(B=7)
+    without = sum(4 * p.numel() for p in model.parameters()) + real.plain_peak(model, torch.randn(7, 29))
+    assert found.report.total_peak > without
+    plan = found.plan(without)
+    assert plan is not None
+    assert (plan.recompute, plan.peak) == ((), without)
+    assert found.plan(without - 1) is None
+
+
 def test_other_changes_are_those_of_real_steps() -> None:
     sizes, x = {"B": 13}, torch.randn(13, 7, 11)
     model = Stack().train()
