@@ -101,6 +101,20 @@ class StepTrace:
         return tuple([tuple([p for p in self.phases if p.name == "optimizer" and p.round == r]) for r in rounds])
 
 
+class _Noting:
+    """A hook that looks at what is saved and leaves it as it is. It says that it is none of the user's, as torch's own hooks of
+    checkpoints do: since 2.15 torch warns of a user's around a selective checkpoint."""
+
+    _checkpoint_internal = True
+    _user_hooks = None
+
+    def __init__(self, note: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._note = note
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self._note(x)
+
+
 class Book:
     """Notes where phases begin and end while a step runs."""
 
@@ -140,7 +154,7 @@ class Book:
 
     def _noting_saved(self) -> AbstractContextManager[Any]:
         """A block in which what autograd saves is noted, as hooks that count it would: also of a graph that is soon gone."""
-        return saved_tensors_hooks(self._note_saved, lambda x: x)
+        return saved_tensors_hooks(_Noting(self._note_saved), lambda x: x)
 
     def _note_saved(self, x: torch.Tensor) -> torch.Tensor:
         if isinstance(x, StandIn):
