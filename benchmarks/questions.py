@@ -55,7 +55,7 @@ def fit() -> tuple[str, list[Row]]:
         others = {n: s for n, s in sizes.items() if n != "B"}
         five, six = (step.at(**others, B=n).total_peak for n in (5, 6))
         memory = (five + six) // 2
-        held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+        held = _held(model)
         low, high = 0, 16
         while high - low > 1:
             middle = (low + high) // 2
@@ -75,6 +75,17 @@ class _Again(Again):
             return getattr(super().__getattr__("inner"), name)
 
 
+def _compute_again(model: nn.Module, paths: Sequence[str]) -> None:
+    for path in paths:
+        above, _, last = path.rpartition(".")
+        model.get_submodule(above)._modules[last] = _Again(model.get_submodule(path))
+
+
+def _held(model: nn.Module) -> int:
+    """Bytes of what the model holds by itself."""
+    return sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+
+
 def what() -> tuple[str, list[Row]]:
     """Predicted and real peaks with modules computed again."""
     rows = []
@@ -85,9 +96,7 @@ def what() -> tuple[str, list[Row]]:
             for tracker in (True, False)
         ]
         tracked, plain = (answer.at(**wanted) for answer in answers)
-        for path in plain.change.checkpoint:
-            above, _, last = path.rpartition(".")
-            model.get_submodule(above)._modules[last] = _Again(model.get_submodule(path))
+        _compute_again(model, plain.change.checkpoint)
         args, kwargs = _filled(case, sizes)
         real_tracked = real.tracked(model, *args, kwargs=kwargs)[1]
         real_plain = real.plain_peak(model, *args, kwargs=kwargs)
@@ -108,7 +117,7 @@ def plan() -> tuple[str, list[Row]]:
     rows = []
     for name, model, case, sizes in _cases(list(_MODELS)):
         found = fxcount.training_step(model, *case.specs, kwargs=case.kwargs).what_if(checkpoint=_MODELS[name]).at(**sizes)
-        held = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+        held = _held(model)
         high, low = found.base.total_peak, min(point.peak for point in found.curve())
         for quarters in (1, 2, 3):
             budget = high - (high - low) * quarters // 4
@@ -116,9 +125,7 @@ def plan() -> tuple[str, list[Row]]:
             assert chosen is not None, f"{name}: the curve reaches {low}"
             torch.manual_seed(0)
             changed = made(table()[name])[0].train()
-            for path in chosen.recompute:
-                above, _, last = path.rpartition(".")
-                changed.get_submodule(above)._modules[last] = _Again(changed.get_submodule(path))
+            _compute_again(changed, chosen.recompute)
             args, kwargs = _filled(case, sizes)
             took = held + real.plain_peak(changed, *args, kwargs=kwargs)
             rows.append([name, f"{budget:,}", str(len(chosen.recompute)), f"{chosen.peak:,}", f"{chosen.peak - took:+,}",

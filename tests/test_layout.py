@@ -22,8 +22,8 @@ ROOMS = ("symbolic", "ops", "trace", "passes", "training", "report", "adapters")
 ORDER = {
     "errors": set(), "symbolic": {"errors"}, "ops": {"errors", "symbolic"}, "trace": {"errors", "symbolic", "ops"},
     "passes": {"errors", "symbolic", "ops", "trace"}, "training": {"errors", "symbolic", "ops", "trace", "passes"},
-    "interpolation": {"errors", "symbolic"},
-    "report": {"errors", "symbolic", "ops", "trace", "passes", "training", "interpolation"},
+    "interpolation": {"errors", "symbolic"}, "columns": {"errors"},
+    "report": {"errors", "columns", "symbolic", "ops", "trace", "passes", "training", "interpolation"},
 }  # fmt: skip
 ORDER = {room: below | {"torch_private", "wording"} for room, below in ORDER.items() if room != "errors"} | {
     "wording": set(), "errors": {"wording"}, "torch_private": {"errors"}

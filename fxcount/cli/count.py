@@ -6,12 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fxcount.cli import words
 from fxcount.cli.files import add_output, written
 from fxcount.cli.model import add_device_option, add_model_options, loaded, report_of
 from fxcount.cli.screen import has_colour, terminal_width
-from fxcount.errors import InputError
-from fxcount.wording import did_you_mean
+from fxcount.columns import COLUMNS, check_order, columns_of
 
 if TYPE_CHECKING:
     from fxcount.report import Report
@@ -27,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser, model: str = "") -> None:
     add_device_option(parser)
     parser.add_argument("--depth", type=_depth, default=2, metavar="N", help="levels of modules shown, or all (default 2)")
     parser.add_argument("--unfold", action="store_true", help="a row for each of equal modules, too")
-    parser.add_argument("--columns", metavar="NAMES", help=f"some of {','.join(_COLUMNS)}")
+    parser.add_argument("--columns", metavar="NAMES", help=f"some of {','.join(COLUMNS)}")
     parser.add_argument("--sort", metavar="COUNT", help="sort the rows inside a module by macs, flops, params, ...")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument(
@@ -65,25 +63,11 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value}
 
 
-_SORTED_BY = ("macs", "flops", "transcendentals", "read_bytes", "write_bytes", "params")
-_COLUMNS = ("shape", "params", *_SORTED_BY[:-1], "share")
-
-
-def _check_table(options: argparse.Namespace) -> None:
-    """Complain about columns that no table has, before anything heavy loads."""
-    for name in words.names(options.columns or ""):
-        if name not in _COLUMNS:
-            said = f"the table has no column {name!r}{did_you_mean(name, _COLUMNS)}"
-            raise InputError(said, hint=f"use some of {', '.join(_COLUMNS)}")
-    if options.sort and options.sort not in _SORTED_BY:
-        said = f"rows cannot be sorted by {options.sort!r}{did_you_mean(options.sort, _SORTED_BY)}"
-        raise InputError(said, hint=f"use one of {', '.join(_SORTED_BY)}")
-
-
 def run(options: argparse.Namespace) -> int:
     shown = written(options, *_SHOWS)
     if shown is None and not options.json:
-        _check_table(options)
+        columns_of(options.columns or None)
+        check_order(options.sort or None)
     given = loaded(options)  # held here: a report keeps no model alive
     try:
         report = report_of(options, *given)

@@ -71,7 +71,7 @@ def read(options: argparse.Namespace) -> None:
     for word in filter(None, (first, options.model)):
         if word.endswith(".json") and ":" not in word and not os.path.exists(word):
             raise InputError(no_file(word), hint="give a report that fxcount saved, or a config.json")
-        check_there(reference(word))
+        check_there(found if word == options.model else reference(word))
 
 
 def loaded(options: argparse.Namespace) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

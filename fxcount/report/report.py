@@ -242,6 +242,7 @@ class Report(Value, Formats, ReportData):
         from fxcount.report.largest import Need, check_others, largest_of
 
         check_others(self, symbol, sizes)
+
         def nbytes(values: dict[str, int]) -> int:
             at = self.at(**values)
             return int(at.params.bytes + at.params.buffer_bytes + at.memory.peak)

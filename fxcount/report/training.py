@@ -100,6 +100,7 @@ class TrainingReport(Value, TrainingData):
         from fxcount.report.largest import Need, check_others, largest_of
 
         check_others(self, symbol, sizes)
+
         def need(values: dict[str, int]) -> Need:
             at = self.at(**values)
             parts = at.held()

@@ -331,33 +331,26 @@ def _add_int(a: Expr, k: int) -> Expr:
 def _add(a: Expr, b: Expr) -> Size:
     if len(a.terms) < len(b.terms):
         a, b = b, a
-    terms = a.terms.copy()
-    for m, c in b.terms.items():
-        if m in terms:
-            c += terms[m]
-            if c:
-                terms[m] = c
-            else:
-                del terms[m]
-        else:
-            terms[m] = c
-    return _sum(terms, a.halves or b.halves)
+    return _plus(a.terms.copy(), b.terms, 1, a.halves or b.halves)
 
 
 @lru_cache(MEMO)
 def _sub(a: Expr, b: Expr) -> Size:
-    terms = a.terms.copy()
-    if len(terms) < len(b.terms):
-        terms, more, sign = {m: -c for m, c in b.terms.items()}, a.terms, 1
-    else:
-        more, sign = b.terms, -1
+    halves = a.halves or b.halves
+    if len(a.terms) < len(b.terms):
+        return _plus({m: -c for m, c in b.terms.items()}, a.terms, 1, halves)
+    return _plus(a.terms.copy(), b.terms, -1, halves)
+
+
+def _plus(terms: dict[Monomial, int], more: dict[Monomial, int], times: int, halves: bool) -> Size:
+    """The terms, which are taken over, and so many times as many of ``more``."""
     for m, c in more.items():
-        value = terms.get(m, 0) + sign * c
+        value = terms.get(m, 0) + times * c
         if value:
             terms[m] = value
         else:
             del terms[m]
-    return _sum(terms, a.halves or b.halves)
+    return _sum(terms, halves)
 
 
 @lru_cache(MEMO)

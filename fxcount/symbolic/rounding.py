@@ -37,17 +37,21 @@ class _Shared:
             self.__dict__["_symbols"] = frozenset().union(*[a.free_symbols for a in self.args])
         return set(self.__dict__["_symbols"])
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
-class _Rounding(_Shared):
-    """What both have besides sympy's own."""
+
+class _InOrder(_Shared):
+    """Equal to sympy's own of the same arguments, in this order."""
 
     def __eq__(self: Any, other: object) -> Any:
         if isinstance(other, self.plain):
             return bool(self.args == other.args)
         return self.plain.__eq__(self, other)
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+
+class _Rounding(_InOrder):
+    """What both have besides sympy's own."""
 
     def _as_written(self: Any) -> Any:
         n, d = _fraction(self.args[0])
@@ -98,9 +102,6 @@ class _Extremum(_Shared):
             return bool(set(self.args) == set(other.args))
         return self.plain.__eq__(self, other)
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
 
 class Max(_Extremum, sympy.Max):  # type: ignore[misc]
     plain = sympy.Max
@@ -112,17 +113,9 @@ class Min(_Extremum, sympy.Min):  # type: ignore[misc]
     __hash__ = sympy.Min.__hash__
 
 
-class Piecewise(_Shared, sympy.Piecewise):  # type: ignore[misc]
+class Piecewise(_InOrder, sympy.Piecewise):  # type: ignore[misc]
     plain = sympy.Piecewise
     __hash__ = sympy.Piecewise.__hash__
-
-    def __eq__(self: Any, other: object) -> Any:
-        if isinstance(other, self.plain):
-            return bool(self.args == other.args)
-        return self.plain.__eq__(self, other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
 
     def _numpycode(self: Any, printer: Any) -> str:
         head, _, _ = str(printer._print(self.plain(*self.args, evaluate=False))).rpartition("default=")

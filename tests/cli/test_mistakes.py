@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+import fxcount
+from fxcount import columns
 from fxcount.adapters.reference import check_there, reference
-from fxcount.cli import count
 from fxcount.cli.main import fail, main
 from fxcount.errors import InputError
-from fxcount.report.views import grid, tree
 from fxcount.wording import DTYPE_WORDS, DTYPES, dtype_named
 from tests.cli.conftest import Shell
 
@@ -91,7 +92,12 @@ def test_names_of_a_file_are_read_from_its_text(tmp_path: Path, monkeypatch: pyt
 
 
 def test_columns_are_those_of_tables() -> None:
-    assert (count._COLUMNS, set(count._SORTED_BY)) == (tuple(grid.COLUMNS), set(tree.SORTED_BY))
+    """What the command line takes before anything is loaded is what a table draws, and is sorted by."""
+    report = fxcount.analyze(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.GELU()), "B,3")
+    for name, head in columns.COLUMNS.items():
+        assert head in report.table(columns=name)
+    for name in columns.SORTED_BY:
+        assert "GELU" in report.table(sort=name)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +137,6 @@ def test_dtypes_by_any_name(shell: Shell, name: str) -> None:
 
 
 def test_names_of_dtypes_are_torchs() -> None:
-    import torch
 
     for name in DTYPE_WORDS:
         assert isinstance(getattr(torch, dtype_named(name)), torch.dtype)

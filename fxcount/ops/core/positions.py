@@ -21,9 +21,10 @@ from fxcount.ops.core.common import wrap_dim
 from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Size
 
-__all__ = ["Given", "Known", "Positions", "along", "classes", "flat", "keyed", "listed", "one_hot", "rows"]
+__all__ = ["MASKS", "Given", "Known", "Positions", "along", "classes", "consumed", "flat", "keyed", "listed", "one_hot", "rows"]
 
-_MASKS = (torch.bool, torch.uint8)
+MASKS = (torch.bool, torch.uint8)
+"""Dtypes of an index that says which elements, not where they are."""
 
 
 class Known(Protocol):
@@ -74,23 +75,24 @@ def classes(x: Known, target: Known, *_: object, **__: object) -> Positions:
 def keyed(x: Known, key: Index, *_: object, **__: object) -> Positions:
     """The tensors in brackets."""
     entries = key if isinstance(key, tuple) else (key,)
-    used = sum(map(_consumed, entries))
+    used = sum(map(consumed, entries))
     d = 0
     for entry in entries:
         if entry is Ellipsis:
             d = x.fact.ndim - used
             continue
-        if hasattr(entry, "fact") and entry.fact.dtype not in _MASKS and d < x.fact.ndim:
+        if hasattr(entry, "fact") and entry.fact.dtype not in MASKS and d < x.fact.ndim:
             yield entry, x.fact.shape[d], -x.fact.shape[d]
-        used -= _consumed(entry)
-        d += _consumed(entry)
+        used -= consumed(entry)
+        d += consumed(entry)
 
 
-def _consumed(entry: Any) -> int:
-    """Dimensions an entry of a key uses up."""
+def consumed(entry: Any) -> int:
+    """Dimensions an entry of a key uses up; a tensor is a fact, or has one."""
     if entry is None or entry is Ellipsis or isinstance(entry, bool):
         return 0
-    return entry.fact.ndim if hasattr(entry, "fact") and entry.fact.dtype in _MASKS else 1
+    fact = getattr(entry, "fact", entry)
+    return fact.ndim if isinstance(fact, TensorFact) and fact.dtype in MASKS else 1
 
 
 def listed(x: Known, indices: Sequence[Index], *_: object, **__: object) -> Positions:

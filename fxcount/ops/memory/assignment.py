@@ -23,10 +23,10 @@ from fxcount.ops.core.arguments import Index, Operand
 from fxcount.ops.core.common import broadcast, facts_in, same_shape, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like
-from fxcount.ops.core.positions import keyed, listed
+from fxcount.ops.core.positions import MASKS, keyed, listed
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.scalars import Scalars
-from fxcount.ops.memory.indexing import MASKS, basic, gathered_shape, selected, sliced
+from fxcount.ops.memory.indexing import basic, gathered_shape, selected, sliced
 from fxcount.ops.memory.views import diagonal
 from fxcount.symbolic import Scope, Size, prod, sum_
 

@@ -28,15 +28,14 @@ from fxcount.ops.core.arguments import Index, Scalar
 from fxcount.ops.core.common import FIXED_NUMBER, SIZE_IS_DATA, broadcast, facts_in, shape_text, wrap_dim
 from fxcount.ops.core.fact import Alias, TensorFact, Work
 from fxcount.ops.core.iterator import dense_like, iterator_strides
-from fxcount.ops.core.positions import keyed, listed
+from fxcount.ops.core.positions import MASKS, consumed, keyed, listed
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.striding import strided
 from fxcount.symbolic import Expr, Scope, Size, ceildiv, is_nonnegative, max_, min_, sum_
 
-__all__ = ["MASKS", "OPS", "basic", "gathered_shape", "selected", "sliced"]
+__all__ = ["OPS", "basic", "gathered_shape", "selected", "sliced"]
 
 _ENDLESS = 1 << 62  # ATen spells a missing end as the largest int64
-MASKS = (torch.bool, torch.uint8)
 _NESTED = (TensorFact, list, tuple, range, slice)
 
 
@@ -154,13 +153,6 @@ def _entries(key: Index) -> tuple[Index, ...]:
     return key if isinstance(key, tuple) else (key,)
 
 
-def _consumed(index: Index) -> int:
-    """Dimensions of ``x`` an entry uses up."""
-    if index is None or index is Ellipsis or isinstance(index, bool):
-        return 0
-    return index.ndim if isinstance(index, TensorFact) and index.dtype in MASKS else 1
-
-
 def _check_mask(scope: Scope, covered: tuple[Size, ...], mask: tuple[Size, ...]) -> None:
     if not all(map(scope.same, covered, mask)):
         raise ShapeError(f"index: a mask of shape {shape_text(mask)} does not match {shape_text(covered)}")
@@ -169,7 +161,7 @@ def _check_mask(scope: Scope, covered: tuple[Size, ...], mask: tuple[Size, ...])
 def basic(scope: Scope | None, x: TensorFact, key: Index) -> tuple[TensorFact, list[TensorFact | None]]:
     """``x`` after ints, slices, ``None`` and ``...``; for each dimension left the tensor that indexes it, or ``None``."""
     entries = _entries(key)
-    used = sum(map(_consumed, entries))
+    used = sum(map(consumed, entries))
     if used > x.ndim:
         raise ShapeError(
             f"index: {used} indices for x of shape {shape_text(x.shape)}", hint="a tensor has one index per dimension"
@@ -181,7 +173,7 @@ def basic(scope: Scope | None, x: TensorFact, key: Index) -> tuple[TensorFact, l
             tensors += [None] * (x.ndim - d - used)
             used = 0
             continue
-        used -= _consumed(entry)
+        used -= consumed(entry)
         tensor = _as_tensor(entry, x)
         if entry is None or isinstance(entry, bool):
             x = strided(x, (*x.shape[:d], 1, *x.shape[d:]), (*x.stride()[:d], 0, *x.stride()[d:]))

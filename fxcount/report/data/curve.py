@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["QUANTITIES", "CurveData", "CurvePiece", "CurveRow", "curve_of", "grid", "tied"]
+__all__ = ["QUANTITIES", "CurveData", "CurvePiece", "CurveRow", "curve_of", "grid", "ranges_of", "tied"]
 
 QUANTITIES = ("macs", "flops", "read_bytes", "write_bytes", "peak_bytes", "params")
 """What is counted at every point."""
@@ -179,6 +179,21 @@ def _column(values: Array, count: int) -> list[int]:
 
 
 # -- points -----------------------------------------------------------------------------------------------------------
+def ranges_of(given: Mapping[str, Any], method: str, example: tuple[int, int]) -> dict[str, Any]:
+    """What is given for each symbol, bounds ``(low, high)`` as the range of all sizes between them.
+
+    Raises :class:`~fxcount.errors.SizeError` for a range without sizes.
+
+    >>> ranges_of({"H": (32, 64), "W": "H", "B": 1}, "pieces", (32, 2048))
+    {'H': range(32, 65), 'W': 'H', 'B': 1}
+    """
+    spread = {n: range(v[0], v[1] + 1) if isinstance(v, tuple) and len(v) == 2 else v for n, v in given.items()}
+    for name, value in spread.items():
+        if isinstance(value, range) and not value:
+            raise SizeError(f"{method}({name}={given[name]}) has no sizes", hint=f"e.g. {method}({name}={example})")
+    return spread
+
+
 def grid(given: Mapping[str, Any], names: Sequence[str], method: str) -> tuple[list[str], dict[str, Array]]:
     """The symbols that run, and every point as columns: all combinations of what is given for each, ties worked out.
 

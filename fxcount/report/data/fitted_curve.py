@@ -9,7 +9,7 @@ from fxcount.errors import AssumptionError
 from fxcount.interpolation.family import Fitted
 from fxcount.interpolation.result import Scaling
 from fxcount.report.data.curve import QUANTITIES, CurvePiece, grid
-from fxcount.report.data.family import listed
+from fxcount.report.data.family import refusal
 from fxcount.symbolic import Assumption, Scope
 from fxcount.symbolic.domain import holds_at
 from fxcount.symbolic.vector import evaluate_many
@@ -59,7 +59,7 @@ def _outside(found: Scaling, points: Mapping[str, Array], count: int) -> list[st
             said[i] = f"the formulas speak of {axis.name} = {found.domain[axis.name]}; at() of the report answers here"
     for condition in found.conditions:
         for i in _broken(condition, points, count):
-            said[i] = said[i] or _refusal(condition, {name: int(values[i]) for name, values in points.items()})
+            said[i] = said[i] or refusal(condition, {name: int(values[i]) for name, values in points.items()}).what
     return said
 
 
@@ -70,11 +70,6 @@ def _broken(condition: Assumption, points: Mapping[str, Array], count: int) -> l
     alone.assumptions = [condition]
     holds = np.broadcast_to(holds_at(alone, points), (count,))
     return [int(i) for i in np.flatnonzero(~holds)]
-
-
-def _refusal(condition: Assumption, at: Mapping[str, int]) -> str:
-    why = f": {condition.why}" if condition.why else ""
-    return f"the formulas assume {condition}, which does not hold at {listed(at)}{why}"
 
 
 def _claimed(found: Scaling, outcome: Fitted, points: Mapping[str, Array]) -> Array:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from fxcount.errors import SizeError
 from fxcount.passes.memory import Peak
 from fxcount.report.data.coverage import cover
-from fxcount.report.data.curve import grid, tied
+from fxcount.report.data.curve import grid, ranges_of, tied
 from fxcount.report.data.regions import Side, condition, products, side, text
 from fxcount.symbolic import Size, substitute, to_sympy
 from fxcount.symbolic.vector import evaluate_many
@@ -110,10 +110,7 @@ def regions_over(
     import numpy as np
 
     names = [name for name in own.trace.scope.hints if name in own.asked or name in given]
-    spread = {n: range(v[0], v[1] + 1) if isinstance(v, tuple) and len(v) == 2 else v for n, v in {**fixed, **given}.items()}
-    for name, sizes in spread.items():
-        if isinstance(sizes, range) and not sizes:
-            raise SizeError(f"regions({name}={given[name]}) has no sizes", hint=f"e.g. regions({name}=(32, 1024))")
+    spread = ranges_of({**fixed, **given}, "regions", (32, 1024))
     free, points = grid(spread, names, "regions")
     count = len(next(iter(points.values()))) if points else 1
     if not points:

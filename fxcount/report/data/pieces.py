@@ -107,12 +107,9 @@ def found_over(
 
 
 def _axes(given: Mapping[str, Any], names: Sequence[str]) -> tuple[dict[str, Array], dict[str, Size]]:
-    from fxcount.report.data.curve import grid
+    from fxcount.report.data.curve import grid, ranges_of
 
-    spread = {n: range(v[0], v[1] + 1) if isinstance(v, tuple) and len(v) == 2 else v for n, v in given.items()}
-    for name, value in spread.items():
-        if isinstance(value, range) and not value:
-            raise SizeError(f"pieces({name}={given[name]}) has no sizes", hint=f"e.g. pieces({name}=(32, 2048))")
+    spread = ranges_of(given, "pieces", (32, 2048))
     alone = {n: v for n, v in spread.items() if not isinstance(v, str)}
     axes: dict[str, Array] = {}
     for name, value in alone.items():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fxcount.columns import COUNTS
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import upwards
@@ -18,9 +19,6 @@ from fxcount.symbolic import Size, free_symbols
 from fxcount.trace.tape import Declared, Trace
 
 __all__ = ["COUNTS", "KindRow", "ModuleRow", "OpRow", "module_parameters", "module_rows", "op_kinds", "op_rows", "with_sizes"]
-
-COUNTS = ("macs", "flops", "transcendentals", "read_bytes", "write_bytes")
-"""What is counted of every call, in the order of :class:`~fxcount.passes.CallCost`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fxcount.errors import InputError
-from fxcount.report.data.rows import COUNTS
+from fxcount.columns import COLUMNS, COUNTS
 from fxcount.report.views.tree import Shown, shapes
 from fxcount.report.views.units import bytes_text, count_text
-from fxcount.wording import did_you_mean, visible
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
 
-__all__ = ["COLUMNS", "DEFAULT", "Grid", "columns_of", "counts_in", "grid"]
+__all__ = ["Grid", "counts_in", "grid"]
 
-COLUMNS: Mapping[str, str] = MappingProxyType({
-    "shape": "output shape", "params": "params", "macs": "macs", "flops": "flops", "transcendentals": "transcendentals",
-    "read_bytes": "read", "write_bytes": "written", "share": "share of macs",
-})
-"""What a table can show beside the modules, with the heads."""
-
-DEFAULT = ("shape", "params", "macs", "flops", "share")
 _BAR = 10
 _SHORT_SHARE = "share"
 _LEAST_OF_A_CLASS = 2
@@ -39,22 +30,6 @@ class Grid:
     head: str
     rows: tuple[tuple[int, str], ...]
     width: int
-
-
-def columns_of(names: Sequence[str] | str | None) -> tuple[str, ...]:
-    """The columns asked for: a sequence, or text with commas.
-
-    Raises :class:`~fxcount.errors.InputError` for one that there is not.
-
-    >>> columns_of("macs, share")
-    ('macs', 'share')
-    """
-    wanted = DEFAULT if names is None else [n.strip() for n in names.split(",")] if isinstance(names, str) else names
-    for name in wanted:
-        if name not in COLUMNS:
-            said = f"the table has no column {name!r}{did_you_mean(name, COLUMNS)}"
-            raise InputError(said, hint=f"use some of {', '.join(COLUMNS)}")
-    return tuple(wanted)
 
 
 def counts_in(columns: Sequence[str]) -> list[str]:

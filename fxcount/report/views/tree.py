@@ -12,20 +12,16 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from fxcount.errors import InputError
+from fxcount.columns import COUNTS, check_order
 from fxcount.passes import CallCost
-from fxcount.report.data.rows import COUNTS, module_parameters
+from fxcount.report.data.rows import module_parameters
 from fxcount.symbolic import Size, evaluate
 from fxcount.trace.tape import ModuleCall, Trace
-from fxcount.wording import did_you_mean
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
 
-__all__ = ["SORTED_BY", "Row", "Shown", "flattened", "shapes", "tree"]
-
-SORTED_BY = (*COUNTS, "params")
-"""What the rows inside a module can be sorted by."""
+__all__ = ["Row", "Shown", "flattened", "shapes", "tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +64,7 @@ def tree(
 
     Raises :class:`~fxcount.errors.InputError` for another ``sort``.
     """
-    if sort is not None and sort not in SORTED_BY:
-        said = f"rows cannot be sorted by {sort!r}{did_you_mean(sort, SORTED_BY)}"
-        raise InputError(said, hint=f"use one of {', '.join(SORTED_BY)}")
+    check_order(sort)
     build = _Builder(report, depth, tuple(dict.fromkeys([*counts, *([sort] if sort in COUNTS else [])])), fold, sort)
     return build.all()
 

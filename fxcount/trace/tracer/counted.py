@@ -15,9 +15,9 @@ from fxcount import torch_private
 from fxcount.errors import DataDependentError
 from fxcount.ops import REGISTRY, Op, Zero, op
 from fxcount.ops.core.common import facts_in, refused
+from fxcount.ops.core.positions import MASKS
 from fxcount.ops.core.tree import mapped
 from fxcount.ops.memory.dynamic import index_columns
-from fxcount.ops.memory.indexing import MASKS
 from fxcount.symbolic import Size, SymSize, sum_
 from fxcount.trace.known.alike import same_data
 from fxcount.trace.known.constants import facts_of

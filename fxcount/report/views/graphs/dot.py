@@ -153,7 +153,6 @@ class _Clusters:
             yield from self._content(node, indent + "  ")
             yield f"{indent}}}"
 
-
     def _look(self, attributes: Attributes) -> str:
         key = tuple([attributes.get(name) for name in _LOOKED_AT])
         found = self._looks.get(key)
