@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from fxcount.adapters.hub import CHECKPOINTS
+from fxcount.adapters.checkpoints import CHECKPOINTS
 from fxcount.errors import InputError
 
 __all__ = ["LIBRARIES", "closest", "expanded", "has", "library_of", "matching", "missing", "model_names", "package_of"]
