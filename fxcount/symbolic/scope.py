@@ -13,9 +13,11 @@ decide, and the side they took is recorded as an `Assumption`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fxcount.errors import SizeError
 from fxcount.symbolic.assumption import Assumption, Kind, Relation, modular_form, primitive, simple_claims
@@ -27,12 +29,13 @@ from fxcount.symbolic.floats import LARGEST, Claim, Comparison
 from fxcount.symbolic.floor import floordiv
 from fxcount.symbolic.text import to_text
 from fxcount.symbolic.unbacked import UnbackedSizes
-from fxcount.symbolic.values import Factors, evaluate
+from fxcount.symbolic.values import Factors, evaluate, free_symbols
 from fxcount.symbolic.witness import Witness, witness_at
 
 __all__ = ["ASKED", "Assumption", "Comparison", "Scope"]
 
 T = TypeVar("T")
+Answer: TypeAlias = Callable[[Comparison, Size, Size], "bool | None"]
 
 ASKED = "the model compares sizes"
 """The reason of a decision that answers a comparison of the model's own: with its sizes in words, if it has to be assumed."""
@@ -60,6 +63,7 @@ class Scope:
         self.node: Callable[[Any], Any] | None = None  # of a symbolic number, for torch's C++
         self.taken: Callable[[FrameType], None] = _nothing  # told of code that takes the plain number of a size
         self.question: tuple[str, Size, Size] | None = None  # of the model's own, the last one that it asked
+        self._answer: Answer | None = None  # what answers comparisons before they are decided
         self.closed = False  # whether the model has run: sizes it kept are numbers from then on
         self.limits: dict[Expr, None] = {}  # sizes that floats come to exactly only below 2**43
         self._claims: set[Claim] = set()
@@ -136,6 +140,59 @@ class Scope:
         value = self._sample.at(size) if type(size) is Expr else None
         return evaluate(size, self.hints) if value is None else value
 
+    @contextmanager
+    def answering(self, answer: Answer) -> Iterator[None]:
+        """A block in which comparisons are answered so, without assuming anything; what gets no answer is decided as ever.
+
+        >>> scope = Scope({"H": 224})
+        >>> with scope.answering(lambda relation, a, b: False):
+        ...     scope.decide("<", symbol("H"), 300), scope.assumptions
+        (False, [])
+        """
+        before, self._answer = self._answer, answer
+        try:
+            yield
+        finally:
+            self._answer = before
+
+    @contextmanager
+    def counting(self, least: int, most: Size | None = None) -> Iterator[tuple[Expr, Callable[[], bool]]]:
+        """A symbol for a number from ``least`` to ``most`` that only the block knows, and whether it assumed anything of it.
+
+        >>> scope = Scope({"H": 224})
+        >>> with scope.counting(2, symbol("H")) as (step, assumed):
+        ...     scope.decide("<", step, symbol("H") + 1), assumed(), scope.decide("<", step, 7), assumed()
+        (True, False, True, True)
+        >>> scope.assumptions, list(scope.symbols)
+        ([], ['H'])
+        """
+        name = next(n for n in map("_step_{}".format, count(1)) if n not in self.symbols)
+        before, declared = self.facts, len(self.assumptions)
+        step = self.declare(name, least, least)
+        if most is not None:
+            self._declare(">=", most - step, "the steps of a loop")
+        known = set(self.assumptions[declared:])
+
+        def mentioned(sizes: Iterable[Size]) -> bool:
+            return any([name in free_symbols(size) for size in sizes])
+
+        try:
+            yield step, lambda: any([mentioned(a.sizes) for a in self.assumptions if a not in known])
+        finally:
+            self.assumptions = [a for a in self.assumptions if not mentioned(a.sizes)]
+            learned = self.assumptions[declared:]
+            self._decided = {k: v for k, v in self._decided.items() if not mentioned((k[1],))}
+            self._claims = {c for c in self._claims if not mentioned(c.sizes)}
+            self._spelled = [size for size in self._spelled if not mentioned((size,))]
+            self.limits = {size: None for size in self.limits if not mentioned((size,))}
+            for of in (self.symbols, self.hints, self.bounds):
+                of.pop(name)
+            self.facts = before
+            self._sampled()
+            for a in learned:
+                if a.claim is None:
+                    self.facts = self.facts.learned(a.relation, a.expr, a.modulus)
+
     def outside(self, question: Callable[[], T]) -> T:
         """The answer to a question that is not about sizes: settings of the process, on which a rule rests as well.
 
@@ -178,6 +235,10 @@ class Scope:
         >>> scope.decide("<", symbol("H"), 300), str(scope.assumptions[0])
         (True, 'H <= 299')
         """
+        if self._answer is not None:
+            answer = self._answer(relation, a, b)
+            if answer is not None:
+                return answer
         if relation == "==":
             return self._is_zero(a - b, reason)
         if relation == "!=":

@@ -31,6 +31,7 @@ from fxcount.trace.torch_patch.layers import rule_forwards
 from fxcount.trace.torch_patch.lazy import with_own_lazy_state, without_gathering
 from fxcount.trace.torch_patch.leftovers import Leftovers
 from fxcount.trace.torch_patch.lengths import Missed, namespaces_of, overlay, shadow
+from fxcount.trace.torch_patch.loops import StepsDiffer
 from fxcount.trace.torch_patch.numbers import number_functions
 from fxcount.trace.torch_patch.preserve import keep
 from fxcount.trace.torch_patch.session import TraceSession, place_raised, random_functions
@@ -84,6 +85,7 @@ class Run:
         self.hints = hints
         self.registry = registry
         self.progress = progress
+        self.unrolled: set[str] = set()  # places of loops that are run step by step
 
     def trace(self, undo: Undo) -> Trace:
         """Trace the call as a plain run goes. If that asks for data nobody knows, the model is told, as a last resort, that it
@@ -123,6 +125,11 @@ class Run:
             try:
                 with refusing_depth("the model, or what it returns,"):
                     trace, found = self._attempt(missed, attempt, decisions, compiling)
+            except StepsDiffer as error:
+                if error.place in self.unrolled:
+                    raise
+                self.unrolled.add(error.place)
+                continue
             except Exception as error:
                 again = missed.and_also(Missed(numbers=tuple(globals_of_einx(error))))
                 if len(again) > len(missed):
@@ -231,6 +238,7 @@ class Run:
             if self.pinned:
                 scope.pin(size, self.pinned)
         tracer = self._new_tracer(scope, held, decisions, compiling)
+        tracer.unrolled = self.unrolled
         scope.where, scope.taken = tracer.where, tracer.answers.note_number
         return tracer
 

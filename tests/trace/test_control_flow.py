@@ -167,10 +167,124 @@ def test_a_while_loop_of_known_length(start: Any) -> None:
     _same(report.graph_module(x)[1], wanted)
 
 
-def test_a_while_loop_as_long_as_a_size() -> None:
-    model = Net(lambda net, x: while_loop(lambda i, h: i < h.shape[0], lambda i, h: (i + 1, h @ net.w), (0, x)))
-    report = fxcount.analyze(model, "B,7")
-    assert [report.at(B=n).macs for n in (1, 3, 5)] == [49, 9 * 49, 25 * 49]
+def _while(cond: Any, body: Any, start: Any) -> tuple[Any, Any]:
+    """The loop by torch's operator, and as one in Python; what it begins with is a function of the input."""
+
+    def in_python(net: Net, x: torch.Tensor) -> Any:
+        state = start(x)
+        while cond(x, *state):
+            state = body(net, x, *state)
+        return state
+
+    def by_torch(net: Net, x: torch.Tensor) -> Any:
+        return while_loop(lambda *state: cond(x, *state), lambda *state: body(net, x, *state), start(x))
+
+    return by_torch, in_python
+
+
+def _on(net: Net, x: torch.Tensor, i: Any, h: torch.Tensor) -> Any:
+    return i + 1, torch.tanh(h @ net.w)
+
+
+WHILE: dict[str, tuple[Any, str]] = {
+    "int": (_while(lambda x, i, h: i < x.shape[0], _on, lambda x: (0, x)), "49*S**2"),
+    "tensor": (_while(lambda x, i, h: i < x.shape[0], _on, lambda x: (torch.tensor(0), x)), "49*S**2"),
+    "int32 from 1": (
+        _while(lambda x, i, h: i <= x.shape[0], _on, lambda x: (torch.tensor(1, dtype=torch.int32), x)), "49*S**2"
+    ),
+    "down": (_while(lambda x, i, h: i > 0, lambda n, x, i, h: (i - 1, h @ n.w), lambda x: (x.shape[0], x)), "49*S**2"),
+    "by 3": (
+        _while(lambda x, i, h: i < x.shape[0], lambda n, x, i, h: (i + 3, h @ n.w), lambda x: (0, x)), "49*S*ceiling(S/3)"
+    ),
+    "until it is met": (_while(lambda x, i, h: i != x.shape[0] + 2, _on, lambda x: (0, x)), "49*S**2 + 98*S"),
+    "at most 4": (_while(lambda x, i, h: i < x.shape[0] and i < 4, _on, lambda x: (0, x)), "49*S*Min(4, S)"),
+    "at most 4, as tensors": (
+        _while(lambda x, i, h: torch.logical_and(i < x.shape[0], i < 4), _on, lambda x: (torch.tensor(0), x)), "49*S*Min(4, S)"
+    ),
+    "two that meet": (
+        _while(lambda x, i, j, h: i < j, lambda n, x, i, j, h: (i + 1, j - 1, h @ n.w), lambda x: (0, x.shape[0], x)),
+        "49*S*ceiling(S/2)",
+    ),
+    "rows": (_while(lambda x, i, h: i < x.shape[0], lambda n, x, i, h: (i + 1, h + x[i] @ n.w), lambda x: (0, x[0])), "49*S"),
+    "the first is another": (
+        _while(
+            lambda x, i, h: i < x.shape[0], lambda n, x, i, h: (i + 1, h @ n.w if i == 0 else h @ n.w @ n.w), lambda x: (0, x)
+        ),
+        "98*S**2 - 49*S",
+    ),
+    "rows of rows": (
+        _while(
+            lambda x, i, h: i < x.shape[0],
+            lambda n, x, i, h: (i + 1, h + scan(lambda c, y: (c @ n.w + y, c.clone()), x[0], x)[0]),
+            lambda x: (torch.tensor(0), x),
+        ),
+        "49*S**2",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in WHILE if n != "rows of rows"])
+def test_a_while_loop_as_long_as_a_size(name: str) -> None:
+    """Its length is a formula, and nothing is pinned: products of a loop in Python, all else of an analysis at numbers."""
+    (function, written_out), macs = WHILE[name]
+    model, plain = Net(function), Net(written_out)
+    report = fxcount.analyze(model, "S,7")
+    assert (report.frontend, report.uncounted, report.unbacked) == ("trace", (), [])
+    assert (str(report.macs), list(report.symbols)) == (macs, ["S"])
+    for n in (5, 11):
+        fresh, at = fxcount.analyze(model, (n, 7)), report.at(S=n, extend=False)
+        assert 2 * at.macs == counted_flops(plain, torch.randn(n, 7))
+        counts = [(r.macs, r.flops, r.read_bytes, r.write_bytes, r.memory.peak, r.memory.activations) for r in (at, fresh)]
+        assert counts[0] == counts[1]
+        with torch.no_grad():
+            x = torch.randn(n, 7)
+            _same(fresh.graph_module(x)[-1], plain(x)[-1])
+
+
+def test_a_scan_in_a_while_loop() -> None:
+    (function, _), macs = WHILE["rows of rows"]
+    assert str(fxcount.analyze(Net(function), "S,7").macs) == macs
+
+
+UNALIKE: dict[str, tuple[Any, Any]] = {
+    "rows so far": _while(
+        lambda x, i, h: i < x.shape[0], lambda n, x, i, h: (i + 1, h + (x[: i + 1] @ n.w).sum(0)), lambda x: (0, x)
+    ),
+    "doubled": _while(lambda x, i, h: i < x.shape[0], lambda n, x, i, h: (i * 2, h @ n.w), lambda x: (1, x)),
+    "halved": _while(lambda x, i, h: i > 1, lambda n, x, i, h: (i // 2, h @ n.w), lambda x: (x.shape[0], x)),
+    "either": _while(lambda x, i, h: i < x.shape[0] or i < 4, _on, lambda x: (0, x)),
+    "every other": _while(
+        lambda x, i, h: i < x.shape[0], lambda n, x, i, h: (i + 1, h @ n.w if i % 2 else h @ n.w @ n.w), lambda x: (0, x)
+    ),
+    "the last is another": _while(
+        lambda x, i, h: i < x.shape[0],
+        lambda n, x, i, h: (i + 1, h @ n.w if i == x.shape[0] - 1 else h @ n.w @ n.w), lambda x: (0, x),
+    ),
+    "a loop inside as long as the steps so far": _while(
+        lambda x, i, h: i < x.shape[0],
+        lambda n, x, i, h: (i + 1, while_loop(lambda j, g: j <= i, lambda j, g: (j + 1, g @ n.w), (0, h))[1]),
+        lambda x: (0, x),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNALIKE)
+def test_a_while_loop_whose_steps_differ(name: str) -> None:
+    """No step stands for another: they are run one by one, and other sizes by further analyses."""
+    function, written_out = UNALIKE[name]
+    if "inside" in name:
+        written_out = _triangle
+    model = Net(function)
+    report = fxcount.analyze(model, "S,7", hints={"S": 6})
+    for n in (2, 6, 11):
+        assert 2 * report.at(S=n).macs == counted_flops(Net(written_out), torch.randn(n, 7))
+
+
+def _triangle(net: Net, x: torch.Tensor) -> torch.Tensor:
+    for i in range(x.shape[0]):
+        for _ in range(i + 1):
+            x = x @ net.w
+    return x
 
 
 def test_a_while_loop_that_data_end() -> None:
@@ -181,6 +295,62 @@ def test_a_while_loop_that_data_end() -> None:
     assert str(report.macs) == "49*B*steps_1"
     # steps times 98*B + 1, and steps + 1 times a sum of 7*B - 1 and a comparison
     assert report.at(B=3, steps_1=10).flops == 10 * (98 * 3 + 1) + 11 * 7 * 3
+    assert report.at(B=3).macs == fxcount.analyze(model, "B,7", hints={"steps_1": 4}).at(B=3).macs == 49 * 3 * 4
+    with pytest.raises(fxcount.SizeError, match="needs a value for steps_1"):
+        fxcount.analyze(model, "B,7").at(B=3)
+    with pytest.raises(fxcount.InputError, match="hints given for steps_2, but the model has steps_1"):
+        fxcount.analyze(model, "B,7", hints={"steps_2": 4})
+
+
+# -- steps that are run back -------------------------------------------------------------------------------------------------
+def _both_ways_by_torch(model: nn.Module, x: torch.Tensor) -> int:
+    with FlopCounterMode(display=False) as counter:
+        pytree.tree_leaves(model(x))[-1].sum().backward()
+    return int(counter.get_total_flops())
+
+
+@pytest.mark.parametrize("name", [*LOOPS, *WHILE])
+def test_a_loop_in_a_training_step(name: str) -> None:
+    """Each step has a backward of its own, which is counted as torch's counter counts a loop in Python."""
+    if name == "rows of rows":
+        function, written_out, spec = WHILE[name][0][0], _rows_of_rows, "S,7"
+    elif name in WHILE:
+        (function, written_out), spec = WHILE[name][0], "S,7"
+    else:
+        function, written_out, spec = LOOPS[name]
+    model, hints = Net(function), {s: n for s, n in {"T": 4, "B": 3, "S": 4}.items() if s in spec}
+    report = fxcount.training_step(model, spec, loss=lambda y: pytree.tree_leaves(y)[-1].sum(), hints=hints)
+    for at in ({"T": 3, "B": 2, "S": 5}, {"T": 5, "B": 3, "S": 3}):
+        values = {s: n for s, n in at.items() if s in spec}
+        x = torch.randn([at[s] if s in at else int(s) for s in spec.split(",")])
+        assert 2 * report.at(**values).macs == _both_ways_by_torch(Net(written_out), x)
+
+
+def _rows_of_rows(net: Net, x: torch.Tensor) -> torch.Tensor:
+    h = x
+    for _ in range(x.shape[0]):
+        c = x[0]
+        for y in x.unbind(0):
+            c = c @ net.w + y
+        h = h + c
+    return h
+
+
+def test_a_while_loop_that_data_end_in_a_training_step() -> None:
+    """As many steps are run back as the hint says, which is assumed; another value is another analysis."""
+    function, _ = _while(lambda x, i, h: h.sum() > 1, _on, lambda x: (torch.zeros(()), x))
+    model = Net(function)
+    report = fxcount.training_step(model, "B,7", loss=lambda y: y[1].sum(), hints={"steps": 2})
+    assert "steps_1 == 2 (pinned" in " ".join(map(str, report.assumptions))
+
+    def written_out(net: Net, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(steps):
+            x = torch.tanh(x @ net.w)
+        return x
+
+    for steps, batch in ((2, 5), (3, 2), (7, 3)):
+        wanted = _both_ways_by_torch(Net(written_out), torch.randn(batch, 7))
+        assert 2 * report.at(B=batch, steps_1=steps).macs == wanted
 
 
 # -- associative scans -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""torch's operators that run a function inside (``cond``, ``while_loop``, ``scan``, ``map``, ``associative_scan``), traced.
+"""torch's operators that run a function inside (``cond``, ``scan``, ``map``, ``associative_scan``), traced.
 
 torch itself would compile their functions first. A loop over a known number of steps is run as a loop in Python. A loop over a
 symbolic number is run once for its first step and once for all others, whose ops are recorded as often as there are steps.
@@ -20,17 +20,17 @@ from fxcount.trace.tracer.standin import StandIn
 if TYPE_CHECKING:
     from fxcount.trace.tracer.tracer import Tracer
 
-__all__ = ["associative_scan", "branch", "loop", "mapped", "scan"]
+__all__ = ["associative_scan", "branch", "carried_on", "decided", "is_run_back", "mapped", "scan"]
 
 
 def branch(
     tracer: Tracer, pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()
 ) -> Any:
     """What stands in for ``torch.cond``: the predicate decides as an ``if`` on it would, or says that data decide."""
-    return (true_fn if _decided(tracer, pred) else false_fn)(*operands)
+    return (true_fn if decided(tracer, pred) else false_fn)(*operands)
 
 
-def _decided(tracer: Tracer, pred: Any) -> bool:
+def decided(tracer: Tracer, pred: Any) -> bool:
     if not isinstance(pred, torch.Tensor):
         return bool(pred)
     with torch_private.DisableTorchFunction():
@@ -49,7 +49,7 @@ _CARRIED: Op = op(
 )  # fmt: skip
 
 
-def _carried(tracer: Tracer, tree: Any) -> Any:
+def carried_on(tracer: Tracer, tree: Any) -> Any:
     """The same tensors, of whose data nothing is known: they are others in each step."""
 
     def forgotten(x: Any) -> Any:
@@ -62,9 +62,14 @@ def _carried(tracer: Tracer, tree: Any) -> Any:
     return pytree.tree_map(forgotten, tree)
 
 
+def is_run_back(tracer: Tracer) -> bool:
+    """Whether what is recorded now is differentiated by torch's own engine: then each step has a backward of its own."""
+    return tracer.differentiates and torch.is_grad_enabled()
+
+
 def _steps(tracer: Tracer, n: Any) -> Iterator[tuple[int, bool]]:
     """The steps that are run, each with whether it stands for all that come after it."""
-    if type(n) is not SymSize:
+    if type(n) is not SymSize or is_run_back(tracer):
         for i in range(int(n)):
             yield i, False
         return
@@ -102,7 +107,7 @@ class _Rows:
         return pytree.tree_unflatten(rows, self._spec)
 
     def _joined(self, rows: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        if type(self.n) is not SymSize or len(rows) < 2:
+        if type(self.n) is not SymSize or len(rows) == self.n:
             return torch.stack(rows)
         first, later = rows
         return torch.cat((first.unsqueeze(0), later.unsqueeze(0).expand(self.n - 1, *later.shape)))
@@ -111,7 +116,7 @@ class _Rows:
 def _at(tracer: Tracer, tree: Any, i: int, repeated: bool) -> Any:
     """Step ``i`` of what is looped over."""
     found = pytree.tree_map(lambda x: x[i], tree)
-    return _carried(tracer, found) if repeated else found
+    return carried_on(tracer, found) if repeated else found
 
 
 def scan(
@@ -127,7 +132,7 @@ def scan(
     n = leaves[0].shape[dim]
     carry, rows = init, _Rows(tracer, n)
     for i, repeated in _steps(tracer, n):
-        carry, y = combine_fn(_carried(tracer, carry) if repeated else carry, _at(tracer, given, i, repeated))
+        carry, y = combine_fn(carried_on(tracer, carry) if repeated else carry, _at(tracer, given, i, repeated))
         rows.add(i, y)
 
     def placed(y: torch.Tensor) -> torch.Tensor:
@@ -144,36 +149,6 @@ def mapped(tracer: Tracer, function: Callable[..., Any], xs: Any, *args: Any) ->
     for i, repeated in _steps(tracer, n):
         rows.add(i, function(_at(tracer, xs, i, repeated), *args))
     return rows.stacked()
-
-
-def loop(tracer: Tracer, cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried_inputs: Any, **_: Any) -> Any:
-    """What stands in for ``while_loop``: a loop in Python as long as constants and sizes decide its condition, and a symbol for
-    the number of steps, ``steps_1``, where data do."""
-    carried = tuple(carried_inputs)
-    while True:
-        pred = cond_fn(*carried)
-        if isinstance(pred, torch.Tensor) and not _is_known(tracer, pred):
-            return _until_data_say(tracer, cond_fn, body_fn, carried)
-        if not _decided(tracer, pred):
-            return carried
-        carried = tuple(body_fn(*carried))
-
-
-def _is_known(tracer: Tracer, pred: torch.Tensor) -> bool:
-    return type(pred) is not StandIn or tracer.answers.is_known(pred)
-
-
-def _until_data_say(tracer: Tracer, cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried: tuple[Any, ...]) -> Any:
-    """The first condition was asked; each step asks once more."""
-    unbacked = tracer.scope.unbacked
-    with tracer.repeated(unbacked.new("steps", "the steps of a while_loop")):
-        given = [
-            tracer.answers.as_int(unbacked.new("item", "a number that a while_loop counts")) if type(x) is int else x
-            for x in _carried(tracer, carried)
-        ]
-        made = tuple(body_fn(*given))
-        cond_fn(*made)
-    return tuple([x if isinstance(x, torch.Tensor) else y for x, y in zip(made, given, strict=True)])
 
 
 # -- associative scans -------------------------------------------------------------------------------------------------

@@ -35,11 +35,12 @@ from fxcount.trace.nesting import Room
 from fxcount.trace.torch_patch.active import ACTIVE, Undo, alone
 from fxcount.trace.torch_patch.adaptive import adaptive_softmax
 from fxcount.trace.torch_patch.chance import Chance
-from fxcount.trace.torch_patch.control import associative_scan, branch, loop, mapped, scan
+from fxcount.trace.torch_patch.control import associative_scan, branch, mapped, scan
 from fxcount.trace.torch_patch.flexible import FLEXIBLE, flexible_attention
 from fxcount.trace.torch_patch.functions import CustomFunctions, ScriptedFunctions
 from fxcount.trace.torch_patch.lazy import materialising
 from fxcount.trace.torch_patch.lengths import Shapes, shown, whole
+from fxcount.trace.torch_patch.loops import loop
 from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Shadowed, Swapped, dispatching
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in

@@ -8,7 +8,7 @@ for each kind of call; then come the results, and what is known of their data.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
@@ -94,6 +94,7 @@ class Tracer(TorchFunctionMode):
         self._memo: dict[tuple[Any, ...], Signature] = {}
         self._place: Source | None = None  # of the call that is recorded now, where it is not the line that runs
         self._times: Size = 1  # how often the call that is recorded now runs
+        self.unrolled: Set[str] = frozenset()  # places of loops whose steps are not alike
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
 
     # -- the hot path -------------------------------------------------------------------------------------------------
