@@ -67,7 +67,46 @@ def written_later(x: Any, b: Any, h: Any, w: Any) -> Any:
     return x[:, : last.item() // 2]
 
 
+def written_nowhere(x: Any, b: Any, h: Any, w: Any) -> Any:
+    """As masks of attention are: those of a third kind of token get another number, and there is none of that kind."""
+    kinds = torch.ones(b, h)
+    mask = ((1.0 - kinds) * -1e9)[:, None, None, :]
+    cut = mask[:, 0, 0]
+    cut[kinds == 2] = 7.0
+    cut = cut.masked_fill_(kinds == 3, 5.0).masked_fill(kinds > 4, 11.0)
+    return x[:, : h // 2] if not (cut > 0).any().item() and (mask == 0).all() else x[:, :1]
+
+
+def written_somewhere(x: Any, b: Any, h: Any, w: Any) -> Any:
+    kinds = torch.ones(b, h)
+    cut = torch.zeros(b, h)
+    cut[kinds == 1] = 7.0
+    return x[:, : h // 2] if (cut == 7).all() else x[:, :1]
+
+
+def mask_written_first(x: Any, b: Any, h: Any, w: Any) -> Any:
+    chosen = torch.zeros(b, h, dtype=torch.bool)
+    chosen[:, 3] = True
+    cut = torch.zeros(b, h)
+    cut[chosen] = 7.0
+    return x[:, :5] if (cut > 0).any() else x[:, :1]
+
+
+def mask_written_later(x: Any, b: Any, h: Any, w: Any) -> Any:
+    chosen = torch.zeros(b, h, dtype=torch.bool)
+    cut = torch.zeros(b, h)
+    cut[chosen] = 7.0
+    chosen[:, 3] = True
+    return x[:, :5] if (cut > 0).any() else x[:, :4]
+
+
 FREE: dict[str, Callable[..., Any]] = {
+    "written_nowhere": written_nowhere,
+    "at_least_0": lambda x, b, h, w: x[:, : h // 2] if (torch.arange(h)[None, :, None] >= 0).all() else x[:, :1],
+    "never_below_0": lambda x, b, h, w: x[:, :1] if (torch.arange(h) * 3 < 0).any() else x[:, : h // 3],
+    "never_0": lambda x, b, h, w: x[:, : h // 2] if (torch.arange(2, h + 2) != 0).all() else x[:, :1],
+    "below_its_number": lambda x, b, h, w: x[:, : h // 2] if (torch.arange(h) < h).all() else x[:, :1],
+    "before_the_next": lambda x, b, h, w: x[:, : h // 2] if (-torch.arange(h) - 1 <= -1).all() else x[:, :1],
     "named_operand": lambda x, b, h, w: x[:, : torch.sub(torch.arange(h), other=1)[-1].item() + 1],
     "named_input": lambda x, b, h, w: x[:, : torch.mul(input=torch.tensor([3, h]), other=2).div(other=2).long()[1].item()],
     "named_dims": lambda x, b, h, w: x[:, : torch.transpose(torch.arange(h)[None], dim0=0, dim1=1).squeeze(dim=1)[-1].item()],
@@ -127,7 +166,10 @@ ASSUMING: dict[str, Callable[..., Any]] = {
     "gathered": lambda x, b, h, w: x[:, : torch.tensor([h, 8]).gather(0, torch.tensor([0]))[0].item() // 2],
     "any": lambda x, b, h, w: x[:, :5] if (torch.arange(h) > 30).any() else x,
     "equal": lambda x, b, h, w: x[:, :5] if torch.equal(torch.arange(h), torch.arange(w)) else x,
-    "every_fourth": every_fourth,
+    "every_fourth": every_fourth, "written_somewhere": written_somewhere,
+    "mask_written_first": mask_written_first, "mask_written_later": mask_written_later,
+    "above_0_but_for_one": lambda x, b, h, w: x[:, :5] if (torch.arange(h) > 0).all() else x[:, :4],
+    "not_above": lambda x, b, h, w: x[:, :5] if (torch.arange(h) - torch.arange(w)[:, None] >= 0).all() else x[:, :4],
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from fxcount.symbolic import SymRatio, SymSize
+from fxcount.symbolic import SymRatio, SymSize, is_nonnegative, to_size
 from fxcount.trace.known.tables import Rules, Unsupported
 
 __all__ = ["RULES", "Ramp", "fill", "made_of", "of_numbers", "recognised"]
@@ -116,13 +116,19 @@ def _product(shape: Shape, a: Any, b: Any) -> Ramp:
 
 
 def _compared(relation: Callable[[Any, Any], bool]) -> Callable[..., Ramp]:
-    """Where the two differ by the same number everywhere. How it compares is assumed, as of any size that a model compares."""
+    """Where the two differ by the same number everywhere: how it compares is assumed, as of any size that a model compares.
+    Where all differences are proved to lie on one side (``torch.arange(S) >= 0``), nothing is."""
 
     def apply(shape: Shape, a: Any, b: Any) -> Ramp:
         apart = _linear(-1)(shape, a, b)
-        if not apart.is_fill:
+        if apart.is_fill:
+            return fill(shape, relation(apart.base, 0))
+        low, high = map(to_size, apart.bounds())
+        never = {-1: is_nonnegative(low), 0: is_nonnegative(low - 1) or is_nonnegative(-high - 1), 1: is_nonnegative(-high)}
+        answers = {relation(side, 0) for side, excluded in never.items() if not excluded}
+        if len(answers) != 1:
             raise Unsupported
-        return fill(shape, relation(apart.base, 0))
+        return fill(shape, answers.pop())
 
     return apply
 

@@ -49,10 +49,11 @@ class Replay:
         self._made: dict[int, bool] = {}  # index of a value -> whether it comes from sizes and constants alone
         self._found: dict[int, Any] = {}  # index of a value nobody wrote to -> what it is
         self._absorbed: dict[int, int | None] = {}  # index of a call -> the number that one operand makes of all elements
+        self._idle: dict[int, bool] = {}  # index of a call that writes where a mask is true -> whether that is nowhere
 
     def forget(self) -> None:
         """Let go of all that was worked out: sizes in it would look like sizes that the model has kept."""
-        for held in (self.given, self.writers, self._made, self._found, self._absorbed):
+        for held in (self.given, self.writers, self._made, self._found, self._absorbed, self._idle):
             held.clear()
 
     # -- questions ----------------------------------------------------------------------------------------------------
@@ -199,6 +200,8 @@ class Replay:
         if self._settled(call) is not None:
             return []
         needed = list(call.operands)
+        if self._is_idle(call):
+            return needed[:1]
         if call.op.shape_only:
             needed = [o for i, o in enumerate(needed) if i not in call.op.shape_only]
         elif needed and call.op.torchs in _OVERWRITING and self._is_uninitialised(needed[0]):
@@ -231,6 +234,22 @@ class Replay:
             if type(number) in (bool, int) and bool(number) == wanted:
                 return wanted
         return None
+
+    def _is_idle(self, call: Call) -> bool:
+        """Whether the call writes to the places of a mask that is known to be false everywhere: its first operand stays."""
+        kind = call.op.torchs
+        if kind not in _MASKED or len(call.args) < 2 or not call.outputs:
+            return False
+        if call.index not in self._idle:
+            self._idle[call.index] = False  # while it is looked at
+            mask = call.args[1]
+            if isinstance(mask, (list, tuple)) and len(mask) == 1:
+                mask = mask[0]
+            alike = call.outputs[0].fact.shape == call.operands[0].fact.shape
+            if alike and isinstance(mask, Value) and mask.fact.dtype is torch.bool:
+                known = mask.origin == "op" and not self.writers.get(mask.storage) and self.is_made(mask)
+                self._idle[call.index] = known and self._everywhere(mask) is False
+        return self._idle[call.index]
 
     def _everywhere(self, value: Value) -> Any:
         """:meth:`number`, also of a small tensor of known data."""
@@ -287,7 +306,7 @@ class Replay:
             if since < time:
                 until[v.storage] = time
                 for call in self.writers.get(v.storage, ()):
-                    if since <= call.index < time:
+                    if since <= call.index < time and not self._is_idle(call):
                         written = True
                         if not self._add(call, calls, stack):
                             return None
@@ -360,6 +379,8 @@ class Replay:
         if settled is not None:
             return [ramps.fill(tuple(self._size(n) for n in v.fact.shape), settled) for v in call.outputs]
         args, kwargs = self._arguments(call, env)
+        if self._is_idle(call):
+            return [args[0]]
         given = leaves((args, kwargs))
         facts = [v.fact for v in call.outputs]
         static = all(type(n) is int for f in facts for n in f.shape)
@@ -369,7 +390,7 @@ class Replay:
         kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
         if call.op is LITERAL:
             return [as_table(args[0])]
-        if static and not plain and not any(isinstance(a, Ramp) for a in given):
+        if static and not plain and call.op.made_of is None and not any(isinstance(a, Ramp) for a in given):
             made = (tables.RULES.of(call.func) or _unsupported())(*_cells(args), **_cells(kwargs))
             return [_fitting(t, f) for t, f in zip(made if isinstance(made, list) else [made], facts, strict=True)]
         return self._ramps(call, args, kwargs, facts)
@@ -403,6 +424,8 @@ class Replay:
         facts = iter([o.fact for o in call.operands])
         args, kwargs = self._arguments(call, env)
         pinned = partial(self._pinned, facts=facts)
+        if self._is_idle(call):
+            return [pinned(args[0])]
         return self._run(call, mapped(pinned, args), mapped(pinned, kwargs))
 
     def _in_tables(self, calls: list[Call], value: Value) -> Any:
@@ -422,6 +445,8 @@ class Replay:
                 raise Unsupported
             if settled is not None:
                 made: Any = np.full(facts[0].shape, settled, dtype=object)
+            elif self._is_idle(call):
+                made = args[0]
             elif call.op is LITERAL:
                 made = as_table(args[0])
             else:
@@ -526,6 +551,8 @@ _ABSORBING = {
     REGISTRY[torch.logical_and]: False, REGISTRY[torch.mul]: False,
 }  # fmt: skip
 """Ops of two operands, and whether truth or 0 of one of them decides."""
+_MASKED = frozenset([REGISTRY[f] for f in (_T.__setitem__, _T.index_put, _T.index_put_, _T.masked_fill, _T.masked_fill_)])
+"""Ops that write where their second operand is true."""
 _OVERWRITING = frozenset([REGISTRY[f] for f in (torch.fill, _T.fill_, _T.zero_, _T.copy_)])
 """Ops that write all elements of their first operand, whatever they were."""
 
