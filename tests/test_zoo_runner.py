@@ -20,6 +20,7 @@ from benchmarks.zoo.measure import Options, measure
 from benchmarks.zoo.registry import entries, sampled
 from benchmarks.zoo.results import results
 from benchmarks.zoo.runner import Limits, Task, run
+from benchmarks.zoo.sizes import elsewhere, with_partners
 
 Record = dict[str, Any]
 
@@ -139,6 +140,35 @@ def test_record_of_a_loop_over_the_batch_whose_sizes_data_decide() -> None:
     assert fitted["reference"]["how"] == "real"  # there is no such product on meta
     assert fitted["reference"]["at"] == {"B": 3, "S": 5}
     assert fitted["reference"]["equal"]
+
+
+def test_sizes_elsewhere_move_each_symbol_by_its_own_steps_and_both_sides_of_an_image_together() -> None:
+    inputs = Inputs(("f32[B,F,H,W,S]",), hints={"B": 2, "F": 3, "H": 14, "W": 15, "S": 7})
+    assert with_partners(inputs, ["H", "F"]) == ["H", "F", "W"]
+    assert with_partners(inputs, ["S"]) == ["S"]
+    first, second, *_ = elsewhere(inputs, ["F", "H", "W"])
+    assert first == {"B": 2, "F": 3 + 8, "H": 14 + 64, "W": 15 + 64, "S": 7}
+    assert second == {"B": 2, "F": 3 + 1, "H": 14 + 32, "W": 15 + 32, "S": 7}
+    assert [values["S"] for values in elsewhere(inputs, ["S"])][:2] == [7 + 16, 7 + 64]
+
+
+def test_a_fit_that_the_counter_differs_from_for_a_reason() -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(7, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            dots = [torch.dot(x[i].flatten(), x[i].flatten()) for i in range(int(x.shape[0]))]  # which the counter does not know
+            return self.linear(x).sum() + sum(dots)
+
+    found = record(entry(Rows, floats("B", "S", 7), B=2, S=5), reference=True)
+    assert found["pinned"]["B"].startswith("B == 2")
+    fitted = found["fitted"]["reference"]
+    b, s = fitted["at"]["B"], fitted["at"]["S"]
+    assert (fitted["twice_macs"], fitted["flops"]) == (2 * (b * s * 7 * 5 + b * s * 7), 2 * b * s * 7 * 5)
+    assert not fitted["equal"]
+    assert fitted["reason"] == "torch's counter does not know products of two vectors"
 
 
 def test_record_of_a_failure() -> None:

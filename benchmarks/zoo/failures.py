@@ -138,7 +138,7 @@ def _by_branch(record: Record) -> str:
 
 def _by_fit(record: Record) -> str:
     found = record.get("fitted")
-    if not found or not found["reference"]["equal"]:
+    if not found or not (found["reference"]["equal"] or found["reference"].get("reason")):
         return ""
     return f"{_held(record, {n: text for n, text in record['pinned'].items() if n in found['names']})} ({found['evidence']})"
 

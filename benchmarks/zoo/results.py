@@ -26,8 +26,9 @@ cannot be built with their defaults here, or depend on data. *Equal* means that 
 flops `FlopCounterMode` counts on the same call, to the last digit. A symbol *stays* if the formulas hold at other sizes, in
 the trace at the hint or, where the model takes another branch there (position embeddings are resized at every size but one),
 in a trace elsewhere, or, where the model loops over it, if `report.fit()` finds a closed form that torch's counter agrees with
-at another size. It is left out of the share if the model itself refuses other sizes (it is run at them). *Proof*: the traced
-graph, run on random inputs with random weights, gives the outputs of the model, at two sizes. *Dead*: the parameters that get
+at another size, but for what has a reason. It is left out of the share if the model itself refuses other sizes (it is run at
+them). *Proof*: the traced graph, run on random inputs with random weights, gives the outputs of the model, at two sizes.
+*Dead*: the parameters that get
 no gradient in a run of the model (the loss is the sum of its outputs) are those the report names.{wild}
 """
 _WILD = """
@@ -128,9 +129,9 @@ def _stays(names: str) -> Test:
 
 
 def _fitted(r: Record) -> list[str]:
-    """The symbols in a formula fitted over sizes, which torch's counter agrees with at another one."""
+    """The symbols in a formula fitted over sizes, which torch's counter at another one agrees with but for what has a reason."""
     found = r.get("fitted")
-    return list(found["names"]) if found and found["reference"]["equal"] else []
+    return list(found["names"]) if found and (found["reference"]["equal"] or found["reference"].get("reason")) else []
 
 
 def _could_stay(names: str) -> Test:

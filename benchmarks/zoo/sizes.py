@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import fxcount
 from benchmarks.zoo.entry import Inputs
 
-__all__ = ["Freedom", "elsewhere", "freedom", "given_symbols", "smaller"]
+__all__ = ["Freedom", "elsewhere", "freedom", "given_symbols", "smaller", "with_partners"]
+
+
+_OF_IMAGES = ("D", "H", "W")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,23 @@ def _obstacle(report: fxcount.Report, inputs: Inputs, values: dict[str, int], na
 
 
 def elsewhere(inputs: Inputs, names: Iterable[str]) -> Iterator[dict[str, int]]:
-    """Sizes at which these symbols are all off their hints, by the same step."""
+    """Sizes at which these symbols are all off their hints: height and width by the same step, each other one by its own."""
     symbols = list(names)
-    for step in dict.fromkeys(inputs.steps_of(symbols[0])) if symbols else ():
-        values = {**inputs.hints, **{n: inputs.hints[n] + step for n in symbols}}
-        if min(values.values()) >= 1:
+    images = [name for name in symbols if name in _OF_IMAGES]
+    steps = {name: inputs.steps_of(images[0] if name in images else name) for name in symbols}
+    tried = []
+    for k in range(max(map(len, steps.values()), default=0)):
+        values = {**inputs.hints, **{name: inputs.hints[name] + own[k % len(own)] for name, own in steps.items()}}
+        if min(values.values()) >= 1 and values not in tried:
+            tried.append(values)
             yield values
+
+
+def with_partners(inputs: Inputs, names: Iterable[str]) -> list[str]:
+    """The symbols, and of an image both sides: whether it is padded is one decision, of whichever of them that concerns."""
+    symbols = list(names)
+    image = any(name in _OF_IMAGES for name in symbols)
+    return symbols + [name for name in inputs.asked if image and name in _OF_IMAGES and name not in symbols]
 
 
 def smaller(report: fxcount.Report) -> Iterator[dict[str, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import fxcount
 from fxcount.ops import FAMILIES, REGISTRY
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Zero
@@ -169,3 +170,23 @@ def test_every_family_is_asked_for_cases() -> None:
         spelled = (f"import {name}", f"{name},", f", {name}", f"{room}.{name} import")
         assert any(s in text for s in spelled for text in tests), name
     assert set(REGISTRY.ops) == {entry for family in FAMILIES for entry in family.OPS}
+
+
+class _Reread(torch.nn.Module):
+    """A map with its channels last, as tokens, and seen as a map of a size that was settled when the model was built."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1, 2).permute(0, 2, 1).view(x.shape[0], -1, 6, 7)
+
+
+def test_a_view_that_is_one_at_the_size_at_hand_assumes_it_and_not_the_batch() -> None:
+    report = fxcount.analyze(_Reread(), "B,H,W,5", hints={"B": 2, "H": 6, "W": 7})
+    (value,) = report.trace.values_out()
+    for b, h, w in ((2, 6, 7), (3, 6, 7), (11, 7, 6)):
+        at, real = report.at(B=b, H=h, W=w, extend=False), _Reread()(torch.zeros(b, h, w, 5))
+        assert tuple(map(at.size, value.fact.shape)) == tuple(real.shape)
+        assert tuple(map(at.size, value.fact.stride())) == real.stride()
+    with pytest.raises(RuntimeError):
+        _Reread()(torch.zeros(2, 6, 14, 5))
+    with pytest.raises(fxcount.FxcountError):
+        report.at(B=2, H=6, W=14, extend=False)

@@ -23,6 +23,8 @@ from fxcount.symbolic import Scope, Size, floordiv, prod
 
 __all__ = ["OPS", "VIEW"]
 
+Shape = tuple[Size, ...]
+
 VIEW = Zero("view: metadata only")
 COPY_OR_VIEW = Zero("view, or a copy where the layout forbids one", moves=True)
 
@@ -54,11 +56,7 @@ def view(scope: Scope, x: TensorFact, shape: Any = None, *, dtype: Dtype = None,
     resolved = resolve_shape(scope, x, tuple(shape), "view")
     if x.strides is None:
         return Alias(TensorFact(resolved, x.dtype, x.device))
-    strides = view_strides(scope, x.shape, x.strides, resolved)
-    for size in x.shape:  # the model asks for a view, so it is one at the sizes at hand: these are then assumed
-        if strides is None and not isinstance(size, int):
-            scope.pin(size, "a view takes no copy")
-            strides = view_strides(scope, x.shape, x.strides, resolved)
+    strides = view_strides(scope, x.shape, x.strides, resolved) or _pinned_strides(scope, x.shape, x.strides, resolved)
     if strides is None:
         raise ShapeError(
             f"view: {shape_text(x.shape)} with strides {shape_text(x.strides)} cannot be seen as {shape_text(resolved)} "
@@ -66,6 +64,20 @@ def view(scope: Scope, x: TensorFact, shape: Any = None, *, dtype: Dtype = None,
             hint="use reshape, or contiguous() before view",
         )
     return Alias(strided(x, resolved, strides))
+
+
+def _pinned_strides(scope: Scope, old: Shape, strides: Shape, new: Shape) -> Shape | None:
+    """The strides of a view that is none at all sizes. The model asks for one, so it is one at the sizes at hand: they are
+    assumed one after the other until they make it one, those first that only the operand or only the view has."""
+    number: dict[Size, int] = {}
+    for size in sorted(dict.fromkeys((*old, *new)), key=lambda size: size in old and size in new):
+        if not isinstance(size, int):
+            number[size] = scope.pin(size, "a view takes no copy")
+            plain = [tuple([number.get(n, n) for n in sizes]) for sizes in (old, strides, new)]
+            found = view_strides(scope, old, strides, new) or view_strides(scope, *plain)
+            if found is not None:
+                return found
+    return None
 
 
 def _view_dtype(scope: Scope, x: TensorFact, dtype: torch.dtype) -> Alias:
