@@ -159,7 +159,8 @@ def test_a_fit_that_the_counter_differs_from_for_a_reason() -> None:
             self.linear = nn.Linear(7, 5)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            dots = [torch.dot(x[i].flatten(), x[i].flatten()) for i in range(int(x.shape[0]))]  # which the counter does not know
+            rows = [x[i].flatten() for i in range(int(x.shape[0]))]
+            dots = [torch.dot(row, row) for row in rows]  # which the counter does not know
             return self.linear(x).sum() + sum(dots)
 
     found = record(entry(Rows, floats("B", "S", 7), B=2, S=5), reference=True)

@@ -129,7 +129,7 @@ def _stays(names: str) -> Test:
 
 
 def _fitted(r: Record) -> list[str]:
-    """The symbols in a formula fitted over sizes, which torch's counter at another one agrees with but for what has a reason."""
+    """The symbols in a formula fitted over sizes, which torch's counter elsewhere agrees with but for a reason."""
     found = r.get("fitted")
     return list(found["names"]) if found and (found["reference"]["equal"] or found["reference"].get("reason")) else []
 
