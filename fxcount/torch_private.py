@@ -78,6 +78,10 @@ NAMES = MappingProxyType({
     "node_that_runs": Name("torch._C._current_autograd_node", "tell which op a backward belongs to"),
     "backward_that_runs": Name("torch._C._current_graph_task_id", "tell a backward from a forward"),
     "run_backward": Name("torch.autograd.graph._engine_run_backward", "give the engine stand-ins for parameters"),
+    "saved_hooks": Name(
+        "torch._C._autograd._top_saved_tensors_default_hooks", "know whether a layer's backward can stand for others",
+        lambda: lambda _: True,
+    ),
     "TorchDispatchMode": Name("torch.utils._python_dispatch.TorchDispatchMode", "see the ops that reach the dispatcher"),
     "use_count": Name("torch.Tensor._use_count", "tell who holds a gradient"),
     "map_places": Name("torch.nn.attention.flex_attention._vmap_for_bhqkv", "follow flex_attention"),

@@ -65,6 +65,9 @@ def test_the_fallback_is_as_good(name: str) -> None:
     elif name == "HigherOrderOperator":
         assert issubclass(other, real)
         assert isinstance(torch.ops.higher_order.flex_attention, real)
+    elif name == "saved_hooks":  # where nobody knows, there may be some
+        assert real(False) is None
+        assert other(False)
     elif name == "graph_name":  # the graph calls a wrapper of every method then
         assert other(torch.Tensor.unflatten) in real(torch.Tensor.unflatten)
         assert not other(torch.Tensor.unflatten).startswith("torch.Tensor.")

@@ -32,8 +32,10 @@ from fxcount.trace.tracer.decisions import Decisions
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.folded import Folded, Irregular
+from fxcount.training.layers import Layers, Unlike
 from fxcount.training.loop import Reached, hooks_of, reached
 from fxcount.training.session import bound_functions, with_engine
+from fxcount.training.step import Step
 from fxcount.training.tracer import TrainingTracer
 
 __all__ = ["Phase", "StepTrace", "trace_step"]
@@ -129,6 +131,7 @@ class Book:
         self.scales: set[str] = set()
         self.packed: set[int] = set()
         self.round = 0
+        self.layers: Layers | None = None
 
     @property
     def gradients(self) -> tuple[int, ...]:
@@ -140,8 +143,10 @@ class Book:
         ledger = self.tracer.ledger
         call, entry = len(ledger.calls), len(ledger.log)
         known = self.values_read()
-        with self._noting_saved() if name == "forward" and self.notes_saved else nullcontext():
+        with self._around(name):
             result = body()
+        if name == "backward" and self.layers is not None:
+            self.layers.finish()
         if name == "optimizer":
             self.scales |= self.values_read() - known
         self.phases.append(Phase(name, range(call, len(ledger.calls)), range(entry, len(ledger.log)), round))
@@ -151,6 +156,13 @@ class Book:
         """What does one step of an optimizer after the other."""
         folded = Folded.of(self.tracer, optimizer) if self._folds else None
         return optimizer.step if folded is None else folded.step
+
+    def _around(self, name: str) -> AbstractContextManager[Any]:
+        if name != "forward":
+            return nullcontext()
+        if self.notes_saved:
+            return self._noting_saved()
+        return nullcontext() if self.layers is None else self.layers.watching()
 
     def _noting_saved(self) -> AbstractContextManager[Any]:
         """A block in which what autograd saves is noted, as hooks that count it would: also of a graph that is soon gone."""
@@ -287,7 +299,7 @@ class _StepRun(Run):
         self.step = step
         self.others = others
         self.tracker = tracker
-        self.notes_saved = self.folds = True
+        self.notes_saved = self.folds = self.repeats = True
         self.found: dict[int, tuple[Book, Mapping[int, int]]] = {}
         self._book: Book | None = None
         self._caches = self._warmed = False
@@ -328,12 +340,19 @@ class _StepRun(Run):
     def _under(self, tracer: Tracer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert isinstance(tracer, TrainingTracer)
         self._book = book = Book(tracer, self.tracker and self.notes_saved, self.folds)
+        if self._repeats(book):
+            book.layers = Layers.of(tracer, self.model)
         with tracer.below():
             found = TraceSession.trace(tracer, partial(self._stepping, book), args, kwargs)
         for i in _caches(self.model, tracer):  # as of the next step, which finds it there
             self._caches = True
             tracer.ledger.storages[i] = replace(tracer.ledger.storages[i], origin="constant")
         return found
+
+    def _repeats(self, book: Book) -> bool:
+        """Whether the backward of a layer may stand for those of others: each layer is run once, and nothing else looks on."""
+        plain = isinstance(self.step, Step) and self.step.turns == 1
+        return plain and self.repeats and not book.notes_saved and not self.hooked
 
     def _stepping(self, book: Book, given: Any, targets: Any) -> Any:
         if self._warmed:
@@ -350,11 +369,13 @@ class _StepRun(Run):
         return trace
 
     def _folded_or_not(self, undo: Undo, decisions: Decisions | None, compiling: bool) -> Trace:
-        try:
-            return super()._one_way(undo, decisions, compiling)
-        except Irregular:
-            self.folds = False
-            return super()._one_way(undo, decisions, compiling)
+        while True:
+            try:
+                return super()._one_way(undo, decisions, compiling)
+            except Irregular:
+                self.folds = False
+            except Unlike:
+                self.repeats = False
 
 
 def _caches(model: torch.nn.Module, tracer: TrainingTracer) -> set[int]:

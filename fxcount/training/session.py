@@ -136,6 +136,7 @@ def _standing(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         tracer = ACTIVE.tracer
         if isinstance(tracer, TrainingTracer):
+            tracer.touched += 1
             args, kwargs = tracer.standing(args), tracer.standing(kwargs)
         return original(*args, **kwargs)
 

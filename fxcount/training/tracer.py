@@ -8,7 +8,7 @@ ops fall apart, autocast casts. What is left reaches ``dispatched``, where the r
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from traceback import clear_frames
@@ -77,6 +77,11 @@ _THE_ENGINES = frozenset({
 _ANSWERED = {func: answer for func, answer in SPECIAL.items() if func not in _THE_ENGINES}
 _METADATA = {func: answer for func, answer in METADATA.items() if func not in _THE_ENGINES}
 
+
+_HOOKS = frozenset({
+    torch.Tensor.register_hook, torch.Tensor.retain_grad, torch.Tensor.register_post_accumulate_grad_hook,
+})  # fmt: skip
+"""What has the engine do more to a tensor than its graph says."""
 
 _SEVERAL = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
 """What Python's bindings make several calls of."""
@@ -312,8 +317,19 @@ class TrainingTracer(Tracer):
         self._running_node = -1
         self._node_began = 0  # the first call of the node that runs
         self.hooked: dict[int, tuple[torch.Tensor, list[Any], list[Any]]] = {}  # parameters whose stand-ins lack their hooks
+        self.touched = 0  # how often Python code reached for the graph: functions of its own, hooks, nodes
         self.watch: Any = None  # told where a step of the user's own goes over into another phase
         self.within: list[tuple[int, int]] = []  # entries of the log that one call of Python's made, if they are several
+
+    @property
+    def hooks(self) -> int:
+        """How often hooks were put on tensors, or a node of the graph was looked at."""
+        return self.answers.looked
+
+    @property
+    def node_calls(self) -> Mapping[int, int]:
+        """The first call of the forward of each node, by the node's number."""
+        return self._by_node
 
     @contextmanager
     def below(self) -> Iterator[None]:
@@ -447,6 +463,8 @@ class TrainingTracer(Tracer):
         if special is not None:
             with self.aside():
                 return True, special(self, *args, **kwargs)
+        if func in _HOOKS:
+            self.answers.looked += 1
         if func in PLACES and args and (placed := placed_of(self, args[0])) is not None:
             return True, PLACES[func](placed)
         metadata = _METADATA.get(func)
@@ -499,6 +517,7 @@ class TrainingTracer(Tracer):
 
     def calling(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """``func`` with stand-ins in the place of the real tensors it is called with."""
+        self.touched += 1
         return lambda *args, **kwargs: func(*self.standing(args), **self.standing(kwargs))
 
     def run(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

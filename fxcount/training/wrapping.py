@@ -17,6 +17,8 @@ from fxcount.trace.tracer.storages import Storage
 
 __all__ = ["NUMBER", "NUMBERS", "Wrapping"]
 
+_node_of = torch_private.TensorBase.grad_fn.__get__
+
 NUMBER = "a number of Python's"  # the name of its storage: not among what saved_tensors_hooks see
 
 _BYTES = {float: 8, int: 8, bool: 1, complex: 16}
@@ -56,7 +58,7 @@ class Wrapping:
 
     def hold(self, result: Any) -> None:
         """Keep the number until the backward of the op has run."""
-        node = result.grad_fn
+        node = _node_of(result)
         kept, self.saved = [self.saved], None
         if node is not None:
             node.register_hook(lambda *_: kept.clear())

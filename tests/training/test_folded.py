@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ import torch
 from torch import nn
 
 import fxcount
-from fxcount.ops.core.tree import mapped
-from fxcount.trace.tape import Value
-from fxcount.training import folded, run
+from fxcount.training import folded
 from fxcount.training.optimizers import OPTIMIZERS
+from tests.training.told import told
 
 SKIPPED = {"adafactor"}  # reads values of tensors in its step
 
@@ -33,31 +31,6 @@ def _stack(layers: int = 7, frozen: bool = False) -> nn.Module:
     return nn.Sequential(nn.Linear(3, 7), *[Block(frozen) for _ in range(layers)], nn.Linear(7, 5), nn.ReLU())
 
 
-def _told(step: run.StepTrace) -> Iterator[Any]:
-    """All that a trace says, with storages by the order of their births, until the step is over: then the states go."""
-    trace = step.trace
-    order: dict[int, int] = {}
-    log = trace.events.log[: step.phases[-1].log.stop]
-    for e in log:
-        if e >= 0:
-            order.setdefault(e, len(order))
-
-    def value(v: Any) -> Any:
-        return ("value", order[v.storage], v.fact, v.call, v.position, v.requires_grad) if type(v) is Value else v
-
-    for c in trace.calls:
-        yield c.index, str(c.func), c.op.name, c.signature.result, mapped(value, c.args), mapped(value, c.kwargs)
-        yield [value(v) for v in c.operands], [value(v) for v in c.outputs], mapped(value, c.result), c.grad_enabled
-        yield [order[s] for s in c.mutated], c.module, str(c.source)
-    yield [order[e] if e >= 0 else ~order[~e] for e in log]
-    yield trace.events.marks, [(p.name, p.calls, p.log, p.round) for p in step.phases], step.within
-    yield [(s.nbytes, s.origin, s.born) for s in sorted_by(trace.storages, order)]
-
-
-def sorted_by(storages: Any, order: dict[int, int]) -> list[Any]:
-    return [s for _, s in sorted([(order[i], s) for i, s in enumerate(storages) if i in order], key=lambda pair: pair[0])]
-
-
 def _both(monkeypatch: pytest.MonkeyPatch, model: nn.Module, optimizer: Any) -> tuple[Any, Any, int]:
     """The step as it is, as it is without blocks, and how many times what was recorded of a parameter was written once more."""
     written = []
@@ -72,7 +45,7 @@ def _both(monkeypatch: pytest.MonkeyPatch, model: nn.Module, optimizer: Any) -> 
 
 
 def _differs(mine: Any, whole: Any) -> Any:
-    pairs = zip(_told(mine.step), _told(whole.step), strict=True)
+    pairs = zip(told(mine.step), told(whole.step), strict=True)
     return next(((a, b) for a, b in pairs if a != b), None)
 
 

@@ -271,12 +271,12 @@ def _module_call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return original(self, *args, **kwargs)
     tracer = active.tracer
     record = tracer.modules.enter(self, args)
-    result = None
     try:
         result = self._call_impl(*args, **kwargs)
-        return result
-    finally:
-        tracer.modules.leave(record, result)
+    except BaseException:
+        tracer.modules.leave(record, None)
+        raise
+    return tracer.modules.leave(record, result)
 
 
 def _broadcast_shapes(*shapes: Any) -> torch.Size:

@@ -41,6 +41,7 @@ class Answers:
     """
 
     differentiates = False
+    looked = 0
 
     def __init__(self, scope: Scope, notes: Notes, calls: list[Call], replay: Replay, decisions: Decisions | None) -> None:
         self.scope = scope

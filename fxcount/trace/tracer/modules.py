@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -18,12 +18,23 @@ from fxcount.wording import shortened
 __all__ = ["Modules"]
 
 
+class Watch(Protocol):
+    """Told of module calls."""
+
+    def entered(self, module: torch.nn.Module, record: ModuleCall, args: tuple[Any, ...]) -> None:
+        """One is called."""
+
+    def left(self, record: ModuleCall, result: Any) -> Any:
+        """It returns; what the caller is to get."""
+
+
 class Modules:
     """The module calls of one trace. ``now`` is the index of the one that runs, -1 outside of all."""
 
     def __init__(self, paths: Iterable[tuple[str, torch.nn.Module]], calls: list[Call]) -> None:
         self.found: list[ModuleCall] = []
         self.now = -1
+        self.watch: Watch | None = None
         self.room: Room | None = None  # on Python's stack, while the model runs
         self._calls = calls
         self._paths = {id(m): path for path, m in reversed(list(paths))}
@@ -53,9 +64,12 @@ class Modules:
         self.found.append(made)
         self._stack.append(self.now)
         self.now = index
+        if self.watch is not None:
+            self.watch.entered(module, made, args)
         return made
 
-    def leave(self, made: ModuleCall, result: Any) -> None:
+    def leave(self, made: ModuleCall, result: Any) -> Any:
+        """The module returns; what the caller gets."""
         made.stop = len(self._calls)
         made.returned = type(result)
         if type(result) is StandIn:
@@ -63,6 +77,7 @@ class Modules:
         elif result is not None:
             made.outputs = tuple(output_facts(result))
         self.now = self._stack.pop()
+        return result if self.watch is None else self.watch.left(made, result)
 
     def where(self) -> str:
         """``file:line (module path)`` of the user's code that runs now."""

@@ -33,6 +33,7 @@ class Owner(Protocol):
     scope: Scope
     calls: list[Call]  # recorded so far
     differentiates: bool  # whether torch's autograd engine runs on the stand-ins
+    looked: int  # how often a node of the engine's graph was asked for, or a hook put on a tensor
     before_iteration: Callable[[StandIn], None]
     readers: dict[int, CodeType]  # functions that have read a shape
     note_data: Callable[[Iterable[StandIn]], None]
@@ -191,6 +192,7 @@ class StandIn(torch.Tensor):
     @property
     def grad_fn(self) -> Any:  # type: ignore[override]
         if self._owner.differentiates:
+            self._owner.looked += 1
             return _engines("grad_fn", self)
         return None if self.is_leaf else object()
 
