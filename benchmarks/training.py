@@ -6,8 +6,9 @@
 
 ``table``: the models of the table of steps, with a tracker and without. ``timm``: one model of each family.
 ``transformers``: language models of small configurations, and types of the zoo. ``optimizers``: a first and a later step, on
-three models. ``ways``: checkpointing, autocast, adapters and the like. ``cost``: the time of a step's analysis over that of the
-forward alone. No network; a model that fails, hangs or dies becomes a row that says so.
+three models. ``ways``: checkpointing, autocast, adapters and the like. ``functions``: functions of torch, one call each.
+``cost``: the time of a step's analysis over that of the forward alone. No network; a model that fails, hangs or dies becomes a
+row that says so.
 """
 
 from __future__ import annotations

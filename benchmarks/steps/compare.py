@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import fxcount
+from benchmarks.steps.functions import FUNCTIONS, compared
 from benchmarks.steps.models import LANGUAGE, OTHERS, TIMM_FAMILIES, Model, hugging_face, made, pytorch_image_models, table
 from benchmarks.steps.ways import WAYS
 from benchmarks.zoo.entry import tensors
@@ -25,7 +26,7 @@ __all__ = ["FAMILIES", "Record", "compare", "names"]
 
 Record = dict[str, Any]
 Emit = Callable[[Record], None]
-FAMILIES = ("table", "timm", "transformers", "optimizers", "ways", "cost")
+FAMILIES = ("table", "timm", "transformers", "optimizers", "ways", "functions", "cost")
 _TRUTH = Path(__file__).resolve().parents[2] / "tests" / "data" / "training_truth.csv"
 
 
@@ -34,7 +35,7 @@ def names(family: str) -> list[str]:
     return {
         "table": lambda: list(table()), "timm": lambda: TIMM_FAMILIES, "transformers": lambda: [*LANGUAGE, *OTHERS],
         "optimizers": lambda: [f"{model}:{name}" for model in _TRAINED for name in _optimizers()],
-        "ways": lambda: list(WAYS), "cost": lambda: list(_TIMED),
+        "ways": lambda: list(WAYS), "functions": lambda: list(FUNCTIONS), "cost": lambda: list(_TIMED),
     }[family]()  # fmt: skip
 
 
@@ -199,6 +200,10 @@ def _of_way(name: str) -> Iterator[Record]:
     yield {"checks": way.compared()}
 
 
+def _of_function(name: str) -> Iterator[Record]:
+    yield {"checks": compared(FUNCTIONS[name])}
+
+
 # -- cost -----------------------------------------------------------------------------------------------------------------
 def _llama(**sizes: int) -> tuple[Any, str, dict[str, Any]]:
     from benchmarks.cases import llama
@@ -284,5 +289,6 @@ _COMPARE: Mapping[str, Callable[[str], Iterator[Record]]] = {
         [n for n in names if n in LANGUAGE], [n for n in names if n in OTHERS])),
     "optimizers": _of_optimizer,
     "ways": _of_way,
+    "functions": _of_function,
     "cost": _of_cost,
 }  # fmt: skip

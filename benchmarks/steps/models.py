@@ -61,7 +61,7 @@ _LLAMA = {
     "num_key_value_heads": 2,
 }  # fmt: skip
 _ENCODER = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
-_TRANSFORMERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, int]]] = {
+_TRANSFORMERS: dict[str, tuple[Any, ...]] = {
     "llama": ("Llama", _LLAMA, "ForCausalLM", {"input_ids": "i64[B,S]", "use_cache": False}, TEXT),
     "llama_cache": ("Llama", _LLAMA, "ForCausalLM", {"input_ids": "i64[B,S]", "use_cache": True}, TEXT),
     "gpt2": ("GPT2", {"vocab_size": 211, "n_embd": 64, "n_layer": 3, "n_head": 4}, "LMHeadModel",
@@ -79,7 +79,7 @@ _TRANSFORMERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[st
              "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128},
              "Model", {"input_ids": "i64[B,S]", "decoder_input_ids": "i64[B,T]", "use_cache": False}, {**TEXT, "T": 11}),
     "wav2vec2": ("Wav2Vec2", {**_ENCODER, "num_hidden_layers": 2, "conv_dim": (32,) * 7}, "Model",
-                 {"input_values": "f32[B,T]"}, {"B": 2, "T": 5000}),
+                 {"input_values": "f32[B,T]"}, {"B": 2, "T": 5000}, {"T": 4000}),
     "vit": ("ViT", {**_ENCODER, "num_hidden_layers": 2, "image_size": 64}, "Model", {"pixel_values": "f32[B,3,64,64]"},
             {"B": 3}),
     "segformer": ("Segformer", {"hidden_sizes": [16, 32, 64, 64], "depths": [1, 1, 1, 1]}, "Model",
@@ -105,8 +105,8 @@ def table() -> dict[str, Model]:
         add(f"timm_{name}", partial(_timm, name), "B,3,H,W", IMAGE)
     for name, size in _TIMM_FIXED.items():
         add(f"timm_{name}", partial(_timm, name), f"B,3,{size},{size}", {"B": 3})
-    for name, (stem, config, kind, kwargs, sizes) in _TRANSFORMERS.items():
-        found[f"hf_{name}"] = Model(partial(_transformers, stem, config, kind), (), kwargs, (sizes,))
+    for name, (stem, config, kind, kwargs, sizes, *hints) in _TRANSFORMERS.items():
+        found[f"hf_{name}"] = Model(partial(_transformers, stem, config, kind), (), kwargs, (sizes,), *hints)
     for name, (kind_of_net, spec, sizes) in NETS.items():
         add(name, kind_of_net, spec, sizes)
     return found
@@ -214,16 +214,24 @@ def hugging_face(language: Iterable[str], others: Iterable[str]) -> dict[str, Mo
     return found
 
 
+_WITHOUT = {"falcon": ("head_dim",)}  # what a configuration works out itself
+
+
 def _language(kind: str) -> nn.Module:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    made: nn.Module = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **_SMALL))
+    options = {name: value for name, value in _SMALL.items() if name not in _WITHOUT.get(kind, ())}
+    made: nn.Module = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **options))
     return made
 
 
 def _of_zoo(entry: Any) -> Model:
     """Its inputs are known when it is built."""
     return Model(entry.build, specs=(entry,))
+
+
+_BELOW = {"layoutlm": 1}  # a box whose right side is left of its left one is none
+_DECIDED = {"ibert": {"branch": 0}}  # a range that an earlier step has found
 
 
 def inputs_of(model: Model, built: nn.Module) -> Model:
@@ -235,7 +243,10 @@ def inputs_of(model: Model, built: nn.Module) -> Model:
     given = model.specs[0].inputs(built)
     steps = {"B": 1, "S": 16, "T": 16, "L": 16}
     moved = {n: h + steps.get(n, 0) for n, h in given.hints.items()}
-    return Model(model.build, given.args, given.kwargs, (moved, {**given.hints, "B": 3}), given.hints, given.below)
+    kind = model.specs[0].name
+    hints = {**given.hints, **_DECIDED.get(kind, {})}
+    below = _BELOW.get(kind, given.below)
+    return Model(model.build, given.args, given.kwargs, (moved, {**given.hints, "B": 3}), hints, below)
 
 
 def made(model: Model) -> tuple[nn.Module, Model]:

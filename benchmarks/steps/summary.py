@@ -12,7 +12,7 @@ Record = dict[str, Any]
 _TITLES = {
     "table": "The table of steps", "timm": "One model of each family of timm, in train mode",
     "transformers": "Types of transformers, in train mode", "optimizers": "Steps of optimizers",
-    "ways": "Ways to train", "cost": "The time of an analysis",
+    "ways": "Ways to train", "functions": "Functions of torch, each at two sizes", "cost": "The time of an analysis",
 }  # fmt: skip
 
 

@@ -84,6 +84,26 @@ class _Extremum(torch.autograd.Function):
         return None, torch.Tensor.masked_fill_(out, mask, share)
 
 
+class _MatrixExp(torch.autograd.Function):
+    """The derivative is a corner of the exponential of a matrix of twice the size."""
+
+    @staticmethod
+    def forward(ctx: Any, func: Callable[..., Any], x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return func(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        n = x.shape[-1]
+        turned = torch.transpose(x, -2, -1)
+        blocks = torch.zeros((*x.shape[:-2], 2 * n, 2 * n), dtype=x.dtype, device=x.device)
+        for row, column, block in ((0, 0, turned), (1, 1, turned), (0, 1, grad)):
+            torch.Tensor.copy_(torch.narrow(torch.narrow(blocks, -2, row * n, n), -1, column * n, n), block)
+        whole = torch.matrix_exp(blocks)
+        return None, torch.narrow(torch.narrow(whole, -2, 0, n), -1, n, n)
+
+
 def _is_differentiated(tracer: Any, x: Any) -> bool:
     wanted = tracer.is_plain and isinstance(x, torch.Tensor) and x.requires_grad and torch.is_grad_enabled()
     return bool(wanted and x.dim() > 0)
@@ -109,8 +129,15 @@ def _extremum(func: Callable[..., Any], tracer: Any, x: Any, *rest: Any, **named
     return _Extremum.apply(func, x)  # type: ignore[no-untyped-call]
 
 
+def _matrix_exp(func: Callable[..., Any], tracer: Any, x: Any) -> Any:
+    if not _is_differentiated(tracer, x) or x.is_complex():
+        return func(x)
+    return _MatrixExp.apply(func, x)  # type: ignore[no-untyped-call]
+
+
 DERIVED: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     torch.cumprod: _cumprod, torch.Tensor.cumprod: _cumprod, torch.prod: _prod, torch.Tensor.prod: _prod,
+    **{func: partial(_matrix_exp, func) for func in (torch.matrix_exp, torch.linalg.matrix_exp, torch.Tensor.matrix_exp)},
     **{func: partial(_extremum, func) for func in (
         torch.max, torch.min, torch.median, torch.nanmedian,
         torch.Tensor.max, torch.Tensor.min, torch.Tensor.median, torch.Tensor.nanmedian,

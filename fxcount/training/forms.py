@@ -18,6 +18,7 @@ from fxcount.ops import TensorFact
 from fxcount.ops.contraction.kernels import MASK_ALIGNMENT, WIDTH_ALIGNMENT, kernel_of
 from fxcount.ops.spatial.resize import ALIGNED_RESIZERS, RESIZERS
 from fxcount.symbolic import SymSize
+from fxcount.training.composed import COMPOSED, SPELLED
 from fxcount.training.derived import DERIVED
 from fxcount.training.recurrent import CELLS, LAYERS, Packing, lengths_of, padded, recurrent_cells, recurrent_layers
 
@@ -374,9 +375,10 @@ FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
     torch_private.pad_sequence: _padded,
     _NN.linear: _linear,
     **DERIVED,
+    **COMPOSED,
     **(_PRODUCTS if _ASKS_FOR_NUMBERS else {}),
 })  # fmt: skip
 """For each function that needs one, its form: ``form(tracer, *args)``."""
 
-NAMED = frozenset({torch.dropout, _ATTEND, *DERIVED})
+NAMED = frozenset({torch.dropout, _ATTEND, *DERIVED, *SPELLED})
 """Those whose arguments have the names that torch's have."""

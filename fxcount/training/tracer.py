@@ -37,6 +37,7 @@ from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.storages import Storage
 from fxcount.trace.tracer.tracer import Tracer
 from fxcount.training.accumulation import Accumulation, may_be_in_place
+from fxcount.training.composites import has_composites, spans_of
 from fxcount.training.forms import FORMS, NAMED
 from fxcount.training.mapped import by_own_rule, mapped_cell, mapped_linear
 from fxcount.training.nodes import Nodes, SizeNode
@@ -319,6 +320,7 @@ class TrainingTracer(Tracer):
         self.hooked: dict[int, tuple[torch.Tensor, list[Any], list[Any]]] = {}  # parameters whose stand-ins lack their hooks
         self.touched = 0  # how often Python code reached for the graph: functions of its own, hooks, nodes
         self.watch: Any = None  # told where a step of the user's own goes over into another phase
+        self._composed = ""  # the node that runs, if its formula calls composites
         self.within: list[tuple[int, int]] = []  # entries of the log that one call of Python's made, if they are several
 
     @property
@@ -411,6 +413,11 @@ class TrainingTracer(Tracer):
         """A tensor of Python's numbers."""
         with self.aside():
             return make_literal(self, data, None, None)
+
+    def made(self, func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """A new tensor, of sizes that Python's bindings would want as numbers."""
+        with self.aside():
+            return self.record(self.registry[func], func, args, options)
 
     def shape_of(self, func: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
         """The shape of the result of an op, as a model would see it."""
@@ -563,6 +570,8 @@ class TrainingTracer(Tracer):
                 python = wrapping is not None and wrapping.by_python  # the backward of a function of the user's
                 if overload.is_rewritten and not grad and not python:
                     func, overload = self._as_plain(func, args, overload)
+            elif self._composed:
+                self._end_of_node()
             if grad or not in_backward:
                 number = _sequence_number()
                 if number != self._number:
@@ -587,12 +596,21 @@ class TrainingTracer(Tracer):
         node = _node_that_runs()
         number = _node_number(node) if node is not None else -1
         if number != self._running_node:
+            self._end_of_node()
             self._running_node, self._node_began = number, len(self._calls)
+            self._composed = node.name() if node is not None and self.is_plain and has_composites(node.name()) else ""
         of = self._by_node.get(number, -1)
         if of >= 0:
             forward = self._calls[of]
             self.modules.now, self._place = forward.module, forward.source
         return of
+
+    def _end_of_node(self) -> None:
+        """What the node's formula has called as a whole is one op."""
+        if self._composed:
+            calls = self._calls[self._node_began :]
+            self.within += spans_of(self._composed, calls, self.ledger.log, self.ledger.marks)
+            self._composed = ""
 
     def _recorded(
         self, overload: _Overload, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None, grad: bool
@@ -691,15 +709,16 @@ class TrainingTracer(Tracer):
 
     def _as_plain(self, func: Any, args: tuple[Any, ...], overload: _Overload) -> tuple[Any, _Overload]:
         """An op of the engine's as plain eager does it: in place where it can be."""
-        written = self._accumulation and self._accumulation.in_place_of(func, args, self._is_of_node)
+        written = self._accumulation and self._accumulation.in_place_of(func, args, self._maker)
         if written is None:
             return func, overload
         found = self._overloads.get(id(written)) or self._overload(written)
         return written, found or _Overload(written, _UNKNOWN)
 
-    def _is_of_node(self, x: StandIn) -> bool:
-        """Whether the node that runs has made the memory of the tensor."""
-        return self.ledger.storages[x._storage.index].born >= self._node_began
+    def _maker(self, x: StandIn) -> Any:
+        """The overload that has made a tensor, if the node that runs has made its memory."""
+        is_of_node = self.ledger.storages[x._storage.index].born >= self._node_began
+        return self._calls[x._value.call].func if is_of_node else None
 
     def _hold_unshrunk(self, s: Signature, result: StandIn) -> None:
         """Memory that a result has besides its elements lives as long as the result."""

@@ -153,7 +153,10 @@ def _count(scope: Scope, what: str, start: Bound, end: Bound, step: Bound, *, cl
         if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
             return -((start - end) // step)
         return math.ceil(float(end - start) / float(step))
-    step = step if isinstance(step, (int, float)) else scope.pin(step, f"{what} step")
+    if isinstance(step, Expr):
+        if not closed and not isinstance(start, float) and not isinstance(end, float):
+            return _steps_of_a_size(scope, what, start, end, step)
+        step = scope.pin(step, f"{what} step")
     by, level = nearest(float(step))
     sign = 1 if by > 0 else -1
     whole = max(Fraction(v).denominator if isinstance(v, float) else 1 for v in (start, end))  # powers of two
@@ -171,6 +174,15 @@ def _count(scope: Scope, what: str, start: Bound, end: Bound, step: Bound, *, cl
             low, high = (scope.pin(v, f"{what} bound") if isinstance(v, Expr) else v for v in (start, end))
             return _count(scope, what, low, high, step, closed=closed)
     return count + 1 if closed else count
+
+
+def _steps_of_a_size(scope: Scope, what: str, start: Size, end: Size, step: Size) -> Size:
+    """Elements of a range in steps that are a size: ``range(0, n*n, n + 1)``."""
+    sign = 1 if scope.decide(">=", step, 1, f"{what} step") else -1
+    span = sign * (end - start)
+    if not scope.decide(">=", span, 0, f"{what} direction"):
+        raise ShapeError(f"{what}: {start} to {end} is not the direction of the step {step}")
+    return ceildiv(span, sign * step)
 
 
 def _size(bound: Real, scale: int) -> Size:
@@ -210,6 +222,11 @@ def _window(what: str) -> ShapeRule:
         return made(scope, what, (window_length,), dtype, device)
 
     return window
+
+
+def _last_of_a_period(y: TensorFact, window_length: Size, periodic: bool = True, *_: object, **__: object) -> Size:
+    """A periodic window is a symmetric one without its last element, whose memory it keeps."""
+    return y.itemsize if periodic else 0
 
 
 def _frequencies(halved: bool) -> ShapeRule:
@@ -302,7 +319,10 @@ OPS: tuple[Op, ...] = (
     op("range", shape=range_, cost=_LINE),
     op("linspace", shape=_spaced("linspace"), cost=_LINE, takes_values=True),
     op("logspace", shape=_spaced("logspace"), cost=_per_element(Scalars(add=1, mul=1, fn=1))),
-    *(op(name, shape=_window(name), cost=_per_element(scalars)) for name, scalars in _WINDOWS.items()),
+    *(
+        op(name, shape=_window(name), cost=_per_element(scalars), temporaries=_last_of_a_period, unshrunk=True)
+        for name, scalars in _WINDOWS.items()
+    ),
     op("fft.fftfreq", shape=_frequencies(False), cost=_per_element(Scalars(mul=1))),
     op("fft.rfftfreq", shape=_frequencies(True), cost=_per_element(Scalars(mul=1))),
     op("eye", shape=eye, cost=_CONSTANT),

@@ -197,7 +197,7 @@ def _overlapped(y: TensorFact, x: TensorFact, n_fft: Size, hop_length: Size | No
 
 OPS: tuple[Op, ...] = (
     op("im2col", shape=im2col, cost=Zero("copies blocks", moves=True)),
-    op("col2im", shape=col2im, cost=_fold_cost, temporaries=_oversized),
+    op("col2im", shape=col2im, cost=_fold_cost, temporaries=_oversized, unshrunk=True),
     op("stft", shape=stft, cost=_stft_cost, temporaries=_windowed),
     op("istft", shape=istft, cost=_istft_cost, temporaries=_overlapped),
 )

@@ -182,6 +182,12 @@ def _fact(leaf: Any, back: dict[Any, str], storages: dict[int, int]) -> Any:
         return _translated(leaf, back) if isinstance(leaf, torch.SymInt) else leaf
     from fxcount.ops.core.striding import strided
 
+    if leaf.layout is not torch.strided:
+        raise UnsupportedError(
+            f"a tensor of layout {leaf.layout} is made here, whose memory depends on data",
+            hint="the gradient of an Embedding(sparse=True) is one: count the step with sparse=False and a dense optimizer, "
+            "whose gradient has the bytes of the whole table",
+        )
     shape = tuple(_translated(s, back) for s in leaf.shape)
     strides = tuple(_translated(s, back) for s in leaf.stride())
     fact = strided(TensorFact(shape, leaf.dtype, leaf.device), shape, strides)
