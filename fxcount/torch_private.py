@@ -63,6 +63,9 @@ NAMES = MappingProxyType({
     "hooks_before": Name("torch._C.TensorBase._backward_hooks", "run the hooks of a parameter in a step"),
     "hooks_after": Name("torch._C.TensorBase._post_accumulate_grad_hooks", "run the hooks of a parameter in a step"),
     "nnz": Name("torch.Tensor._nnz", "say how many entries of a sparse tensor are stored", lambda: object()),
+    "shallow_copies": Name(
+        "torch._has_compatible_shallow_copy_type", "follow Module.to() in a forward", lambda: object()
+    ),
     "make_wrapper_subclass": Name("torch.Tensor._make_wrapper_subclass", "make a tensor without storage"),
     "make_subclass": Name("torch.Tensor._make_subclass", "copy a tensor without storage"),
     "TensorBase": Name("torch._C.TensorBase", "tell the properties of a tensor apart", lambda: torch.Tensor.__base__),

@@ -31,9 +31,10 @@ class Variant:
 _SOUND = {"F": 3000}
 _CLIPS = {"pixel_values_videos": "f32[B,F,3,H,W]"}
 _CLIP = {"F": 16, "H": 336, "W": 336}
-_PATCHES = {
-    "pixel_values": "f32[B,256,768]", "pixel_attention_mask": "i64[B,256]", "spatial_shapes": torch.tensor([[16, 16]] * 2),
+_PATCHES = {  # the table of grids has a row for each image, so there are two
+    "pixel_values": "f32[2,256,768]", "pixel_attention_mask": "i64[2,256]", "spatial_shapes": torch.tensor([[16, 16]] * 2),
 }  # fmt: skip
+_PACKED = {"pixel_values": "f32[1,3,16,8192]", "target_sizes": torch.tensor([[16, 32]])}  # patches of 16 side by side
 _PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
 _BY_LAYER = {"full_attention": _PLAIN, "sliding_attention": _PLAIN}
 _INDEXED = {
@@ -46,6 +47,26 @@ _SIGLIP = {
 _DOTS = {
     "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
     "first_k_dense_replace": 1,
+}  # fmt: skip
+_STRIP_LENGTHS = (("long", 7), ("mid", 5), ("short", 3))
+_STRIPS = {
+    **{f"vertical_long_to_small_conv_{size}ratio": [[n, 1], 1, [n // 2, 0]] for size, n in _STRIP_LENGTHS},
+    **{f"horizontal_small_to_long_conv_{size}ratio": [[1, n], 1, [0, n // 2]] for size, n in _STRIP_LENGTHS},
+    **{f"symmetric_conv_long_{size}ratio": [n, 1, n // 2] for size, n in _STRIP_LENGTHS},
+    "reduce_channel": [1, 1, 0], "return_channel": [1, 1, 0],
+}  # fmt: skip
+_LATERAL = {"intraclass_block_config": _STRIPS, "scale_factor_list": [1, 2, 4, 8], "kernel_list": [3, 2, 2]}
+_REPVIT = {
+    "model_type": "timm_wrapper", "architecture": "repvit_m1", "num_classes": 2,
+    "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+}  # fmt: skip
+_PERCEPTION = {
+    "model_type": "timm_wrapper", "architecture": "vit_pe_lang_large_patch14_448", "do_pooling": False,
+    "model_args": {"embed_dim": 1024, "img_size": [448, 448], "depth": 2, "global_pool": ""},
+}  # fmt: skip
+_MATTES = {
+    "model_type": "vitdet", "num_channels": 4, "out_features": ["stage2"], "num_hidden_layers": 2, "hidden_size": 384,
+    "num_attention_heads": 6,
 }  # fmt: skip
 _SEGMENTED = dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), "f32[B,3,448,448]")
 _ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [8, 12, 12], "partial_rotary_factor": 0.5}
@@ -63,7 +84,7 @@ _HALF = (
     "mistral4 muse_spark_text olmoe phimoe qwen2_moe qwen3_moe qwen3_vl_moe_text zaya"
 )
 _OTHER_LAYOUT = "neucodec pe_audio pe_audio_encoder seamless_m4t vibevoice_acoustic_tokenizer wav2vec2-bert xcodec"
-_WHOLE = "chmv2 tipsv2_dpt"  # whose few layers are all needed
+_WHOLE = "chmv2 eomt eomt_dinov3 tipsv2_dpt zamba"  # whose few layers are all needed
 _MAIN_WHOLE = "depth_anything dpt gemma3n_text prompt_depth_anything swin swin2sr vitpose"
 
 VARIANTS: dict[str, Variant] = {
@@ -126,7 +147,39 @@ VARIANTS: dict[str, Variant] = {
         ("pocket_tts_audio_tokenizer", "pocket_tts_audio_tokenizer_encoder"),
         Variant("none", given={"input_values": "f32[B,1,A]"}, hints={"A": 24000}, reads_tables=True),
     ),
-    "siglip2": Variant("none", given=_PATCHES),
+    **dict.fromkeys(("siglip2_vision_model", "siglip2"), Variant("none", given=_PATCHES)),
+    **dict.fromkeys(("minicpm_ocr_vision", "minicpmv4_7_vision"), Variant("none", given=_PACKED)),
+    "pp_ocrv5_server_det": Variant(config=_LATERAL),
+    "edgetam": Variant(config={"vision_config": {"model_type": "edgetam_vision_model", "backbone_config": _REPVIT}}),
+    "edgetam_vision_model": Variant(config={"backbone_config": _REPVIT}),
+    "perception_lm": Variant("text", config={"vision_config": _PERCEPTION}),
+    "deepseek_ocr2": Variant("text", config={"text_config": {"mlp_layer_types": ["dense", "sparse"], "num_hidden_layers": 2}}),
+    "diffusion_gemma": Variant(
+        "text", config={"text_config": {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 704}}, half=True
+    ),
+    "moonshine_streaming": Variant(config={"num_key_value_heads": 8}),
+    "t5gemma2_encoder": Variant("text", config={"text_config": {"dropout_rate": 0.0}}),
+    "vitmatte": Variant(
+        "none", config={"fusion_hidden_sizes": [256, 128, 64, 32], "backbone_config": _MATTES},
+        given={"pixel_values": "f32[B,4,H,W]"}, hints={"H": 512, "W": 512},
+    ),  # fmt: skip
+    "tvp": Variant("none", config={"num_frames": 4}, given={  # its table of positions is of one clip
+        "pixel_values": "f32[1,4,3,448,448]", "input_ids": "i64[1,S]", "attention_mask": "i64[1,S]",
+    }, hints={"S": 64}),  # fmt: skip
+    "jev": Variant("none", given={
+        "input_ids": "i64[1,S]", "marks": torch.tensor([[3, 7]]), "num_options": torch.tensor([[2, 3]]),
+        "question_type_ids": torch.tensor([[0, 0]]),
+    }, hints={"S": 64}),  # fmt: skip
+    "rf_detr": Variant("none", shrunk=False, given={"pixel_values": "f32[B,3,H,W]"}, hints={"H": 560, "W": 560}),
+    "pp_doclayout_v2": Variant(config={"class_thresholds": [0.5] * 25, "class_order": list(range(25))}),
+    "inkling2_vision": Variant(
+        "none", given={"pixel_values": "f32[256,40,40,3]", "image_grid_thw": torch.tensor([[1, 16, 16]])}
+    ),
+    "qwen3_omni_moe_thinker": Variant("text", half=True, config={"text_config": {"head_dim": 128}}),
+    "sapiens2": Variant(config={"head_config": {
+        "upsample_out_channels": [768, 512], "upsample_kernel_sizes": [4, 4], "conv_out_channels": [256, 128],
+        "conv_kernel_sizes": [1, 1],
+    }}),  # fmt: skip
     "speecht5": Variant(
         "none", given={"input_values": "f32[B,A]", "decoder_input_ids": "i64[B,T]"}, hints={"A": 16000, "T": 32}
     ),

@@ -338,3 +338,28 @@ class Reshaped(nn.Module):
 def test_data_of_another_form_are_refused() -> None:
     with pytest.raises(fxcount.UnsupportedError, match="of another form"):
         fxcount.analyze(Reshaped(), "B,5", frontend="trace")
+
+
+def test_a_layer_brought_in_forward_to_the_dtype_it_has_is_left_as_it_is() -> None:
+    """As routers of mixtures of experts do, so that they compute in float32 whatever the model does."""
+
+    class Router(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(5, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.layer = self.layer.to(torch.float32)
+            return self.layer(x)
+
+    model = Router()
+    weight = model.layer.weight
+    report = fxcount.analyze(model, "B,5")
+    plain = fxcount.analyze(nn.Linear(5, 7), "B,5")
+    assert model.layer.weight is weight
+    assert report.uncounted == ()
+    for b in (3, 11):
+        at, other = report.at(B=b), plain.at(B=b)
+        assert (at.macs, at.read_bytes, at.write_bytes) == (other.macs, other.read_bytes, other.write_bytes)
+        x = torch.randn(b, 5)
+        torch.testing.assert_close(report.graph_module(x), model(x))

@@ -249,6 +249,9 @@ def _set_data_of_state(tracer: Recorder, x: torch.Tensor, value: torch.Tensor) -
             "the model replaces the data of one of its own tensors in forward by others of another form", where=tracer.where(),
             hint="do it outside of forward: an analysis must leave the model as it found it",
         )  # fmt: skip
+    own = tracer.state(x)._value
+    if isinstance(value, StandIn) and value._value.storage == own.storage and value._value.fact == own.fact:
+        return  # Module.to() of a dtype that the parameters have
     with torch.no_grad():
         tracer.run(torch.Tensor.copy_, x, value)
     where = tracer.where()
@@ -360,6 +363,7 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     _getter_of("mH"): _adjoint,
     _getter_of("data"): _data,
     vars(torch_private.TensorBase)["data"].__set__: _set_data,
+    torch_private.shallow_copies: lambda tracer, x, other: True,
     _getter_of("real"): _real,
     _getter_of("imag"): _imag,
     torch.result_type: _result_type,
