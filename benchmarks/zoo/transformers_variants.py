@@ -160,26 +160,47 @@ VARIANTS: dict[str, Variant] = {
     "moonshine_streaming": Variant(config={"num_key_value_heads": 8}),
     "t5gemma2_encoder": Variant("text", config={"text_config": {"dropout_rate": 0.0}}),
     "vitmatte": Variant(
-        "none", config={"fusion_hidden_sizes": [256, 128, 64, 32], "backbone_config": _MATTES},
-        given={"pixel_values": "f32[B,4,H,W]"}, hints={"H": 512, "W": 512},
-    ),  # fmt: skip
-    "tvp": Variant("none", config={"num_frames": 4}, given={  # its table of positions is of one clip
-        "pixel_values": "f32[1,4,3,448,448]", "input_ids": "i64[1,S]", "attention_mask": "i64[1,S]",
-    }, hints={"S": 64}),  # fmt: skip
-    "jev": Variant("none", given={
-        "input_ids": "i64[1,S]", "marks": torch.tensor([[3, 7]]), "num_options": torch.tensor([[2, 3]]),
-        "question_type_ids": torch.tensor([[0, 0]]),
-    }, hints={"S": 64}),  # fmt: skip
+        "none",
+        config={"fusion_hidden_sizes": [256, 128, 64, 32], "backbone_config": _MATTES},
+        given={"pixel_values": "f32[B,4,H,W]"},
+        hints={"H": 512, "W": 512},
+    ),
+    "tvp": Variant(
+        "none",
+        config={"num_frames": 4},
+        given={  # its table of positions is of one clip
+            "pixel_values": "f32[1,4,3,448,448]",
+            "input_ids": "i64[1,S]",
+            "attention_mask": "i64[1,S]",
+        },
+        hints={"S": 64},
+    ),
+    "jev": Variant(
+        "none",
+        given={
+            "input_ids": "i64[1,S]",
+            "marks": torch.tensor([[3, 7]]),
+            "num_options": torch.tensor([[2, 3]]),
+            "question_type_ids": torch.tensor([[0, 0]]),
+        },
+        hints={"S": 64},
+    ),
     "rf_detr": Variant("none", shrunk=False, given={"pixel_values": "f32[B,3,H,W]"}, hints={"H": 560, "W": 560}),
     "pp_doclayout_v2": Variant(config={"class_thresholds": [0.5] * 25, "class_order": list(range(25))}),
     "inkling2_vision": Variant(
         "none", given={"pixel_values": "f32[256,40,40,3]", "image_grid_thw": torch.tensor([[1, 16, 16]])}
     ),
     "qwen3_omni_moe_thinker": Variant("text", half=True, config={"text_config": {"head_dim": 128}}),
-    "sapiens2": Variant(config={"head_config": {
-        "upsample_out_channels": [768, 512], "upsample_kernel_sizes": [4, 4], "conv_out_channels": [256, 128],
-        "conv_kernel_sizes": [1, 1],
-    }}),  # fmt: skip
+    "sapiens2": Variant(
+        config={
+            "head_config": {
+                "upsample_out_channels": [768, 512],
+                "upsample_kernel_sizes": [4, 4],
+                "conv_out_channels": [256, 128],
+                "conv_kernel_sizes": [1, 1],
+            }
+        }
+    ),
     "speecht5": Variant(
         "none", given={"input_values": "f32[B,A]", "decoder_input_ids": "i64[B,T]"}, hints={"A": 16000, "T": 32}
     ),
