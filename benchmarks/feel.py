@@ -2,10 +2,12 @@
 
 ``python benchmarks/feel.py [--against REVISION] [--rounds N] [--repeat N] [--only views|evaluation|commands ...] [--write]``
 
-Each tree is measured in processes of its own, which alternate. The yardstick of a view is the analysis (the trace with its
-totals, peak and parameters) of the same model in the same process; of a command, the import of the library it names. Each view
-is made of a fresh report, so that nothing is left of an earlier one. ``--write`` puts the tables into FEEL.md; those of other
-jobs than ``--only`` stay as they are. All times are CPU time, which a busy machine disturbs least.
+Each tree is measured in processes of its own, which alternate; nothing has to be installed but torch and the model libraries
+(torchvision, timm, transformers, diffusers). Without options it takes some ten minutes of a quiet machine. The yardstick of a
+view is the analysis (the trace with its totals, peak and parameters) of the same model in the same process; of a command, the
+import of the library it names. Each view is made of a fresh report, so that nothing is left of an earlier one. ``--write`` puts
+the tables into FEEL.md; those of other jobs than ``--only`` stay as they are. All times are CPU time, which a busy machine
+disturbs least.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import platform
 import resource
@@ -48,12 +51,16 @@ VIEWS: dict[str, Callable[[Any, dict[str, int]], object]] = {
     "conventions()": lambda report, sizes: report.conventions(),
     "graph_module": lambda report, sizes: report.graph_module,
     "to_networkx()": lambda report, sizes: report.to_networkx(),
+    "to_dict()": lambda report, sizes: report.to_dict(),
     "to_json()": lambda report, sizes: report.to_json(),
     "to_graph_json()": lambda report, sizes: report.to_graph_json(),
     "to_dot()": lambda report, sizes: report.to_dot(),
     "to_svg(depth=2)": lambda report, sizes: report.to_svg(depth=2),
     "to_html()": lambda report, sizes: report.to_html(),
     'to_csv("ops")': lambda report, sizes: report.to_csv("ops"),
+    "to_markdown()": lambda report, sizes: report.to_markdown(),
+    "to_mermaid()": lambda report, sizes: report.to_mermaid(),
+    "explain(flops)": lambda report, sizes: report.explain("flops"),
     "at().by_module()": lambda report, sizes: report.at(**sizes).by_module(),
     "at().ops": lambda report, sizes: report.at(**sizes).ops,
     "by_module()": lambda report, sizes: report.by_module(),
@@ -72,6 +79,7 @@ COMMANDS: dict[str, tuple[str, str, float, float]] = {
     "torchvision:resnet50": ("torchvision:resnet50", "torchvision", 1.2, 0.2),
     "timm:resnet50": ("timm:resnet50", "timm", 1.2, 0.2),
     "hf:bert": ("hf:bert", "transformers.models.bert.modeling_bert", 1.2, 0.2),
+    "diffusers:UNet2DModel": ("diffusers:UNet2DModel", "diffusers.models.unets.unet_2d", 1.2, 0.2),
 }
 """Words, the import that is the yardstick, and how many times that and how many seconds more it may take."""
 
@@ -193,16 +201,21 @@ def _commands(repeat: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, (words, library, _, _) in COMMANDS.items():
         command = ["-c", f"import runpy, sys; sys.argv[1:] = {words.split()!r}{_LOADED}"]
-        yardstick = ["-c", f"import {library}" if library else "pass"]
+        yardstick = ["-c", f"{_SIGNATURES}import {library}" if library not in ("", "torch") else f"import {library or 'sys'}"]
         mine, other = [], []
         for _ in range(repeat + 1):  # the first fills the caches of the disk
-            mine.append(_process(["-m", "fxcount", *words.split()]))
-            other.append(_process(yardstick))
+            mine.append(_process(["-m", "fxcount", *words.split()], (0, 2)))
+            other.append(_process(yardstick, (0,)))
         modules = subprocess.run([sys.executable, "-W", "ignore", *command], capture_output=True, text=True, check=False)
         found[name] = [min(mine[1:]), min(other[1:]), int(modules.stderr.splitlines()[-1])]
     return found
 
 
+# Before torchvision, which does not load where its wheel was built for another device than torch's.
+_SIGNATURES = """
+try: from fxcount.adapters import torchvision_ops
+except ImportError: pass
+"""
 # ``-m fxcount``, whatever file the command line of that tree is in, and then the number of modules.
 _LOADED = """
 try: runpy.run_module("fxcount", run_name="__main__")
@@ -210,11 +223,13 @@ except SystemExit: pass
 print(len(sys.modules), file=sys.stderr)"""
 
 
-def _process(arguments: list[str]) -> float:
-    """User and system time of a process."""
+def _process(arguments: list[str], codes: tuple[int, ...]) -> float:
+    """User and system time of a process, which has to end with one of these codes: what fails at once is no yardstick."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-W", "ignore", *arguments], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-W", "ignore", *arguments], capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in codes:
+        return math.nan
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
@@ -248,8 +263,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="feel.py", description="what a user waits for besides the analysis")
     parser.add_argument("--against", default="dd04de2", metavar="REVISION", help="the older tree (%(default)s), or none")
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each tree (default 3)")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each in a process (default 5)")
+    parser.add_argument("--rounds", type=int, default=2, help="processes for each tree (default 2)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each in a process (default 3)")
     parser.add_argument("--only", nargs="+", choices=list(JOBS), default=list(JOBS), help="some of the tables")
     parser.add_argument("--write", action="store_true", help="write the tables to benchmarks/FEEL.md")
     parser.add_argument("--child", choices=list(JOBS), help=argparse.SUPPRESS)
@@ -335,11 +350,16 @@ def _commands_table(before: list[Any], now: list[Any]) -> str:
         limit = times * other + more
         asked = f"{times} of it + {more} s" if library else f"{more} s"
         rows.append([
-            f"`fxcount {name}`", f"{min(r[name][0] for r in before):.2f}" if before else "-", f"{mine:.2f}",
-            f"`{f'import {library}' if library else 'pass'}` {other:.2f}", asked, verdict(mine, limit), str(now[0][name][2]),
+            f"`fxcount {name}`", _shown(min(r[name][0] for r in before)) if before and name in before[0] else "-", _shown(mine),
+            f"`import {library or 'sys'}` {_shown(other)}", asked,
+            "not measured" if math.isnan(limit + mine) else verdict(mine, limit), str(now[0][name][2]),
         ])  # fmt: skip
     head = ["command", "before s", "now s", "yardstick s", "at most", "", "modules imported"]
     return f"## The command line\n\nSeconds, the fastest of all runs.\n\n{table(head, rows)}"
+
+
+def _shown(seconds: float) -> str:
+    return "failed" if math.isnan(seconds) else f"{seconds:.2f}"
 
 
 if __name__ == "__main__":

@@ -34,14 +34,15 @@ class Value:
         from fxcount.report.views.graphs.encode import encode
 
         report: ReportData = self  # type: ignore[assignment]
-        return type(self)._decoded, (encode(report), *map(encode, report.other_pieces()))
+        return type(self)._decoded, tuple([encode(each) for each in (report, *report.other_pieces())])
 
     @classmethod
     def _decoded(cls, body: Mapping[str, Any], *others: Mapping[str, Any]) -> Self:
         from fxcount.report.views.graphs.decode import decode
+        from fxcount.report.views.saved.text import plain
 
-        found: Any = cls.of(decode(body))
-        found.adopt(map(decode, others))
+        found: Any = cls.of(decode(plain(body)))
+        found.adopt([decode(plain(other)) for other in others])
         return found  # type: ignore[no-any-return]
 
     @classmethod

@@ -19,6 +19,7 @@ import torch
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact
 from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.report.views.saved.sizes import Read, Write, size_from, size_text
+from fxcount.report.views.saved.text import as_text
 from fxcount.symbolic import Expr
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
@@ -27,6 +28,7 @@ __all__ = ["Decoder", "Encoder", "Foreign", "Plain"]
 
 Plain = Any  # what json.loads returns: dicts, lists, texts, numbers, booleans, None
 _NAMED = {torch.dtype: "$dtype", torch.layout: "$layout", torch.memory_format: "$memory_format"}
+_PLAIN = frozenset({bool, int, str, type(None), Expr, torch.dtype, torch.device})
 _TYPES = {t.__name__: t for t in (bool, int, float, complex, str, list, tuple, dict)}
 
 
@@ -46,6 +48,7 @@ class Encoder:
         self.facts: list[TensorFact] = []
         self._value_rows: dict[int, int] = {}  # by identity: an operand may be a second record of one value
         self._fact_rows: dict[TensorFact, int] = {}
+        self._texts: dict[tuple[type, Any], str] = {}
 
     def value(self, value: Value) -> int:
         """Row of the value in the table."""
@@ -83,6 +86,24 @@ class Encoder:
         if isinstance(a, dict):
             return {"$dict": [[self.tree(k), self.tree(v)] for k, v in a.items()]}
         return self._rare(a)
+
+    def text(self, a: Any) -> str:
+        """The JSON text of :meth:`tree`: arguments of calls, which are values and tuples of them for the most part."""
+        kind = type(a)
+        if kind is Value:
+            return f'{{"$value": {self.value(a)}}}'
+        if kind is tuple:
+            return f'{{"$tuple": [{", ".join([self.text(x) for x in a])}]}}'
+        if kind is list:
+            return f"[{', '.join([self.text(x) for x in a])}]"
+        if kind is dict and not a:
+            return '{"$dict": []}'
+        if kind not in _PLAIN:
+            return as_text(self.tree(a))
+        found = self._texts.get((kind, a))
+        if found is None:
+            found = self._texts[kind, a] = as_text(self.tree(a))
+        return found
 
     def _rare(self, a: Any) -> Plain:
         if isinstance(a, TensorFact):

@@ -33,10 +33,15 @@ __all__ = ["FLOW", "Edge", "edges"]
 
 FLOW = ("data", "parameter", "write", "function")
 Edge = tuple[str, str, Attributes]
+_CONTAINS: Attributes = {"kind": "contains"}
+_CALL: Attributes = {"kind": "call"}
+_ALIAS: Attributes = {"kind": "alias"}
+_VIEW: Attributes = {"kind": "view"}
+_WRITES: dict[bool, Attributes] = {trained: {"kind": "write", "gradient": trained} for trained in (False, True)}
 
 
 def edges(trace: Trace, plain: Plain) -> Iterator[Edge]:
-    """All edges; those of the flow in the order of execution."""
+    """All edges; those of the flow in the order of execution. Edges that look alike have one and the same attributes."""
     yield from _Flow(trace, plain).edges()
     yield from _shared_states(trace)
     yield from _aliases(trace)
@@ -56,6 +61,7 @@ class _Flow:
         self.trained_writer: dict[int, str] = {}  # family of views -> op that wrote to it last with a gradient
         self.results: set[int] = set()  # values that are one of several results of their op
         self._facts: dict[int, Attributes] = {}
+        self._looks: dict[tuple[object, ...], Attributes] = {}
         self._names: dict[int, list[str]] = {}
         for v in (*trace.inputs, *[s.value for s in trace.states]):
             self._bring(v, f"{v.origin}:{v.name}")
@@ -80,7 +86,7 @@ class _Flow:
             self._writers(v, gradient, writes)
             yield self._flow(v, f"output:{name}", gradient)
             for writer, trained in writes.items():
-                yield writer, f"output:{name}", {"kind": "write", "gradient": trained}
+                yield writer, f"output:{name}", _WRITES[trained]
 
     def _into(self, call: Call) -> Iterator[Edge]:
         node = f"op:{call.index}"
@@ -93,12 +99,10 @@ class _Flow:
             names = self._names[id(call.signature)] = arguments_of(call)
         for position, (v, name) in enumerate(zip(call.operands, names)):
             gradient = passes and position not in only_shape and recorded.has_history(v)
-            source, target, attributes = self._flow(v, node, gradient, name)
-            if position in only_shape:
-                attributes["shape_only"] = True
-            else:
+            edge = self._flow(v, node, gradient, name, position in only_shape)
+            if position not in only_shape:
                 self._writers(v, gradient, writes)
-            yield source, target, attributes
+            yield edge
         for storage in call.mutated:  # what was written before is still there beside what this call writes
             if storage in self.writer:
                 writes.setdefault(self.writer[storage], False)
@@ -107,7 +111,7 @@ class _Flow:
             if trained is not None:
                 writes[trained] = True
         for writer, gradient in writes.items():
-            yield writer, node, {"kind": "write", "gradient": gradient}
+            yield writer, node, _WRITES[gradient]
 
     def _writers(self, v: Value, gradient: bool, found: dict[str, bool]) -> None:
         """Ops that wrote to the memory of an operand, other than the one it is the result of."""
@@ -132,22 +136,21 @@ class _Flow:
             for v in call.outputs:
                 self.trained_writer[self.recorded.of(v)] = node
         for base in bases:
-            yield node, base, {"kind": "view"}
+            yield node, base, _VIEW
 
     def _one_to_one(self, call: Call) -> Iterator[Edge]:
         """Each result from its own operand; the op is where they are made, and nothing goes on from it."""
         for i, (operand, result) in enumerate(zip(call.operands, call.outputs)):
             node = f"result:{call.index}.{i}"
             gradient = self.recorded.node[call.index] and self.recorded.has_history(operand)
-            source, target, attributes = self._flow(operand, node, gradient)
-            yield source, target, {**attributes, "kind": "data"}
+            yield self._flow(operand, node, gradient, kind="data")
             writes: dict[str, bool] = {}
             self._writers(operand, gradient, writes)
             for writer, trained in writes.items():
-                yield writer, node, {"kind": "write", "gradient": trained}
+                yield writer, node, _WRITES[trained]
             if self._bring(result, node):
-                yield node, self.owner[result.storage], {"kind": "view"}
-            yield f"op:{call.index}", node, {"kind": "contains"}
+                yield node, self.owner[result.storage], _VIEW
+            yield f"op:{call.index}", node, _CONTAINS
 
     def _functions(self) -> Iterator[Edge]:
         for f in self.trace.custom_functions:
@@ -160,17 +163,21 @@ class _Flow:
                         attributes = {"kind": "function", "function": f.name, "gradient": gradient}
                         yield self.origin[v.index], target, attributes
 
-    def _flow(self, v: Value, target: str, gradient: bool, argument: str = "") -> Edge:
-        attributes: Attributes = {"kind": "parameter" if v.origin == "parameter" else "data", "gradient": gradient}
-        if argument:
-            attributes["argument"] = argument
-        if v.index in self.results and v.position is not None:
-            attributes["result"] = v.position
-        fact = self._facts.get(id(v.fact))
-        if fact is None:
-            fact = self._facts[id(v.fact)] = tensor_attributes(v, self.plain)
-        attributes.update(fact)
-        attributes["shape"] = list(fact["shape"])
+    def _flow(
+        self, v: Value, target: str, gradient: bool, argument: str = "", shape_only: bool = False, kind: str = ""
+    ) -> Edge:
+        kind = kind or ("parameter" if v.origin == "parameter" else "data")
+        result = v.position if v.index in self.results else None
+        key = kind, gradient, argument, result, shape_only, id(v.fact)
+        attributes = self._looks.get(key)
+        if attributes is None:
+            fact = self._facts.get(id(v.fact))
+            if fact is None:
+                fact = self._facts[id(v.fact)] = tensor_attributes(v, self.plain)
+            attributes = self._looks[key] = {
+                "kind": kind, "gradient": gradient, **({"argument": argument} if argument else {}),
+                **({} if result is None else {"result": result}), **fact, **({"shape_only": True} if shape_only else {}),
+            }  # fmt: skip
         return self.origin[v.index], target, attributes
 
 
@@ -187,24 +194,24 @@ def _shared_states(trace: Trace) -> Iterator[Edge]:
 def _aliases(trace: Trace) -> Iterator[Edge]:
     for d in trace.declared:
         for name in d.names[1:]:
-            yield f"alias:{name}", declared_id(d), {"kind": "alias"}
+            yield f"alias:{name}", declared_id(d), _ALIAS
     for first, *others in trace.aliases:
         for path in others:
-            yield f"module:{path}", f"module:{first}", {"kind": "alias"}
+            yield f"module:{path}", f"module:{first}", _ALIAS
 
 
 def _containment(trace: Trace) -> Iterator[Edge]:
     for path in dict.fromkeys((*trace.module_paths, *called_paths(trace))):
         if path:
-            yield f"module:{path.rpartition('.')[0]}", f"module:{path}", {"kind": "contains"}
+            yield f"module:{path.rpartition('.')[0]}", f"module:{path}", _CONTAINS
     for d in trace.declared:
         for i, name in enumerate(d.names):
             node = f"alias:{name}" if i else declared_id(d)
-            yield f"module:{name.rpartition('.')[0]}", node, {"kind": "contains"}
+            yield f"module:{name.rpartition('.')[0]}", node, _CONTAINS
     for m in trace.modules:
-        yield f"module:{m.path}", f"call:{m.index}", {"kind": "call"}
+        yield f"module:{m.path}", f"call:{m.index}", _CALL
         if m.parent >= 0:
-            yield f"call:{m.parent}", f"call:{m.index}", {"kind": "contains"}
+            yield f"call:{m.parent}", f"call:{m.index}", _CONTAINS
     for call in trace.calls:
         if call.module >= 0:
-            yield f"call:{call.module}", f"op:{call.index}", {"kind": "contains"}
+            yield f"call:{call.module}", f"op:{call.index}", _CONTAINS

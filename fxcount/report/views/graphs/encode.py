@@ -22,6 +22,7 @@ from fxcount.report.views.graphs.codec import Encoder, Plain
 from fxcount.report.views.saved.conditions import plain_assumption
 from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.report.views.saved.step import plain_step
+from fxcount.report.views.saved.text import as_text, table
 from fxcount.symbolic import Scope, Size
 from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
 
@@ -29,8 +30,9 @@ __all__ = ["encode", "family", "is_registered", "parameter_names"]
 
 
 def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
-    """The report as dicts, lists, texts and numbers; :func:`fxcount.report.views.graphs.decode.decode` is the inverse.
-    ``write`` gives the text of a size."""
+    """The report as dicts, lists, texts and numbers, its longest tables as JSON text; of what
+    :func:`~fxcount.report.views.saved.text.plain` makes of it :func:`fxcount.report.views.graphs.decode.decode` is the
+    inverse. ``write`` gives the text of a size."""
     trace = report.trace
     encoder = Encoder(write)
     numbering = _Numbering()
@@ -47,11 +49,11 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
         "scope": _scope(trace.scope, write),
         "module_paths": dict(trace.module_paths),
         "declared": [_declared(d, numbering) for d in trace.declared],
-        "storages": [
-            {"nbytes": write(s.nbytes), "origin": s.origin, "name": s.name, "born": s.born, "of": s.of,
-             "keeps": list(s.keeps)} for s in trace.storages
-        ],
-        "events": [[e.storage, int(e.birth), e.call] for e in trace.events],
+        "storages": table([
+            f'{{"nbytes": {as_text(write(s.nbytes))}, "origin": "{s.origin}", "name": {as_text(s.name)}, "born": {s.born}, '
+            f'"of": {s.of}, "keeps": {list(s.keeps)}}}' for s in trace.storages
+        ]),
+        "events": table([f"[{storage}, {int(birth)}, {call}]" for storage, birth, call in trace.events]),
         "inputs": [encoder.value(v) for v in trace.inputs],
         "states": [
             {"value": encoder.value(s.value), "names": list(s.names), "persistent": s.persistent} for s in trace.states
@@ -71,7 +73,7 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
         "outputs": encoder.tree(trace.outputs),
     }  # fmt: skip
     # last, as only now the tables are complete
-    body["values"] = [_value(v, encoder) for v in encoder.values]
+    body["values"] = table([_value(v, encoder) for v in encoder.values])
     body["facts"] = [_fact(f, write) for f in encoder.facts]
     body["sources"] = places.rows
     if isinstance(report, TrainingData):
@@ -149,7 +151,7 @@ def _calls(trace: Trace, costs: Costs, encoder: Encoder, places: _Places) -> dic
             _signature(s, rows_of_ops[id(s.op)], costs.by_signature[id(s)], id(s) in uncounted, encoder)
             for s in trace.signatures
         ],
-        "calls": [_call(c, rows_of_signatures[id(c.signature)], places, encoder) for c in trace.calls],
+        "calls": table([_call(c, rows_of_signatures[id(c.signature)], places, encoder) for c in trace.calls]),
     }
 
 
@@ -237,13 +239,14 @@ def _sizes(sizes: Iterable[Size | None], write: Write) -> list[int | str | None]
     return [_optional(s, write) for s in sizes]
 
 
-def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> Plain:
-    return {
-        "signature": signature, "function": getattr(c.func, "__name__", c.op.name), "written": c.written,
-        "module": c.module, "source": places.row(c.source), "args": encoder.tree(c.args), "kwargs": encoder.tree(c.kwargs),
-        "operands": [encoder.value(v) for v in c.operands], "outputs": [encoder.value(v) for v in c.outputs],
-        "result": encoder.tree(c.result), "mutated": list(c.mutated), "grad_enabled": c.grad_enabled,
-    }  # fmt: skip
+def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> str:
+    return (
+        f'{{"signature": {signature}, "function": {encoder.text(getattr(c.func, "__name__", c.op.name))}, '
+        f'"written": "{c.written}", "module": {c.module}, "source": {as_text(places.row(c.source))}, '
+        f'"args": {encoder.text(c.args)}, "kwargs": {encoder.text(c.kwargs)}, '
+        f'"operands": {[encoder.value(v) for v in c.operands]}, "outputs": {[encoder.value(v) for v in c.outputs]}, '
+        f'"result": {encoder.text(c.result)}, "mutated": {list(c.mutated)}, "grad_enabled": {as_text(c.grad_enabled)}}}'
+    )
 
 
 def _module(m: ModuleCall, encoder: Encoder, numbering: _Numbering) -> Plain:
@@ -262,11 +265,12 @@ def _torch_class(kind: type[torch.nn.Module] | None) -> str:
     return next((k.__name__ for k in lineage if getattr(torch.nn, k.__name__, None) is k), "Module")
 
 
-def _value(v: Value, encoder: Encoder) -> Plain:
-    return {
-        "index": v.index, "fact": encoder.fact(v.fact), "storage": v.storage, "origin": v.origin, "name": v.name,
-        "call": v.call, "position": v.position, "requires_grad": v.requires_grad,
-    }  # fmt: skip
+def _value(v: Value, encoder: Encoder) -> str:
+    return (
+        f'{{"index": {v.index}, "fact": {encoder.fact(v.fact)}, "storage": {v.storage}, "origin": "{v.origin}", '
+        f'"name": {as_text(v.name)}, "call": {v.call}, "position": {as_text(v.position)}, '
+        f'"requires_grad": {as_text(v.requires_grad)}}}'
+    )
 
 
 def _fact(f: TensorFact, write: Write) -> Plain:

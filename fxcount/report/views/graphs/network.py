@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW, edges
@@ -19,7 +20,7 @@ from fxcount.trace.torch_patch.active import no_collection
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPH_SCHEMA_VERSION", "Between", "flow", "graph_attributes", "laid_out", "to_networkx"]
+__all__ = ["GRAPH_SCHEMA_VERSION", "Between", "flow", "graph_attributes", "laid_out", "linked", "to_networkx"]
 
 Between = dict[str, dict[str, list[Attributes]]]
 """Edges by their source, those between the same two nodes together."""
@@ -41,22 +42,36 @@ def to_networkx(report: ReportData, depth: int | None = None, write: Write = siz
     plain = plainly(report, write)
     with no_collection():  # a graph is many small dicts, and none of them garbage
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**graph_attributes(report, plain))
-        for node, attributes in nodes(report, plain):  # one by one: for a list of them networkx looks at each several times
-            graph.add_node(node, **attributes)
+        for node, own, shared in nodes(report, plain):  # one by one: for a list of them networkx looks at each several times
+            graph.add_node(node, **own, **_apart(shared))
         for source, target, attributes in edges(report.trace, plain):
-            graph.add_edge(source, target, **attributes)
+            graph.add_edge(source, target, **_apart(attributes))
         return graph if depth is None else collapse(graph, depth)
 
 
+def _apart(attributes: Attributes) -> Attributes:
+    """The attributes with lists of its own: the graph is the user's to change."""
+    return {name: _own(a) if type(a) is list else a for name, a in attributes.items()}
+
+
+def _own(a: list[Any]) -> list[Any]:
+    return [_own(x) if type(x) is list else x for x in a]
+
+
 def laid_out(report: ReportData, depth: int | None = None, write: Write = size_text) -> tuple[dict[str, Attributes], Between]:
-    """Nodes and edges of the same graph in the same order, as dicts: of the whole graph without networkx, which would take
-    longer over it than all the rest."""
+    """Nodes and edges of the same graph in the same order, as dicts that are read only: of the whole graph without networkx,
+    which would take longer over it than all the rest. Edges that look alike are one dict."""
     if depth is not None:
         graph = to_networkx(report, depth, write)
         links = {source: {target: list(found.values()) for target, found in graph.adj[source].items()} for source in graph}
         return dict(graph.nodes(data=True)), links
     plain = plainly(report, write)
-    listed = dict(nodes(report, plain))
+    listed = {node: {**own, **shared} for node, own, shared in nodes(report, plain)}
+    return listed, linked(report, plain, listed)
+
+
+def linked(report: ReportData, plain: Plain, listed: Iterable[str]) -> Between:
+    """The edges of the whole graph, which has these nodes."""
     between: Between = {node: {} for node in listed}
     for source, target, attributes in edges(report.trace, plain):
         targets = between[source]
@@ -64,7 +79,7 @@ def laid_out(report: ReportData, depth: int | None = None, write: Write = size_t
             targets[target].append(attributes)
         else:
             targets[target] = [attributes]
-    return listed, between
+    return between
 
 
 def flow(graph: nx.MultiDiGraph[str], *, gradient: bool = False) -> nx.MultiDiGraph[str]:

@@ -7,15 +7,16 @@ long. ``graph.schema.json`` in this directory describes all of it.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.encode import family
-from fxcount.report.views.graphs.network import graph_attributes, laid_out, to_networkx
-from fxcount.report.views.graphs.nodes import plainly
+from fxcount.report.views.graphs.network import Between, graph_attributes, linked, to_networkx
+from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.report.views.saved.header import header, schema
 from fxcount.report.views.saved.sizes import Write, shared
+from fxcount.report.views.saved.text import as_text, fields, plain, table, to_text
 from fxcount.trace.torch_patch.active import no_collection
 
 __all__ = ["schema", "to_graph_json", "to_node_link"]
@@ -23,7 +24,12 @@ __all__ = ["schema", "to_graph_json", "to_node_link"]
 
 def to_node_link(report: ReportData, depth: int | None = None) -> dict[str, Any]:
     """What :func:`to_graph_json` writes, as dicts and lists."""
+    found: dict[str, Any] = plain(_written(report, depth))
+    return found
 
+
+def _written(report: ReportData, depth: int | None) -> dict[str, Any]:
+    """The same, with long tables as text."""
 
     def made(write: Write) -> dict[str, Any]:
         data = _node_link(report, write) if depth is None else _by_networkx(report, depth, write)
@@ -44,15 +50,38 @@ def _by_networkx(report: ReportData, depth: int, write: Write) -> dict[str, Any]
 
 def _node_link(report: ReportData, write: Write) -> dict[str, Any]:
     """The same of the whole graph: edges by their source, those between the same two nodes together and numbered."""
-    listed, between = laid_out(report, write=write)
+    sizes = plainly(report, write)
+    listed = list(nodes(report, sizes))
+    names = {node: as_text(node) for node, _, _ in listed}
+    between = linked(report, sizes, names)
+    more = _once()
     return {
-        "directed": True, "multigraph": True, "graph": graph_attributes(report, plainly(report, write)),
-        "nodes": [{**attributes, "id": node} for node, attributes in listed.items()],
-        "edges": [
-            {**attributes, "source": source, "target": target, "key": key}
-            for source, targets in between.items() for target, found in targets.items() for key, attributes in enumerate(found)
-        ],
+        "directed": True, "multigraph": True, "graph": graph_attributes(report, sizes),
+        "nodes": table([f'{{{fields(own)}{more(shared)}, "id": {names[node]}}}' for node, own, shared in listed]),
+        "edges": table(_edges(between, names, more)),
     }  # fmt: skip
+
+
+def _edges(between: Between, names: dict[str, str], more: Callable[[Attributes], str]) -> Iterator[str]:
+    for source, targets in between.items():
+        start = f', "source": {names[source]}, "target": '
+        for target, found in targets.items():
+            end = f'{start}{names[target]}, "key": '
+            for key, attributes in enumerate(found):
+                yield f"{{{more(attributes)[2:]}{end}{key}}}"
+
+
+def _once() -> Callable[[Attributes], str]:
+    """What writes attributes that go on after others; those that are one dict, which somebody has to hold, are written once."""
+    known: dict[int, str] = {}
+
+    def more(attributes: Attributes) -> str:
+        found = known.get(id(attributes))
+        if found is None:
+            found = known[id(attributes)] = f", {fields(attributes)}" if attributes else ""
+        return found
+
+    return more
 
 
 def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:
@@ -61,4 +90,4 @@ def to_graph_json(report: ReportData, depth: int | None = None, indent: int | No
     ``depth`` collapses modules in the graph, and leaves the report whole. Integers are exact and of any size.
     """
     with no_collection():
-        return json.dumps(to_node_link(report, depth), indent=indent, allow_nan=False, check_circular=False)
+        return to_text(_written(report, depth), indent)

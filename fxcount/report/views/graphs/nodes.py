@@ -21,7 +21,10 @@ from fxcount.trace.tape import Call, Declared, Trace, Value
 __all__ = ["Attributes", "Node", "declared_id", "keeps_apart", "nodes", "tensor_attributes"]
 
 Attributes = dict[str, Any]
-Node = tuple[str, Attributes]
+Node = tuple[str, Attributes, Attributes]
+"""A node with the attributes of its own, and those that it shares with all nodes like it: one dict, which comes after."""
+
+_NONE: Attributes = {}
 Plain = Callable[[Size], int | str]
 
 
@@ -44,18 +47,19 @@ def nodes(report: ReportData, plain: Plain) -> Iterator[Node]:
     """All nodes, in the order of the model: what it is given, what it holds, what it does, what it returns."""
     trace = report.trace
     for v in trace.inputs:
-        yield f"input:{v.name}", {"kind": "input", "label": v.name, "name": v.name, **tensor_attributes(v, plain)}
+        yield f"input:{v.name}", {"kind": "input", "label": v.name, "name": v.name, **tensor_attributes(v, plain)}, _NONE
     yield from _modules(trace)
     yield from _parameters(report)
     yield from _buffers(report)
     for s in trace.states:
         if s.value.origin == "constant":
             name = s.value.name
-            yield f"constant:{name}", {"kind": "constant", "label": name, "name": name, **tensor_attributes(s.value, plain)}
+            own = {"kind": "constant", "label": name, "name": name, **tensor_attributes(s.value, plain)}
+            yield f"constant:{name}", own, _NONE
     yield from _module_calls(report, plain)
     yield from _ops(report, plain)
     for name, v in named_outputs(trace.outputs):
-        yield f"output:{name}", {"kind": "output", "label": name, "name": name, **tensor_attributes(v, plain)}
+        yield f"output:{name}", {"kind": "output", "label": name, "name": name, **tensor_attributes(v, plain)}, _NONE
 
 
 def declared_id(d: Declared) -> str:
@@ -78,12 +82,12 @@ def _modules(trace: Trace) -> Iterator[Node]:
             "kind": "module", "label": f"{path}: {class_name}" if path else class_name, "path": path,
             "class_name": class_name, "depth": path.count(".") + 1 if path else 0, "calls": counts.get(path, 0),
             "parameters": held.get(path, 0),
-        }  # fmt: skip
+        }, _NONE  # fmt: skip
 
 
 def _aliases(d: Declared) -> Iterator[Node]:
     for name in d.names[1:]:
-        yield f"alias:{name}", {"kind": "alias", "label": name, "name": name, "of": d.kind}
+        yield f"alias:{name}", {"kind": "alias", "label": name, "name": name, "of": d.kind}, _NONE
 
 
 def _parameters(report: ReportData) -> Iterator[Node]:
@@ -97,7 +101,7 @@ def _parameters(report: ReportData) -> Iterator[Node]:
             "dtype": _name(d.dtype), "elements": d.numel, "nbytes": d.numel * d.dtype.itemsize,
             "requires_grad": d.requires_grad, "uses": row.uses, "shared": row.shared, "gets_gradient": row.gets_gradient,
             "dead": row.dead, "cause": row.cause, "reason": row.reason,
-        }  # fmt: skip
+        }, _NONE  # fmt: skip
         yield from _aliases(d)
 
 
@@ -111,40 +115,50 @@ def _buffers(report: ReportData) -> Iterator[Node]:
             "kind": "buffer", "label": row.name, "name": row.name, "names": list(d.names), "shape": list(d.shape),
             "dtype": _name(d.dtype), "elements": d.numel, "nbytes": row.nbytes, "persistent": d.persistent,
             "uses": row.uses, "shared": len(d.names) > 1, "updated": row.updated, "reason": row.reason,
-        }  # fmt: skip
+        }, _NONE  # fmt: skip
         yield from _aliases(d)
 
 
 def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
     trace = report.trace
+    alike: dict[tuple[object, ...], Attributes] = {}
     for m, total in zip(trace.modules, report.costs.of_modules(trace), strict=True):
         name = m.path or m.class_name
+        key = (total, *m.outputs)
+        shared = alike.get(key)
+        if shared is None:
+            shapes = [[plain(s) for s in f.shape] for f in m.outputs]
+            shared = alike[key] = {"shapes": shapes, "collapsed": False, **_cost(total, plain)}
         yield f"call:{m.index}", {
             "kind": "module_call", "label": name if m.number == 1 else f"{name} (call {m.number})", "path": m.path,
             "class_name": m.class_name, "depth": m.depth, "number": m.number, "ops": m.stop - m.start,
-            "shapes": [[plain(s) for s in f.shape] for f in m.outputs], "collapsed": False,
-            **_cost(total, plain),
-        }  # fmt: skip
+        }, shared  # fmt: skip
 
 
 def _ops(report: ReportData, plain: Plain) -> Iterator[Node]:
     trace, costs = report.trace, report.costs
     uncounted = {c.index for c in costs.uncounted}
-    by_signature = {key: _cost(c, plain) for key, c in costs.by_signature.items()}
+    alike: dict[tuple[object, ...], Attributes] = {}
     for c in trace.calls:
-        place = trace.modules[c.module] if c.module >= 0 else None
+        signature, outputs = c.signature, c.outputs
+        name, mutates, counted = signature.op.name, bool(c.mutated), c.index not in uncounted
+        key = (id(signature), c.grad_enabled, mutates, counted, *[id(v.fact) for v in outputs])
+        shared = alike.get(key)
+        if shared is None:
+            shared = alike[key] = {
+                "shapes": [[plain(s) for s in v.fact.shape] for v in outputs],
+                "dtypes": [_name(v.fact.dtype) for v in outputs], "grad_enabled": c.grad_enabled, "in_place": mutates,
+                "counted": counted, **_cost(costs.by_signature[id(signature)], plain),
+            }  # fmt: skip
         yield f"op:{c.index}", {
-            "kind": "op", "label": c.op.name, "op": c.op.name, "index": c.index, "path": place.path if place else "",
-            "call": c.module, "where": str(c.source or ""),
-            "shapes": [[plain(s) for s in v.fact.shape] for v in c.outputs],
-            "dtypes": [_name(v.fact.dtype) for v in c.outputs], "grad_enabled": c.grad_enabled,
-            "in_place": bool(c.mutated), "counted": c.index not in uncounted, **by_signature[id(c.signature)],
-        }  # fmt: skip
+            "kind": "op", "label": name, "op": name, "index": c.index,
+            "path": trace.modules[c.module].path if c.module >= 0 else "", "call": c.module, "where": str(c.source or ""),
+        }, shared  # fmt: skip
         if keeps_apart(c):
             for i, v in enumerate(c.outputs):
                 yield f"result:{c.index}.{i}", {
-                    "kind": "result", "label": f"{c.op.name}[{i}]", "op": c.op.name, "result": i, **tensor_attributes(v, plain),
-                }  # fmt: skip
+                    "kind": "result", "label": f"{name}[{i}]", "op": name, "result": i, **tensor_attributes(v, plain),
+                }, _NONE  # fmt: skip
 
 
 def keeps_apart(c: Call) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from fxcount.report.views.saved.curves import plain_curve
 from fxcount.report.views.saved.header import header
 from fxcount.report.views.saved.regions import plain_pieces
 from fxcount.report.views.saved.sizes import Write, shared
+from fxcount.report.views.saved.text import to_text
 from fxcount.report.views.tables import kept
 from fxcount.trace.torch_patch.active import no_collection
 
@@ -34,7 +34,7 @@ def written(data: dict[str, Any], path: Where, indent: int | None) -> str:
     if isinstance(path, int):
         path, indent = None, path
     with no_collection():
-        return kept(json.dumps(data, indent=indent, allow_nan=False, check_circular=False), path)
+        return kept(to_text(data, indent), path)
 
 
 def step_to_json(step: TrainingData, path: Where = None, indent: int | None = None) -> str:
