@@ -34,6 +34,7 @@ no gradient in a run of the model (the loss is the sum of its outputs) are those
 _WILD = """
 
 *wild* are {models} models of {packages} packages outside the zoos: {versions}."""
+_FELL_SHORT = "## What fell short"
 _BEGIN, _END = "<!-- section: {} -->", "<!-- end of section: {} -->"
 
 
@@ -46,21 +47,31 @@ def results(records: Iterable[Record]) -> str:
         by_family["all"] = found
     rows = [[title, *(cell(group) for group in by_family.values())] for title, cell in _ROWS]
     head = _INTRODUCTION.format(versions=", ".join(_versions(_PACKAGES)), wild=_wild(by_family.get("wild", ())))
-    return "\n".join([head, _table(["", *by_family], rows), "", failures(found, "## What fell short")])
+    return "\n".join([head, _table(["", *by_family], rows), "", failures(found, _FELL_SHORT)])
 
 
 def added(page: str, records: Iterable[Record]) -> str:
-    """The page with a section of one family at its end, in the place of the one that was there: a run of that family alone."""
+    """The page with a section of one family at its end, in the place of the one that was there: a run of that family alone.
+
+    What fell short in the run of all families is left out: sections tell of later ones. So is what a section's run did not ask.
+    """
     found = list(records)
     (family,) = {r["family"] for r in found}
     begin, end = _BEGIN.format(family), _END.format(family)
     before, _, rest = page.partition(begin)
     after = rest.partition(end)[2]
-    rows = [[title, cell(found)] for title, cell in _ROWS]
+    rows = [[title, text] for title, text in ((title, cell(found)) for title, cell in _ROWS) if text != "-"]
     title = f"## {family}\n\nWritten by `python -m benchmarks.zoo --add-to`. Versions: {', '.join(_versions(_PACKAGES))}."
     parts = [begin, title + (_wild(found) if family == "wild" else ""), "", _table(["", family], rows), ""]
     section = "\n".join([*parts, failures(found, "### What fell short"), end])
-    return f"{before.rstrip()}\n\n{section}\n{after.lstrip()}"
+    return f"{_without_failures(before)}\n\n{section}\n{after.lstrip()}"
+
+
+def _without_failures(page: str) -> str:
+    """The page before a section, its table kept and what fell short left out."""
+    head, _, rest = page.partition(_FELL_SHORT)
+    sections = rest[rest.find(_BEGIN.partition("{")[0]) :] if _BEGIN.partition("{")[0] in rest else ""
+    return "\n\n".join(part.rstrip() for part in (head, sections) if part.strip())
 
 
 def _versions(packages: Iterable[str]) -> Iterable[str]:
