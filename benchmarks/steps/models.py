@@ -231,6 +231,7 @@ def _of_zoo(entry: Any) -> Model:
 
 
 _BELOW = {"layoutlm": 1}  # a box whose right side is left of its left one is none
+_STEPS = {"longformer": {"S": -16}}  # it has positions for no more tokens than the hint
 _DECIDED = {"ibert": {"branch": 0}}  # a range that an earlier step has found
 
 
@@ -241,9 +242,9 @@ def inputs_of(model: Model, built: nn.Module) -> Model:
     if not model.specs or not isinstance(model.specs[0], Entry):
         return model
     given = model.specs[0].inputs(built)
-    steps = {"B": 1, "S": 16, "T": 16, "L": 16}
-    moved = {n: h + steps.get(n, 0) for n, h in given.hints.items()}
     kind = model.specs[0].name
+    steps = {"B": 1, "S": 16, "T": 16, "L": 16, **_STEPS.get(kind, {})}
+    moved = {n: h + steps.get(n, 0) for n, h in given.hints.items()}
     hints = {**given.hints, **_DECIDED.get(kind, {})}
     below = _BELOW.get(kind, given.below)
     return Model(model.build, given.args, given.kwargs, (moved, {**given.hints, "B": 3}), hints, below)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
-from fxcount.errors import InputError
+from fxcount.errors import InputError, UnsupportedError
 from fxcount.training.optimizers import maker_of
 
 __all__ = ["Loss", "OwnStep", "Phases", "Step", "default_loss", "step_of", "tensors_in"]
@@ -92,6 +93,7 @@ class Step:
         if make is not None:
             trained = [p for p in model.parameters() if p.requires_grad]
             optimizer = phases.phase("setup", lambda: make(trained))
+            _check_closure(optimizer)
         for _ in range(self.turns):
             loss = phases.phase("forward", lambda: self.loss(model(*args, **kwargs), *targets))
             phases.note_loss(loss)
@@ -101,6 +103,20 @@ class Step:
             one_step = phases.stepping(optimizer)
             for number in range(2):
                 phases.phase("optimizer", one_step, number)
+
+
+def _check_closure(optimizer: Any) -> None:
+    """An optimizer that calls the model itself has no step of its own to count."""
+    any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    asked = inspect.signature(optimizer.step).parameters.values()
+    needed = [p.name for p in asked if p.default is p.empty and p.kind not in any_number]
+    if needed:
+        raise UnsupportedError(
+            f"{type(optimizer).__name__} takes the whole of forward and backward as a {needed[0]}, and calls it as often as "
+            "the data say: how often, and how much of what it remembers is there, no analysis knows",
+            hint="count one call, which is the step without an optimizer; what the optimizer holds comes on top (LBFGS: about "
+            "2 * history_size + 5 copies of the gradients)",
+        )
 
 
 @dataclass(frozen=True)

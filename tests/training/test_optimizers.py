@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 from torch import optim
+from torch.utils._pytree import tree_leaves
 
 import fxcount
-from fxcount.errors import InputError
+from fxcount.errors import InputError, UnsupportedError
 from fxcount.training.optimizers import OPTIMIZERS
 from tests.training import real
 from tests.training.nets import Perceptron
@@ -25,6 +26,15 @@ MAKERS: dict[str, Callable[[Any], Any]] = {
     "adagrad fused": partial(optim.Adagrad, fused=True), "maximising": partial(optim.Adam, maximize=True, weight_decay=0.1),
     "amsgrad foreach": partial(optim.Adam, amsgrad=True, foreach=True),
     "rmsprop foreach": partial(optim.RMSprop, foreach=True),
+    **{
+        f"{kind.__name__} {'foreach' if many else 'one by one'}, {' '.join(options)}": partial(kind, foreach=many, **options)
+        for many in (False, True) for kind, options in (
+            (optim.NAdam, {"decoupled_weight_decay": True, "weight_decay": 0.1}), (optim.RAdam, {"weight_decay": 0.1}),
+            (optim.Adamax, {"weight_decay": 0.1, "maximize": True}), (optim.ASGD, {"weight_decay": 0.1, "maximize": True}),
+            (optim.Adadelta, {"weight_decay": 0.1, "maximize": True}), (optim.Adagrad, {"weight_decay": 0.1}),
+            *([(optim.Adafactor, {"maximize": True})] if hasattr(optim, "Adafactor") else []),
+        )
+    },
 }  # fmt: skip
 
 
@@ -79,3 +89,44 @@ def test_a_name_with_the_implementation() -> None:
     assert len(set(peaks.values())) > 1
     with pytest.raises(InputError, match="no optimizer is called 'adamw twice'"):
         fxcount.training_step(net, "B,5", optimizer="adamw twice")
+
+
+def test_an_optimizer_that_calls_the_model_itself() -> None:
+    model = Perceptron()
+    with pytest.raises(UnsupportedError, match="LBFGS takes the whole of forward and backward as a closure"):
+        fxcount.training_step(model, "B,11", optimizer=optim.LBFGS)
+
+
+def test_what_lbfgs_holds_is_what_the_refusal_says() -> None:
+    """A full history: two vectors for each entry, and the directions, gradients and copies of them."""
+    model, size = Perceptron(), 5
+    optimizer = optim.LBFGS(model.parameters(), lr=0.1, max_iter=40, history_size=size, tolerance_grad=0, tolerance_change=0)
+    x = torch.rand(7, 11)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    (state,) = optimizer.state.values()
+    held = {
+        t.untyped_storage()._cdata: t.untyped_storage().nbytes()
+        for t in tree_leaves(list(state.values())) if isinstance(t, torch.Tensor)
+    }
+    copies = sum(held.values()) / sum(p.nbytes for p in model.parameters())
+    assert 2 * size <= copies <= 2 * size + 5
+
+
+def test_gradients_that_are_sparse_are_refused_in_words() -> None:
+    class Sparse(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(50, 7, sparse=True)
+
+        def forward(self, i: torch.Tensor) -> torch.Tensor:
+            return self.table(i)
+
+    with pytest.raises(UnsupportedError, match="sparse=False"):
+        fxcount.training_step(Sparse(), "i64[B,S]", optimizer=optim.SparseAdam)
