@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -24,7 +24,7 @@ import torch
 from fxcount import torch_private
 from fxcount.ops import Alias
 from fxcount.ops.core.tree import mapped
-from fxcount.trace.tape import Call, ModuleCall, StorageInfo, Value
+from fxcount.trace.tape import Call, ModuleCall, StorageInfo, Value, values_in
 from fxcount.trace.tracer.standin import StandIn
 from fxcount.trace.tracer.storages import Storage
 
@@ -158,6 +158,7 @@ class Layers:
         self._run: _Run | None = None
         self._patterns: dict[tuple[Any, ...], _Pattern] = {}
         self._expected: Value | None = None
+        self._by_value: dict[int, StandIn] = {}  # parameters, by the identity of their values
         self._checked = False
         self._written = 0
         self._hooks = 0
@@ -404,11 +405,10 @@ class Layers:
         if result.call < run.call:
             raise Unlike("a gradient that was there before")
         gradients: list[tuple[int, int, int]] = []
-        by_value = {id(x._value): x for x in ledger.stand_ins()}
         for i, v in enumerate(part.outside):
             if v.origin == "parameter" and v.requires_grad:
                 with tracer.aside():
-                    found = _grad_of(by_value[id(v)])
+                    found = _grad_of(self._parameter(v))
                 if found is None:
                     continue
                 if id(found._value) not in numbers or found._value.call < run.call:
@@ -441,7 +441,7 @@ class Layers:
         for v in call.outputs:
             numbers[id(v)] = len(values)
             values.append(v)
-        nested = bool(call.kwargs) or any([type(a) in _NESTED for a in call.args])
+        nested = bool([v for a in call.args if type(a) in _NESTED for v in values_in(a)] or values_in(call.kwargs))
         return _Copyable(call, args, nested, operands, of if of == -1 else of - part.calls.start, outputs, mutated)
 
     def _copied(self, pattern: _Pattern, part: _Part, g: StandIn, died: list[int]) -> StandIn:
@@ -453,7 +453,7 @@ class Layers:
         calls, infos, log = ledger.calls, ledger.storages, ledger.log
         index, entry, first = len(calls), len(log), len(infos)
         later = index - pattern.start
-        infos += [replace(one, born=one.born + later) for one in pattern.births]
+        infos += [StorageInfo(one.nbytes, "op", one.name, one.born + later) for one in pattern.births]
         storages += range(first, len(infos))
         log += [storages[e] if e >= 0 else ~storages[~e] for e in pattern.log]
         ledger.marks += [m + entry for m in pattern.marks]
@@ -466,7 +466,7 @@ class Layers:
                 args = tuple([a if n < 0 else values[n] for a, n in zip(call.args, one.args)])
             else:
                 twin = _Twin(pattern.numbers, values)
-                args, kwargs = twin(call.args), twin(kwargs) if kwargs else kwargs
+                args, kwargs = twin(call.args), twin(kwargs)
             copy = Call(
                 index, call.func, call.signature, args, kwargs, tuple([values[n] for n in one.operands]), forward.module,
                 forward.source, False,
@@ -496,15 +496,20 @@ class Layers:
             tracer.progress(index - 1)
         return self._tensor(values[pattern.result], storages[pattern.storage], made_of)
 
+    def _parameter(self, value: Value) -> StandIn:
+        """The stand-in of a parameter: the engine has met them all when a layer's backward is over."""
+        if not self._by_value:
+            self._by_value = {id(x._value): x for x in self._ledger.stand_ins()}
+        return self._by_value[id(value)]
+
     def _leave_gradients(
         self, pattern: _Pattern, part: _Part, values: list[Value], storages: list[int], made_of: dict[int, Storage]
     ) -> None:
         if not pattern.gradients:
             return
-        by_value = {id(x._value): x for x in self._ledger.stand_ins()}
         with self._tracer.aside():
             for number, value, storage in pattern.gradients:
-                p = by_value[id(part.outside[number])]
+                p = self._parameter(part.outside[number])
                 if _grad_of(p) is not None:
                     raise Unlike("a gradient that was there before")
                 _set_grad(p, self._tensor(values[value], storages[storage], made_of))
@@ -532,6 +537,7 @@ class Layers:
             if count != self._written:
                 raise Unlike("the graph of a layer that was folded was run")
         self._parts.clear()
+        self._by_value.clear()
 
 
 class _Twin:
