@@ -60,7 +60,6 @@ VIEWS: dict[str, Callable[[Any, dict[str, int]], object]] = {
     'to_csv("ops")': lambda report, sizes: report.to_csv("ops"),
     "to_markdown()": lambda report, sizes: report.to_markdown(),
     "to_mermaid()": lambda report, sizes: report.to_mermaid(),
-    "explain(flops)": lambda report, sizes: report.explain("flops"),
     "at().by_module()": lambda report, sizes: report.at(**sizes).by_module(),
     "at().ops": lambda report, sizes: report.at(**sizes).ops,
     "by_module()": lambda report, sizes: report.by_module(),
