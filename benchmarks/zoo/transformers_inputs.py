@@ -21,7 +21,7 @@ _MODALITIES = (
 )  # fmt: skip
 # Token counts where 64 is less than a window, a block or a pooling factor.
 _TOKENS = {
-    "longformer": 512, "led": 1024, "big_bird": 704, "bigbird_pegasus": 704, "reformer": 4096, "esmfold2": 32, "funnel": 64,
+    "longformer": 512, "led": 1024, "big_bird": 704, "bigbird_pegasus": 704, "reformer": 1024, "esmfold2": 32, "funnel": 64,
     "canine": 128, "owlvit": 16, "owlv2": 16, "sam3": 32,
 }  # fmt: skip
 _OWN = {"decision_transformer": ("states", "actions", "rewards", "returns_to_go", "timesteps")}

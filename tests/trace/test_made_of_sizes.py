@@ -101,6 +101,8 @@ def mask_written_later(x: Any, b: Any, h: Any, w: Any) -> Any:
 
 
 FREE: dict[str, Callable[..., Any]] = {
+    "literal_of_a_fraction": lambda x, b, h, w: x[:, : int(torch.tensor([[h * 8 / 2 - 4.5, 3.5]])[0, 0].item()) // 8],
+    "literal_nobody_reads": lambda x, b, h, w: x[:, : h // 2] / torch.tensor([h / 2 - 0.5]),
     "written_nowhere": written_nowhere,
     "at_least_0": lambda x, b, h, w: x[:, : h // 2] if (torch.arange(h)[None, :, None] >= 0).all() else x[:, :1],
     "never_below_0": lambda x, b, h, w: x[:, :1] if (torch.arange(h) * 3 < 0).any() else x[:, : h // 3],
@@ -169,6 +171,8 @@ ASSUMING: dict[str, Callable[..., Any]] = {
     "every_fourth": every_fourth, "written_somewhere": written_somewhere,
     "mask_written_first": mask_written_first, "mask_written_later": mask_written_later,
     "above_0_but_for_one": lambda x, b, h, w: x[:, :5] if (torch.arange(h) > 0).all() else x[:, :4],
+    "whole_literal_of_a_fraction": lambda x, b, h, w: x[:, : torch.tensor([h / 3], dtype=long).item()],
+    "literal_of_an_odd_fraction": lambda x, b, h, w: x[:, : int(torch.tensor([h * 0.3]).item())],
     "not_above": lambda x, b, h, w: x[:, :5] if (torch.arange(h) - torch.arange(w)[:, None] >= 0).all() else x[:, :4],
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ import torch
 from fxcount.ops import Op, TensorFact, Zero, op
 from fxcount.ops.core.tree import leaves, mapped
 from fxcount.symbolic import SymRatio, SymSize
+from fxcount.trace.tape import Quotient
 from fxcount.trace.tracer.standin import StandIn
 
 __all__ = ["LITERAL", "literal", "make_literal"]
@@ -45,6 +46,8 @@ def make_literal(tracer: Any, data: Any, dtype: Any, device: Any) -> StandIn:
     known = torch.tensor(hinted, dtype=dtype, device="cpu")
     if hasattr(data, "tolist"):
         data = data.tolist()
+    if symbolic:
+        data = mapped(_as_quotient if known.dtype.is_floating_point else _as_number, data)
     shape = tuple(known.shape)
     made: StandIn = tracer.record(LITERAL, literal, (data, known.dtype, shape, where), {})
     if symbolic:
@@ -67,7 +70,18 @@ def _stacked(tracer: Any, data: Any, dtype: Any, device: torch.device) -> StandI
     return stacked
 
 
+def _as_quotient(number: Any) -> Any:
+    """A fraction of sizes as the tape holds it; its value only where rounding has its part in it."""
+    if not isinstance(number, SymRatio) or not number.exact or number.curved:
+        return _as_number(number)
+    return Quotient.of(number.num, number.den, number.value)
+
+
+def _as_number(number: Any) -> Any:
+    return float(number) if isinstance(number, SymRatio) else number
+
+
 def _at_hint(number: Any) -> Any:
     if isinstance(number, SymSize):
         return number.hint
-    return float(number) if isinstance(number, SymRatio) else number
+    return number.value if isinstance(number, SymRatio) else number

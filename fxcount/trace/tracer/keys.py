@@ -93,6 +93,9 @@ class Keys:
                 key.append((SymRatio, a.num, a.den))
                 return Quotient.of(a.num, a.den, a.value, a.exact)
             return self.convert(float(a), key, operands)
+        if type(a) is Quotient:
+            key.append((SymRatio, a.num, a.den) if a.program is None else (SymRatio, a.program))
+            return a
         if isinstance(a, (tuple, list)):
             return self.convert(tuple(a) if isinstance(a, tuple) else list(a), key, operands)
         if isinstance(a, Node):
