@@ -95,17 +95,17 @@ class Family:
 
     @cached_property
     def base(self) -> Point:
-        """The first combination that works. Raises the error of the first build if none of the first hundred does."""
+        """The first combination that works. Raises the error of the first build that failed if none of the first hundred does;
+        one further on may have been made, and work."""
         for point in islice(_by_sum([axis.values for axis in self.axes]), 100):
             if isinstance(self.builds.at(point), Found):
                 return point
-        first = next(iter(self.builds.known.items()))
-        assert isinstance(first[1], Failure)
-        listed = self.listed(first[0])
+        failed = [(point, found) for point, found in self.builds.known.items() if isinstance(found, Failure)]
+        point, first = failed[0]
         raise InputError(
-            f"none of the first {len(self.builds.known)} builds works; that of {listed} raised {first[1]}",
+            f"none of the first {len(failed)} builds works; that of {self.listed(point)} raised {first}",
             hint="give ranges in which the model can be built, and inputs that it takes",
-        ) from first[1].error
+        ) from first.error
 
     def listed(self, point: Point) -> str:
         return ", ".join(f"{axis.name}={x}" for axis, x in zip(self.axes, point))

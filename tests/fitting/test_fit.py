@@ -273,3 +273,16 @@ def test_sizes_that_are_tied_to_one_another_are_not_pinned() -> None:
     assert pinned(report.piece) == []
     assert "report.fit()" not in report.table()
     assert str(report.at(B=2, H=9, W=9).macs) == "1458"
+
+
+def test_a_model_that_works_at_its_sample_sizes_alone_is_refused_in_words() -> None:
+    class Loops(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if int(x.shape[1]) != 401:
+                raise ValueError("a row has 401 numbers")
+            return torch.stack([x[i].exp() for i in range(int(x.shape[0]))])
+
+    model = Loops()
+    report = fxcount.analyze(model, "B,N", hints={"B": 2, "N": 401})
+    with pytest.raises(fxcount.InputError, match="none of the first .* ValueError: a row has 401 numbers"):
+        report.fit()

@@ -390,8 +390,9 @@ class Replay:
         kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "memory_format")}
         if call.op is LITERAL:
             return [as_table(args[0])]
-        if static and not plain and call.op.made_of is None and not any(isinstance(a, Ramp) for a in given):
-            made = (tables.RULES.of(call.func) or _unsupported())(*_cells(args), **_cells(kwargs))
+        in_cells = tables.RULES.of(call.func)
+        if static and not plain and not any(isinstance(a, Ramp) for a in given) and (in_cells or call.op.made_of is None):
+            made = (in_cells or _unsupported())(*_cells(args), **_cells(kwargs))
             return [_fitting(t, f) for t, f in zip(made if isinstance(made, list) else [made], facts, strict=True)]
         return self._ramps(call, args, kwargs, facts)
 
