@@ -284,5 +284,5 @@ def test_a_model_that_works_at_its_sample_sizes_alone_is_refused_in_words() -> N
 
     model = Loops()
     report = fxcount.analyze(model, "B,N", hints={"B": 2, "N": 401})
-    with pytest.raises(fxcount.InputError, match="none of the first .* ValueError: a row has 401 numbers"):
+    with pytest.raises(fxcount.InputError, match=r"none of the first .* ValueError: a row has 401 numbers"):
         report.fit()
