@@ -32,7 +32,7 @@ from fxcount.errors import UnsupportedError
 __all__ = [
     "NAMES", "NEWEST", "OLDEST", "PREDISPATCH", "VERSION", "Name", "checks", "compiled_from", "graph_tree", "loaded",
     "missing", "node_number", "onednn_takes", "parsed_schema", "schema", "schemas", "script_class",
-    "script_method", "script_module", "shown_name", "storage_key", "tree_children",
+    "script_method", "script_module", "shown_name", "storage_key", "tree_children", "trying_numbers",
 ]  # fmt: skip
 
 OLDEST, NEWEST = "2.6", "2.15"  # the versions of docs/compatibility.md
@@ -201,6 +201,24 @@ def storage_key(storage: Any) -> Any:
         return storage._cdata
     except AttributeError as error:
         raise missing("UntypedStorage._cdata", "tell storages apart") from error
+
+
+def trying_numbers(namespace: dict[str, Any]) -> tuple[str, ...]:
+    """The functions in torch's namespace whose C++ takes an operand for a plain number where it is none of its own tensors.
+
+    >>> set(trying_numbers(vars(torch))) >= {"pow", "where"}
+    True
+    """
+    return tuple([name for name in _TRYING_NUMBERS if name in namespace])
+
+
+_TRYING_NUMBERS = (
+    "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bucketize", "float_power", "isin",
+    "pow", "remainder", "result_type", "where", "xlogy", "xlog1py", "zeta", "chebyshev_polynomial_t", "chebyshev_polynomial_u",
+    "chebyshev_polynomial_v", "chebyshev_polynomial_w", "hermite_polynomial_h", "hermite_polynomial_he",
+    "laguerre_polynomial_l", "legendre_polynomial_p", "shifted_chebyshev_polynomial_t", "shifted_chebyshev_polynomial_u",
+    "shifted_chebyshev_polynomial_v", "shifted_chebyshev_polynomial_w",
+)  # fmt: skip
 
 
 def schema(func: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import fxcount
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops import REGISTRY
 from fxcount.ops.memory.embedding import OPS
@@ -135,3 +136,15 @@ def test_one_hot_needs_its_classes() -> None:
 def test_errors(func: Any, args: tuple[Any, ...], says: str) -> None:
     with pytest.raises(ShapeError, match=says):
         rule_result(func, *args)
+
+
+def test_bags_of_rows_keep_their_length() -> None:
+    """The module makes offsets, ``arange(0, B*S, S)``, of a step that is a size: nothing is pinned, in a step neither."""
+    bag = torch.nn.EmbeddingBag(10, 8)
+    report, step = fxcount.analyze(bag, "i64[B,S]"), fxcount.training_step(bag, "i64[B,S]", loss=lambda y: y.sum())
+    assert not [a for a in (*report.assumptions, *step.assumptions) if a.kind == "pin"]
+    for at in ({"B": 3, "S": 5}, {"B": 11, "S": 2}):
+        fresh = fxcount.analyze(bag, torch.zeros(*at.values(), dtype=torch.int64))
+        found = report.at(**at, extend=False)
+        assert (found.flops, found.read_bytes, found.memory.peak) == (fresh.flops, fresh.read_bytes, fresh.memory.peak)
+        assert found.flops == at["B"] * 8 * ((at["S"] - 1) + 1), "sums, and a quotient for the mean"

@@ -40,6 +40,17 @@ CASES: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
     "sums over the width": (lambda s, nt: s.layer(nt).sum(-1, keepdim=True).values(), 8 * 35),
     "samples": (lambda s, nt: [s.layer(x).mean(0) for x in nt.unbind()], 8 * 35),
     "padded": (lambda s, nt: s.layer(nt.to_padded_tensor(0.0)), 2 * 5 * 35),
+    "the mean of each sample": (lambda s, nt: s.layer(nt.mean(dim=1)), 2 * 35),
+    "its sum, kept": (lambda s, nt: s.layer(torch.sum(nt, 1, keepdim=True)), 2 * 35),
+    "a softmax over its positions": (lambda s, nt: s.layer(nt.softmax(dim=1)).values(), 8 * 35),
+    "dimensions from the front": (lambda s, nt: s.layer(nt.softmax(dim=2)).sum(2).values(), 8 * 35),
+    "a part of the width": (lambda s, nt: s.layer(torch.cat([nt, nt], -1)[..., :7]).values(), 8 * 35),
+    "one sample": (lambda s, nt: s.layer(nt[1]), 5 * 35),
+    "where it is positive": (lambda s, nt: s.layer(torch.where(nt > 0, nt, 0.5)).values(), 8 * 35),
+    "what C++ would take for a number": (
+        lambda s, nt: s.layer(torch.pow(nt, 2) + torch.remainder(nt, 2) + torch.special.xlog1py(nt.exp(), 2.0)).values(), 8 * 35
+    ),
+    "as a mask": (lambda s, nt: s.layer(nt * ((nt <= 1) & (nt != 0))).values(), 8 * 35),
     "attention": (_attention, 8 * 7 * 24 + (9 + 25) * 2 * 4 * 2),
 }
 
@@ -65,4 +76,6 @@ def test_made_inside(name: str) -> None:
 
 def test_what_is_not_followed_says_so() -> None:
     with pytest.raises(fxcount.UnsupportedError, match="nested"):
-        fxcount.analyze(Net(lambda s, nt: s.layer(nt).softmax(dim=1)), "3,7", "5,7")
+        fxcount.analyze(Net(lambda s, nt: s.layer(nt).softmax(dim=0)), "3,7", "5,7")
+    with pytest.raises(fxcount.UnsupportedError, match="nested"):
+        fxcount.analyze(Net(lambda s, nt: nt[:, 1:]), "3,7", "5,7")

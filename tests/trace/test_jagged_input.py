@@ -81,12 +81,19 @@ def test_a_hint_for_a_length() -> None:
     assert str(report.macs) == "105*L1"
 
 
-def test_a_dimension_counted_from_the_front_is_refused_wherever_it_is_written() -> None:
-    """Dimension 1 of a nested tensor is the one that differs: that of its values is another."""
+def test_a_piece_of_the_jagged_dimension_is_refused() -> None:
+    """Dimension 1 of a nested tensor is another in each sample; of a dense one its values have the same number."""
     x = torch.nested.nested_tensor([torch.randn(n, 8) for n in (3, 5)], layout=torch.jagged)
-    for function in (lambda t: t.mean(1), lambda t: torch.sum(t, 1), lambda t: t.softmax(1), lambda t: t.chunk(2, 1)[0]):
-        with pytest.raises(fxcount.UnsupportedError, match="counted from the front"):
+    for function in (lambda t: t.chunk(2, 1)[0], lambda t: t.flatten(1, 2), lambda t: t.transpose(0, 1)):
+        with pytest.raises(fxcount.UnsupportedError, match="nested"):
             fxcount.analyze(function, x, frontend="trace")
+
+
+def test_what_goes_over_the_jagged_dimension_goes_over_each_sample() -> None:
+    """A mean of n rows of 8 is n - 1 sums and a quotient for each column; a sum has no quotient."""
+    x = torch.nested.nested_tensor([torch.randn(n, 8) for n in (3, 5)], layout=torch.jagged)
+    mean, total = (fxcount.analyze(f, x, frontend="trace").flops for f in (lambda t: t.mean(1), lambda t: torch.sum(t, 1)))
+    assert (mean, total) == ((3 + 5) * 8, (2 + 4) * 8)
 
 
 def test_padded_by_the_function() -> None:

@@ -45,7 +45,7 @@ from fxcount.trace.torch_patch.redirect import ALWAYS, Replaced, Shadowed, Swapp
 from fxcount.trace.torch_patch.vmap import Mapping
 from fxcount.trace.tracer.arrays import ArrayStandIn, numpy_functions, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
-from fxcount.trace.tracer.jagged import jagged_of
+from fxcount.trace.tracer.jagged import Jagged, dispatched, jagged_of
 from fxcount.trace.tracer.sources import raising_source
 from fxcount.trace.tracer.special import no_backward
 from fxcount.trace.tracer.standin import StandIn
@@ -120,6 +120,7 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.amp.autocast.__init__, _autocast_of_meta),
         Replaced(vars(torch), ("from_numpy",), _from_numpy),
         Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
+        *[Replaced(vars(m), torch_private.trying_numbers(vars(m)), _of_nested) for m in (torch, torch.special)],
         *[Swapped(f, _nested) for f in (torch.nested.as_nested_tensor, torch.nested.nested_tensor)],
         CustomFunctions(),
         ScriptedFunctions(),
@@ -247,6 +248,13 @@ def _nested(original: Callable[..., Any]) -> Callable[..., Any]:
         return jagged_of(samples, dtype=dtype)
 
     return nested
+
+
+def _of_nested(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def of_nested(*args: Any, **kwargs: Any) -> Any:
+        return dispatched(original, args, kwargs) if Jagged in map(type, args) else original(*args, **kwargs)
+
+    return dispatching(of_nested, original)
 
 
 def _from_numpy(name: str, original: Callable[[Any], torch.Tensor]) -> Callable[..., Any]:

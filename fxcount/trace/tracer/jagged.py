@@ -94,6 +94,16 @@ class Jagged:
         parts = torch.split(self._values, list(self._lengths))
         return tuple([p.transpose(0, 1) for p in parts] if self._swapped else parts)
 
+    def __getitem__(self, key: Any) -> Any:
+        """A sample, or a part of what the samples share: ``x[2]``, ``x[..., :8]``, ``x[:, :, 3]``."""
+        if type(key) is int:
+            return self.unbind()[key]
+        parts = key if isinstance(key, tuple) else (key,)
+        whole = parts[:2] == (slice(None), slice(None))
+        if self._swapped or not (whole or (parts[0] is Ellipsis and len(parts) < self.ndim)):
+            raise _unsupported("an index into a jagged dimension")
+        return Jagged(self._values[(slice(None), *parts[2:]) if whole else parts], self._lengths)
+
     def __len__(self) -> int:
         return len(self._lengths)
 
@@ -136,7 +146,8 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 _NOT_ELEMENTWISE = {"__bool__", "__float__", "__int__", "imag", "real"}
-for _name in sorted(set(dir(float)) & set(dir(torch.Tensor)) - set(dir(object)) - _NOT_ELEMENTWISE):
+_COMPARISONS = {"__eq__", "__ge__", "__gt__", "__le__", "__lt__", "__ne__", "__and__", "__invert__", "__or__", "__matmul__"}
+for _name in sorted((set(dir(float)) & set(dir(torch.Tensor)) - set(dir(object)) - _NOT_ELEMENTWISE) | _COMPARISONS):
     setattr(Jagged, _name, _method(_name))  # the arithmetic of numbers
 
 
@@ -163,7 +174,12 @@ def dispatched(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         raise _unsupported(getattr(func, "__name__", str(func)))
     if func in _PADDED:
         return first.to_padded_tensor(*args[1:], **kwargs)
-    _check_dims(func, args[1:], kwargs)
+    dims = _dims(func, args[1:], kwargs)
+    if dims == [1] and len(nested) == 1:
+        return _sample_by_sample(func, first, args, kwargs)
+    if not all(d < 0 or d > 1 for d in dims):
+        raise _unsupported(f"{getattr(func, '__name__', str(func))} over these dimensions")
+    args, kwargs = _moved(func, args, kwargs, [d - 1 if d > 0 else d for d in dims])
     result = func(*mapped(_values, args), **mapped(_values, kwargs))
     total = first._values.shape[0]
 
@@ -181,15 +197,38 @@ def _same(a: Any, b: Any) -> bool:
     return bool(getattr(a, "expr", a) == getattr(b, "expr", b))
 
 
-def _check_dims(func: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Dimensions counted from the front are others of the values than of the nested tensor."""
-    name = getattr(func, "__name__", str(func))
+def _dims(func: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+    """The dimensions that a call names, which are others of the values than of the nested tensor if counted from the front."""
     dims = [*[rest[i] for i in _places(func) if i < len(rest)], *[v for k, v in kwargs.items() if k in _DIMENSIONS]]
-    if any(isinstance(d, int) and d >= 0 for d in leaves(dims)):
-        raise _unsupported(f"{name} over a dimension counted from the front")
+    return [d for d in leaves(dims) if type(d) is int]
 
 
-_DIMENSIONS = frozenset({"dim", "dims", "dim0", "dim1", "start_dim", "axis"})
+def _moved(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], dims: list[int]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The call with other dimensions, in the order in which :func:`_dims` gives them."""
+    found, places = iter(dims), _places(func)
+
+    def other(d: Any) -> Any:
+        return next(found) if type(d) is int else d
+
+    moved = {i + 1: mapped(other, args[i + 1]) for i in places if i + 1 < len(args)}
+    named = {k: mapped(other, v) if k in _DIMENSIONS else v for k, v in kwargs.items()}
+    return tuple([moved.get(i, a) for i, a in enumerate(args)]), named
+
+
+def _sample_by_sample(func: Callable[..., Any], x: Jagged, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What goes over the positions of each sample by itself: reductions give a dense tensor, all else a nested one."""
+    rest, named = _moved(func, args, kwargs, [0])
+    found = [func(part, *rest[1:], **named) for part in x.unbind()]
+    if any(type(y) is not StandIn for y in found):
+        raise _unsupported(f"{getattr(func, '__name__', str(func))} over a jagged dimension")
+    if all(y.ndim < x._values.ndim or (type(y.shape[0]) is int and y.shape[0] == 1) for y in found):
+        return torch.stack(found)
+    return Jagged(torch.cat(found), x._lengths)
+
+
+_DIMENSIONS = frozenset({"dim", "dims", "dim0", "dim1", "start_dim", "end_dim", "axis"})
 
 
 @functools.lru_cache(256)
