@@ -308,7 +308,8 @@ def nothing_known() -> Facts:
 def _at(facts: Facts, values: tuple[tuple[str, int], ...]) -> Facts:
     witness = witness_at(values)
     made = Facts(facts)
-    made._witnesses = [witness] if witness.agrees(made._stated) else []
+    agreed = any([one.values.items() <= witness.values.items() for one in facts._witnesses])  # and a symbol has come since
+    made._witnesses = [witness] if agreed or witness.agrees(made._stated) else []
     return made
 
 
