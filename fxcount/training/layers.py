@@ -342,16 +342,16 @@ class Layers:
         if self._tracer.hooks != self._hooks:
             raise Unlike("hooks on gradients")
         parts = sorted(self._parts.values(), key=lambda p: p.calls.start)
-        inside = [(p.calls.start, p.calls.stop, p.result) for p in parts]
+        within = {i: p.result for p in parts for i in p.calls}
         taken = [p.source for p in parts]
         at = 0
-        for start, stop, _ in [*inside, (self._end, 0, None)]:
+        for start, stop in [*[(p.calls.start, p.calls.stop) for p in parts], (self._end, 0)]:
             taken += [v for c in self._ledger.calls[at:start] for v in c.operands if v.requires_grad]
             at = stop
         for v in taken:
             if v.origin == "parameter" and id(v) in self._owners:
                 raise Unlike("a parameter of a layer is used elsewhere as well")
-            if v.call >= 0 and any([a <= v.call < b and v is not r for a, b, r in inside]):
+            if within.get(v.call, v) is not v:
                 raise Unlike("what a layer has made is used elsewhere")
 
     def _let_go(self, graph: list[Any]) -> list[int]:
@@ -528,14 +528,9 @@ class Layers:
         """The backward is over.
 
         Raises :class:`Unlike` if the engine has been in a graph of a layer that was folded."""
-        folded = [p.calls for p in self._parts.values() if p.folds]
-        if folded:
-            low, high = min([r.start for r in folded]), max([r.stop for r in folded])
-            inside = [of for of in self._tracer.backward_of.values() if low <= of < high]
-            starts = sorted([(r.start, r.stop) for r in folded])
-            count = sum([any([a <= of < b for a, b in starts]) for of in inside])
-            if count != self._written:
-                raise Unlike("the graph of a layer that was folded was run")
+        folded = {i for p in self._parts.values() if p.folds for i in p.calls}
+        if sum([of in folded for of in self._tracer.backward_of.values()]) != self._written:
+            raise Unlike("the graph of a layer that was folded was run")
         self._parts.clear()
         self._by_value.clear()
 
