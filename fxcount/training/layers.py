@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+from weakref import ReferenceType, ref
 
 import torch
 
@@ -81,7 +82,7 @@ class _Part:
         self.result: Any = None
         self.key: tuple[Any, ...] = ()
         self.before: _Part | None = None  # the layer whose result this one is given
-        self.gate: StandIn | None = None  # through which the gradient of the layer after it comes, if that is folded
+        self.gate: ReferenceType[StandIn] | None = None  # where the gradient of a layer after it that is folded comes in
         self.folds = False
 
 
@@ -274,7 +275,7 @@ class Layers:
         """The layer before this one, if what it returned is what this one was given."""
         place = part.place
         found = self._parts.get(id(place.group[place.number - 1])) if place.number else None
-        return found if found is not None and found.result is part.source and found.gate is not None else None
+        return found if found is not None and found.result is part.source and _gate_of(found) is not None else None
 
     def _with_node(self, part: _Part, out: StandIn) -> StandIn:
         place = part.place
@@ -285,7 +286,8 @@ class Layers:
         like = self._latest.get(part.key)
         self._latest[part.key] = part
         self._parts[id(place.group[place.number])] = part
-        if like is not None and part.before is not None and like.place.group is place.group:
+        of = out if part.before is None else _gate_of(part.before)
+        if like is not None and of is not out and of is not None and like.place.group is place.group:
             period = place.number - like.place.number
             after = [*range(place.number + period, len(place.group), period)][:_AFTER]
             part.folds = len(after) == _AFTER and all([place.forms[i] == place.forms[place.number] for i in after])
@@ -293,9 +295,12 @@ class Layers:
         made, gate = answers.wrapper(out._value.fact), answers.wrapper(out._value.fact)
         made._value, made._storage, made._owner, made._known = out._value, out._storage, answers, out._known
         with self._tracer.aside():
-            graph, of = (_node_of(out), part.before.gate) if part.folds and part.before is not None else (None, out)
-            tied: tuple[StandIn, StandIn] = _Node.apply(self, part, graph, [made, gate], of)  # type: ignore[no-untyped-call]
-        made, part.gate = tied
+            graph = _node_of(out) if part.folds else None
+            tied: tuple[StandIn, StandIn] = _Node.apply(  # type: ignore[no-untyped-call]
+                self, part, graph, [made, gate], of if part.folds else out
+            )
+        made, made._gate = tied  # which is the model's, and so is the end of the graph
+        part.gate = ref(made._gate)
         return made
 
     # -- backward -----------------------------------------------------------------------------------------------------
@@ -533,6 +538,11 @@ class Layers:
             raise Unlike("the graph of a layer that was folded was run")
         self._parts.clear()
         self._by_value.clear()
+
+
+def _gate_of(part: _Part) -> StandIn | None:
+    """The gate, while the model keeps what the layer returned."""
+    return None if part.gate is None else part.gate()
 
 
 class _Twin:

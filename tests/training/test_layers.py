@@ -204,6 +204,29 @@ class Writing(Stack):
         return super().through(x, number).mul_(2)
 
 
+class Detached(Stack):
+    """The graph of the first layers ends with the forward, before the loss."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.before(x)
+        found = [x]
+        for number in range(len(self.row)):
+            x = self.through(x.detach() if number == 4 else x, number)
+            found.append(x)
+        return self.after(x)
+
+
+class Unused(Stack):
+    """Layers whose results nothing takes: their graph is gone in the forward."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = y = self.before(x)
+        for number in range(len(self.row)):
+            y = self.through(y, number)
+        del y
+        return torch.tanh(self.after(x)) + 1
+
+
 class Added(Stack):
     """The gradient of a parameter comes from two places."""
 
@@ -246,6 +269,8 @@ UNLIKE: dict[str, Callable[[], nn.Module]] = {
     "layers called twice": lambda: _stack(kind=Twice),
     "ops between layers": lambda: _stack(kind=Between),
     "results written to": lambda: _stack(kind=Writing),
+    "results let go": lambda: _stack([Block() for _ in range(9)], Detached),
+    "results that nothing takes": lambda: _stack(kind=Unused),
     "a parameter used elsewhere": lambda: _stack(kind=Added),
     "an inner tensor used elsewhere": lambda: _stack([Leaving() for _ in range(7)], Reading),
     "tied": _tied,

@@ -95,6 +95,7 @@ class StandIn(torch.Tensor):
     _storage: Storage
     _owner: Owner
     _known: Any
+    _gate: StandIn  # of what a layer returned, in a step: ends with it
     _asked: bool = False  # a result without a history that was told to require a gradient: a new leaf
 
     __module__ = "torch"  # libraries tell by it whose tensor it is: opt_einsum, tensorly
