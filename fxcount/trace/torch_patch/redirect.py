@@ -105,6 +105,10 @@ class Replaced:
         undo.add(namespace.update, self._found)
         namespace.update(self._ours)
 
+    def stands(self) -> bool:
+        """Whether ours are in their places."""
+        return bool(self._ours) and all(map(is_, map(self._namespace.get, self._names), self._ours.values()))
+
 
 class Shadowed:
     """A builtin that the code of one module sees another one for while we trace, as a global of that module."""

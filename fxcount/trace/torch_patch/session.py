@@ -83,6 +83,8 @@ class TraceSession:
         ACTIVE.tracer = tracer
         room = tracer.modules.room = Room()
         try:
+            if Jagged in map(type, leaves((args, kwargs))):
+                _for_nested()
             with tracer:
                 return model(*args, **kwargs)
         finally:
@@ -120,7 +122,6 @@ def _changes() -> tuple[Any, ...]:
         Swapped(torch.amp.autocast.__init__, _autocast_of_meta),
         Replaced(vars(torch), ("from_numpy",), _from_numpy),
         Replaced(vars(np), tuple(numpy_functions()), _of_numpy),
-        *[Replaced(vars(m), torch_private.trying_numbers(vars(m)), _of_nested) for m in (torch, torch.special)],
         *[Swapped(f, _nested) for f in (torch.nested.as_nested_tensor, torch.nested.nested_tensor)],
         CustomFunctions(),
         ScriptedFunctions(),
@@ -245,9 +246,23 @@ def _nested(original: Callable[..., Any]) -> Callable[..., Any]:
     def nested(samples: Any, *args: Any, dtype: Any = None, layout: Any = None, **kwargs: Any) -> Any:
         if layout is not torch.jagged or not isinstance(samples, (list, tuple)) or StandIn not in map(type, samples):
             return original(samples, *args, dtype=dtype, layout=layout, **kwargs)
+        _for_nested()
         return jagged_of(samples, dtype=dtype)
 
     return nested
+
+
+def _for_nested() -> None:
+    """From the first nested tensor of an analysis to its end. Only then: functions that stand in torch's namespace are what
+    ``torch.jit`` finds there, of a module that is loaded meanwhile or in another thread."""
+    for change in _trying_numbers():
+        if not change.stands():
+            change.install(ACTIVE.undo)
+
+
+@functools.lru_cache(1)
+def _trying_numbers() -> tuple[Replaced, ...]:
+    return tuple([Replaced(vars(m), torch_private.trying_numbers(vars(m)), _of_nested) for m in (torch, torch.special)])
 
 
 def _of_nested(name: str, original: Callable[..., Any]) -> Callable[..., Any]:

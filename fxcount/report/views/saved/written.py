@@ -40,7 +40,7 @@ def written(data: dict[str, Any], path: Where, indent: int | None) -> str:
 def step_to_json(step: TrainingData, path: Where = None, indent: int | None = None) -> str:
     """The totals and modules of a step with all that :func:`fxcount.load` reads, as JSON text; also written to ``path``.
 
-    >>> import torch, fxcount
+    >>> import json, torch, fxcount
     >>> step = fxcount.training_step(torch.nn.Linear(3, 5), "B,3", optimizer="adamw")
     >>> fxcount.load(step.to_json()) == step, json.loads(step.to_json())["totals"]["backward_flops"]
     (True, '30*B')
@@ -53,7 +53,7 @@ def step_to_json(step: TrainingData, path: Where = None, indent: int | None = No
 def curve_to_json(curve: CurveData, path: Where = None, indent: int | None = None) -> str:
     """Every point of a curve, and the pieces behind it: :func:`fxcount.load` reads it back.
 
-    >>> import torch, fxcount
+    >>> import json, torch, fxcount
     >>> model = torch.nn.Linear(3, 5)
     >>> curve = fxcount.analyze(model, "B,3").curve(B=range(1, 4))
     >>> fxcount.load(curve.to_json()) == curve, json.loads(curve.to_json())["curve"]["columns"]["macs"]
