@@ -107,6 +107,10 @@ def test_a_family_run_alone_has_its_section() -> None:
     assert "| models | 2 |" in again
     assert "| models | 1 |" not in again
     assert again.endswith("and more\n")
+    fell_short = again.replace("of others\n", "of others\n\n## What fell short, of 3 models\n")
+    three = added(fell_short, [{**found[-1], "family": "timm"}])
+    assert [line for line in three.splitlines() if line.startswith("## ")] == ["## wild", "## timm"]
+    assert three.count("### What fell short") == 2
 
 
 def test_the_install_script_is_one() -> None:

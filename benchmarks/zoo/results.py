@@ -35,6 +35,9 @@ _WILD = """
 
 *wild* are {models} models of {packages} packages outside the zoos: {versions}."""
 _FELL_SHORT = "## What fell short"
+_LATER = """\
+The table is of one run of these zoos together. The sections below are of later runs, each of one family: what their runs did
+not ask (torch's counter, proofs) is not in them."""
 _BEGIN, _END = "<!-- section: {} -->", "<!-- end of section: {} -->"
 
 
@@ -69,9 +72,10 @@ def added(page: str, records: Iterable[Record]) -> str:
 
 def _without_failures(page: str) -> str:
     """The page before a section, its table kept and what fell short left out."""
-    head, _, rest = page.partition(_FELL_SHORT)
+    head, _, rest = page.partition(f"\n{_FELL_SHORT}")
     sections = rest[rest.find(_BEGIN.partition("{")[0]) :] if _BEGIN.partition("{")[0] in rest else ""
-    return "\n\n".join(part.rstrip() for part in (head, sections) if part.strip())
+    note = _LATER if rest else ""
+    return "\n\n".join(part.strip("\n") for part in (head, note, sections) if part.strip())
 
 
 def _versions(packages: Iterable[str]) -> Iterable[str]:
