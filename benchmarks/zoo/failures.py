@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["buckets", "failures", "named"]
+__all__ = ["buckets", "failures", "fit_of", "named"]
 
 Record = dict[str, Any]
 
@@ -136,9 +136,15 @@ def _by_branch(record: Record) -> str:
     return _held(record, record["pinned"]) if where and not where.get("pinned") and "error" not in where else ""
 
 
+def fit_of(record: Record) -> Record | None:
+    """A formula fitted over sizes, if torch's counter elsewhere agrees with it but for a reason."""
+    found: Record | None = record.get("fitted")
+    return found if found and (found["reference"]["equal"] or found["reference"].get("reason")) else None
+
+
 def _by_fit(record: Record) -> str:
-    found = record.get("fitted")
-    if not found or not (found["reference"]["equal"] or found["reference"].get("reason")):
+    found = fit_of(record)
+    if not found:
         return ""
     return f"{_held(record, {n: text for n, text in record['pinned'].items() if n in found['names']})} ({found['evidence']})"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
-from benchmarks.zoo.failures import failures
+from benchmarks.zoo.failures import failures, fit_of
 from benchmarks.zoo.registry import FAMILIES
 
 __all__ = ["added", "results"]
@@ -73,9 +73,9 @@ def added(page: str, records: Iterable[Record]) -> str:
 def _without_failures(page: str) -> str:
     """The page before a section, its table kept and what fell short left out."""
     head, _, rest = page.partition(f"\n{_FELL_SHORT}")
-    sections = rest[rest.find(_BEGIN.partition("{")[0]) :] if _BEGIN.partition("{")[0] in rest else ""
+    _, mark, sections = rest.partition(_BEGIN.partition("{")[0])
     note = _LATER if rest else ""
-    return "\n\n".join(part.strip("\n") for part in (head, note, sections) if part.strip())
+    return "\n\n".join(part.strip("\n") for part in (head, note, mark + sections) if part.strip())
 
 
 def _versions(packages: Iterable[str]) -> Iterable[str]:
@@ -144,9 +144,8 @@ def _stays(names: str) -> Test:
 
 
 def _fitted(r: Record) -> list[str]:
-    """The symbols in a formula fitted over sizes, which torch's counter elsewhere agrees with but for a reason."""
-    found = r.get("fitted")
-    return list(found["names"]) if found and (found["reference"]["equal"] or found["reference"].get("reason")) else []
+    found = fit_of(r)
+    return list(found["names"]) if found else []
 
 
 def _could_stay(names: str) -> Test:

@@ -47,27 +47,26 @@ def _side(width: int, layers: int, heads: int) -> list[tuple[str, int]]:
     return [("layers", layers), ("attention_heads", heads), ("ffn_dim", 4 * width)]
 
 
-def _llama(width: int, inner: int, layers: int, heads: int, kv: int, **settings: Any) -> Settings:
+def _decoder(
+    kind: str, architecture: str, width: int, inner: int, layers: int, heads: int, kv: int, **settings: Any
+) -> Settings:  # fmt: skip
     return _of(
-        "llama", "LlamaForCausalLM", hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
+        kind, architecture, hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
         num_attention_heads=heads, num_key_value_heads=kv, **settings,
     )  # fmt: skip
+
+
+def _llama(width: int, inner: int, layers: int, heads: int, kv: int, **settings: Any) -> Settings:
+    return _decoder("llama", "LlamaForCausalLM", width, inner, layers, heads, kv, **settings)
 
 
 def _vit(**settings: Any) -> Settings:
     return _of("vit", "ViTForImageClassification", **settings)
 
 
-def _bare_bert(width: int, layers: int, heads: int) -> Settings:
+def _encoder(kind: str, architecture: str, width: int, layers: int, heads: int) -> Settings:
     return _of(
-        "bert", "BertModel", hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width
-    )  # fmt: skip
-
-
-def _albert(width: int, layers: int, heads: int) -> Settings:
-    return _of(
-        "albert", "AlbertModel", hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        intermediate_size=4 * width,
+        kind, architecture, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width
     )  # fmt: skip
 
 
@@ -103,15 +102,6 @@ def _bloom(width: int, layers: int, heads: int) -> Settings:
 
 def _falcon(**settings: Any) -> Settings:
     return _of("falcon", "FalconForCausalLM", **settings)
-
-
-def _decoder(
-    kind: str, architecture: str, width: int, inner: int, layers: int, heads: int, kv: int, **settings: Any
-) -> Settings:  # fmt: skip
-    return _of(
-        kind, architecture, hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=kv, **settings,
-    )  # fmt: skip
 
 
 def _llama_3(width: int, inner: int, layers: int, heads: int, **settings: Any) -> Settings:
@@ -234,12 +224,12 @@ CHECKPOINTS: Mapping[str, Settings] = {
     "meta-llama/Meta-Llama-3-70B": _llama(8192, 28672, 80, 64, 8, vocab_size=128256, max_position_embeddings=8192),
     "TinyLlama/TinyLlama-1.1B-Chat-v1.0": _llama(2048, 5632, 22, 32, 4),
     "mistralai/Mistral-7B-v0.1": _of("mistral", "MistralForCausalLM", sliding_window=4096),
-    "prajjwal1/bert-tiny": _bare_bert(128, 2, 2),
-    "sentence-transformers/all-MiniLM-L6-v2": _bare_bert(384, 6, 12),
-    "sentence-transformers/all-MiniLM-L12-v2": _bare_bert(384, 12, 12),
-    "albert-large-v2": _albert(1024, 24, 16),
-    "albert-xlarge-v2": _albert(2048, 24, 16),
-    "albert-xxlarge-v2": _albert(4096, 12, 64),
+    "prajjwal1/bert-tiny": _encoder("bert", "BertModel", 128, 2, 2),
+    "sentence-transformers/all-MiniLM-L6-v2": _encoder("bert", "BertModel", 384, 6, 12),
+    "sentence-transformers/all-MiniLM-L12-v2": _encoder("bert", "BertModel", 384, 12, 12),
+    "albert-large-v2": _encoder("albert", "AlbertModel", 1024, 24, 16),
+    "albert-xlarge-v2": _encoder("albert", "AlbertModel", 2048, 24, 16),
+    "albert-xxlarge-v2": _encoder("albert", "AlbertModel", 4096, 12, 64),
     "google/electra-small-discriminator": _of(
         "electra", "ElectraForPreTraining", embedding_size=128, hidden_size=256, num_attention_heads=4, intermediate_size=1024
     ),

@@ -18,15 +18,11 @@ import torch
 
 from fxcount import torch_private
 from fxcount.symbolic import SymSize
+from fxcount.training.sizes import is_symbolic
 
 __all__ = ["COMPOSED", "SPELLED"]
 
 _T = torch.Tensor
-
-
-def _is_symbolic(*tensors: Any) -> bool:
-    sizes: list[Any] = [n for t in tensors if isinstance(t, torch.Tensor) for n in t.shape]
-    return any([type(n) is SymSize for n in sizes])
 
 
 # --- statistics ------------------------------------------------------------------------------------------------------------
@@ -36,7 +32,7 @@ def _quantile(
     func: Any, ignores_nan: bool, tracer: Any, input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear", out: Any = None,
 ) -> Any:  # fmt: skip
-    if out is not None or not _is_symbolic(input) or input.dim() == 0:
+    if out is not None or not is_symbolic(input) or input.dim() == 0:
         return func(input, q, dim, keepdim, interpolation=interpolation, out=out)
     if not isinstance(q, torch.Tensor):
         q = torch.scalar_tensor(q, dtype=input.dtype, device=input.device)
@@ -88,7 +84,7 @@ def _interpolated(rows: Any, ranks: Any, how: str) -> Any:
 
 
 def _cov(tracer: Any, input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
-    if not _is_symbolic(input) or input.dim() not in (1, 2) or fweights is not None or aweights is not None:
+    if not is_symbolic(input) or input.dim() not in (1, 2) or fweights is not None or aweights is not None:
         return torch.cov(input, correction=correction, fweights=fweights, aweights=aweights)
     rows = _T.view(input, [1, -1]) if input.dim() < 2 else input
     n = rows.shape[1]
@@ -100,7 +96,7 @@ def _cov(tracer: Any, input: Any, *, correction: int = 1, fweights: Any = None, 
 
 
 def _corrcoef(tracer: Any, input: Any) -> Any:
-    if not _is_symbolic(input) or input.dim() not in (1, 2) or input.is_complex():
+    if not is_symbolic(input) or input.dim() not in (1, 2) or input.is_complex():
         return torch.corrcoef(input)
     found = _cov(tracer, input)
     if found.dim() == 0:
@@ -114,7 +110,7 @@ def _corrcoef(tracer: Any, input: Any) -> Any:
 def _gradient(tracer: Any, input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> Any:
     """Differences of neighbours, at the ends of one side."""
     plain = edge_order == 1 and (spacing is None or isinstance(spacing, (int, float)))
-    if not plain or not _is_symbolic(input) or input.is_complex():
+    if not plain or not is_symbolic(input) or input.is_complex():
         options = {"spacing": spacing, "dim": dim, "edge_order": edge_order}
         return torch.gradient(input, **{name: value for name, value in options.items() if value is not None})
     step = 1 if spacing is None else spacing
@@ -135,7 +131,7 @@ def _differences(x: Any, dim: int, step: float) -> Any:
 
 def _take_along_dim(func: Any, tracer: Any, input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
     fits = dim is not None and isinstance(indices, torch.Tensor) and input.dim() == indices.dim()
-    if dim is None or not fits or out is not None or not _is_symbolic(input, indices):
+    if dim is None or not fits or out is not None or not is_symbolic(input, indices):
         return func(input, indices, dim) if out is None else func(input, indices, dim, out=out)
     at = dim % input.dim()
     places, elements = _both(input.shape, indices.shape, at), _both(indices.shape, input.shape, at)
@@ -163,7 +159,7 @@ def _wraps_around() -> bool:
 
 def _multi_dot(tracer: Any, tensors: Any, *, out: Any = None) -> Any:
     """Products in the order that needs the fewest multiplications, which the sample sizes decide."""
-    if out is not None or len(tensors) < 2 or not _is_symbolic(*tensors):
+    if out is not None or len(tensors) < 2 or not is_symbolic(*tensors):
         return torch.linalg.multi_dot(tensors, out=out)
     first, last = tensors[0], tensors[-1]
     matrices = [
@@ -201,7 +197,7 @@ def _in_order(matrices: list[Any], i: int, j: int, splits: Mapping[tuple[int, in
 
 
 def _kron(func: Any, tracer: Any, input: Any, other: Any, *, out: Any = None) -> Any:
-    if out is not None or not _is_symbolic(input, other):
+    if out is not None or not is_symbolic(input, other):
         return func(input, other) if out is None else func(input, other, out=out)
     rank = max(input.dim(), other.dim())
     mine, theirs = ([1] * (rank - t.dim()) + list(t.shape) for t in (input, other))
@@ -220,7 +216,7 @@ def _stft(
     normalized: bool = False, onesided: bool | None = None, return_complex: bool | None = None, *rest: Any,
 ) -> Any:  # fmt: skip
     """Of what Python has padded: frames, a window, a transform of each."""
-    if not _is_symbolic(x) or any(rest) or x.is_complex() or not isinstance(n_fft, int):
+    if not is_symbolic(x) or any(rest) or x.is_complex() or not isinstance(n_fft, int):
         return func(x, n_fft, hop_length, win_length, window, normalized, onesided, return_complex, *rest)
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
@@ -286,7 +282,7 @@ def _istft(
     return_complex: bool = False,
 ) -> Any:  # fmt: skip
     """Transforms back, added up where they overlap, over the sum of the squared windows."""
-    if not _is_symbolic(input) or return_complex or not isinstance(n_fft, int):
+    if not is_symbolic(input) or return_complex or not isinstance(n_fft, int):
         return func(input, n_fft, hop_length, win_length, window, center, normalized, onesided, length, return_complex)
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
@@ -370,7 +366,7 @@ def _grid_backward(tracer: Any, grad: Any, size: Sequence[Any], aligned: bool) -
 
 
 def _affine_grid(tracer: Any, theta: Any, size: Any, align_corners: bool) -> Any:
-    symbolic = any(type(n) is SymSize for n in size) or _is_symbolic(theta)
+    symbolic = any(type(n) is SymSize for n in size) or is_symbolic(theta)
     if not symbolic or not theta.requires_grad or not torch.is_grad_enabled():
         return torch.affine_grid_generator(theta, size, align_corners)
     return _AffineGrid.apply(tracer, theta, tuple(size), align_corners)  # type: ignore[no-untyped-call]

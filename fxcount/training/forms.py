@@ -17,10 +17,10 @@ from fxcount import torch_private
 from fxcount.ops import TensorFact
 from fxcount.ops.contraction.kernels import MASK_ALIGNMENT, WIDTH_ALIGNMENT, kernel_of
 from fxcount.ops.spatial.resize import ALIGNED_RESIZERS, RESIZERS
-from fxcount.symbolic import SymSize
 from fxcount.training.composed import COMPOSED, SPELLED
 from fxcount.training.derived import DERIVED
 from fxcount.training.recurrent import CELLS, LAYERS, Packing, lengths_of, padded, recurrent_cells, recurrent_layers
+from fxcount.training.sizes import is_symbolic
 
 __all__ = ["FORMS", "NAMED"]
 
@@ -48,7 +48,7 @@ def _resized(func: Callable[..., Any], aligned: bool) -> Callable[..., Any]:
     """``upsample_...`` of an output size or scale factors: the overload that takes the size."""
 
     def form(tracer: Caller, x: Any, output_size: Any, *rest: Any) -> Any:
-        if not any(type(n) is SymSize for n in x.shape):
+        if not is_symbolic(x):
             return func(x, output_size, *rest)
         *corners, factors = rest if len(rest) > aligned else (*rest, None)
         size = tracer.shape_of(func, x, output_size, *rest)[2:]
@@ -84,7 +84,7 @@ def _instance_norm(
 
 def _is_symbolic(*tensors: Any) -> bool:
     """Whether a form is needed; autocast casts, and caches, what the op as a whole is given."""
-    return not torch_private.is_any_autocast_enabled() and any(type(n) is SymSize for t in tensors for n in t.shape)
+    return not torch_private.is_any_autocast_enabled() and is_symbolic(*tensors)
 
 
 def _matmul(tracer: Caller, a: Any, b: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from fxcount import torch_private
-from fxcount.symbolic import SymSize
+from fxcount.training.sizes import is_symbolic
 
 __all__ = ["by_own_rule", "mapped_cell", "mapped_linear"]
 
@@ -70,18 +70,13 @@ def by_own_rule(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], form_o
     level = _Level(interpreter.level(), form_of)
     with interpreter.lower():
         given = [level.front(a) for a in args]
-        if not any(_is_symbolic(x) for x, _ in given) and not any(_is_symbolic(x) for a in args for x in _parts(level, a)):
+        if not is_symbolic(*[x for x, _ in given]) and not any([is_symbolic(*_parts(level, a)) for a in args]):
             return NotImplemented
         found = rule(level, given, kwargs)
     return found if found is NotImplemented else level.wrapped(found)
 
 
 _VMAP = torch_private.TransformType.Vmap
-
-
-def _is_symbolic(x: Any) -> bool:
-    sizes: tuple[Any, ...] = tuple(x.shape) if isinstance(x, torch.Tensor) else ()
-    return any(type(n) is SymSize for n in sizes)
 
 
 def _parts(level: _Level, a: Any) -> list[Any]:

@@ -99,7 +99,7 @@ class Replaced:
     def install(self, undo: Undo) -> None:
         """Put ours in their places until ``undo`` is run."""
         namespace, names = self._namespace, self._names
-        if not (self._found and all(map(is_, map(namespace.get, names), self._found.values()))):
+        if not self._are_there(self._found):
             self._found = {name: namespace[name] for name in names}
             self._ours = {name: self._make(name, found) for name, found in self._found.items()}
         undo.add(namespace.update, self._found)
@@ -107,7 +107,10 @@ class Replaced:
 
     def stands(self) -> bool:
         """Whether ours are in their places."""
-        return bool(self._ours) and all(map(is_, map(self._namespace.get, self._names), self._ours.values()))
+        return self._are_there(self._ours)
+
+    def _are_there(self, functions: dict[str, Any]) -> bool:
+        return bool(functions) and all(map(is_, map(self._namespace.get, self._names), functions.values()))
 
 
 class Shadowed:
