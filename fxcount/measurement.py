@@ -12,13 +12,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.ops.sparse.real import random_sparse
 from fxcount.symbolic import evaluate

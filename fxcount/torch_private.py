@@ -21,12 +21,12 @@ import sys
 import threading
 from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import UnsupportedError
 
 __all__ = [

@@ -35,11 +35,12 @@ ORDER["adapters"] = ORDER["api"] | {"api", "demo"}
 ORDER["measurement"] = ORDER["report"]
 ORDER["compat"] = ORDER["adapters"] | {"adapters", "measurement"}
 ORDER["review"] = ORDER["api"] | {"api"}
-ORDER["demo"] = ORDER["version"] = set()
+ORDER["demo"] = ORDER["version"] = ORDER["dataclass"] = set()
 ORDER["sweeping"] = ORDER["adapters"] | {"adapters", "version"}
 ORDER["cli"] = ORDER["sweeping"] | {"sweeping", "fitting", "review"}
 ORDER["__init__"] = ORDER["cli"] | ORDER["compat"] | {"compat"}
 ORDER["__main__"] = {"cli"}
+ORDER = {room: below | {"dataclass"} for room, below in ORDER.items()}
 
 
 def _room(file: Path) -> str:

@@ -20,11 +20,12 @@ import ast
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from fxcount.adapters.names import LIBRARIES, closest, has, library_of, missing, model_names
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.wording import did_you_mean
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.report.formats import Format, by_suffix, format_of
 

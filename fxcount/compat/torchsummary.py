@@ -8,13 +8,13 @@ in the totals, several inputs or outputs are added and not multiplied, and numbe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from fxcount.compat.analysis import analysed, dtypes_of, sizes_in
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.passes.elements import elements_of
 from fxcount.report import Report

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fxcount.api import analyze
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, first_line
 from fxcount.report.curves import Curve
 from fxcount.report.data.curve import QUANTITIES, CurvePiece, grid

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import islice, product
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.interpolation.formula import Formula, vector_of
 from fxcount.interpolation.grid import Axis, Grid, Period

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Any, cast
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError
 from fxcount.interpolation.interpolate import Polynomials
 from fxcount.symbolic import (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise
 
+from fxcount.dataclass import dataclass
 from fxcount.interpolation.interpolate import Index
 from fxcount.symbolic import Size, symbol
 

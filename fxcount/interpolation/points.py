@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import first_line
 from fxcount.symbolic import Assumption, Size, combination
 from fxcount.symbolic.expr import Atom, make, terms_of

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from numbers import Integral
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError, SizeError
 from fxcount.interpolation.family import Fitted, Refused
 from fxcount.interpolation.formula import Formula

@@ -22,7 +22,8 @@ Leaves:  where the driver puts a segment (they are taken to lie one after the ot
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass
+
+from fxcount.dataclass import dataclass
 
 __all__ = ["CachingAllocator"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.death import Liveness
 from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import Use

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import UncountedError
 from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
 from fxcount.ops.core.remembered import cost_told

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.gradients import SHAPE, Path, Reach
 from fxcount.passes.uses import Use, upwards, uses_of
 from fxcount.trace.tape import Call, Declared, Trace

@@ -7,8 +7,8 @@ takes as its weight or bias is a derived weight, if it is made of several parame
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import UncountedError
 from fxcount.passes.cost import signature_cost
 from fxcount.passes.uses import Use, arguments_of

@@ -10,10 +10,10 @@ a number (a diagonal beside rows) is cut into pieces, one for each step of the s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import gcd, log, prod
 
+from fxcount.dataclass import dataclass
 from fxcount.trace.tape import Declared
 
 __all__ = ["Elements", "elements_of", "occupied"]

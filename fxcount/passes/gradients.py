@@ -12,9 +12,9 @@ have a history once one of them is written with one. ``detach`` begins a new fam
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Expr

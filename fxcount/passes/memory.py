@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.remembered import temporaries_told
 from fxcount.passes.parameters import Parameters, state_bytes

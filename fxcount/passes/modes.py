@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.parameters import Parameters
 
 __all__ = ["ModeRow", "compared", "in_mode"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.buffers import BufferRow, buffer_rows
 from fxcount.passes.death import Cause, Liveness
 from fxcount.passes.elements import Elements, elements_of

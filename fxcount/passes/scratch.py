@@ -14,8 +14,9 @@ Leaves:  inputs that are not dense, of which no layout is known here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
+
+from fxcount.dataclass import dataclass
 
 __all__ = ["reduction_scratch"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.derived import derived_weights
 from fxcount.passes.elements import elements_of, occupied
 from fxcount.passes.uses import Use, called_paths, upwards

@@ -6,12 +6,12 @@ import functools
 import inspect
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.registry import Op
 from fxcount.trace.tape import Call, Source, Trace, Value, values_in
 

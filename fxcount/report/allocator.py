@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, SizeError
 from fxcount.ops import REGISTRY
 from fxcount.passes.allocator import CachingAllocator

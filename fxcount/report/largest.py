@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, RefusedError, SizeError
 from fxcount.report.views.units import bytes_text
 from fxcount.symbolic import free_symbols

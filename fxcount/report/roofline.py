@@ -3,13 +3,13 @@ traffic."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, SizeError
 from fxcount.report.data.devices import device_of
 from fxcount.report.data.report import ReportData

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.report.data.changes import Change, otherwise
 from fxcount.report.data.training import TrainingData

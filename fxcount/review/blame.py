@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import COUNTS
 from fxcount.report.data.training import TrainingData

@@ -7,11 +7,11 @@ is compared; a formula is proved by the algebra's bounds on every piece of the m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from fxcount.api import training_step
+from fxcount.dataclass import dataclass
 from fxcount.errors import FxcountError, InputError
 from fxcount.report.data.comparison import compared
 from fxcount.report.data.piece import Piece

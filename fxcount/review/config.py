@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, first_line
 from fxcount.wording import did_you_mean
 

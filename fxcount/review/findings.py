@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from fxcount.dataclass import dataclass
 from fxcount.report.data.comparison import Comparison
 from fxcount.review.blame import Share
 

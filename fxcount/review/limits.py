@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, SizeError
 from fxcount.report.largest import budget
 from fxcount.review.quantities import QUANTITIES

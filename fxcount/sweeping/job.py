@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 
 __all__ = ["Job", "jobs_of"]

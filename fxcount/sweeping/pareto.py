@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.sweeping.row import COUNTS, Row
 

@@ -6,9 +6,10 @@ import contextlib
 import importlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, first_line
 from fxcount.sweeping.job import Job
 from fxcount.sweeping.limit import TimeLimit, time_limit

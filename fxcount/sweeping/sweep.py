@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.sweeping.job import Job, jobs_of
 from fxcount.sweeping.row import COLUMNS, Row, cells

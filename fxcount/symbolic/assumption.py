@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from math import gcd
 from typing import Literal, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.symbolic.bounds import is_nonnegative
 from fxcount.symbolic.expr import MEMO, Atom, Expr, Size, make, monomial_order
 from fxcount.symbolic.extrema import common_part

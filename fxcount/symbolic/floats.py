@@ -24,10 +24,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.symbolic.expr import Expr, Size
 from fxcount.symbolic.text import to_text
 from fxcount.symbolic.values import evaluate

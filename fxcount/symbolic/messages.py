@@ -23,7 +23,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FrameType, MethodType
 from typing import Any, TypeAlias
@@ -31,6 +30,7 @@ from typing import Any, TypeAlias
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.symbolic.frames import MISSING, local_variable
 
 __all__ = ["SPELLED", "asserted", "calls_cache", "formats_number", "in_message", "keys_own_table", "source_tree", "tells"]

@@ -15,9 +15,9 @@ Neither proof nor refutation is an answer, too: nothing is concluded from points
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, product
 
+from fxcount.dataclass import dataclass
 from fxcount.symbolic.bounds import NO_BOUNDS, Bounds, is_nonnegative
 from fxcount.symbolic.calc import rewrite, substitute
 from fxcount.symbolic.dominance import covers

@@ -8,9 +8,10 @@ the symbol. Like every size it is at least 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.symbolic.assumption import Assumption
 from fxcount.symbolic.expr import Expr, Size, sum_, symbol

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import DataDependentError, FxcountError, ShapeError, UncountedError, first_line
 from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
 from fxcount.trace.tape import Signature, Trace

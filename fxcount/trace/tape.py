@@ -11,12 +11,13 @@ import dis
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import CodeType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.registry import Op
 from fxcount.ops.core.remembered import Told

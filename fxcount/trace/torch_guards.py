@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import FxcountError, InputError
 from fxcount.symbolic import Expr, Scope, Size, from_sympy, substitute
 

@@ -11,12 +11,13 @@ Letters: A parameters before the blocks, B in a block, M blocks, N in all
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops import TensorFact
 from fxcount.ops.core.tree import mapped
 from fxcount.trace.tape import Call, Value

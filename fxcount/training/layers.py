@@ -15,7 +15,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from weakref import ReferenceType, ref
@@ -23,6 +22,7 @@ from weakref import ReferenceType, ref
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.ops import Alias
 from fxcount.ops.core.tree import mapped
 from fxcount.trace.tape import Call, ModuleCall, StorageInfo, Value, values_in

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 
 __all__ = ["Reached", "Several", "hooks_of", "reached"]
 

@@ -10,12 +10,12 @@ Source:  native/RNN.cpp of ATen (``FullLayer``, ``PackedLayer``, their bidirecti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.training.repeated import Repeated, between, in_pieces, joined, mark
 
 __all__ = ["CELLS", "LAYERS", "Linear", "Packing", "lengths_of", "padded", "recurrent_cells", "recurrent_layers"]

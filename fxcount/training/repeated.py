@@ -11,11 +11,12 @@ Letters: T steps, M those between, B batch, G gates, H width
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops import Op, TensorFact
 from fxcount.ops.core.callcost import CallCost, call_cost
 from fxcount.ops.core.fact import Work

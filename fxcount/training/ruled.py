@@ -8,11 +8,12 @@ The work of that op is the rule's ``backward``; without one nobody knows it, and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops import Op, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown, Zero

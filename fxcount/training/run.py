@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from threading import get_ident
@@ -17,6 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook as after_ste
 from torch.optim.optimizer import register_optimizer_step_pre_hook as before_step
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.errors import UnsupportedError
 from fxcount.ops import Registry
 from fxcount.symbolic import Scope

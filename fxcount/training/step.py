@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, UnsupportedError
 from fxcount.training.optimizers import maker_of
 

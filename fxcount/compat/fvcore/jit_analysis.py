@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from torch import nn
 from fxcount.compat.analysis import analysed, as_given, followed, located
 from fxcount.compat.fvcore.jit_handles import Handle
 from fxcount.compat.fvcore.operands import Operand, kind_of, operands_of, operands_of_function
+from fxcount.dataclass import dataclass
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, to_sympy
 from fxcount.trace.inputs.specs import parse_inputs

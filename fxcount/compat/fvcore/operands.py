@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Size

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from fxcount.compat.analysis import analysed, as_given, below, located, tensors_of
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.report import Report
 from fxcount.symbolic import Expr, Size, sum_, to_sympy

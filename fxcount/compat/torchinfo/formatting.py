@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from fxcount.compat.torchinfo.enums import ColumnSettings, RowSettings, Units, Verbosity
 from fxcount.compat.torchinfo.layer_info import LayerInfo, percent_text
+from fxcount.dataclass import dataclass
 from fxcount.symbolic import Expr, Size, to_text
 
 __all__ = ["CONVERSION_FACTORS", "HEADER_TITLES", "ColumnSettings", "FormattingOptions", "RowSettings", "Units", "Verbosity"]

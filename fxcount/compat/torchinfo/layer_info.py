@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from fxcount.compat.torchinfo.enums import ColumnSettings
+from fxcount.dataclass import dataclass
 from fxcount.passes.elements import elements_of
 from fxcount.report.data.layers import LayerWork
 from fxcount.symbolic import Expr, Size, sum_, to_text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from fxcount.compat.torchinfo.layer_info import Held, LayerInfo, get_children_layers, held, unique_elements
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report import Report
 from fxcount.report.data.layers import Layer, LayerWork, layers

@@ -18,12 +18,13 @@ Source:  definition; the order of steps, copies and strides are those of ``at::n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype
 from fxcount.ops.core.common import promote

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import TensorFact
 from fxcount.symbolic import Size, mod
 from fxcount.torch_private import VERSION

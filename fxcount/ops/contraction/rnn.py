@@ -25,13 +25,13 @@ Source:  the formulas of ``torch.nn.LSTM``, ``GRU`` and ``RNN``; the GRU's last 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops.contraction.matmul import contraction, require, require_dtype, require_rank
 from fxcount.ops.core.arguments import Given, Results

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.errors import UnsupportedError
 from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.fact import TensorFact

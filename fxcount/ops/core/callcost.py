@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import UncountedError
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact, Work

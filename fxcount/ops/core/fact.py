@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.symbolic import Size, prod
 from fxcount.symbolic.expr import MEMO

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.arguments import Scalar
 from fxcount.ops.core.tree import Node
 

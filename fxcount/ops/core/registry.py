@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 import torch
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.ops.core.arguments import ShapeResult
 from fxcount.ops.core.autocast import Autocast, policy

@@ -10,10 +10,10 @@ function 5 with 3 transcendentals (``exp(a+ib)``: exp, sin, cos and two multipli
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.arguments import ShapeResult
 from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
 from fxcount.symbolic import Size

@@ -11,11 +11,12 @@ leave little of the domain: the result is then both, a copy where ``copied`` is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import combinations
 from typing import TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import Alias, CopyOrView, TensorFact, contiguous_strides, probe
 from fxcount.symbolic import Expr, Scope, Size, evaluate, free_symbols, max_, min_, prod, sum_
 from fxcount.symbolic.assumption import primitive

@@ -21,11 +21,11 @@ Source:  Golub & Van Loan, Matrix Computations, 4th ed.: 3.2, 4.2, 5.2, 7.5, 8.3
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import ShapeError
 from fxcount.ops.contraction.matmul import require
 from fxcount.ops.core.common import shape_text

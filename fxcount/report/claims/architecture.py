@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.symbolic import Size, floordiv, max_
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from fxcount.dataclass import dataclass
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
 from fxcount.symbolic import Size, sum_

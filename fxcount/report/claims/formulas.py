@@ -7,9 +7,9 @@ nothing of a model (no attention, say) it gives ``None``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from fxcount.dataclass import dataclass
 from fxcount.report.claims.architecture import Architecture
 from fxcount.report.claims.exact import Weights
 from fxcount.symbolic import Size, ceildiv, min_

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError, InputError
 from fxcount.report.claims.architecture import Architecture, Reach, architecture_of
 from fxcount.report.claims.exact import Sorted, Work, weights_of, work_of

@@ -8,9 +8,10 @@ a cell is one class for each group of symbols.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.symbolic import Assumption, Scope, Size, free_symbols, substitute
 from fxcount.symbolic.domain import holds_at

@@ -7,10 +7,11 @@ the rows add up to the totals.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import SequenceMatcher
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import COUNTS
 from fxcount.symbolic import Size, evaluate, free_symbols, max_, to_sympy

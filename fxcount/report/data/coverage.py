@@ -7,9 +7,9 @@ Where the model refuses a point, the decisions it had taken until then tell at w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError, FxcountError, RefusedError
 from fxcount.report.data.family import Family, is_final
 from fxcount.report.data.piece import Piece

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.report.data.coverage import Answered, cover
 from fxcount.report.data.family import listed

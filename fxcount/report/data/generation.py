@@ -9,13 +9,13 @@ polynomial, which Newton's formula gives in closed form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.passes import Costs, peaks_of
 from fxcount.report.data.family import Family

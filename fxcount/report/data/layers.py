@@ -7,9 +7,9 @@ module's own ``forward`` computes outside of its submodules (functional attentio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.common import as_tuple
 from fxcount.ops.core.fact import TensorFact
 from fxcount.passes.cost import CallCost, Costs

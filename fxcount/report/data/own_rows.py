@@ -6,9 +6,9 @@ Unlike rows of modules with all that is inside, these add up to the totals.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.cost import Costs
 from fxcount.passes.elements import elements_of
 from fxcount.report.data.rows import COUNTS

@@ -7,9 +7,9 @@ them; over a range a few take turns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.passes.memory import Peak
 from fxcount.report.data.coverage import cover

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fxcount.dataclass import dataclass
 from fxcount.report.data.pieces import Found, RefusedSizes, peak_of
 from fxcount.report.data.regions import condition, text
 from fxcount.symbolic import Assumption, Size, to_sympy

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError, FxcountError, RefusedError, SizeError
 from fxcount.report.data.box import Box, Condition, conditions_of, conditions_on
 from fxcount.report.data.curve import QUANTITIES

@@ -10,12 +10,13 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MethodType
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError
 from fxcount.ops.core import remembered
 from fxcount.trace.inputs.census import Census, Fingerprint, Mark, each_module, every_module, fingerprint, noted_names

@@ -6,11 +6,12 @@ kernels below the peak are not in it. ``fxcount.measure`` measures.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.common import facts_in
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.symbolic import Factors, Size, evaluate

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fxcount.columns import COUNTS
+from fxcount.dataclass import dataclass
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.passes.elements import elements_of
 from fxcount.passes.uses import upwards

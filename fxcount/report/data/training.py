@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fxcount.dataclass import dataclass
 from fxcount.passes import Costs, Parameters, parameters
 from fxcount.report.data.family import Family
 from fxcount.report.data.piece import Piece

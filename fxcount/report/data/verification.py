@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import AssumptionError
 from fxcount.report.data.execution import executed, small_enough
 from fxcount.report.data.family import listed, words_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.report.data.comparison import Change, Comparison, ModuleChange
 from fxcount.report.data.rows import COUNTS

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fxcount.columns import COLUMNS, COUNTS
+from fxcount.dataclass import dataclass
 from fxcount.report.views.tree import Shown, shapes
 from fxcount.report.views.units import bytes_text, count_text
 from fxcount.wording import visible

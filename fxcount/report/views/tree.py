@@ -8,11 +8,12 @@ rows takes milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from fxcount.columns import COUNTS, check_order
+from fxcount.dataclass import dataclass
 from fxcount.passes import CallCost
 from fxcount.report.data.rows import module_parameters
 from fxcount.symbolic import Size, evaluate

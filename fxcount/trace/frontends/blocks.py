@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from torch.fx import Node
+
+from fxcount.dataclass import dataclass
 
 __all__ = ["Block", "Frame", "clean_path", "cut", "is_guard", "module_stack"]
 

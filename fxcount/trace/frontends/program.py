@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import torch
 from torch.fx import GraphModule
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.ops import REGISTRY, Op, Registry
 from fxcount.symbolic import Bounds, Expr, free_symbols
 from fxcount.trace.frontends.interpreter import Interpreter, Observer

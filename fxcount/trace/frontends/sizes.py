@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import SizeError
 from fxcount.symbolic import Bounds, Expr, Size, evaluate, free_symbols, from_sympy, parse, substitute, symbol
 from fxcount.trace.inputs.specs import InputSpec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from types import MappingProxyType
 from typing import Literal
@@ -12,6 +12,7 @@ import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from fxcount import torch_private
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.ops.quantise.packed import Packed, PackedCell, is_packed, unpacked
 from fxcount.ops.sparse.real import form_of

@@ -22,13 +22,14 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError, SizeError
 from fxcount.ops.core.fact import LARGEST_SIZE, SparseForm
 from fxcount.ops.sparse.real import form_of

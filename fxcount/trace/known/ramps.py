@@ -11,11 +11,11 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.symbolic import SymRatio, SymSize, is_nonnegative, to_size
 from fxcount.trace.known.tables import Rules, Unsupported
 

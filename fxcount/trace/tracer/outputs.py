@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import TensorFact
 from fxcount.ops.core.tree import Node, leaves, mapped
 from fxcount.symbolic import SymRatio, SymSize

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from fxcount.dataclass import dataclass
 from fxcount.report.views.conventions.modules import ModuleSite
 from fxcount.report.views.conventions.sites import Counted
 from fxcount.symbolic import Size

@@ -7,9 +7,9 @@ runs the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+from fxcount.dataclass import dataclass
 from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Size
 

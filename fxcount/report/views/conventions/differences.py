@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fxcount.dataclass import dataclass
 from fxcount.report.views.conventions.convention import Convention
 from fxcount.report.views.conventions.count import item_count
 from fxcount.report.views.conventions.modules import batch_size

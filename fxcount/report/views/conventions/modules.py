@@ -7,10 +7,11 @@ are arguments of the op inside, widths are shapes of the parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from torch import nn
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report.views.conventions.convention import Item
 from fxcount.report.views.conventions.records import Records

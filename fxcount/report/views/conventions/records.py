@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
+from fxcount.dataclass import dataclass
 from fxcount.passes.cost import Costs
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Trace, Written

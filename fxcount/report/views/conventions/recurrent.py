@@ -6,10 +6,10 @@ Letters: I width of the input, H width of the state, D directions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from torch import nn
 
+from fxcount.dataclass import dataclass
 from fxcount.report.views.conventions.modules import ModuleSite
 from fxcount.report.views.conventions.sites import Counted
 from fxcount.symbolic import Size, prod

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
+from fxcount.dataclass import dataclass
 from fxcount.ops import REGISTRY, Op
 from fxcount.ops.core.callcost import call_cost
 from fxcount.ops.core.common import facts_in, facts_of_result

@@ -11,11 +11,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from fxcount.dataclass import dataclass
 from fxcount.ops.core.fact import Alias, CopyOrView, Holding, TensorFact
 from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.report.views.saved.sizes import Read, Write, size_from, size_text

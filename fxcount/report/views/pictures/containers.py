@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from fxcount.dataclass import dataclass
 from fxcount.trace.tape import Call, ModuleCall, Trace
 
 __all__ = ["Child", "Container", "Outline"]

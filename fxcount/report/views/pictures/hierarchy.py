@@ -10,9 +10,9 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from fxcount.dataclass import dataclass
 from fxcount.errors import InputError
 from fxcount.passes.uses import upwards
 from fxcount.report.data.report import ReportData

@@ -12,9 +12,10 @@ a model would cover it. A few sweeps put nodes near their neighbours. Everything
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TypeAlias
+
+from fxcount.dataclass import dataclass
 
 __all__ = ["LONGEST", "Layout", "layered"]
 
