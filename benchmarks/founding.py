@@ -176,7 +176,7 @@ def _torchstat_columns(report: fxcount.Report) -> str:
     quantities = ("madd", "flops", "memread", "memwrite")
     by_layer: dict[str, list[int]] = {}
     for quantity in quantities:
-        for call, _, n in located(report, f"torchstat-{quantity}"):
+        for call, _, _, n in located(report, f"torchstat-{quantity}"):
             assert isinstance(n, int)
             by_layer.setdefault(call.path, []).append(n)
     calls = {m.path: m for m in report.trace.modules}

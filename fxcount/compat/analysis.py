@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from fxcount.ops.core.tree import mapped
 from fxcount.passes import cost
 from fxcount.passes.modes import in_mode
 from fxcount.report import Report
-from fxcount.report.views.conventions import Item, convention
+from fxcount.report.views.conventions import convention
+from fxcount.report.views.conventions.modules import ModuleSite
 from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Expr, Size, parse
 from fxcount.trace import trace_model
@@ -93,20 +95,31 @@ def analysed(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], tr
     return Report(trace, cost(trace))
 
 
-def located(report: Report, name: str) -> Iterator[tuple[ModuleCall, Item, Size]]:
-    """Every item of a convention with the innermost module call it belongs to, and its count."""
+class Located(NamedTuple):
+    """What a convention counts for one call: the innermost module call it belongs to, its first op call, whether the count is
+    that of the module call and not of an op in it, and the count."""
+
+    module: ModuleCall
+    start: int
+    whole: bool
+    counted: Size
+
+
+def located(report: Report, name: str) -> Iterator[Located]:
+    """Every call that a convention counts: module calls, then op calls, each in their order."""
     from fxcount.report.views.conventions.count import item_count
 
-    trace = report.trace
-    waiting: dict[tuple[int, int, str], list[ModuleCall]] = {}
-    for m in reversed(trace.modules):
-        waiting.setdefault((m.start, m.stop, m.class_name), []).append(m)
-    for item in convention(name).items(Records(trace, report.costs)):
-        found = waiting.get((item.calls.start, item.calls.stop, item.kind))
-        if found:  # an item of a whole module call; of several that look alike the first
-            yield found.pop() if len(found) > 1 else found[0], item, item_count(report, item)
-        else:
-            yield trace.modules[trace.calls[item.calls.start].module], item, item_count(report, item)
+    calls, modules = report.trace.calls, report.trace.modules
+    of_modules: list[tuple[int, Size]] = []
+    of_ops: list[tuple[int, Size]] = []
+    for item in convention(name).items(Records(report.trace, report.costs)):
+        whole = item.alike is not None and isinstance(item.alike.site, ModuleSite)
+        count = item_count(report, item)
+        (of_modules if whole else of_ops).extend([(i, count) for i in item.calls])
+    for i, count in sorted(of_modules, key=itemgetter(0)):
+        yield Located(modules[i], modules[i].start, True, count)
+    for i, count in sorted(of_ops, key=itemgetter(0)):
+        yield Located(modules[calls[i].module], i, False, count)
 
 
 def below(report: Report, roots: set[int]) -> set[int]:

@@ -447,3 +447,45 @@ def test_products_with_a_vector_are_what_torchs_counter_sees(name: str, trained:
         with FlopCounterMode(display=False) as counter:
             ByVector()(torch.ones(b, s, 5))
         assert report.at(B=b, S=s).count("torch") == counter.get_total_flops()
+
+
+def test_products_that_differ_in_what_wants_a_gradient_are_told_apart() -> None:
+    """Two calls on equal shapes: one vector is trained, the other is not, and torch runs other kernels."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trained = nn.Parameter(torch.ones(5))
+            self.register_buffer("fixed", torch.ones(5))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            part = x[:, 1:]  # whose leading dimensions are no rows of one matrix
+            return part @ self.trained + part @ self.fixed + part @ self.fixed
+
+    with FlopCounterMode(display=False) as counter:
+        Net()(torch.ones(3, 14, 5))
+    assert fxcount.analyze(Net(), "B,S,5").at(B=3, S=14).count("torch") == counter.get_total_flops() == 2 * (2 * 3 * 13 * 5)
+
+
+def test_a_module_stands_for_what_is_inside_it_once() -> None:
+    """Attention holds a linear layer, and tools count one or both: the differences from the exact number add up all the same,
+    and are those of one block, as often as it is called, wherever it stands."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(22, 2)
+            self.up = nn.Linear(22, 22)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.matmul(self.up(self.attention(x, x, x)[0]), torch.ones(22, 22))
+
+    one = fxcount.analyze(nn.Sequential(Block()), "S,B,22")
+    three = fxcount.analyze(nn.Sequential(Block(), nn.Sequential(Block(), Block())), "S,B,22")
+    for few, many in zip(one.conventions(), three.conventions(), strict=True):
+        assert sympy.expand(sum([d.amount for d in many.differences]) - (many.number - many.exact)) == 0
+        if few.convention.per_mac:
+            assert sympy.expand(many.exact - 3 * few.exact) == 0
+            assert {(d.kind, d.rule): 3 * d.calls for d in few.differences} == {
+                (d.kind, d.rule): d.calls for d in many.differences
+            }

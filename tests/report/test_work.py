@@ -14,7 +14,8 @@ import torch
 
 import fxcount
 from fxcount.passes.cost import CallCost
-from fxcount.report.views.conventions import sites
+from fxcount.report.views.conventions import CONVENTIONS, records
+from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.graphs.nodelink import to_node_link
 from fxcount.trace import tape
 
@@ -59,11 +60,19 @@ def test_equal_modules_are_added_up_once(view: str, monkeypatch: pytest.MonkeyPa
 def test_conventions_share_what_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them see each kind of call once, however many conventions ask and however many blocks there are."""
     report = _report(30)
-    found = _counted(monkeypatch, sites, "_site")
+    found = _counted(monkeypatch, records, "site_of")
     rows = report.conventions()
     assert len(rows) > 20
     kinds = {(id(c.signature), c.written) for c in report.trace.calls}
     assert 0 < found.total() <= len(kinds) == 5
+
+
+def test_conventions_count_a_kind_of_call_once() -> None:
+    """Equal blocks are one item, which stands for so many calls."""
+    for convention in CONVENTIONS.values():
+        few, many = [list(convention.items(Records(r.trace, r.costs))) for r in (_report(3), _report(30))]
+        assert len(few) == len(many)
+        assert sum([item.times for item in few if item.alike]) * 10 == sum([item.times for item in many if item.alike])
 
 
 def test_a_line_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:

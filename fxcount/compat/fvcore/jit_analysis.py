@@ -172,11 +172,11 @@ class JitModelAnalysis:
         known: set[int] = set()
         hidden = [range(f.start, f.stop) for f in self._functions()]
         if not self._only_own:
-            for m, item, n in located(self.report, self.convention):
-                kind = kind_of(self.report.trace.calls[item.calls.start])
+            for m, start, _, n in located(self.report, self.convention):
+                kind = kind_of(self.report.trace.calls[start])
                 if kind in _WITHOUT_HANDLE:
                     continue
-                known.add(item.calls.start)
+                known.add(start)
                 if kind not in self._ignored and kind not in self._handles:
                     self._add(found.counts, m, _simple(kind), n)
         for call in self.report.trace.calls:

@@ -101,7 +101,7 @@ def _of_modules(
     calls = report.trace.modules
     own = {m.index for m in calls if m.module_id in modules and m.kind in hooks and m.kind not in ignored}
     left_out = {m.index for m in calls if m.kind in ignored}
-    items = [(m, item.kind == m.class_name, n) for m, item, n in located(report, "ptflops")]
+    items = [(m, whole, n) for m, _, whole, n in located(report, "ptflops")]
     closed = own | {m.index for m, whole, _ in items if whole and m.index in left_out}
     covered = below(report, closed)  # nothing inside counts: neither modules inside, nor the module's usual rule
     counts: list[Size] = [n for m, whole, n in items if whole and m.index not in covered | left_out]

@@ -22,7 +22,7 @@ Handle = Callable[[Any, Any], Any]
 
 def kernel_counts(report: Report, ignored: frozenset[Any], handles: Mapping[Any, Handle]) -> Any:
     """ptflops' count of kernels. Calls that reach an ignored kernel, or one with a handle, are asked kernel by kernel."""
-    counts: dict[int, Size] = {item.calls.start: n for _, item, n in located(report, "ptflops-aten")}
+    counts: dict[int, Size] = {found.start: found.counted for found in located(report, "ptflops-aten")}
     if ignored or handles:
         for call in report.trace.calls:
             asked = _asked(call, counts.get(call.index, 0) != 0, ignored, handles)

@@ -99,8 +99,7 @@ def _work(
     }  # fmt: skip
     inside = below(report, {i for i in own if rules.adds or report.trace.modules[i].parent >= 0})
     found: list[tuple[ModuleCall, Size]] = []
-    for m, item, n in located(report, rules.convention):
-        whole = item.kind == m.class_name  # a module's own item, not that of a function it calls
+    for m, _, whole, n in located(report, rules.convention):
         hidden = m.index in inside and not (rules.adds and whole)
         if m.index not in own and not hidden:
             found.append((m, n))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from fxcount.report.views.conventions.convention import Item
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.registry import convention
-from fxcount.symbolic import Size, sum_
+from fxcount.symbolic import Size, combination
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -18,7 +18,7 @@ __all__ = ["count", "item_count"]
 def count(report: ReportData, name: str) -> Size:
     """The sum over the items of convention ``name``, at the report's values where it has some."""
     found = convention(name)
-    return sum_([item_count(report, item) for item in found.items(Records(report.trace, report.costs))])
+    return combination([(item_count(report, item), item.times) for item in found.items(Records(report.trace, report.costs))])
 
 
 def item_count(report: ReportData, item: Item) -> Size:

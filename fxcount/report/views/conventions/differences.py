@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from fxcount.dataclass import dataclass
-from fxcount.report.views.conventions.convention import Convention
+from fxcount.report.views.conventions.convention import Convention, Item
 from fxcount.report.views.conventions.count import item_count
-from fxcount.report.views.conventions.modules import batch_size
+from fxcount.report.views.conventions.modules import ModuleSite, batch_size
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.registry import CONVENTIONS, convention
 from fxcount.symbolic import Expr, Size, combination, floordiv, from_sympy, sum_, to_text
@@ -81,46 +83,60 @@ def convention_rows(report: ReportData, names: Iterable[str] | None = None) -> l
 
 def _row(report: ReportData, c: Convention, records: Records) -> ConventionRow:
     """The number of one convention taken apart."""
-    trace = report.trace
-    batch = batch_size(trace) if c.per == "sample" else 1
-    alike: dict[tuple[str, str, int, int], list[Any]] = {}  # what the tool counts and what is exact, how many times
-    scaled = {macs: floordiv(macs * c.per_mac, batch) for macs in set(records.macs.values())} if c.per_mac else {}
-    open_calls = {i: scaled[macs] for i, macs in records.macs.items()} if c.per_mac else {}
-    for item in c.items(records):
-        calls = item.calls
-        if not open_calls:
-            exact: Size = 0
-        elif len(calls) == 1:
-            exact = open_calls.pop(calls.start, 0)
-        else:
-            exact = sum_([open_calls.pop(i) for i in calls if i in open_calls])
-        _add(alike, item.kind, item.rule, item.count if item.numeric is None else item_count(report, item), exact)
-    for i, exact in open_calls.items():
-        _add(alike, trace.calls[i].op.name, NOT_COUNTED, 0, exact)
-    groups: dict[tuple[str, str], list[tuple[Size, Size, int]]] = {}
-    for (kind, rule, _, _), (count, exact, n) in alike.items():
-        groups.setdefault((kind, rule), []).append((report.size(count), report.size(exact), n))
+    items = list(c.items(records))
+    groups: dict[tuple[str, str], _Group] = {}
+    for item in items:
+        group = groups.setdefault((item.kind, item.rule), _Group())
+        group.calls += item.times
+        group.counts.append((item_count(report, item), item.times))
+    if c.per_mac:
+        batch = batch_size(report.trace) if c.per == "sample" else 1
+        for (owner, kind), n in _shares(records, items).items():
+            if owner >= 0:
+                group = groups[items[owner].kind, items[owner].rule]
+            else:
+                group = groups.setdefault((records.op(records.ops[kind]).name, NOT_COUNTED), _Group())
+                group.calls += n
+            macs = records.cost(records.ops[kind]).macs
+            group.exact.append((report.size(floordiv(macs * c.per_mac, batch)), n))
     parts = [
-        Difference(
-            kind, rule, sum([n for _, _, n in found]), combination([(count, n) for count, _, n in found]),
-            combination([(exact, n) for _, exact, n in found]),
-        )
-        for (kind, rule), found in groups.items()
-    ]  # fmt: skip
-    hint = trace.scope.hint
+        Difference(kind, rule, group.calls, combination(group.counts), combination(group.exact))
+        for (kind, rule), group in groups.items()
+    ]
+    hint = report.trace.scope.hint
     parts.sort(key=lambda d: -abs(hint(d.amount)))
     number, exact = sum_([d.count for d in parts]), sum_([d.exact for d in parts])
     return ConventionRow(c, number, exact, tuple(d for d in parts if d.amount != 0))
 
 
-def _add(alike: dict[tuple[str, str, int, int], list[Any]], kind: str, rule: str, count: Size, exact: Size) -> None:
-    """One more of a kind. Calls alike share their sizes, so these are told apart by identity: there are tens of thousands."""
-    key = kind, rule, id(count), id(exact)
-    found = alike.get(key)
-    if found is None:
-        alike[key] = [count, exact, 1]
-    else:
-        found[2] += 1
+class _Group:
+    """Items of one kind under one rule: how many calls, what the tool counts of them, and what is exact, each so many times."""
+
+    __slots__ = ("calls", "counts", "exact")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.counts: list[tuple[Size, int]] = []
+        self.exact: list[tuple[Size, int]] = []
+
+
+def _shares(records: Records, items: Sequence[Item]) -> Counter[tuple[int, int]]:
+    """Which item stands for which kind of op call with multiply-accumulates, or -1 for none, and for how many calls."""
+    products = records.products
+    owner = [-1] * len(records.trace.calls)
+    numbered = [(number, item.alike) for number, item in enumerate(items) if item.alike is not None]
+    for of_modules, found in groupby(reversed(numbered), lambda entry: isinstance(entry[1].site, ModuleSite)):
+        if of_modules:
+            by_site = {id(alike.site): number for number, alike in found}
+            for site, calls in products.modules:
+                if id(site) in by_site:
+                    owner[calls.start : calls.stop] = [by_site[id(site)]] * len(calls)
+        else:
+            for number, alike in found:
+                if alike.site.macs != 0:
+                    for i in alike.calls:
+                        owner[i] = number
+    return Counter([(owner[i], kind) for i, kind in products.calls])
 
 
 def _plain(size: Any) -> int | str:

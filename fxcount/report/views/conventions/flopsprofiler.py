@@ -20,10 +20,10 @@ from fxcount.report.views.conventions.elementwise import (
     scaled_size,
     unless_operator,
 )
-from fxcount.report.views.conventions.modules import from_modules
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
+from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op
+from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.symbolic import Size, floordiv, prod
 
 __all__ = ["CONVENTIONS"]

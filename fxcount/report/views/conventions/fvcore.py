@@ -13,9 +13,9 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.einsum import equation_of, numpy_cost
 from fxcount.report.views.conventions.records import Records
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
+from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op
+from fxcount.report.views.conventions.tables import from_ops
 from fxcount.symbolic import prod
-from fxcount.trace.tape import Trace
 
 __all__ = ["CONVENTIONS"]
 
@@ -106,17 +106,16 @@ _ACTIVATIONS = by_op({
 
 
 def _flops(records: Records) -> Iterator[Item]:
-    return _traced(records.trace, from_ops(records, _FLOPS))
+    return _traced(from_ops(records, _FLOPS))
 
 
 def _activations(records: Records) -> Iterator[Item]:
-    return _traced(records.trace, from_ops(records, _ACTIVATIONS))
+    return _traced(from_ops(records, _ACTIVATIONS))
 
 
-def _traced(trace: Trace, items: Iterator[Item]) -> Iterator[Item]:
+def _traced(items: Iterator[Item]) -> Iterator[Item]:
     """What torch.jit sees: nothing inside of a ``torch.autograd.Function``, nor of a function that it has compiled."""
-    hidden = {i for f in trace.functions if f.name != "checkpoint" for i in range(f.start, f.stop)}
-    return (item for item in items if item.calls.start not in hidden) if hidden else items
+    return (item for item in items if item.alike is None or {"checkpoint"}.issuperset(item.alike.site.functions))
 
 
 _COMMON: dict[str, Any] = {"per": "batch", "versions": "fvcore 0.1.5"}

@@ -19,10 +19,11 @@ from fxcount.report.views.conventions.elementwise import (
     scaled_size,
     unless_operator,
 )
-from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, from_modules
+from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op, from_ops
+from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op
+from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.symbolic import floordiv, prod, sum_
 
 __all__ = ["CONVENTIONS"]
@@ -117,7 +118,7 @@ def _module(site: ModuleSite) -> Counted | None:
 def _items(records: Records) -> Iterator[Item]:
     yield from from_modules(records, _module)
     for item in from_ops(records, _FUNCTIONS):
-        yield Item(item.kind, item.calls, item.count, f"patched function: {item.rule}", item.numeric)
+        yield Item(item.kind, item.alike, item.count, f"patched function: {item.rule}", item.numeric)
 
 
 # --- the ATen back end ----------------------------------------------------------------------------

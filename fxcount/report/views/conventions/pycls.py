@@ -8,7 +8,8 @@ from typing import Any
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import batch_size
 from fxcount.report.views.conventions.records import Records
-from fxcount.report.views.conventions.sites import Counted, Site, by_op, from_ops
+from fxcount.report.views.conventions.sites import Counted, Site, by_op
+from fxcount.report.views.conventions.tables import from_ops
 from fxcount.symbolic import floordiv
 
 __all__ = ["CONVENTIONS"]
@@ -30,15 +31,15 @@ _ACTIVATIONS = by_op({"conv2d": _outputs, "linear": _outputs, "max_pool2d": _out
 def _flops(records: Records) -> Iterator[Item]:
     batch = batch_size(records.trace)
     for item in from_ops(records, _FLOPS):
-        facts = records.trace.calls[item.calls.start].signature.args
+        facts: tuple[Any, ...] = item.alike.site.args if item.alike is not None else ()
         bias = facts[2].numel if len(facts) > 2 and facts[2] is not None else 0
-        yield Item(item.kind, item.calls, floordiv(item.count, batch) + bias, "products, and out_channels once with a bias")
+        yield Item(item.kind, item.alike, floordiv(item.count, batch) + bias, "products, and out_channels once with a bias")
 
 
 def _activations(records: Records) -> Iterator[Item]:
     batch = batch_size(records.trace)
     for item in from_ops(records, _ACTIVATIONS):
-        yield Item(item.kind, item.calls, floordiv(item.count, batch), item.rule)
+        yield Item(item.kind, item.alike, floordiv(item.count, batch), item.rule)
 
 
 _COMMON: dict[str, Any] = {"per": "sample", "versions": "pycls 0.1.1"}

@@ -1,9 +1,9 @@
-"""Op calls as a convention's rules see them, and conventions that are a table from op names to rules."""
+"""Op calls as a convention's rules see them, and tables from op names to rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from fxcount.dataclass import dataclass
 from fxcount.ops import REGISTRY, Op
@@ -11,23 +11,35 @@ from fxcount.ops.core.callcost import call_cost
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.passes.cost import Costs
-from fxcount.report.views.conventions.convention import Evaluate, Item
-from fxcount.report.views.conventions.records import Records
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Written
 
-__all__ = ["Counted", "OpRule", "Site", "by_op", "from_ops", "site_of"]
+__all__ = ["Alike", "Counted", "Evaluate", "OpRule", "Site", "by_op", "site_of"]
+
+Evaluate = Callable[[Size], int]
+S = TypeVar("S", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike(Generic[S]):
+    """Op calls, or module calls, that no rule tells apart: ``site`` is each of them as rules see it, ``calls`` are their
+    numbers among the calls, or module calls, of the trace."""
+
+    site: S
+    calls: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One op with its operands and result as :class:`~fxcount.ops.TensorFact`, and its exact multiply-accumulates: those of
+    r"""One op with its operands and result as :class:`~fxcount.ops.TensorFact`, and its exact multiply-accumulates: those of
     the whole where an operand is sparse, as tools go by shapes.
 
     ``op`` is torch's, also where a user's rule stands for it; ``name`` is its name, and empty for an op that is not torch's,
     so that one of the same name is never taken for it.
     ``called``: as a function, a tensor's method or an operator (``torch.add(x, y)``, ``x.add(y)``, ``x + y``), of which a
-    tool that patches torch's functions sees only some.
+    tool that patches torch's functions sees only some. ``times``: how often each call runs. ``functions``: names of the
+    :class:`~fxcount.trace.tape.CustomFunction`\ s it is inside of. ``trained``: of a product by a vector whether its first and
+    second operand want gradients; of nothing else.
     """
 
     op: Op
@@ -37,6 +49,9 @@ class Site:
     kwargs: Mapping[str, Any]
     macs: Size
     called: Written = "function"
+    times: Size = 1
+    functions: tuple[str, ...] = ()
+    trained: tuple[bool, ...] = ()
 
     @property
     def x(self) -> TensorFact:
@@ -73,22 +88,15 @@ class Counted:
 OpRule = Callable[[Site], Counted | None]
 
 
-def site_of(call: Call, records: Records) -> Site:
-    """The call as rules see it; calls that look alike are one."""
-    key = (id(call.signature), call.written)
-    found = records.sites.get(key)
-    if found is None:
-        found = records.sites[key] = _site(call, records.costs)
-    return cast(Site, found)
-
-
-def _site(call: Call, costs: Costs) -> Site:
+def site_of(call: Call, costs: Costs, functions: tuple[str, ...] = (), trained: tuple[bool, ...] = ()) -> Site:
+    """A call, and all that look like it, as rules see it."""
     s = call.signature
     op = s.op.torchs
     macs = costs.of(call).macs
     if macs != 0 and any([isinstance(f, SparseFact) for f in facts_in((s.args, s.kwargs))]):
         macs = call_cost(op, _whole(s.args), _whole(s.kwargs), _whole(s.result)).macs
-    return Site(op, op.name if op.schema else "", facts_of_result(s.result), s.args, s.kwargs, macs, call.written)
+    name, y = op.name if op.schema else "", facts_of_result(s.result)
+    return Site(op, name, y, s.args, s.kwargs, macs, call.written, s.times, functions, trained)
 
 
 def _whole(a: Any) -> Any:
@@ -111,22 +119,3 @@ def by_op(rules: Mapping[str, OpRule]) -> dict[Op, OpRule]:
         if not name.endswith("_") or name in REGISTRY.names:
             found[REGISTRY.named(name.replace(".", "_"))] = rule
     return found
-
-
-def from_ops(records: Records, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
-    """Items of a tool that looks at ops one by one; calls that look alike are worked out once."""
-    known: dict[tuple[int, Written], Counted | None] = {}
-    chosen = {id(s): rules.get(s.op.torchs) for s in records.trace.signatures}
-    for call in records.trace.calls:
-        rule = chosen[id(call.signature)]
-        if rule is None:
-            continue
-        key = (id(call.signature), call.written)
-        if key not in known:
-            known[key] = rule(site_of(call, records))
-        counted = known[key]
-        if counted is not None:
-            times = call.signature.times
-            numeric = counted.numeric if times == 1 else None
-            number = counted.count if type(times) is int and times == 1 else counted.count * times
-            yield Item(call.op.name, range(call.index, call.index + 1), number, counted.rule, numeric)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from torch import nn
 
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
-from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, from_modules
+from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
 from fxcount.report.views.conventions.sites import Counted
+from fxcount.report.views.conventions.tables import from_modules
 from fxcount.symbolic import Size, floordiv, prod
 
 __all__ = ["CONVENTIONS", "affine", "softmax_counts", "upsample_mode"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
 from fxcount.report.views.conventions.einsum import dispatched_macs
 from fxcount.report.views.conventions.records import Records
-from fxcount.report.views.conventions.sites import Counted, Site, site_of
+from fxcount.report.views.conventions.sites import Counted, Site
 from fxcount.symbolic import Size, floordiv
-from fxcount.trace.tape import Value
 
 __all__ = ["CONVENTIONS"]
 
@@ -25,30 +24,30 @@ _NO_FORMULA_IN_PLACE = frozenset({"addmm_", "baddbmm_"})  # kernels of their own
 _MAY_BE_VECTORS = {"matmul": "other", "linear": "weight"}
 
 
-def _is_by_vector(site: Site, operands: Sequence[Value]) -> bool:
+def _is_by_vector(site: Site) -> bool:
     """Whether a product becomes ``mv`` or ``dot``: ``torch.matmul`` takes all leading dimensions of the other operand for rows
     where that is a view, or the vector wants a gradient."""
     if site.name not in _MAY_BE_VECTORS:
         return False
     x, other = site.x, site.tensor(1, _MAY_BE_VECTORS[site.name])
     if other.ndim == 1:
-        shape, strides, vector = x.shape, x.stride(), operands[1]
+        shape, strides, vector = x.shape, x.stride(), 1
     elif x.ndim == 1 and other.ndim > 2:  # from the left: by the transpose
         swapped = [*range(other.ndim - 2), -1, -2]
         shape, strides = (tuple([values[d] for d in swapped]) for values in (other.shape, other.stride()))
-        vector = operands[0]
+        vector = 0
     else:
         return False
     dense = all([s == t * n for s, t, n in zip(strides[:-2], strides[1:-1], shape[1:-1], strict=False)])
-    return len(shape) < 3 or vector.requires_grad or dense
+    return len(shape) < 3 or site.trained[vector] or dense
 
 
-def _products(site: Site, operands: Sequence[Value]) -> Size:
+def _products(site: Site) -> Size:
     """Products that become mm, bmm, addmm, baddbmm, convolution or attention kernels; a complex one counts as one, in a
     convolution as three."""
     if site.name.rstrip("_") in _NO_FORMULA or site.name in _NO_FORMULA_IN_PLACE:
         return 0
-    if _is_by_vector(site, operands):
+    if _is_by_vector(site):
         return 0
     if not site.out.dtype.is_complex:
         return site.macs
@@ -59,19 +58,18 @@ _REAL_CONVOLUTIONS = 3  # that a complex one is made of
 
 
 def _items(records: Records, per_mac: int, excluded: frozenset[str] = frozenset()) -> Iterator[Item]:
-    for call in records.trace.calls:
-        cost = records.costs.of(call)
-        if call.op.flop_formula and per_mac == 2 and cost.flops != 0:
-            yield Item(call.op.name, range(call.index, call.index + 1), cost.flops, "the formula registered for it")
-        if cost.macs == 0 or call.op.flop_formula:
+    for alike in records.ops:
+        site, cost, op = alike.site, records.cost(alike), records.op(alike)
+        if op.flop_formula and per_mac == 2 and cost.flops != 0:
+            yield Item(op.name, alike, cost.flops, "the formula registered for it")
+        if cost.macs == 0 or op.flop_formula:
             continue
-        site = site_of(call, records)
-        found = Counted(_products(site, call.operands) * per_mac, "products of mm, bmm, addmm, convolution, attention")
-        if site.name == "einsum" and call.signature.times == 1:  # over subscripts of size 1 it is a multiplication
+        found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
+        if site.name == "einsum" and site.times == 1:  # over subscripts of size 1 it is a multiplication
             found = replace(found, numeric=partial(_einsum, site, per_mac))
         if found.count == 0 or site.name in excluded:
             found = Counted(0, "no formula for this kernel")
-        yield Item(site.op.name, range(call.index, call.index + 1), found.count, found.rule, found.numeric)
+        yield Item(site.op.name, alike, found.count, found.rule, found.numeric)
 
 
 def _einsum(site: Site, per_mac: int, at: Evaluate) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
-from fxcount.report.views.conventions.modules import ModuleSite, from_modules
+from fxcount.report.views.conventions.modules import ModuleSite
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted
+from fxcount.report.views.conventions.tables import from_modules
 from fxcount.symbolic import Size, prod
 
 __all__ = ["CONVENTIONS"]

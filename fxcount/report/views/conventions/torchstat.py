@@ -14,9 +14,10 @@ from torch import nn
 
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
-from fxcount.report.views.conventions.modules import ModuleSite, batch_size, module_sites
+from fxcount.report.views.conventions.modules import ModuleSite, batch_size
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.sites import Counted
+from fxcount.report.views.conventions.tables import from_modules
 from fxcount.symbolic import Size, floordiv, prod
 
 __all__ = ["CONVENTIONS"]
@@ -113,14 +114,14 @@ def _written(site: ModuleSite, x: TensorFact, y: TensorFact, batch: Size) -> Cou
 
 def _items(quantity: Quantity, records: Records) -> Iterator[Item]:
     batch = batch_size(records.trace)
-    last = {call.module_id: call.index for call in records.trace.modules}
-    for site in module_sites(records):
+
+    def rule(site: ModuleSite) -> Counted | None:
         x, y = site.x, site.y
-        if not site.leaf or x is None or y is None or last[site.call.module_id] != site.call.index:
-            continue
-        counted = quantity(site, x, y, batch)
-        if counted is not None:
-            yield Item(site.call.class_name, range(site.call.start, site.call.stop), counted.count, counted.rule)
+        if not site.leaf or not site.last or x is None or y is None:
+            return None
+        return quantity(site, x, y, batch)
+
+    return from_modules(records, rule)
 
 
 _COMMON: dict[str, Any] = {"per": "sample", "versions": "torchstat 0.0.7"}

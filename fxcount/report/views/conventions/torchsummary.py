@@ -8,8 +8,10 @@ from typing import Any
 from torch import nn
 
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
-from fxcount.report.views.conventions.modules import ModuleSite, module_sites
+from fxcount.report.views.conventions.modules import ModuleSite
 from fxcount.report.views.conventions.records import Records
+from fxcount.report.views.conventions.sites import Counted
+from fxcount.report.views.conventions.tables import from_modules
 from fxcount.symbolic import Size, prod
 
 __all__ = ["CONVENTIONS"]
@@ -17,19 +19,25 @@ __all__ = ["CONVENTIONS"]
 _BYTES = 4
 
 
-def _layers(records: Records) -> Iterator[ModuleSite]:
+def _is_layer(site: ModuleSite) -> bool:
     """Every module call but the model's own and those of containers."""
-    for site in module_sites(records):
-        if site.call.depth and not issubclass(site.kind, (nn.Sequential, nn.ModuleList)) and site.y is not None:
-            yield site
+    return bool(site.call.depth) and not issubclass(site.kind, (nn.Sequential, nn.ModuleList)) and site.y is not None
 
 
-def _calls(site: ModuleSite) -> range:
-    return range(site.call.start, site.call.stop)
+def _weights(site: ModuleSite) -> Counted | None:
+    held = sum([p.numel for name, p in site.parameters.items() if name in ("weight", "bias")])
+    return Counted(held, "weight and bias") if _is_layer(site) else None
 
 
-def _weights(site: ModuleSite) -> int:
-    return sum(p.numel for name, p in site.parameters.items() if name in ("weight", "bias"))
+def _weight_bytes(site: ModuleSite) -> Counted | None:
+    found = _weights(site)
+    return None if found is None else Counted(_BYTES * found.count, found.rule)
+
+
+def _output(site: ModuleSite) -> Counted | None:
+    if not _is_layer(site) or site.y is None:
+        return None
+    return Counted(2 * _BYTES * _sample(site.y.shape), "output, twice for gradients")
 
 
 def _sample(shape: tuple[Size, ...]) -> Size:
@@ -37,22 +45,18 @@ def _sample(shape: tuple[Size, ...]) -> Size:
 
 
 def _parameters(records: Records) -> Iterator[Item]:
-    for site in _layers(records):
-        yield Item(site.call.class_name, _calls(site), _weights(site), "weight and bias")
+    return from_modules(records, _weights)
 
 
 def _forward(records: Records) -> Iterator[Item]:
-    for site in _layers(records):
-        assert site.y is not None
-        yield Item(site.call.class_name, _calls(site), 2 * _BYTES * _sample(site.y.shape), "output, twice for gradients")
+    return from_modules(records, _output)
 
 
 def _total(records: Records) -> Iterator[Item]:
     for value in records.trace.inputs:
-        yield Item("input", range(0), _BYTES * _sample(value.fact.shape), "input")
+        yield Item("input", None, _BYTES * _sample(value.fact.shape), "input")
     yield from _forward(records)
-    for item in _parameters(records):
-        yield Item(item.kind, item.calls, _BYTES * item.count, item.rule)
+    yield from from_modules(records, _weight_bytes)
 
 
 _COMMON: dict[str, Any] = {

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import nn
 
 from fxcount import torch_private
 from fxcount.report.views.conventions.attention import ultralytics_attention
 from fxcount.report.views.conventions.convention import Convention, Evaluate, Item, Mistake
-from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, by_ancestor, module_sites
+from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, by_ancestor
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
-from fxcount.report.views.conventions.sites import Counted, Site, by_op, from_ops
+from fxcount.report.views.conventions.sites import Alike, Counted, Site, by_op
+from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.report.views.conventions.thop import affine, softmax_counts, upsample_mode
 from fxcount.symbolic import Size, ceildiv, floordiv, prod, sum_
 
@@ -136,17 +138,22 @@ _FUNCTIONAL = by_op({
 
 
 def _items(records: Records) -> Iterator[Item]:
+    rules = {kind: by_ancestor(kind, _RULES) for kind in {alike.site.kind for alike in records.modules}}
+
+    def hook(site: ModuleSite) -> Counted | None:
+        rule = rules[site.kind]
+        return None if rule is None else rule(site)
+
+    yield from from_modules(records, hook)
+    modules = records.trace.modules
     hooked: set[int] = set()
-    for site in module_sites(records):
-        rule = by_ancestor(site.kind, _RULES)
-        if rule is None:
-            continue
-        hooked.update(range(site.call.start, site.call.stop))
-        counted = rule(site)
-        if counted is not None:
-            where = range(site.call.start, site.call.stop)
-            yield Item(site.call.class_name, where, counted.count, counted.rule, counted.numeric)
-    yield from (item for item in from_ops(records, _FUNCTIONAL) if item.calls.start not in hooked)
+    for alike in records.modules:
+        if rules[alike.site.kind] is not None:
+            hooked.update(*[range(modules[i].start, modules[i].stop) for i in alike.calls])
+    for item in from_ops(records, _FUNCTIONAL):
+        outside = [i for i in item.calls if i not in hooked]
+        if outside and item.alike is not None:
+            yield replace(item, alike=Alike(item.alike.site, outside))
 
 
 CONVENTIONS = (

@@ -1,0 +1,32 @@
+"""Conventions that look at op calls, or module calls, one by one: their rules applied to all that look alike at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from fxcount.ops import Op
+from fxcount.report.views.conventions.convention import Item
+from fxcount.report.views.conventions.modules import ModuleRule
+from fxcount.report.views.conventions.records import Records
+from fxcount.report.views.conventions.sites import OpRule
+
+__all__ = ["from_modules", "from_ops"]
+
+
+def from_ops(records: Records, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
+    """Items of a tool that looks at ops one by one."""
+    for alike in records.ops:
+        site = alike.site
+        rule = rules.get(site.op)
+        counted = None if rule is None else rule(site)
+        if counted is not None:
+            numeric = counted.numeric if site.times == 1 else None
+            yield Item(records.op(alike).name, alike, counted.count * site.times, counted.rule, numeric)
+
+
+def from_modules(records: Records, rule: ModuleRule) -> Iterator[Item]:
+    """Items of a tool with forward hooks."""
+    for alike in records.modules:
+        counted = rule(alike.site)
+        if counted is not None:
+            yield Item(alike.site.call.class_name, alike, counted.count, counted.rule, counted.numeric)
