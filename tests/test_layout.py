@@ -13,7 +13,7 @@ import networkx as nx
 import pytest
 
 import fxcount
-from fxcount.ops import REGISTRY
+from fxcount.ops import LESS_USUAL, REGISTRY
 
 PACKAGE = Path(fxcount.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -286,6 +286,23 @@ def test_analysing_needs_no_sympy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+def test_an_analysis_loads_what_it_takes() -> None:
+    """Few files before the first analysis, none of them for models of another kind, and next to none during it."""
+    code = (
+        "import sys, torch\nbefore = set(sys.modules)\nfrom fxcount import analyze\nloaded = set(sys.modules) - before\n"
+        "r = analyze(torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.ReLU(), torch.nn.Flatten()), 'B,3,H,W')\n"
+        "r.costs.total, r.peaks, r.params\n"
+        "print(*sorted(loaded))\nprint(*sorted(set(sys.modules) - before - loaded))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, later = map(str.split, done.stdout.splitlines())
+    ours = {name for name in loaded if name.startswith("fxcount")}
+    assert len(ours) <= 195, "a file that few analyses need is imported where they need it"
+    assert not [m for m in ours | set(later) if m.removeprefix("fxcount.ops.") in set(LESS_USUAL) - {"quantise.packed"}]
+    assert not [m for m in later if m.startswith("fxcount")]
+    assert not {"inspect", "ast", "dis", "networkx", "sympy", "fxcount.training"} & {*loaded, *later}
 
 
 def test_public_names() -> None:

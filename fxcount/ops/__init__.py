@@ -7,71 +7,71 @@
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Iterator
 from dataclasses import fields, replace
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from fxcount.ops.backward import functions as backward_functions
-from fxcount.ops.backward import layers as backward_layers
-from fxcount.ops.backward import pairs as backward_pairs
-from fxcount.ops.backward import spatial as backward_spatial
-from fxcount.ops.contraction import attention, conv, einsum, matmul, products, rnn, rnn_layer, tensordot
+from fxcount.ops.contraction import attention, conv, matmul
 from fxcount.ops.core.fact import Alias, SparseFact, TensorFact, Work
 from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.ops.core.registry import Op, Registry, Zero, op
-from fxcount.ops.elementwise import activation, bitwise, comparison, complex, dropout, foreach, pointwise
-from fxcount.ops.linalg import derived, factorizations, solvers, svd
-from fxcount.ops.loss import losses
-from fxcount.ops.memory import (
-    assignment,
-    copies,
-    creation,
-    dynamic,
-    embedding,
-    factory,
-    flips,
-    indexing,
-    joining,
-    random,
-    scatter,
-    viewcopy,
-    views,
-)
-from fxcount.ops.normalise import functional, norm
-from fxcount.ops.quantise import layers as quantised_layers
-from fxcount.ops.quantise import packed, quantised
-from fxcount.ops.quantise import recurrent as quantised_recurrent
-from fxcount.ops.reduction import cumulative, differences, distances, reduction, softmax, sorting, statistics
-from fxcount.ops.sparse import elementwise as sparse_elementwise
-from fxcount.ops.sparse import layouts as sparse_layouts
-from fxcount.ops.sparse import products as sparse_products
-from fxcount.ops.spatial import fft, padding, pooling, resize, unfold, vision
+from fxcount.ops.elementwise import activation, bitwise, comparison, dropout, pointwise
+from fxcount.ops.memory import assignment, copies, dynamic, embedding, factory, flips, indexing, joining, random, views
+from fxcount.ops.normalise import norm
+from fxcount.ops.reduction import cumulative, reduction, softmax, sorting
+from fxcount.ops.spatial import padding, pooling
 
-__all__ = ["REGISTRY", "SPARSE", "Alias", "ModuleFact", "Op", "Registry", "SparseFact", "TensorFact", "Work", "Zero", "op"]
+__all__ = [
+    "REGISTRY", "SPARSE", "Alias", "ModuleFact", "Op", "Registry", "SparseFact", "TensorFact", "Work", "Zero", "families", "op",
+]  # fmt: skip
 
-FAMILIES = (
-    views, viewcopy, joining, flips, copies, factory, creation, random,
-    pointwise, activation, comparison, bitwise, complex, dropout,
-    reduction, softmax, norm, functional, cumulative, differences, sorting, losses,
-    conv, matmul, products, einsum, tensordot, attention, rnn, rnn_layer, factorizations, svd, solvers, derived,
-    statistics, distances, pooling, resize, padding, unfold, vision, dynamic,
-    embedding, indexing, assignment, scatter, fft,
-    backward_functions, backward_layers, backward_pairs, backward_spatial, quantised, packed, quantised_layers,
-    quantised_recurrent, foreach,
-    sparse_products, sparse_layouts, sparse_elementwise,
+USUAL = (
+    views, joining, flips, copies, factory, random, pointwise, activation, comparison, bitwise, dropout,
+    reduction, softmax, norm, cumulative, sorting, conv, matmul, attention, pooling, padding, dynamic,
+    embedding, indexing, assignment,
+)  # fmt: skip
+"""The families that most models need, or the analysis of any: what is known of data is followed through them."""
+
+LESS_USUAL = (
+    "spatial.resize", "contraction.einsum", "memory.scatter", "contraction.products", "memory.creation", "memory.viewcopy",
+    "elementwise.complex", "reduction.differences", "normalise.functional", "loss.losses", "contraction.tensordot",
+    "contraction.rnn", "contraction.rnn_layer", "spatial.unfold", "spatial.vision", "spatial.fft", "reduction.statistics",
+    "reduction.distances", "linalg.factorizations", "linalg.svd", "linalg.solvers", "linalg.derived", "quantise.quantised",
+    "quantise.packed", "quantise.layers", "quantise.recurrent", "elementwise.foreach", "sparse.products", "sparse.layouts",
+    "sparse.elementwise", "backward.functions", "backward.layers", "backward.pairs", "backward.spatial",
+)  # fmt: skip
+"""Those that are imported when a function is called that none before them knows, the likeliest first."""
+
+
+def _family(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")
+
+
+def families() -> Iterator[ModuleType]:
+    """The file of each family."""
+    yield from USUAL
+    yield from map(_family, LESS_USUAL)
+
+
+def _for_sparse(family: ModuleType) -> Iterator[Op]:
+    return (replace(entry, overrides=REGISTRY.named(entry.name.replace(".", "_"))) for entry in family.SPARSE)
+
+
+REGISTRY = Registry(
+    (entry for family in USUAL for entry in family.OPS), rest=(_family(name).OPS for name in LESS_USUAL)
 )  # fmt: skip
 
-REGISTRY = Registry(entry for family in FAMILIES for entry in family.OPS)
-
 SPARSE = Registry(
-    replace(entry, overrides=REGISTRY.named(entry.name.replace(".", "_")))
-    for family in (sparse_products, sparse_layouts, sparse_elementwise) for entry in family.SPARSE
-)
+    (), rest=(_for_sparse(_family(name)) for name in ("sparse.products", "sparse.layouts", "sparse.elementwise"))
+)  # fmt: skip
 """What an op is where an operand is sparse; ``overrides`` is what it is else."""
 
 
 def _registered(name: str) -> Op:
     """The op of that name among torch's."""
-    return next((found for found in REGISTRY.ops if found.name == name), None) or REGISTRY.named(name.replace(".", "_"))
+    return REGISTRY.named(name.replace(".", "_"))
 
 
 def _of_sparse(name: str) -> Op:

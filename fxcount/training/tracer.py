@@ -19,7 +19,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
-from fxcount.ops import REGISTRY, Alias, Op, Registry, TensorFact
+from fxcount.ops import Alias, Op, Registry, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown
 from fxcount.symbolic import Scope, SymRatio, SymSize
@@ -309,7 +309,7 @@ class TrainingTracer(Tracer):
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._overloads: dict[int, _Overload] = {}
         self._outcomes: dict[Signature, _Outcome | None] = {}
-        own = [(f, o) for o in registry.ops[len(REGISTRY.ops) :] for f in o.extra]
+        own = [(f, o) for o in registry.overriding for f in o.extra]
         self._own = {f: o for f, o in own if not isinstance(f, (torch_private.OpOverload, type))}  # functions with a rule
         self._backwards: dict[Signature, Op] = {}  # of calls that rules of the user's stand for
         self._by_node: dict[int, int] = {}  # sequence number of an autograd node -> the first call of its forward

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from torch.utils import _pytree as pytree
 
 import fxcount
 from fxcount.errors import InputError
-from fxcount.ops import REGISTRY, Op, Registry, Work, Zero, op
+from fxcount.ops import REGISTRY, Op, Registry, Work, Zero, families, op
 from fxcount.ops.core.autocast import Autocast
 from fxcount.ops.core.registry import callables_named
 from fxcount.trace import trace_model
@@ -244,6 +247,76 @@ def test_two_ops_that_claim_one_callable_are_an_error() -> None:
     rule = fxcount.rule(torch.relu, shape=lambda scope, x: x, zero="a mask")
     with pytest.raises(InputError, match="give one rule for each callable"):
         fxcount.analyze(nn.ReLU(), "B", rules=[rule, fxcount.rule(torch.relu, shape=lambda scope, x: x, zero="again")])
+
+
+def test_families_that_come_later_say_what_they_would_at_once() -> None:
+    at_once = Registry(entry for family in families() for entry in family.OPS)
+    assert {f: entry.name for f, entry in at_once.items()} == {f: entry.name for f, entry in REGISTRY.items()}
+    assert {n: at_once.named(n).name for n in at_once.names} == {n: REGISTRY.named(n).name for n in REGISTRY.names}
+
+
+def test_of_the_rest_is_made_what_is_asked_for() -> None:
+    made: list[str] = []
+
+    def family(*names: str) -> list[Op]:
+        made.append(names[0])
+        return [_relu(name) for name in names]
+
+    known = Registry([_relu("relu")], rest=(family(*names) for names in (("sigmoid", "tanh"), ("exp", "log"), ("sin", "cos"))))
+    users = Registry([Op("mine", _relu("x").shape, Zero("none"), extra=(torch.exp,))], base=known)
+    assert known[torch.relu].name == "relu"
+    assert known.named("relu_").inplace
+    assert not made
+    assert users[torch.tanh_] is known[torch.tanh_]
+    assert made == ["sigmoid"]
+    assert users[torch.exp].name == "mine"
+    assert made == ["sigmoid"]
+    assert known[torch.exp].name == "exp"
+    assert made == ["sigmoid", "exp"]
+    assert [entry.name for entry in users.overriding] == ["mine"]
+    assert known.overriding == ()
+    assert known.get(torch.nn.functional.gelu) is None
+    assert made == ["sigmoid", "exp", "sin"]
+    assert [entry.name for entry in users.ops] == ["relu", "sigmoid", "tanh", "exp", "log", "sin", "cos", "mine"]
+    assert torch.cos in set(users)
+    assert len(users) == len(known) == len(set(known))
+    with pytest.raises(KeyError):
+        users.named("gelu")
+
+
+def test_analyses_at_once_get_the_same_ops() -> None:
+    for _ in range(5):
+        known = Registry((), rest=(([_relu(name)]) for name in ("relu", "sigmoid", "tanh", "exp", "log", "sin", "cos")))
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(known.named, ["cos_", "relu_", "exp_", "tanh_"] * 6))
+        assert len(set(found)) == 4
+
+
+def test_families_that_come_in_a_trace_know_torchs_own_functions() -> None:
+    code = """
+import torch, fxcount
+from fxcount.ops import REGISTRY, SPARSE, USUAL
+from fxcount.ops.core.registry import callables_named
+from fxcount.torch_private import trying_numbers
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        if "fxcount.ops.backward.spatial" not in __import__("sys").modules:
+            print(len(REGISTRY.ops) > 800, len(SPARSE.ops) > 0)
+        return torch.einsum("ab,cb->ac", x, x)
+
+print(fxcount.analyze(Net(), "5,7").macs)
+for entry in REGISTRY.ops:
+    for name in entry.names:
+        for function in callables_named(name):
+            assert REGISTRY[function] is entry or function in entry.without, function
+usual = {name for family in USUAL for entry in family.OPS for name in entry.names}
+for namespace in (torch, torch.special):  # others stand there while there are nested tensors
+    names = {REGISTRY[vars(namespace)[n]].name for n in trying_numbers(vars(namespace)) if n != "result_type"}
+    assert names <= usual, names - usual
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True True\n175\n", "")
 
 
 def test_every_callable_has_the_op_of_its_name() -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 import torch
@@ -301,48 +302,79 @@ _NN = vars(torch_private.nn_functions)
 
 
 class Registry(Mapping[Callable[..., Any], Op]):
-    """Immutable mapping from callables (Python builtins, tensor methods, ATen overloads) to ops.
+    """Mapping from callables (Python builtins, tensor methods, ATen overloads) to ops; what it says of one never changes.
 
     A registry on top of a ``base`` overrides what it claims. Two ops of one registry that claim the same callable, or the same
-    name, are an :class:`~fxcount.errors.InputError`; an in-place variant has only what no op claims outright.
+    name, are an :class:`~fxcount.errors.InputError`; an in-place variant has only what no op claims outright. ``rest`` are ops
+    that few models call: what no other op claims is looked for there, and only as much of it is made as that takes.
 
     ATen overloads are resolved when first asked for: touching ``torch.ops.aten.*`` for all ops costs tens of
     milliseconds at import.
     """
 
-    __slots__ = ("_by_callable", "_by_name", "_ops")
+    __slots__ = ("_base", "_by_callable", "_by_name", "_lock", "_ops", "_rest")
 
-    def __init__(self, ops: Iterable[Op], base: Registry | None = None) -> None:
+    def __init__(self, ops: Iterable[Op], base: Registry | None = None, rest: Iterable[Iterable[Op]] = ()) -> None:
+        self._base = base
+        self._by_callable: dict[Callable[..., Any], Op] = {}
+        self._by_name: dict[str, Op] = {}
+        self._ops: tuple[Op, ...] = ()
+        self._rest = iter(rest)
+        self._lock: RLock = base._lock if base is not None else RLock()
+        self._add(ops)
+
+    def _add(self, ops: Iterable[Op]) -> None:
         added = tuple(ops)
-        callables: dict[Callable[..., Any], Op] = {}
-        names: dict[str, Op] = {}
         for entry in added:
             for name in (*entry.names, *entry.aten_names):
-                _claim(names, name.replace(".", "_"), entry)
+                _claim(self._by_name, name.replace(".", "_"), entry)
             for found in _claimed(entry):
-                _claim(callables, found, entry)
+                _claim(self._by_callable, found, entry)
         for entry in added:
-            _add_in_place(entry, callables, names)
-        below: dict[Callable[..., Any], Op] = base._by_callable if base is not None else {}
-        named: dict[str, Op] = base._by_name if base is not None else {}
-        self._by_callable: dict[Callable[..., Any], Op] = {**below, **callables}
-        self._by_name: dict[str, Op] = {**named, **names}
-        self._ops: tuple[Op, ...] = (*(base._ops if base is not None else ()), *added)
+            _add_in_place(entry, self._by_callable, self._by_name)
+        self._ops += added
+
+    def _more(self) -> bool:
+        """Whether more ops of the rest could be made."""
+        for ops in self._rest:
+            self._add(ops)
+            return True
+        return self._base is not None and self._base._more()
+
+    def _sought(self, find: Callable[[], Op | None]) -> Op | None:
+        """What ``find`` finds, as soon as it does."""
+        with self._lock:  # two analyses at once get the same op
+            while (found := find()) is None and self._more():
+                pass
+            return found
+
+    def _whole(self) -> Registry:
+        self._sought(lambda: None)
+        return self
+
+    def _claimant(self, key: Callable[..., Any]) -> Op | None:
+        found = self._by_callable.get(key)
+        return found if found is not None or self._base is None else self._base._claimant(key)
+
+    def _of_name(self, name: str) -> Op | None:
+        found = self._by_name.get(name)
+        return found if found is not None or self._base is None else self._base._of_name(name)
 
     def __getitem__(self, key: Callable[..., Any]) -> Op:
         found = self._by_callable.get(key)
         if found is None:
-            name = _aten_name(key)
-            found = self._by_name.get(name) if name else None
+            name = _aten_name(key) or ""
+            found = self._sought(lambda: self._claimant(key) or self._of_name(name))
             if found is None:
                 raise KeyError(key)
         return found
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
-        return iter(self._by_callable)
+        below = () if self._base is None else [f for f in self._base if f not in self._by_callable]
+        return iter([*below, *self._whole()._by_callable])
 
     def __len__(self) -> int:
-        return len(self._by_callable)
+        return len(list(iter(self)))
 
     def reached_by(self, more: Mapping[Callable[..., Any], Op]) -> Registry:
         """This registry, with more callables for ops it has."""
@@ -353,21 +385,29 @@ class Registry(Mapping[Callable[..., Any], Op]):
     @property
     def ops(self) -> tuple[Op, ...]:
         """The ops that were registered, each once."""
-        return self._ops
+        return (*(self._base.ops if self._base is not None else ()), *self._whole()._ops)
+
+    @property
+    def overriding(self) -> tuple[Op, ...]:
+        """The ops that were registered on top of the lowest registry: the user's."""
+        return (*self._base.overriding, *self._ops) if self._base is not None else ()
 
     def variants(self, entry: Op) -> tuple[Op, ...]:
         """The op, and the variant of it that writes in place, where there is one."""
-        found = {self._by_name.get(name.replace(".", "_") + "_") for name in entry.names}
+        found = {self._of_name(name.replace(".", "_") + "_") for name in entry.names}
         return (entry, *[variant for variant in found if variant is not None])
 
     @property
     def names(self) -> Set[str]:
         """All names that :meth:`named` knows."""
-        return self._by_name.keys()
+        return self._whole()._by_name.keys() | (self._base.names if self._base is not None else frozenset())
 
     def named(self, name: str) -> Op:
         """The op of an ATen name, e.g. ``"conv2d"`` or ``"linalg_vector_norm"``."""
-        return self._by_name[name]
+        found = self._by_name.get(name) or self._sought(lambda: self._of_name(name))
+        if found is None:
+            raise KeyError(name)
+        return found
 
 
 def _aten_name(key: Callable[..., Any]) -> str | None:

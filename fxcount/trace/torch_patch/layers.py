@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from fxcount import torch_private
-from fxcount.ops import REGISTRY, Op, Registry
+from fxcount.ops import Op, Registry
 from fxcount.ops.core.modulefact import ModuleFact
 from fxcount.trace.torch_patch.active import ACTIVE, Undo
 from fxcount.trace.torch_patch.redirect import dispatching
@@ -51,7 +51,7 @@ def _gone(name: str) -> Callable[..., Any]:
 
 def rule_forwards(registry: Registry, undo: Undo) -> None:
     """Until ``undo`` is run, a call of a module whose class has a rule is recorded as one op."""
-    for entry in registry.ops[len(REGISTRY.ops) :]:  # the user's
+    for entry in registry.overriding:
         for kind in entry.extra:
             if isinstance(kind, type) and issubclass(kind, torch.nn.Module):
                 _replace(kind, entry, undo)

@@ -218,7 +218,7 @@ class Tracer(TorchFunctionMode):
 
     def _of_sparse(self, entry: Op, func: Callable[..., Any]) -> Op:
         """What the op is where an operand is sparse. A user's rule is asked as it is: it sees the layout of its operands."""
-        if entry is ITEM or (self.registry.get(func) is entry and entry not in REGISTRY.ops and not entry.inplace):
+        if entry is ITEM or entry in self.registry.overriding:
             return entry
         found = SPARSE.get(func)
         if found is None:
