@@ -19,7 +19,7 @@ import torch
 
 from fxcount import torch_private
 from fxcount.errors import UnsupportedError
-from fxcount.ops import Alias, Op, Registry, TensorFact
+from fxcount.ops import Op, Registry, TensorFact
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.registry import Unknown
 from fxcount.symbolic import Scope, SymRatio, SymSize
@@ -90,7 +90,6 @@ _SEVERAL = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
 _HOME = torch.device("meta")
 """Where C++ is told that tensors lie which are taken to lie on a device that it need not have."""
 
-_NONE: Any = object()
 _STEPS = 4  # from the place where a call is entered to what called torch
 _AS_IT_IS = frozenset({
     StandIn, SymSize, int, float, bool, type(None), torch.dtype, torch.memory_format, torch.layout,
@@ -129,6 +128,9 @@ class _Answers(Answers):
 
     def maker(self) -> Callable[..., StandIn]:
         return partial(_made, self)
+
+    def blank(self, fact: TensorFact) -> Callable[[], StandIn]:
+        return partial(copy_of, self.form(fact))
 
     def wrapper(self, fact: TensorFact) -> StandIn:
         """A new tensor of this form for C++. It is copied from the first one of its form, with whatever C++ has worked out of
@@ -271,22 +273,6 @@ class _Overload:
         )  # fmt: skip
 
 
-class _Outcome:
-    """The one result of all calls of a signature: the memory of operand ``of``, or new memory where that is -1."""
-
-    __slots__ = ("fact", "form", "nbytes", "of", "passes_gradient")
-
-    def __init__(self, signature: Signature, answers: _Answers) -> None:
-        result = signature.result
-        self.fact: TensorFact = result.fact if type(result) is Alias else result
-        self.of = result.of if type(result) is Alias else -1
-        self.nbytes = self.fact.nbytes
-        self.form = answers.form(self.fact)
-        different = signature.op.differentiable
-        floating = self.fact.dtype.is_floating_point or self.fact.dtype.is_complex
-        self.passes_gradient = floating and (different[0] if type(different) is tuple else True)
-
-
 class TrainingTracer(Tracer):
     """Records a training step; ``in_place``: as plain eager, gradients are added into a buffer that nobody else holds, which a
     dispatch mode keeps the engine from; ``wraps``: what no dispatched op shows is counted as well."""
@@ -308,7 +294,6 @@ class TrainingTracer(Tracer):
         self._sees_inside = self.placed is not None and self.placed.type != "cpu"  # its allocator notes each moment
         self._aside = False  # whether what runs now is the analysis' own work on real data
         self._overloads: dict[int, _Overload] = {}
-        self._outcomes: dict[Signature, _Outcome | None] = {}
         own = [(f, o) for o in registry.overriding for f in o.extra]
         self._own = {f: o for f, o in own if not isinstance(f, (torch_private.OpOverload, type))}  # functions with a rule
         self._backwards: dict[Signature, Op] = {}  # of calls that rules of the user's stand for
@@ -648,50 +633,20 @@ class TrainingTracer(Tracer):
         values = tuple([o._value for o in operands])
         call = Call(
             len(self._calls), func, signature, tuple(recorded), {}, values, self.modules.now,
-            self._place or find_source(sys._getframe(_STEPS)), grad,
+            self._place or find_source(sys._getframe(_STEPS), self._met), grad,
         )  # fmt: skip
         self._marks.append(len(self._log))
         requires_grad = bool(grad and entry.differentiable) and True in [v.requires_grad for v in values]
-        outcome = self._outcomes.get(signature, _NONE)
-        if outcome is _NONE:
-            outcome = self._outcomes[signature] = self._outcome(overload, signature)
+        outcome = self._outcome(signature) if overload.is_simple else None
         if outcome is not None and not operands[0]._storage.constant:
-            result: Any = self._one_result(outcome, call, operands, requires_grad)
+            result: Any = self._results.one(outcome, call, operands, requires_grad)
         else:
-            result = self._results_of(entry, call, args, operands, requires_grad)
+            result = self._results_of(call, args, None, operands, requires_grad)
             call.result = values_of_result(result)
         self._calls.append(call)
         if self.progress is not None:
             self.progress(call.index)
         return result if overload.is_simple else self._finished(entry, args, result)
-
-    def _one_result(self, outcome: _Outcome, call: Call, operands: list[StandIn], requires_grad: bool) -> StandIn:
-        """The result of a call that has one, and nothing besides."""
-        ledger = self.ledger
-        storage = operands[outcome.of]._storage if outcome.of >= 0 else ledger.new_storage(outcome.nbytes, "op")
-        value = Value(
-            ledger.next_value(), outcome.fact, storage.index, "op", "", call.index, 0, requires_grad and outcome.passes_gradient
-        )  # fmt: skip
-        made = copy_of(outcome.form)
-        made._value = call.result = value
-        made._storage = storage
-        made._owner = self.answers
-        made._known = None
-        call.outputs = (value,)
-        return made
-
-    def _results_of(
-        self, entry: Op, call: Call, args: tuple[Any, ...], operands: list[StandIn], requires_grad: bool
-    ) -> Any:  # fmt: skip
-        """The results of any call."""
-        if entry.inplace:
-            return self._results.written(call, operands[0], operands, requires_grad, False)
-        return self._made(call, entry, call.func, args, None, operands, requires_grad)
-
-    def _outcome(self, overload: _Overload, signature: Signature) -> _Outcome | None:
-        """The one result of calls of this signature; ``None`` if there are others, or there is more to do."""
-        is_one = type(signature.result) is TensorFact or type(signature.result) is Alias
-        return _Outcome(signature, self.answers) if overload.is_simple and is_one else None  # type: ignore[arg-type]
 
     def _finished(self, entry: Op, args: tuple[Any, ...], result: Any) -> Any:
         """What is to be done after a call of an op with traits of its own."""

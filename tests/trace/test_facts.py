@@ -414,3 +414,16 @@ def test_passes_leave_the_trace_as_it_is() -> None:
     before = recorded()
     cost(trace), memory(trace), parameters(trace)
     assert recorded() == before
+
+
+def test_a_line_is_one_object_however_often_it_runs():
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            for _ in range(5):
+                x = torch.relu(x)
+            return torch.sin(x)
+
+    calls = fxcount.analyze(Net(), "B,3").trace.calls
+    places = [call.source for call in calls]
+    assert len(calls) == 6 and len(set(map(id, places))) == 2
+    assert [place.line for place in places[:5]] == [places[5].line - 1] * 5

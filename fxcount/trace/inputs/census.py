@@ -200,11 +200,10 @@ def every_module(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]
 
 def each_module(model: torch.nn.Module) -> list[torch.nn.Module]:
     """Every module once, those nearest to the model first."""
-    found = [model]
-    seen = {id(model)}
-    for module in found:
-        for inside in module._modules.values():
-            if inside is not None and id(inside) not in seen:
-                seen.add(id(inside))
-                found.append(inside)
-    return found
+    found = {id(model): model}
+    level = [model]
+    while level:
+        inside = {id(m): m for module in level for m in module._modules.values() if m is not None}
+        level = [m for key, m in inside.items() if key not in found]
+        found.update(inside)
+    return list(found.values())

@@ -76,6 +76,10 @@ class Answers:
         """What makes the stand-ins of this trace: ``make(value, storage, known=None)``."""
         return partial(StandIn.make, self)
 
+    def blank(self, fact: TensorFact) -> Callable[[], StandIn]:
+        """What makes stand-ins of this form, with none of their attributes set."""
+        return StandIn.blank(fact, self.layout(fact)[1])
+
     # -- sizes --------------------------------------------------------------------------------------------------------
     def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
         """The ``torch.Size`` a model sees (symbolic sizes included) and the sizes at the hint."""

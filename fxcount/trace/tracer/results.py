@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,12 +11,44 @@ from fxcount.ops import Alias, TensorFact
 from fxcount.ops.core.fact import CopyOrView, Holding
 from fxcount.symbolic import Expr
 from fxcount.trace.known import constants
-from fxcount.trace.tape import Call, Value
+from fxcount.trace.tape import Call, Signature, StorageInfo, Value
 from fxcount.trace.tracer.ledger import Ledger
-from fxcount.trace.tracer.standin import StandIn
-from fxcount.trace.tracer.storages import HeldState
+from fxcount.trace.tracer.standin import Owner, StandIn
+from fxcount.trace.tracer.storages import HeldState, Storage
 
-__all__ = ["Results"]
+__all__ = ["Outcome", "Results"]
+
+
+class Outcome:
+    """The one result of every call of a signature, of which nothing but its fact is known: the memory of operand ``of``, or new
+    memory where that is -1. ``blank`` makes stand-ins of its form."""
+
+    __slots__ = ("blank", "fact", "nbytes", "of", "passes_gradient")
+
+    def __init__(self, signature: Signature, owner: Owner) -> None:
+        result = signature.result
+        self.fact: TensorFact = result.fact if type(result) is Alias else result
+        self.of = result.of if type(result) is Alias else -1
+        self.nbytes = self.fact.nbytes
+        self.blank: Callable[[], StandIn] = owner.blank(self.fact)
+        self.passes_gradient = _is_floating(self.fact) and _passes_gradient(signature, 0)
+
+    @classmethod
+    def of_calls(cls, signature: Signature, owner: Owner) -> Outcome | None:
+        """That of all calls of this signature on unknown data; ``None`` if they have others, or more comes of them."""
+        op, kind = signature.op, type(signature.result)
+        is_one = (kind is TensorFact or kind is Alias) and not op.inplace
+        return cls(signature, owner) if is_one and not op.writes and op.returns is None and op.shape_only != (1,) else None
+
+
+def _is_floating(fact: TensorFact) -> bool:
+    return fact.dtype.is_floating_point or fact.dtype.is_complex
+
+
+def _passes_gradient(signature: Signature, position: int) -> bool:
+    """Whether the op differentiates its result at a position, if it does so at all."""
+    different = signature.op.differentiable
+    return different[position] if type(different) is tuple else True
 
 
 class Results:
@@ -27,6 +60,26 @@ class Results:
         self._owner = ledger.owner
         self._make = ledger.owner.maker()
         self._next_value = ledger.next_value
+        self._storages, self._log = ledger.storages, ledger.log
+
+    def one(self, outcome: Outcome, call: Call, operands: list[StandIn], requires_grad: bool) -> StandIn:
+        """The result of a call that has one, and nothing besides: most of all calls."""
+        if outcome.of >= 0:
+            storage = operands[outcome.of]._storage
+        else:
+            index = len(self._storages)
+            self._storages.append(StorageInfo(outcome.nbytes, "op", "", call.index))
+            storage = Storage(index, self._log)
+        value = Value(
+            self._next_value(), outcome.fact, storage.index, "op", "", call.index, 0, requires_grad and outcome.passes_gradient
+        )  # fmt: skip
+        made = outcome.blank()
+        made._value = call.result = value
+        made._storage = storage
+        made._owner = self._owner
+        made._known = None
+        call.outputs = (value,)
+        return made
 
     def made(
         self, r: Any, call: Call, operands: list[StandIn], outputs: list[Value], requires_grad: bool, known: Any
@@ -60,12 +113,9 @@ class Results:
             storage = self.ledger.new_storage(r.nbytes, "op", constant=True)
         else:
             return r
-        floating = r.dtype.is_floating_point or r.dtype.is_complex
-        if requires_grad and type(call.op.differentiable) is tuple:
-            floating = floating and call.op.differentiable[len(outputs)]
-        value = Value(
-            self._next_value(), r, storage.index, "op", "", call.index, len(outputs), requires_grad and floating
-        )  # fmt: skip
+        position = len(outputs)
+        requires_grad = requires_grad and _is_floating(r) and _passes_gradient(call.signature, position)
+        value = Value(self._next_value(), r, storage.index, "op", "", call.index, position, requires_grad)
         outputs.append(value)
         return self._make(value, storage, known)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from types import CodeType, FrameType, TracebackType
+from types import FrameType, TracebackType
 
 import torch
 
@@ -33,25 +33,38 @@ def _home(file: str) -> str:
     return "ours" if file.startswith((*_OURS, "<")) else ""
 
 
-def _is_forward(code: CodeType) -> bool:
-    """Whether code in ``torch.nn`` is that of a layer, and not what calls it."""
-    return not code.co_name.endswith("_call_impl")
+_CALLS_LAYERS = "_call_impl"
+"""How the names of the functions of ``torch.nn`` end that are no layer's own, but call it."""
+
+Met = dict[tuple[int, int], Instruction]
+"""Places met so far, by the identity of their code and where in it they are: a layer is called again from the same one."""
 
 
-def find_source(frame: FrameType | None) -> Source | None:
-    """The first frame outward from ``frame`` that belongs to the model, up to where fxcount called it."""
-    in_torch: Source | None = None
+def find_source(frame: FrameType | None, met: Met | None = None) -> Source | None:
+    """The first frame outward from ``frame`` that belongs to the model, up to where fxcount called it; the same object for the
+    same place, if it was ``met``."""
+    found: FrameType | None = None  # the innermost in a layer of torch's
     while frame is not None:
         code = frame.f_code
         home = _home(code.co_filename)  # by the file: to hash code takes longer than all the rest
         if not home:
-            return Instruction(code, frame.f_lasti)
+            found = frame
+            break
         if home == "outermost":
-            return in_torch
-        if home == "module" and in_torch is None and _is_forward(code):
-            in_torch = Instruction(code, frame.f_lasti)
+            break
+        if home == "module" and found is None and not code.co_name.endswith(_CALLS_LAYERS):
+            found = frame
         frame = frame.f_back
-    return in_torch
+    if found is None:
+        return None
+    code, lasti = found.f_code, found.f_lasti
+    if met is None:
+        return Instruction(code, lasti)
+    key = (id(code), lasti)
+    place = met.get(key)
+    if place is None:  # which keeps the code, so that its identity stays its own
+        place = met[key] = Instruction(code, lasti)
+    return place
 
 
 def raising_source(traceback: TracebackType | None) -> Source | None:
@@ -60,7 +73,7 @@ def raising_source(traceback: TracebackType | None) -> Source | None:
     while traceback is not None:
         code = traceback.tb_frame.f_code
         home = _home(code.co_filename)
-        if home != "module" or _is_forward(code):
+        if home != "module" or not code.co_name.endswith(_CALLS_LAYERS):
             found[home] = Instruction(code, traceback.tb_lasti)
         traceback = traceback.tb_next
     return found.get("") or found.get("module")

@@ -33,9 +33,9 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
     if special is not None:
         return special(tracer, *args, **kwargs)
     metadata = METADATA.get(func)
-    stand_ins = _has_stand_in((args, kwargs))
     if metadata is not None and args and type(args[0]) is StandIn:
         return metadata(*args, **kwargs)
+    stand_ins = _has_stand_in((args, kwargs))
     if func in PLACES and args and (placed := placed_of(tracer, args[0])) is not None:
         tracer.ledger.note_query(args[0], func)
         return PLACES[func](placed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any, NoReturn, Protocol
 
@@ -43,6 +44,9 @@ class Owner(Protocol):
 
     def maker(self) -> Callable[..., StandIn]:
         """What makes stand-ins: ``make(value, storage, known=None)``."""
+
+    def blank(self, fact: TensorFact) -> Callable[[], StandIn]:
+        """What makes stand-ins of this form, with none of their attributes set."""
 
     def layout(self, fact: TensorFact) -> tuple[torch.Size, tuple[int, ...]]:
         """The sizes as the model sees them, and at the hint."""
@@ -91,6 +95,8 @@ class StandIn(torch.Tensor):
     """A tensor without data. ``_value`` is its place in the trace, ``_storage`` the memory it stands for,
     ``_known`` its real data where they do not depend on inputs or parameters (index tables, constants)."""
 
+    __slots__ = ("_known", "_owner", "_storage", "_value")  # what all have; the rest in their ``__dict__``
+
     _value: Value
     _storage: Storage
     _owner: Owner
@@ -102,12 +108,14 @@ class StandIn(torch.Tensor):
     __torch_function__ = torch_private.disabled_torch_function
 
     @staticmethod
-    def make(owner: Owner, value: Value, storage: Storage, known: Any = None) -> StandIn:
-        fact = value.fact
+    def blank(fact: TensorFact, sizes: tuple[int, ...]) -> Callable[[], StandIn]:
+        """What makes stand-ins of this form, to C++ of these sizes, with none of their attributes set."""
         # sizes, strides, offset, format, dtype, layout, device: by position, which torch reads faster
-        made: StandIn = _make_wrapper(
-            StandIn, owner.layout(fact)[1], None, None, None, fact.dtype, torch.strided, fact.device
-        )
+        return partial(_make_wrapper, StandIn, sizes, None, None, None, fact.dtype, torch.strided, fact.device)
+
+    @staticmethod
+    def make(owner: Owner, value: Value, storage: Storage, known: Any = None) -> StandIn:
+        made = StandIn.blank(value.fact, owner.layout(value.fact)[1])()
         made._value = value
         made._storage = storage
         made._owner = owner

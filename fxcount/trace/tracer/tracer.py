@@ -37,8 +37,8 @@ from fxcount.trace.tracer.keys import Keys
 from fxcount.trace.tracer.ledger import Ledger
 from fxcount.trace.tracer.modules import Modules
 from fxcount.trace.tracer.notes import Notes
-from fxcount.trace.tracer.results import Results
-from fxcount.trace.tracer.sources import find_source
+from fxcount.trace.tracer.results import Outcome, Results
+from fxcount.trace.tracer.sources import Met, find_source
 from fxcount.trace.tracer.special import handle
 from fxcount.trace.tracer.standin import StandIn
 
@@ -92,6 +92,8 @@ class Tracer(TorchFunctionMode):
         self._results = Results(ledger, self.replay.writers)
         self._resolved: dict[Any, Op] = dict(registry._by_callable)
         self._memo: dict[tuple[Any, ...], Signature] = {}
+        self._outcomes: dict[Signature, Outcome | None] = {}
+        self._met: Met = {}
         self._place: Source | None = None  # of the call that is recorded now, where it is not the line that runs
         self._times: Size = 1  # how often the call that is recorded now runs
         self.unrolled: Set[str] = frozenset()  # places of loops whose steps are not alike
@@ -142,29 +144,30 @@ class Tracer(TorchFunctionMode):
             for name, a in kwargs.items():
                 key.append(name)
                 recorded_kwargs[name] = convert(a, key, operands)
-        if not operands and recorded and entry.of_numbers:  # torch.div(size, 2) gives a tensor
-            return self.record(entry, func, (make_literal(self, args[0], None, None), *args[1:]), kwargs)
         hashed = tuple(key)
-        signature = self._memo.get(hashed)
-        if signature is None:
+        signature, outcome = self._memo.get(hashed), None
+        if signature is not None:
+            outcome = self._outcome(signature)
+        else:
+            if not operands and recorded and entry.of_numbers:  # torch.div(size, 2) gives a tensor
+                return self.record(entry, func, (make_literal(self, args[0], None, None), *args[1:]), kwargs)
             signature = self._new(hashed, entry, func, args, kwargs, recorded, recorded_kwargs, operands)
 
         values = tuple(map(_value_of, operands))
         grad = _is_grad_enabled()
         call = Call(
             len(self._calls), func, signature, recorded, recorded_kwargs, values, self.modules.now,
-            self._place or find_source(sys._getframe(2)), grad,
+            self._place or find_source(sys._getframe(2), self._met), grad,
         )  # fmt: skip
         self._marks.append(len(self._log))
         if entry.positions is not None:
             self._check_positions(entry, recorded, recorded_kwargs)
         requires_grad = bool(grad and entry.differentiable) and True in map(_requires_grad, values)
-        if out is None and not entry.inplace:
-            result = self._made(call, entry, func, args, kwargs, operands, requires_grad)
+        if outcome is not None and out is None and operands and not operands[0]._storage.constant:
+            result: Any = self._results.one(outcome, call, operands, requires_grad)
         else:
-            target = operands[0] if out is None else self.state(out)
-            result = self._results.written(call, target, operands, requires_grad, out is not None)
-        call.result = result._value if type(result) is StandIn else values_of_result(result)
+            result = self._results_of(call, args, kwargs, operands, requires_grad, out)
+            call.result = values_of_result(result)
         self._calls.append(call)
         if self.progress is not None:
             self.progress(call.index)
@@ -174,18 +177,29 @@ class Tracer(TorchFunctionMode):
         """Record a call of what a user's rule stands for, and is not looked into."""
         return self.record(entry, func, args, kwargs)
 
-    def _made(
-        self, call: Call, entry: Op, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None,
-        operands: list[StandIn], requires_grad: bool,
+    def _outcome(self, signature: Signature) -> Outcome | None:
+        """The one result of calls of this signature."""
+        try:
+            return self._outcomes[signature]
+        except KeyError:
+            found = self._outcomes[signature] = Outcome.of_calls(signature, self.answers)
+            return found
+
+    def _results_of(
+        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any] | None, operands: list[StandIn], requires_grad: bool,
+        out: Any = None,
     ) -> Any:  # fmt: skip
-        """The results of a call that makes new ones, with what is known of their data."""
-        signature = call.signature
+        """The results of any call, with what is known of their data."""
+        signature, entry = call.signature, call.op
+        if out is not None or entry.inplace:
+            target = operands[0] if out is None else self.state(out)
+            return self._results.written(call, target, operands, requires_grad, out is not None)
         known = None
         for operand in operands:
             if not operand._storage.constant and not (entry.shape_only == (1,) and operand is operands[-1]):
                 break  # x.to(y) of a known x is known whatever y holds
         else:
-            known = constants.compute(entry, func, args, kwargs, signature.result)
+            known = constants.compute(entry, call.func, args, kwargs, signature.result)
         outputs: list[Value] = []
         result = self._results.made(signature.result, call, operands, outputs, requires_grad, known)
         call.outputs = tuple(outputs)
