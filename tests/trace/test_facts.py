@@ -425,5 +425,6 @@ def test_a_line_is_one_object_however_often_it_runs():
 
     calls = fxcount.analyze(Net(), "B,3").trace.calls
     places = [call.source for call in calls]
-    assert len(calls) == 6 and len(set(map(id, places))) == 2
+    assert len(calls) == 6
+    assert len(set(map(id, places))) == 2
     assert {place.line for place in places[:5]} == {places[5].line - 1}
