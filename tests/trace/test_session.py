@@ -285,6 +285,39 @@ def test_threads_get_right_totals_beside_a_loop_that_is_left_alone() -> None:
     assert right == [[True] * 5] * 8
 
 
+def test_a_generator_that_the_forward_loads() -> None:
+    """Numpy loads its random numbers on use. An analysis loads them for no model, and a model's draws are the analysis' own
+    from the first."""
+    code = """
+import sys, torch, fxcount
+import numpy as np
+
+drawn = []
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        drawn.append(float(np.random.rand()))
+        from numpy.random import standard_normal
+        drawn.append(float(standard_normal()))
+        return x * 2
+
+for name in [n for n in sys.modules if n.startswith("numpy.random")]:  # older ones load it at once
+    del sys.modules[name]
+vars(np).pop("random", None)
+finders = list(sys.meta_path)
+fxcount.analyze(torch.nn.ReLU(), "N,3")
+print("numpy.random" in sys.modules)
+net = Net()
+fxcount.analyze(net, "N,3")
+first = list(drawn)
+fxcount.analyze(net, "N,3")
+print(finders == sys.meta_path, drawn == 2 * first, "exec_module" in vars(np.random.__spec__.loader))
+print([float(np.random.rand()), float(np.random.standard_normal())] == first)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("False\nTrue True False\nTrue\n", "")
+
+
 @pytest.mark.usefixtures("fresh_dynamo")
 def test_torch_compile_in_another_thread_goes_on() -> None:
     """Dynamo compiles and runs whole graphs beside analyses of the same modules; these see through compiled modules."""

@@ -419,7 +419,6 @@ _KINDS: tuple[tuple[Any, Callable[[_Read, Any], list[Any]]], ...] = (
     ((bytearray, array), _read_buffer),
     (np.ndarray, _read_array),
     (random.Random, _read_random),
-    ((np.random.Generator, np.random.RandomState), _read_numpy_random),
     (torch.Generator, _read_generator),
     ((torch.nn.Module, SimpleNamespace), _attributes),
 )
@@ -428,12 +427,20 @@ _KINDS: tuple[tuple[Any, Callable[[_Read, Any], list[Any]]], ...] = (
 _SHALLOW = frozenset({_read_dict, _read_list, _read_set, _read_deque, _attributes})
 
 
+def _numpys_generators() -> tuple[type, ...]:
+    """Of a part of numpy that is loaded on use: there are no objects of its classes before."""
+    module: Any = sys.modules.get("numpy.random")
+    return (module.Generator, module.RandomState) if module is not None else ()
+
+
 @lru_cache(1024)
 def _reader(kind: type) -> Callable[[_Read, Any], list[Any]] | None:
     """How to read things of this class, or ``None`` if nothing in them can change, or is the model's."""
     for base, reader in _KINDS:
         if issubclass(kind, base):
             return reader
+    if issubclass(kind, _numpys_generators()):
+        return _read_numpy_random
     if issubclass(kind, (type, ModuleType, FunctionType, BaseException)):
         return None
     home = (kind.__module__ or "").partition(".")[0]
