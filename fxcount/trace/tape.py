@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from types import CodeType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 
@@ -28,9 +28,10 @@ from fxcount.trace.inputs.census import Fingerprint
 
 __all__ = [
     "Call", "CustomFunction", "Declared", "Event", "Events", "Instruction", "ModuleCall", "Origin", "Signature", "Source",
-    "State", "StorageInfo", "Trace", "Value", "Written",
+    "State", "StorageInfo", "Trace", "Value", "Written", "once_each",
 ]  # fmt: skip
 
+T = TypeVar("T")
 Origin = Literal["op", "input", "parameter", "buffer", "constant", "kept"]
 Written = Literal["function", "method", "operator"]
 """How a call stands in the source: ``torch.add(x, y)``, ``x.add(y)``, ``x + y``."""
@@ -143,6 +144,26 @@ class Instruction(Source):
     def calls(self, name: str) -> bool:
         """Whether a method of this name is called here, and not an operator that stands for it."""
         return name in self.code.co_names and _opname(self.code, self.lasti).startswith("CALL")
+
+
+def once_each(make: Callable[[Source], T]) -> Callable[[Source | None], T | None]:
+    """``make``, asked once for each instruction: all calls made there have the same line. ``None`` of ``None``.
+
+    >>> made = once_each(str)
+    >>> made(Source("net.py", 7, "forward")), made(None)
+    ('net.py:7', None)
+    """
+    known: dict[tuple[int, int], T] = {}
+
+    def found(source: Source | None) -> T | None:
+        if type(source) is not Instruction:
+            return None if source is None else make(source)
+        key = (id(source.code), source.lasti)
+        if key not in known:
+            known[key] = make(source)
+        return known[key]
+
+    return found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -313,10 +334,15 @@ class Events:
         return cls(tuple(log), tuple(marks))
 
     def __iter__(self) -> Iterator[Event]:
+        for call, entries in self.by_call():
+            for entry in entries:
+                yield Event(entry, True, call) if entry >= 0 else Event(~entry, False, call)
+
+    def by_call(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The entries of the log that belong to each call, those before the first (-1) first."""
         start = 0
         for call, stop in enumerate((*self.marks, len(self.log)), -1):
-            for entry in self.log[start:stop]:
-                yield Event(entry, True, call) if entry >= 0 else Event(~entry, False, call)
+            yield call, self.log[start:stop]
             start = stop
 
 

@@ -7,6 +7,7 @@ give the project's own, which views print without loading sympy.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -108,12 +109,24 @@ def op_kinds(trace: Trace, costs: Costs) -> list[KindRow]:
 
 def module_parameters(trace: Trace) -> dict[str, int]:
     """Elements of the parameters each module holds, those of its submodules included; each element counted once."""
-    held: dict[str, list[Declared]] = {}
-    for p in trace.declared:
-        if p.kind == "parameter":
-            for path in {around for name in p.names for around in upwards(name.rpartition(".")[0])}:
-                held.setdefault(path, []).append(p)
-    return {path: sum(elements_of(found).fresh) for path, found in held.items()}
+    parameters = [p for p in trace.declared if p.kind == "parameter"]
+    tensors = Counter([p.storage for p in parameters])
+    alone = [p for p in parameters if tensors[p.storage] == 1]  # of these nothing is another's, whatever is counted with them
+    held: Counter[str] = Counter()
+    for p, fresh in zip(alone, elements_of(alone).fresh, strict=True):
+        for path in _around(p):
+            held[path] += fresh
+    together: dict[str, list[Declared]] = {}
+    for p in parameters:
+        for path in _around(p) if tensors[p.storage] > 1 else ():
+            together.setdefault(path, []).append(p)
+    held.update({path: sum(elements_of(found).fresh) for path, found in together.items()})
+    return held
+
+
+def _around(p: Declared) -> set[str]:
+    """The paths of the modules that hold a parameter."""
+    return {around for name in p.names for around in upwards(name.rpartition(".")[0])}
 
 
 def module_rows(trace: Trace, costs: Costs, depth: int | None = None) -> list[ModuleRow]:

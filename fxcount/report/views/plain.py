@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from fxcount.passes.untraced import UNTRACED
-from fxcount.report.data.rows import COUNTS, module_rows
-from fxcount.report.views.graphs.nodes import Plain, plainly
+from fxcount.report.data.rows import COUNTS, module_parameters
+from fxcount.report.views.graphs.nodes import Attributes, Plain, apart, plainly, shapes
 from fxcount.report.views.saved.sizes import Write, shared, size_text
+from fxcount.report.views.saved.text import table
 from fxcount.symbolic import to_rows
+from fxcount.trace.tape import once_each
 from fxcount.trace.torch_patch.active import no_collection
 
 if TYPE_CHECKING:
@@ -20,6 +23,10 @@ __all__ = ["SCHEMA_VERSION", "to_dict", "to_json"]
 SCHEMA_VERSION = 1
 
 
+Rows = Iterable[tuple[Attributes, Attributes]]
+"""Of each row what is its own, and after it what it shares with all rows like it: one dict."""
+
+
 def to_dict(report: ReportData, write: Write = size_text) -> dict[str, Any]:
     """Nested dicts and lists of str, int, float, bool and None.
 
@@ -28,6 +35,11 @@ def to_dict(report: ReportData, write: Write = size_text) -> dict[str, Any]:
     data-dependent sizes in a number of which nobody knows the value; what they were taken as is listed once for all.
     ``write`` gives the text of a formula.
     """
+    return _data(report, write, lambda rows: [{**own, **apart(shared)} for own, shared in rows])
+
+
+def _data(report: ReportData, write: Write, listed: Callable[[Rows], list[Any]]) -> dict[str, Any]:
+    """The same with its longest tables as ``listed`` makes them."""
     trace, total, m, p = report.trace, report.costs.total, report.peaks, report.params
     values, plain = report.values, plainly(report, write)
     traced = trace.frontend != UNTRACED
@@ -78,14 +90,8 @@ def to_dict(report: ReportData, write: Write = size_text) -> dict[str, Any]:
             {"text": str(a), "kind": a.kind, "reason": a.reason, "where": a.where, "line": a.line} for a in report.assumptions
         ],
         "uncounted": [{"op": c.op.name, "call": c.index, "where": str(c.source or "")} for c in report.uncounted],
-        "modules": [
-            {
-                "path": r.path, "class": r.class_name, "depth": r.depth, "call": r.number, "params": r.params,
-                "output_shapes": [[plain(s) for s in shape] for shape in r.output_shapes], **_counts(report, plain, r),
-            }
-            for r in module_rows(trace, report.costs)
-        ],
-        "ops": _ops(report, plain),
+        "modules": listed(_modules(report, plain)),
+        "ops": listed(_ops(report, plain)),
     }  # fmt: skip
 
 
@@ -104,24 +110,43 @@ def to_json(report: ReportData, path: str | os.PathLike[str] | int | None = None
     from fxcount.report.views.saved.written import written
 
     def made(write: Write) -> dict[str, Any]:
-        return {**to_dict(report, write), "graph": {"fxcount_schema": GRAPH_SCHEMA_VERSION}, **family(report, write)}
+        return {**_data(report, write, table), "graph": {"fxcount_schema": GRAPH_SCHEMA_VERSION}, **family(report, write)}
 
     with no_collection():
         return written(shared(header("report"), made), path, indent)
 
 
-def _ops(report: ReportData, plain: Plain) -> list[dict[str, Any]]:
-    """A row for each call; what calls that look alike have in common is worked out once."""
+def _modules(report: ReportData, plain: Plain) -> Rows:
+    """A row for each call of a module."""
+    trace = report.trace
+    held = module_parameters(trace)
+    alike: dict[tuple[object, ...], Attributes] = {}
+    for m, total in zip(trace.modules, report.costs.of_modules(trace), strict=True):
+        key = (id(total), *m.outputs)
+        shared = alike.get(key)
+        if shared is None:
+            shared = alike[key] = {"output_shapes": shapes(m.outputs, plain), **_counts(report, plain, total)}
+        yield {
+            "path": m.path, "class": m.class_name, "depth": m.depth, "call": m.number, "params": held.get(m.path, 0),
+        }, shared  # fmt: skip
+
+
+def _ops(report: ReportData, plain: Plain) -> Rows:
+    """A row for each call of an op."""
     trace, by_signature = report.trace, report.costs.by_signature
+    where = once_each(str)
     counts = {id(s): _counts(report, plain, by_signature[id(s)]) for s in trace.signatures}
-    return [
-        {
-            "call": c.index, "op": c.op.name, "module": trace.modules[c.module].path if c.module >= 0 else "",
-            "where": str(c.source or ""), "output_shapes": [[plain(s) for s in v.fact.shape] for v in c.outputs],
-            **counts[id(c.signature)],
-        }
-        for c in trace.calls
-    ]  # fmt: skip
+    alike: dict[tuple[int, ...], Attributes] = {}
+    for c in trace.calls:
+        key = (id(c.signature), *[id(v.fact) for v in c.outputs])
+        shared = alike.get(key)
+        if shared is None:
+            made = shapes([v.fact for v in c.outputs], plain)
+            shared = alike[key] = {"output_shapes": made, **counts[id(c.signature)]}
+        yield {
+            "call": c.index, "op": c.signature.op.name, "module": trace.modules[c.module].path if c.module >= 0 else "",
+            "where": where(c.source) or "",
+        }, shared  # fmt: skip
 
 
 def _counts(report: ReportData, plain: Plain, counted: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,11 +24,14 @@ from fxcount.symbolic import Expr
 from fxcount.trace.tape import Value
 from fxcount.trace.tracer.outputs import Opaque
 
-__all__ = ["Decoder", "Encoder", "Foreign", "Plain"]
+__all__ = ["Decoder", "Encoder", "Foreign", "Plain", "Rows"]
+
+T = TypeVar("T")
 
 Plain = Any  # what json.loads returns: dicts, lists, texts, numbers, booleans, None
 _NAMED = {torch.dtype: "$dtype", torch.layout: "$layout", torch.memory_format: "$memory_format"}
-_PLAIN = frozenset({bool, int, str, type(None), Expr, torch.dtype, torch.device})
+_WORDS = frozenset({int, bool, str, type(None)})  # JSON has them
+_REPEATED = frozenset({Expr, torch.dtype, torch.device, type(Ellipsis)})  # what takes longer to write than to look up
 _TYPES = {t.__name__: t for t in (bool, int, float, complex, str, list, tuple, dict)}
 
 
@@ -39,32 +42,31 @@ class Foreign:
     class_name: str
 
 
+class Rows(dict[T, int]):
+    """The row of each entry of a table, in the order in which they are first asked for. It is its own table: iterate over it.
+
+    >>> rows: Rows[str] = Rows()
+    >>> rows["b"], rows["a"], rows["b"], list(rows)
+    (0, 1, 0, ['b', 'a'])
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, entry: T) -> int:
+        row = self[entry] = len(self)
+        return row
+
+
 class Encoder:
-    """Trees to plain data; values and facts go to tables, in the order in which they are met. ``size`` writes sizes."""
+    """Trees to plain data; values and facts go to tables, in the order in which they are met. ``size`` writes sizes.
+
+    ``values``: by identity, as an operand may be a second record of one value; ``facts``: equal ones share a row."""
 
     def __init__(self, size: Write = size_text) -> None:
         self.size = size
-        self.values: list[Value] = []
-        self.facts: list[TensorFact] = []
-        self._value_rows: dict[int, int] = {}  # by identity: an operand may be a second record of one value
-        self._fact_rows: dict[TensorFact, int] = {}
-        self._texts: dict[tuple[type, Any], str] = {}
-
-    def value(self, value: Value) -> int:
-        """Row of the value in the table."""
-        row = self._value_rows.get(id(value))
-        if row is None:
-            row = self._value_rows[id(value)] = len(self.values)
-            self.values.append(value)
-        return row
-
-    def fact(self, fact: TensorFact) -> int:
-        """Row of the fact in the table; equal facts share one."""
-        row = self._fact_rows.get(fact)
-        if row is None:
-            row = self._fact_rows[fact] = len(self.facts)
-            self.facts.append(fact)
-        return row
+        self.values: Rows[Value] = Rows()
+        self.facts: Rows[TensorFact] = Rows()
+        self._texts: dict[Any, str] = {}
 
     def tree(self, a: Any) -> Plain:
         """Any argument, result or output."""
@@ -72,9 +74,9 @@ class Encoder:
         if a is None or kind is bool or kind is int or kind is str:
             return a
         if kind is Value:
-            return {"$value": self.value(a)}
+            return {"$value": self.values[a]}
         if kind is TensorFact:
-            return {"$fact": self.fact(a)}
+            return {"$fact": self.facts[a]}
         if kind is float:
             return a if math.isfinite(a) else {"$float": str(a)}
         if isinstance(a, Expr):
@@ -91,29 +93,37 @@ class Encoder:
         """The JSON text of :meth:`tree`: arguments of calls, which are values and tuples of them for the most part."""
         kind = type(a)
         if kind is Value:
-            return f'{{"$value": {self.value(a)}}}'
+            return f'{{"$value": {self.values[a]}}}'
         if kind is tuple:
-            return f'{{"$tuple": [{", ".join([self.text(x) for x in a])}]}}'
+            return f'{{"$tuple": [{self._listed(a)}]}}'
         if kind is list:
-            return f"[{', '.join([self.text(x) for x in a])}]"
-        if kind is dict and not a:
-            return '{"$dict": []}'
-        if kind not in _PLAIN:
+            return f"[{self._listed(a)}]"
+        if kind in _WORDS:
+            return as_text(a)
+        if kind is dict:
+            return f'{{"$dict": [{", ".join([f"[{self._listed(pair)}]" for pair in a.items()])}]}}'
+        if kind is slice:
+            return f'{{"$slice": [{self._listed((a.start, a.stop, a.step))}]}}'
+        if kind not in _REPEATED:
             return as_text(self.tree(a))
-        found = self._texts.get((kind, a))
+        found = self._texts.get(a)
         if found is None:
-            found = self._texts[kind, a] = as_text(self.tree(a))
+            found = self._texts[a] = as_text(self.tree(a))
         return found
+
+    def _listed(self, parts: Iterable[Any]) -> str:
+        values, text = self.values, self.text
+        return ", ".join([f'{{"$value": {values[x]}}}' if type(x) is Value else text(x) for x in parts])
 
     def _rare(self, a: Any) -> Plain:
         if isinstance(a, TensorFact):
-            return {"$fact": self.fact(a)}
+            return {"$fact": self.facts[a]}
         if isinstance(a, Holding):
-            return {"$holding": self.fact(a.fact)}
+            return {"$holding": self.facts[a.fact]}
         if isinstance(a, CopyOrView):
-            return {"$copy_or_view": [self.fact(a.fact), a.of, self.size(a.copied)]}
+            return {"$copy_or_view": [self.facts[a.fact], a.of, self.size(a.copied)]}
         if isinstance(a, Alias):
-            return {"$alias": [self.fact(a.fact), a.of]}
+            return {"$alias": [self.facts[a.fact], a.of]}
         if isinstance(a, slice):
             return {"$slice": [self.tree(a.start), self.tree(a.stop), self.tree(a.step)]}
         if isinstance(a, complex):
@@ -141,7 +151,7 @@ class Encoder:
     def _opaque(self, a: Opaque) -> Plain:
         if a.names:
             return {"$fields": [a.class_name, list(a.names), [self.tree(v) for v in a.values]]}
-        return {"$opaque": [a.class_name, [self.value(v) for v in a.values]]}
+        return {"$opaque": [a.class_name, [self.values[v] for v in a.values]]}
 
 
 class Decoder:

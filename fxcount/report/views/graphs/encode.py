@@ -7,7 +7,8 @@ Rows refer to one another by number. Tables are filled in the order of the tape 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -18,15 +19,17 @@ from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.training import TrainingData
-from fxcount.report.views.graphs.codec import Encoder, Plain
+from fxcount.report.views.graphs.codec import Encoder, Plain, Rows
 from fxcount.report.views.saved.conditions import plain_assumption
 from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.report.views.saved.step import plain_step
-from fxcount.report.views.saved.text import as_text, table
+from fxcount.report.views.saved.text import Table, as_string, as_text, fields
 from fxcount.symbolic import Scope, Size
-from fxcount.trace.tape import Call, Declared, Instruction, ModuleCall, Signature, Source, Trace, Value
+from fxcount.trace.tape import Call, Declared, Events, Instruction, ModuleCall, Signature, Trace, Value, once_each
 
 __all__ = ["encode", "family", "is_registered", "parameter_names"]
+
+T = TypeVar("T")
 
 
 def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
@@ -35,6 +38,7 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
     inverse. ``write`` gives the text of a size."""
     trace = report.trace
     encoder = Encoder(write)
+    values = encoder.values
     numbering = _Numbering()
     places = _Places()
     body = {
@@ -49,21 +53,19 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
         "scope": _scope(trace.scope, write),
         "module_paths": dict(trace.module_paths),
         "declared": [_declared(d, numbering) for d in trace.declared],
-        "storages": table([
-            f'{{"nbytes": {as_text(write(s.nbytes))}, "origin": "{s.origin}", "name": {as_text(s.name)}, "born": {s.born}, '
-            f'"of": {s.of}, "keeps": {list(s.keeps)}}}' for s in trace.storages
+        "storages": Table(_storages(trace, write)),
+        "events": Table(_events(trace.events)),
+        "inputs": _rows_of(trace.inputs, encoder),
+        "states": Table([
+            f'{{"value": {values[s.value]}, "names": {as_text(list(s.names))}, "persistent": {as_text(s.persistent)}}}'
+            for s in trace.states
         ]),
-        "events": table([f"[{storage}, {int(birth)}, {call}]" for storage, birth, call in trace.events]),
-        "inputs": [encoder.value(v) for v in trace.inputs],
-        "states": [
-            {"value": encoder.value(s.value), "names": list(s.names), "persistent": s.persistent} for s in trace.states
-        ],
         **_calls(trace, report.costs, encoder, places),
-        "modules": [_module(m, encoder, numbering) for m in trace.modules],
+        "modules": Table(_modules(trace.modules, encoder, numbering)),
         "functions": [
             {
-                "name": f.name, "start": f.start, "stop": f.stop, "inputs": [encoder.value(v) for v in f.inputs],
-                "outputs": [encoder.value(v) for v in f.outputs],
+                "name": f.name, "start": f.start, "stop": f.stop, "inputs": _rows_of(f.inputs, encoder),
+                "outputs": _rows_of(f.outputs, encoder),
             }
             for f in trace.functions
         ],
@@ -73,7 +75,7 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
         "outputs": encoder.tree(trace.outputs),
     }  # fmt: skip
     # last, as only now the tables are complete
-    body["values"] = table([_value(v, encoder) for v in encoder.values])
+    body["values"] = Table([_value(v, encoder) for v in values])
     body["facts"] = [_fact(f, write) for f in encoder.facts]
     body["sources"] = places.rows
     if isinstance(report, TrainingData):
@@ -144,14 +146,13 @@ def _calls(trace: Trace, costs: Costs, encoder: Encoder, places: _Places) -> dic
             key = repr(described)
             ops.setdefault(key, described)
             rows_of_ops[id(s.op)] = list(ops).index(key)
-    rows_of_signatures = {id(s): row for row, s in enumerate(trace.signatures)}
     return {
         "ops": list(ops.values()),
         "signatures": [
             _signature(s, rows_of_ops[id(s.op)], costs.by_signature[id(s)], id(s) in uncounted, encoder)
             for s in trace.signatures
         ],
-        "calls": table([_call(c, rows_of_signatures[id(c.signature)], places, encoder) for c in trace.calls]),
+        "calls": Table(_rows_of_calls(trace, places, encoder)),
     }
 
 
@@ -159,25 +160,12 @@ class _Places:
     """Lines of the model's code, each once."""
 
     def __init__(self) -> None:
-        self.rows: list[list[Plain]] = []
-        self._by_instruction: dict[tuple[int, int], int] = {}
-        self._by_place: dict[tuple[str, int, str], int] = {}
+        self._by_place: Rows[tuple[str, int, str]] = Rows()
+        self.row = once_each(lambda source: self._by_place[source.file, source.line, source.function])
 
-    def row(self, source: Source | None) -> int | None:
-        if not isinstance(source, Instruction):
-            return None if source is None else self._row(source)
-        key = (id(source.code), source.lasti)
-        row = self._by_instruction.get(key)
-        if row is None:  # looking up the line is the slow part
-            row = self._by_instruction[key] = self._row(source)
-        return row
-
-    def _row(self, source: Source) -> int:
-        place = (source.file, source.line, source.function)
-        row = self._by_place.setdefault(place, len(self.rows))
-        if row == len(self.rows):
-            self.rows.append(list(place))
-        return row
+    @property
+    def rows(self) -> list[list[Plain]]:
+        return [list(place) for place in self._by_place]
 
 
 def is_registered(op: Op) -> bool:
@@ -239,24 +227,81 @@ def _sizes(sizes: Iterable[Size | None], write: Write) -> list[int | str | None]
     return [_optional(s, write) for s in sizes]
 
 
-def _call(c: Call, signature: int, places: _Places, encoder: Encoder) -> str:
-    return (
-        f'{{"signature": {signature}, "function": {encoder.text(getattr(c.func, "__name__", c.op.name))}, '
-        f'"written": "{c.written}", "module": {c.module}, "source": {as_text(places.row(c.source))}, '
-        f'"args": {encoder.text(c.args)}, "kwargs": {encoder.text(c.kwargs)}, '
-        f'"operands": {[encoder.value(v) for v in c.operands]}, "outputs": {[encoder.value(v) for v in c.outputs]}, '
-        f'"result": {encoder.text(c.result)}, "mutated": {list(c.mutated)}, "grad_enabled": {as_text(c.grad_enabled)}}}'
-    )
+def _rows_of_calls(trace: Trace, places: _Places, encoder: Encoder) -> Iterator[str]:
+    """Every call; what those of one signature on one line have in common is written once."""
+    rows = {id(s): row for row, s in enumerate(trace.signatures)}
+    values, text = encoder.values, encoder.text
+    known: dict[tuple[object, ...], tuple[str, str]] = {}
+    for c in trace.calls:
+        source = c.source
+        if type(source) is Instruction:  # by which the call says how it is written
+            key: tuple[object, ...] = id(c.signature), id(c.func), id(source.code), source.lasti
+        else:
+            key = id(c.signature), id(c.func), source, c.written
+        found = known.get(key)
+        if found is None:
+            found = known[key] = _common(c, rows[id(c.signature)], as_text(places.row(source)))
+        start, place = found
+        yield (
+            f'{start}{c.module}{place}{text(c.args)}, "kwargs": {text(c.kwargs)}, '
+            f'"operands": {_numbers(c.operands, values)}, "outputs": {_numbers(c.outputs, values)}, '
+            f'"result": {text(c.result)}, "mutated": {list(c.mutated) if c.mutated else "[]"}, '
+            f'"grad_enabled": {"true" if c.grad_enabled else "false"}}}'
+        )
 
 
-def _module(m: ModuleCall, encoder: Encoder, numbering: _Numbering) -> Plain:
+def _numbers(entries: Sequence[T], rows: Rows[T]) -> str:
+    """The rows of these entries as text; mostly there is one."""
+    return f"[{rows[entries[0]]}]" if len(entries) == 1 else f"{[rows[entry] for entry in entries]}"
+
+
+def _common(c: Call, signature: int, source: str) -> tuple[str, str]:
+    """What comes before the module, and what between it and the arguments."""
+    function = as_string(getattr(c.func, "__name__", c.op.name))
+    start = f'{{"signature": {signature}, "function": {function}, "written": "{c.written}", "module": '
+    return start, f', "source": {source}, "args": '
+
+
+def _storages(trace: Trace, write: Write) -> Iterator[str]:
+    texts: dict[Size, str] = {}
+    for s in trace.storages:
+        nbytes = texts.get(s.nbytes)
+        if nbytes is None:
+            nbytes = texts[s.nbytes] = as_text(write(s.nbytes))
+        yield (
+            f'{{"nbytes": {nbytes}, "origin": "{s.origin}", "name": {as_string(s.name)}, "born": {s.born}, '
+            f'"of": {s.of}, "keeps": {list(s.keeps)}}}'
+        )
+
+
+def _events(events: Events) -> Iterator[str]:
+    for call, entries in events.by_call():
+        for entry in entries:
+            yield f"[{entry}, 1, {call}]" if entry >= 0 else f"[{~entry}, 0, {call}]"
+
+
+def _rows_of(values: Iterable[Value], encoder: Encoder) -> list[int]:
+    rows = encoder.values
+    return [rows[v] for v in values]
+
+
+def _modules(modules: Iterable[ModuleCall], encoder: Encoder, numbering: _Numbering) -> Iterator[str]:
+    facts = encoder.facts
+    classes: dict[tuple[type | None, str], str] = {}
+    for m in modules:
+        described = classes.get((m.kind, m.class_name))
+        if described is None:
+            described = classes[m.kind, m.class_name] = fields(_class(m))
+        yield (
+            f'{{"module": {numbering("module", m.module_id)}, "path": {as_string(m.path)}, {described}, "number": {m.number}, '
+            f'"parent": {m.parent}, "depth": {m.depth}, "start": {m.start}, "stop": {m.stop}, '
+            f'"inputs": {_numbers(m.inputs, facts)}, "outputs": {_numbers(m.outputs, facts)}}}'
+        )
+
+
+def _class(m: ModuleCall) -> dict[str, Plain]:
     base = _torch_class(m.kind)
-    return {
-        "module": numbering("module", m.module_id), "path": m.path, "class": m.class_name, "base": base,
-        "derived": m.kind is not getattr(torch.nn, base), "number": m.number, "parent": m.parent, "depth": m.depth,
-        "start": m.start, "stop": m.stop,
-        "inputs": [encoder.fact(f) for f in m.inputs], "outputs": [encoder.fact(f) for f in m.outputs],
-    }  # fmt: skip
+    return {"class": m.class_name, "base": base, "derived": m.kind is not getattr(torch.nn, base)}
 
 
 def _torch_class(kind: type[torch.nn.Module] | None) -> str:
@@ -267,9 +312,9 @@ def _torch_class(kind: type[torch.nn.Module] | None) -> str:
 
 def _value(v: Value, encoder: Encoder) -> str:
     return (
-        f'{{"index": {v.index}, "fact": {encoder.fact(v.fact)}, "storage": {v.storage}, "origin": "{v.origin}", '
-        f'"name": {as_text(v.name)}, "call": {v.call}, "position": {as_text(v.position)}, '
-        f'"requires_grad": {as_text(v.requires_grad)}}}'
+        f'{{"index": {v.index}, "fact": {encoder.facts[v.fact]}, "storage": {v.storage}, "origin": "{v.origin}", '
+        f'"name": {as_string(v.name)}, "call": {v.call}, "position": {"null" if v.position is None else v.position}, '
+        f'"requires_grad": {"true" if v.requires_grad else "false"}}}'
     )
 
 

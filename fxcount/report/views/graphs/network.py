@@ -9,11 +9,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fxcount.report.data.report import ReportData
 from fxcount.report.views.graphs.edges import FLOW, edges
-from fxcount.report.views.graphs.nodes import Attributes, Plain, nodes, plainly
+from fxcount.report.views.graphs.nodes import Attributes, Plain, apart, nodes, plainly
 from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.trace.torch_patch.active import no_collection
 
@@ -43,19 +43,10 @@ def to_networkx(report: ReportData, depth: int | None = None, write: Write = siz
     with no_collection():  # a graph is many small dicts, and none of them garbage
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**graph_attributes(report, plain))
         for node, own, shared in nodes(report, plain):  # one by one: for a list of them networkx looks at each several times
-            graph.add_node(node, **own, **_apart(shared))
+            graph.add_node(node, **own, **apart(shared))
         for source, target, attributes in edges(report.trace, plain):
-            graph.add_edge(source, target, **_apart(attributes))
+            graph.add_edge(source, target, **apart(attributes))
         return graph if depth is None else collapse(graph, depth)
-
-
-def _apart(attributes: Attributes) -> Attributes:
-    """The attributes with lists of its own: the graph is the user's to change."""
-    return {name: _own(a) if type(a) is list else a for name, a in attributes.items()}
-
-
-def _own(a: list[Any]) -> list[Any]:
-    return [_own(x) if type(x) is list else x for x in a]
 
 
 def laid_out(report: ReportData, depth: int | None = None, write: Write = size_text) -> tuple[dict[str, Attributes], Between]:

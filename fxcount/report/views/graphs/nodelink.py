@@ -16,7 +16,7 @@ from fxcount.report.views.graphs.network import Between, graph_attributes, linke
 from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.report.views.saved.header import header, schema
 from fxcount.report.views.saved.sizes import Write, shared
-from fxcount.report.views.saved.text import as_text, fields, plain, table, to_text
+from fxcount.report.views.saved.text import Table, as_text, fields, plain, to_text, written_once
 from fxcount.trace.torch_patch.active import no_collection
 
 __all__ = ["schema", "to_graph_json", "to_node_link"]
@@ -54,11 +54,11 @@ def _node_link(report: ReportData, write: Write) -> dict[str, Any]:
     listed = list(nodes(report, sizes))
     names = {node: as_text(node) for node, _, _ in listed}
     between = linked(report, sizes, names)
-    more = _once()
+    more = written_once()
     return {
         "directed": True, "multigraph": True, "graph": graph_attributes(report, sizes),
-        "nodes": table([f'{{{fields(own)}{more(shared)}, "id": {names[node]}}}' for node, own, shared in listed]),
-        "edges": table(_edges(between, names, more)),
+        "nodes": Table([f'{{{fields(own)}{more(shared)}, "id": {names[node]}}}' for node, own, shared in listed]),
+        "edges": Table(_edges(between, names, more)),
     }  # fmt: skip
 
 
@@ -69,19 +69,6 @@ def _edges(between: Between, names: dict[str, str], more: Callable[[Attributes],
             end = f'{start}{names[target]}, "key": '
             for key, attributes in enumerate(found):
                 yield f"{{{more(attributes)[2:]}{end}{key}}}"
-
-
-def _once() -> Callable[[Attributes], str]:
-    """What writes attributes that go on after others; those that are one dict, which somebody has to hold, are written once."""
-    known: dict[int, str] = {}
-
-    def more(attributes: Attributes) -> str:
-        found = known.get(id(attributes))
-        if found is None:
-            found = known[id(attributes)] = f", {fields(attributes)}" if attributes else ""
-        return found
-
-    return more
 
 
 def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:

@@ -6,9 +6,10 @@ its formula. Bytes and elements carry their unit in the name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from fxcount.ops.core.fact import TensorFact
 from fxcount.passes.cost import CallCost
 from fxcount.passes.uses import called_paths
 from fxcount.report.data.report import ReportData
@@ -16,9 +17,9 @@ from fxcount.report.data.rows import module_parameters
 from fxcount.report.views.graphs.outputs import named_outputs
 from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.symbolic import Size
-from fxcount.trace.tape import Call, Declared, Trace, Value
+from fxcount.trace.tape import Call, Declared, Trace, Value, once_each
 
-__all__ = ["Attributes", "Node", "declared_id", "keeps_apart", "nodes", "tensor_attributes"]
+__all__ = ["Attributes", "Node", "apart", "declared_id", "keeps_apart", "nodes", "plainly", "shapes", "tensor_attributes"]
 
 Attributes = dict[str, Any]
 Node = tuple[str, Attributes, Attributes]
@@ -60,6 +61,20 @@ def nodes(report: ReportData, plain: Plain) -> Iterator[Node]:
     yield from _ops(report, plain)
     for name, v in named_outputs(trace.outputs):
         yield f"output:{name}", {"kind": "output", "label": name, "name": name, **tensor_attributes(v, plain)}, _NONE
+
+
+def apart(attributes: Attributes) -> Attributes:
+    """The attributes with lists of its own, for those who hand them out to be changed."""
+    return {name: _own(a) if type(a) is list else a for name, a in attributes.items()}
+
+
+def _own(a: list[Any]) -> list[Any]:
+    return [_own(x) if type(x) is list else x for x in a]
+
+
+def shapes(facts: Iterable[TensorFact], plain: Plain) -> list[list[int | str]]:
+    """The shape of each."""
+    return [[plain(s) for s in f.shape] for f in facts]
 
 
 def declared_id(d: Declared) -> str:
@@ -124,11 +139,10 @@ def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
     alike: dict[tuple[object, ...], Attributes] = {}
     for m, total in zip(trace.modules, report.costs.of_modules(trace), strict=True):
         name = m.path or m.class_name
-        key = (total, *m.outputs)
+        key = (id(total), *m.outputs)
         shared = alike.get(key)
         if shared is None:
-            shapes = [[plain(s) for s in f.shape] for f in m.outputs]
-            shared = alike[key] = {"shapes": shapes, "collapsed": False, **_cost(total, plain)}
+            shared = alike[key] = {"shapes": shapes(m.outputs, plain), "collapsed": False, **_cost(total, plain)}
         yield f"call:{m.index}", {
             "kind": "module_call", "label": name if m.number == 1 else f"{name} (call {m.number})", "path": m.path,
             "class_name": m.class_name, "depth": m.depth, "number": m.number, "ops": m.stop - m.start,
@@ -138,6 +152,7 @@ def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
 def _ops(report: ReportData, plain: Plain) -> Iterator[Node]:
     trace, costs = report.trace, report.costs
     uncounted = {c.index for c in costs.uncounted}
+    where = once_each(str)
     alike: dict[tuple[object, ...], Attributes] = {}
     for c in trace.calls:
         signature, outputs = c.signature, c.outputs
@@ -146,13 +161,13 @@ def _ops(report: ReportData, plain: Plain) -> Iterator[Node]:
         shared = alike.get(key)
         if shared is None:
             shared = alike[key] = {
-                "shapes": [[plain(s) for s in v.fact.shape] for v in outputs],
+                "shapes": shapes([v.fact for v in outputs], plain),
                 "dtypes": [_name(v.fact.dtype) for v in outputs], "grad_enabled": c.grad_enabled, "in_place": mutates,
                 "counted": counted, **_cost(costs.by_signature[id(signature)], plain),
             }  # fmt: skip
         yield f"op:{c.index}", {
             "kind": "op", "label": name, "op": name, "index": c.index,
-            "path": trace.modules[c.module].path if c.module >= 0 else "", "call": c.module, "where": str(c.source or ""),
+            "path": trace.modules[c.module].path if c.module >= 0 else "", "call": c.module, "where": where(c.source) or "",
         }, shared  # fmt: skip
         if keeps_apart(c):
             for i, v in enumerate(c.outputs):

@@ -1,4 +1,4 @@
-"""JSON whose long tables are text already.
+"""JSON whose long tables are rows of text already.
 
 A report has tables of tens of thousands of rows, and a row is mostly what many rows have in common. To write that once, and
 each row with it, is several times as fast as to make a dict of every row and have ``json`` write all of them. The text is that
@@ -8,29 +8,42 @@ of ``json.dumps``, letter for letter.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as as_string
+from math import isfinite
 from typing import Any
 
-__all__ = ["Text", "as_text", "fields", "plain", "table", "to_text"]
+__all__ = ["Table", "as_string", "as_text", "fields", "plain", "table", "to_text", "written_once"]
 
 _encoded = json.JSONEncoder(allow_nan=False, check_circular=False).encode
-_WORDS = {None: "null", True: "true", False: "false"}
 
 
-class Text(str):
-    """JSON text that stands for what it says."""
+class Table(list[str]):
+    """A list of rows, each of which is JSON text.
+
+    >>> to_text(Table(['{"a": 1}', '{"a": 2}']))
+    '[{"a": 1}, {"a": 2}]'
+    """
 
     __slots__ = ()
 
 
 def as_text(data: Any) -> str:
-    """The text of plain data that holds no :class:`Text`. A call of ``json`` takes far longer to begin than a number does."""
-    kind = type(data)
-    if kind is int:
-        return int.__repr__(data)
-    if data is None or kind is bool:
-        return _WORDS[data]
-    return _encoded(data)
+    """The text of plain data that holds no :class:`Table`. ``json`` takes far longer to begin than over a number or a word."""
+    return _AS_TEXT.get(type(data), _encoded)(data)
+
+
+def _list_as_text(data: list[Any]) -> str:
+    return f"[{', '.join([as_text(part) for part in data])}]" if len(data) < _MANY else _encoded(data)
+
+
+_MANY = 10  # parts of a list over which json takes no longer than we
+_AS_TEXT: dict[type, Callable[[Any], str]] = {
+    str: as_string, int: int.__repr__, list: _list_as_text,
+    bool: lambda data: "true" if data else "false", type(None): lambda _: "null",
+    float: lambda data: float.__repr__(data) if isfinite(data) else _encoded(data),
+}  # fmt: skip
 
 
 def fields(row: Mapping[str, Any]) -> str:
@@ -39,55 +52,88 @@ def fields(row: Mapping[str, Any]) -> str:
     >>> fields({"a": 1, "b": ["c"]})
     '"a": 1, "b": ["c"]'
     """
-    return ", ".join([f'"{name}": {as_text(part)}' for name, part in row.items()])
+    return _layout(tuple(row)) % tuple([as_text(part) for part in row.values()])
 
 
-def table(rows: Iterable[str]) -> Text:
-    """A list of rows that are texts.
+@lru_cache(256)
+def _layout(names: tuple[str, ...]) -> str:
+    return ", ".join([f"{as_string(name).replace('%', '%%')}: %s" for name in names])
 
-    >>> table(['{"a": 1}', '{"a": 2}'])
-    '[{"a": 1}, {"a": 2}]'
+
+def written_once() -> Callable[[Mapping[str, Any]], str]:
+    """What writes :func:`fields` that come after others. A dict that comes again is not written again.
+
+    >>> more = written_once()
+    >>> more({"a": 1}), more({})
+    (', "a": 1', '')
     """
-    return Text(f"[{', '.join(rows)}]")
+    known: dict[int, tuple[str, Mapping[str, Any]]] = {}  # with the dict, so that no other gets its address
+
+    def more(row: Mapping[str, Any]) -> str:
+        found = known.get(id(row))
+        if found is None:
+            found = known[id(row)] = f", {fields(row)}" if row else "", row
+        return found[0]
+
+    return more
+
+
+def table(rows: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Table:
+    """Rows of what is their own, and after it what they share with others: one dict.
+
+    >>> to_text(table([({"a": 1}, {"b": 2}), ({"a": 3}, {})]))
+    '[{"a": 1, "b": 2}, {"a": 3}]'
+    """
+    more = written_once()
+    return Table([f"{{{fields(own)}{more(shared)}}}" for own, shared in rows])
 
 
 def to_text(data: Any, indent: int | None = None) -> str:
-    """The text of plain data, some of which is text already.
+    """The text of plain data with tables in it.
 
-    >>> to_text({"a": [{"b": table(["1", "2"]), "c": None}], "d": "e"})
+    >>> to_text({"a": [{"b": Table(["1", "2"]), "c": None}], "d": "e"})
     '{"a": [{"b": [1, 2], "c": null}], "d": "e"}'
     """
     if indent is not None:
         return json.dumps(plain(data), indent=indent, allow_nan=False, check_circular=False)
-    return _text(data)
+    pieces: list[str] = []
+    _write(data, pieces)
+    return "".join(pieces)  # once, at the end: of megabytes every copy counts
 
 
-def _text(data: Any) -> str:
-    if type(data) is Text:
-        return data
-    if not _holds_text(data):
-        return as_text(data)
-    if isinstance(data, Mapping):
-        return f"{{{', '.join([f'{as_text(name)}: {_text(part)}' for name, part in data.items()])}}}"
-    return f"[{', '.join(map(_text, data))}]"
+def _write(data: Any, pieces: list[str]) -> None:
+    if type(data) is Table:
+        pieces += ["[", ", ".join(data), "]"]
+    elif not _holds_table(data):
+        pieces.append(as_text(data))
+    elif isinstance(data, Mapping):
+        for i, (name, part) in enumerate(data.items()):
+            pieces.append(f"{', ' if i else '{'}{as_text(name)}: ")
+            _write(part, pieces)
+        pieces.append("}")
+    else:
+        for i, part in enumerate(data):
+            pieces.append(", " if i else "[")
+            _write(part, pieces)
+        pieces.append("]")
 
 
-def _holds_text(data: Any) -> bool:
+def _holds_table(data: Any) -> bool:
     """Of a list the first entry tells: all of its entries are of one kind."""
     if isinstance(data, Mapping):
-        return any(map(_holds_text, data.values()))
-    return type(data) is Text or (isinstance(data, list) and bool(data) and _holds_text(data[0]))
+        return any(map(_holds_table, data.values()))
+    return type(data) is Table or (isinstance(data, list) and bool(data) and _holds_table(data[0]))
 
 
 def plain(data: Any) -> Any:
     """The same without texts, as it would be read again.
 
-    >>> plain({"a": [{"b": table(["1", "2"])}], "d": "e"})
+    >>> plain({"a": [{"b": Table(["1", "2"])}], "d": "e"})
     {'a': [{'b': [1, 2]}], 'd': 'e'}
     """
-    if type(data) is Text:
-        return json.loads(data)
-    if not _holds_text(data):
+    if type(data) is Table:
+        return json.loads(f"[{', '.join(data)}]")
+    if not _holds_table(data):
         return data
     if isinstance(data, Mapping):
         return {name: plain(part) for name, part in data.items()}
