@@ -15,8 +15,6 @@ from fxcount.ops import REGISTRY, Op, Registry, Work, Zero
 from fxcount.ops.core.registry import Traits
 from fxcount.passes import cost, parameters
 from fxcount.passes.gradients import chosen_outputs, reach
-from fxcount.passes.modes import ModeRow, compared, in_mode
-from fxcount.passes.untraced import holdings, holds_something
 from fxcount.report import Report
 from fxcount.report.data.recipe import Recipe
 from fxcount.trace.frontends import Frontend, trace_any
@@ -29,6 +27,7 @@ from fxcount.trace.tape import Trace
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from fxcount.passes.modes import ModeRow
     from fxcount.report.training import TrainingReport
     from fxcount.training.step import Step
 
@@ -132,6 +131,8 @@ def _without_inputs(
     reporter: Callable[[int], None] | None,
 ) -> Report:  # fmt: skip
     """The report of a model alone: on inputs that it can do without, or that are guessed, or of what it holds."""
+    from fxcount.passes.untraced import holdings, holds_something
+
     guess = guessed(model)
     if guess is None and not (needs_inputs(model) and holds_something(model)):
         with _reporting(reporter):
@@ -311,6 +312,8 @@ def find_unused_parameters(
     >>> find_unused_parameters(Net(), "B,3", outputs="1")
     ['used.weight', 'used.bias', 'idle.weight', 'idle.bias']
     """
+    from fxcount.passes.modes import in_mode
+
     check_misspelt(model, named_inputs, ("outputs", "hints", "kwargs"))
     _check_options(model, hints, kwargs=kwargs)
     named = _together(named_inputs, kwargs)
@@ -346,6 +349,8 @@ def compare_modes(
     >>> [(row.name, row.state) for row in compare_modes(Net(), "B,3")][1:3]
     [('head.bias', 'in both modes'), ('aux.weight', 'only in training')]
     """
+    from fxcount.passes.modes import compared, in_mode
+
     check_misspelt(model, named_inputs, ("outputs", "hints", "kwargs"))
     _check_options(model, hints, kwargs=kwargs)
     named = _together(named_inputs, kwargs)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from fxcount.passes.buffers import BufferRow
 from fxcount.passes.cost import CallCost, Costs, cost
 from fxcount.passes.memory import Memory, Peak, memory, peaks_of
 from fxcount.passes.parameters import ParameterRow, Parameters, ParameterTotals, parameters
-from fxcount.passes.sharing import SharingGroup
-from fxcount.passes.uses import Use
 
 __all__ = [
-    "BufferRow",
     "CallCost",
     "Costs",
     "Memory",
@@ -18,8 +14,6 @@ __all__ = [
     "ParameterTotals",
     "Parameters",
     "Peak",
-    "SharingGroup",
-    "Use",
     "cost",
     "memory",
     "parameters",

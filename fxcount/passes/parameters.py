@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from fxcount.dataclass import dataclass
-from fxcount.passes.buffers import BufferRow, buffer_rows
 from fxcount.passes.death import Cause, Liveness
 from fxcount.passes.elements import Elements, elements_of
 from fxcount.passes.gradients import chosen_outputs, reach
-from fxcount.passes.sharing import SharingGroup, sharing_groups
-from fxcount.passes.uses import Use
 from fxcount.trace.tape import Declared, Trace
+
+if TYPE_CHECKING:
+    from fxcount.passes.buffers import BufferRow
+    from fxcount.passes.sharing import SharingGroup
+    from fxcount.passes.uses import Use
 
 __all__ = ["STATES", "ParameterRow", "ParameterTotals", "Parameters", "parameters", "state_bytes"]
 
@@ -141,11 +143,15 @@ class Parameters:
     @cached_property
     def groups(self) -> tuple[SharingGroup, ...]:
         """What is held once and used more than once, and weights derived from parameters."""
+        from fxcount.passes.sharing import sharing_groups
+
         return sharing_groups(self._trace, self._liveness.uses)
 
     @cached_property
     def buffer_rows(self) -> tuple[BufferRow, ...]:
         """One record for each buffer; none of a trace that has no end, as they would say how a buffer is used."""
+        from fxcount.passes.buffers import buffer_rows
+
         return () if self._trace.ended else buffer_rows(self._trace, self._liveness)
 
     def by_state(self) -> list[ParameterTotals]:

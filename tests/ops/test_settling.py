@@ -3,6 +3,8 @@ the formulas admit, by torch's own run."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import fxcount
+from fxcount.ops import REGISTRY
+from fxcount.ops.core.binding import Bound
+from fxcount.ops.core.settling import _parameters, settled
 
 CALLS: dict[str, Callable[[torch.Tensor, int], Any]] = {
     "sum": lambda x, k: x.sum(k),
@@ -127,3 +132,24 @@ def test_a_range_of_float_steps(start: float, step: float) -> None:
         admitted += 1
         assert there.size(out.fact.shape[0]) == len(torch.arange(start, k, step))
     assert admitted >= (1 if step in (64 / 7, 3.141592653589793) else 5)
+
+
+def test_parameters_of_rules_are_those_of_their_signatures() -> None:
+    """Names, in order, with annotations, of rules of every form; also without those that have no position."""
+
+    @functools.wraps(settled)
+    def wrapping(*args: Any) -> None: ...
+
+    def all_kinds(scope: int, /, x: "float", *rest: "Scalar", k: "int" = 1, **more: "Order") -> None: ...  # type: ignore[name-defined] # noqa: F821, UP037
+
+    rules = [e.shape.rule if isinstance(e.shape, Bound) else e.shape for e in REGISTRY.ops]
+    for rule in [*rules, wrapping, all_kinds, functools.partial(all_kinds, 3), lambda x, *, y=1, **z: x, len]:
+        try:
+            parameters = inspect.signature(rule).parameters.values()
+        except ValueError:
+            assert _parameters(rule) == {}
+            continue
+        expected = {p.name: p.annotation if p.annotation is not p.empty else None for p in parameters}
+        assert {n: a if a is not inspect.Parameter.empty else None for n, a in _parameters(rule).items()} == expected
+        assert list(_parameters(rule)) == list(expected)
+        assert list(_parameters(rule, keywords=False)) == [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 import fxcount
-from fxcount.passes import SharingGroup
+from fxcount.passes.sharing import SharingGroup
 from tests.zoo import analysed
 
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from fxcount.ops.core.binding import Bound
@@ -84,11 +85,25 @@ def _exponent(scope: Scope, op: Op, a: Expr) -> Size:
 def _ways(op: Op) -> dict[str, str]:
     """What is done to the parameters of a shape rule, by name."""
     rule = op.shape.rule if isinstance(op.shape, Bound) else op.shape
-    try:
-        parameters = inspect.signature(rule).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {p.name: how for p in parameters if (how := _way(p.name, p.annotation))}
+    return {name: how for name, annotation in _parameters(rule).items() if (how := _way(name, annotation))}
+
+
+def _parameters(rule: Callable[..., Any], keywords: bool = True) -> dict[str, Any]:
+    """Names and annotations of a rule's parameters, in order; without ``keywords`` those that have a position. Of a function
+    that wraps no other its code says so, in a tenth of the time that a signature takes."""
+    if type(rule) is not FunctionType or vars(rule):
+        try:
+            parameters = inspect.signature(rule).parameters.values()
+        except (TypeError, ValueError):
+            return {}
+        return {p.name: p.annotation for p in parameters if keywords or p.kind is not p.KEYWORD_ONLY}
+    code = rule.__code__
+    placed, named = code.co_argcount, code.co_kwonlyargcount
+    first, last, rest = (code.co_varnames[i:] for i in (0, placed, placed + named))
+    several = bool(code.co_flags & inspect.CO_VARARGS)  # *args stand behind the named in the code, **kwargs behind these
+    names = [*first[:placed], *rest[:several], *(last[:named] if keywords else ())]
+    names += rest[several : several + bool(code.co_flags & inspect.CO_VARKEYWORDS)]
+    return {name: rule.__annotations__.get(name) for name in names}
 
 
 def _way(name: str, annotation: Any) -> str:
@@ -105,7 +120,7 @@ def _places(op: Op) -> dict[int, str]:
     ways = _ways(op)
     if not ways:
         return {}
-    names = [p.name for p in inspect.signature(op.shape).parameters.values() if p.kind is not p.KEYWORD_ONLY][1:]
+    names = list(_parameters(op.shape, keywords=False))[1:]
     return {i: ways[name] for i, name in enumerate(names) if name in ways}
 
 

@@ -13,7 +13,6 @@ from fxcount.passes.memory import Peak
 from fxcount.passes.precision import macs_by_dtype
 from fxcount.report.data.family import Family, listed
 from fxcount.report.data.piece import Piece, with_fixed
-from fxcount.report.data.rows import KindRow, ModuleRow, OpRow, module_rows, op_kinds, op_rows, with_sizes
 from fxcount.symbolic import (
     Expr,
     Factors,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from fxcount.report.data.peaks import PeakRegions
     from fxcount.report.data.recipe import Recipe
+    from fxcount.report.data.rows import KindRow, ModuleRow, OpRow
 
 __all__ = ["MemoryView", "ReportData"]
 
@@ -227,6 +227,8 @@ class ReportData:
     @property
     def ops(self) -> list[OpRow]:
         """One row for each op call, in execution order."""
+        from fxcount.report.data.rows import op_rows, with_sizes
+
         return [with_sizes(r, self.public, self._guessed) for r in op_rows(self.trace, self.costs)]
 
     def by_op(self) -> list[KindRow]:
@@ -236,10 +238,14 @@ class ReportData:
         >>> [(row.op, row.macs) for row in fxcount.analyze(torch.nn.Linear(3, 5), "B,3").by_op()]
         [('linear', 15*B)]
         """
+        from fxcount.report.data.rows import op_kinds, with_sizes
+
         return [with_sizes(r, self.public, self._guessed) for r in op_kinds(self.trace, self.costs)]
 
     def by_module(self, depth: int | None = None) -> list[ModuleRow]:
         """One row for each module call, down to ``depth`` levels below the model."""
+        from fxcount.report.data.rows import module_rows, with_sizes
+
         return [with_sizes(r, self.public, self._guessed) for r in module_rows(self.trace, self.costs, depth)]
 
     # -- what it rests on -------------------------------------------------------------------------------------------

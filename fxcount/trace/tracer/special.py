@@ -20,7 +20,6 @@ from fxcount.symbolic import SymSize
 from fxcount.trace.known.literals import make_literal
 from fxcount.trace.tracer.arrays import ArrayStandIn, tensor_in
 from fxcount.trace.tracer.engine import NeedsEngine
-from fxcount.trace.tracer.fallback import record_unknown
 from fxcount.trace.tracer.recorder import Recorder
 from fxcount.trace.tracer.standin import StandIn
 
@@ -59,6 +58,8 @@ def handle(tracer: Recorder, func: Callable[..., Any], args: tuple[Any, ...], kw
         done, result = tracer.run_through(func, args, kwargs)
         if done:
             return result
+    from fxcount.trace.tracer.fallback import record_unknown
+
     return record_unknown(tracer, func, args, kwargs)
 
 
