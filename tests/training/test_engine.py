@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 import fxcount
 from fxcount.errors import AssumptionError, InputError, SizeError
 from fxcount.report.views.conventions.training import counted
+from tests.oracles import tracked_peak
 from tests.training import real
 from tests.training.nets import CASES, Perceptron, Residual
 
@@ -210,3 +211,61 @@ def test_a_device_that_is_not_here_is_refused():
         model.bias = torch.nn.Parameter(torch.empty(5, device="cuda"))
     with pytest.raises(fxcount.UnsupportedError, match=r"(?s)device cuda.*model\.to"):
         fxcount.training_step(model, "B,7")
+
+
+# -- modules that a forward makes for itself ----------------------------------------------------------------------------
+class Making(nn.Module):
+    """Makes layers as it runs, which end where it lets go of them."""
+
+    def __init__(self, made: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.made = made
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.made(self.first(x))
+
+
+def _one_after_the_other(x: torch.Tensor) -> torch.Tensor:
+    for _ in range(3):
+        x = nn.Linear(8, 8)(x)
+    return x
+
+
+def _all_held(x: torch.Tensor) -> torch.Tensor:
+    for layer in [nn.Linear(8, 8) for _ in range(3)]:
+        x = layer(x)
+    return torch.cat([x] * 9)
+
+
+def _twice(x: torch.Tensor) -> torch.Tensor:
+    layer = nn.Linear(8, 8)
+    return layer(layer(x))
+
+
+_MADE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "one after the other": _one_after_the_other,
+    "gone before what is larger": lambda x: torch.cat([nn.Linear(8, 8)(nn.Linear(8, 8)(x))] * 9),
+    "all held": _all_held,
+    "called twice": _twice,
+    "attention": lambda x: nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x)[0],
+}
+
+
+@pytest.mark.parametrize("made", _MADE.values(), ids=_MADE)
+def test_modules_made_by_the_forward_live_as_long_as_it_holds_them(made: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    model = Making(made).train()
+    step, tracked = (fxcount.training_step(model, "B,5,8", tracker=t) for t in (False, True))
+    forward = fxcount.analyze(model.eval(), "B,5,8")
+    for batch in (3, 7):
+        x = torch.randn(batch, 5, 8)
+        assert forward.at(B=batch).memory.peak == tracked_peak(model, (x,))
+        assert step.at(B=batch).peak == real.plain_peak(model, x)
+        assert tracked.at(B=batch).peak == real.tracked(model, x)[1]
+
+
+def test_a_module_that_lies_where_another_lay_is_another() -> None:
+    modules = fxcount.analyze(Making(_one_after_the_other), "B,5,8").trace.modules[2:]
+    assert [m.number for m in modules] == [1, 1, 1]
+    assert len({m.module_id for m in modules}) == 3
+    assert [m.number for m in fxcount.analyze(Making(_twice), "B,5,8").trace.modules[2:]] == [1, 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -40,20 +41,19 @@ class Modules:
         self._paths = {id(m): path for path, m in reversed(list(paths))}
         self._numbers: dict[int, int] = {}  # id of a module -> how often it was called
         self._stack: list[int] = []
-        self._kept: list[torch.nn.Module] = []  # made by the forward itself; their ids are keys above
+        self._made: WeakKeyDictionary[torch.nn.Module, tuple[int, str]] = WeakKeyDictionary()  # by the forward, which lets them go
+        self._made_so_far = 0
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> ModuleCall:
         depth = len(self._stack)
         if depth > DEEP and self.room is not None:
             self.room.check(depth)
         key = id(module)
-        number = self._numbers.get(key, 0) + 1
-        self._numbers[key] = number
         path = self._paths.get(key)
         if path is None:
-            path = f"{self.found[self.now].path if self.now >= 0 else ''}<{type(module).__name__}>"
-            self._paths[key] = path
-            self._kept.append(module)
+            key, path = self._of_forward(module)
+        number = self._numbers.get(key, 0) + 1
+        self._numbers[key] = number
         index = len(self.found)
         made = ModuleCall(
             index, key, path, type(module).__name__, number, self.now, depth, len(self._calls), type(module)
@@ -67,6 +67,16 @@ class Modules:
         if self.watch is not None:
             self.watch.entered(module, made, args)
         return made
+
+    def _of_forward(self, module: torch.nn.Module) -> tuple[int, str]:
+        """The number and the path of a module that the forward itself has made. Another may come to lie where it lay, so its
+        identity tells it from no other; and it ends where the forward lets go of it, with the memory of its parameters."""
+        found = self._made.get(module)
+        if found is None:
+            self._made_so_far += 1
+            path = f"{self.found[self.now].path if self.now >= 0 else ''}<{type(module).__name__}>"
+            found = self._made[module] = (-self._made_so_far, path)
+        return found
 
     def leave(self, made: ModuleCall, result: Any) -> Any:
         """The module returns; what the caller gets."""
