@@ -41,7 +41,7 @@ class Modules:
         self._paths = {id(m): path for path, m in reversed(list(paths))}
         self._numbers: dict[int, int] = {}  # id of a module -> how often it was called
         self._stack: list[int] = []
-        self._made: WeakKeyDictionary[torch.nn.Module, tuple[int, str]] = WeakKeyDictionary()  # by the forward, which lets them go
+        self._made: WeakKeyDictionary[torch.nn.Module, tuple[int, str]] = WeakKeyDictionary()  # by the forward itself
         self._made_so_far = 0
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> ModuleCall:
