@@ -88,7 +88,7 @@ class Formats:
     to_graphdef = Format[str](
         "fxcount.report.views.graphs.viewers:to_graphdef", ".pbtxt", "graph", "TensorBoard's graph page, modules as scopes"
     )
-    to_mermaid = Format[str]("fxcount.report.views.graphs.viewers:to_mermaid", ".mmd", "graph", "Mermaid, modules collapsed")
+    to_mermaid = Format[str]("fxcount.report.views.graphs.mermaid:to_mermaid", ".mmd", "graph", "Mermaid, modules collapsed")
     to_speedscope = Format[str](
         "fxcount.report.views.profiles:to_speedscope", ".speedscope.json", "work", "speedscope: work by the stack of modules"
     )

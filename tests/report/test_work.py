@@ -16,6 +16,7 @@ import fxcount
 from fxcount.passes.cost import CallCost
 from fxcount.report.views.conventions import CONVENTIONS, records
 from fxcount.report.views.conventions.records import Records
+from fxcount.report.views.graphs.edges import FLOW
 from fxcount.report.views.graphs.nodelink import to_node_link
 from fxcount.trace import tape
 
@@ -124,3 +125,25 @@ def test_sizes_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = found.total()
     assert len(many.ops) == 10 * rows
     assert 0 < found.total() - first == first
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, None])
+def test_a_flowchart_makes_no_graph(depth: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn is written down at once, and not looked for in a graph of all there is."""
+    report = _report(3)
+    monkeypatch.setattr(nx, "MultiDiGraph", None)
+    assert report.to_mermaid(depth).startswith("flowchart TD\n")
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, None])
+def test_a_flowchart_draws_the_arrows_of_the_graph(depth: int | None) -> None:
+    """Of each box those of the graph, in its order."""
+    graph = _report(3).to_networkx(depth)
+    shown = [n for n, a in graph.nodes(data=True) if a["kind"] in ("input", "op", "output") or a.get("collapsed")]
+    ids = {node: f"n{i}" for i, node in enumerate(shown)}
+    arrows = [
+        f"  {ids[source]} --> {ids[node]}" for node in shown
+        for source in dict.fromkeys([s for s, _, kind in graph.in_edges(node, data="kind") if kind in FLOW and s in ids])
+    ]  # fmt: skip
+    assert len(arrows) > 0
+    assert [line for line in _report(3).to_mermaid(depth).splitlines() if " --> " in line] == arrows

@@ -29,7 +29,7 @@ from fxcount.report.views.graphs.nodes import Attributes, Plain, declared_id, ke
 from fxcount.report.views.graphs.outputs import named_outputs
 from fxcount.trace.tape import Call, Trace, Value
 
-__all__ = ["FLOW", "Edge", "edges"]
+__all__ = ["FLOW", "Edge", "edges", "flow_edges", "shared_states"]
 
 FLOW = ("data", "parameter", "write", "function")
 Edge = tuple[str, str, Attributes]
@@ -42,10 +42,15 @@ _WRITES: dict[bool, Attributes] = {trained: {"kind": "write", "gradient": traine
 
 def edges(trace: Trace, plain: Plain) -> Iterator[Edge]:
     """All edges; those of the flow in the order of execution. Edges that look alike have one and the same attributes."""
-    yield from _Flow(trace, plain).edges()
-    yield from _shared_states(trace)
+    yield from flow_edges(trace, plain)
+    yield from shared_states(trace)
     yield from _aliases(trace)
     yield from _containment(trace)
+
+
+def flow_edges(trace: Trace, plain: Plain) -> Iterator[Edge]:
+    """Those of the flow, and ``view`` from op to op."""
+    return _Flow(trace, plain).edges()
 
 
 class _Flow:
@@ -181,7 +186,7 @@ class _Flow:
         return self.origin[v.index], target, attributes
 
 
-def _shared_states(trace: Trace) -> Iterator[Edge]:
+def shared_states(trace: Trace) -> Iterator[Edge]:
     """Parameters and buffers that are views of one storage: each to the first of them."""
     first: dict[int, str] = {}
     for d in trace.declared:

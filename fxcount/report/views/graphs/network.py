@@ -46,7 +46,7 @@ def to_networkx(report: ReportData, depth: int | None = None, write: Write = siz
             graph.add_node(node, **own, **apart(shared))
         for source, target, attributes in edges(report.trace, plain):
             graph.add_edge(source, target, **apart(attributes))
-        return graph if depth is None else collapse(graph, depth)
+        return graph if depth is None else collapse(graph, report, depth)
 
 
 def laid_out(report: ReportData, depth: int | None = None, write: Write = size_text) -> tuple[dict[str, Attributes], Between]:

@@ -19,7 +19,10 @@ from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Declared, Trace, Value, once_each
 
-__all__ = ["Attributes", "Node", "apart", "declared_id", "keeps_apart", "nodes", "plainly", "shapes", "tensor_attributes"]
+__all__ = [
+    "Attributes", "Node", "apart", "declared_id", "keeps_apart", "module_classes", "nodes", "plainly", "shapes",
+    "tensor_attributes",
+]  # fmt: skip
 
 Attributes = dict[str, Any]
 Node = tuple[str, Attributes, Attributes]
@@ -88,11 +91,15 @@ def tensor_attributes(v: Value, plain: Plain) -> Attributes:
     return {"shape": [plain(s) for s in f.shape], "dtype": _name(f.dtype), "nbytes": plain(f.nbytes)}
 
 
+def module_classes(trace: Trace) -> dict[str, str]:
+    """The class of each module by its path: those that are registered, and then those that a forward makes."""
+    return {**trace.module_paths, **{m.path: m.class_name for m in trace.modules if m.path not in trace.module_paths}}
+
+
 def _modules(trace: Trace) -> Iterator[Node]:
     held = module_parameters(trace)
     counts = called_paths(trace)
-    classes = {**trace.module_paths, **{m.path: m.class_name for m in trace.modules if m.path not in trace.module_paths}}
-    for path, class_name in classes.items():
+    for path, class_name in module_classes(trace).items():
         yield f"module:{path}", {
             "kind": "module", "label": f"{path}: {class_name}" if path else class_name, "path": path,
             "class_name": class_name, "depth": path.count(".") + 1 if path else 0, "calls": counts.get(path, 0),

@@ -1,4 +1,4 @@
-"""The graph for viewers of models: Model Explorer, Netron, TensorBoard, Mermaid.
+"""The graph for viewers of models: Model Explorer, Netron, TensorBoard.
 
 All read the graph of :func:`~fxcount.report.views.graphs.network.to_networkx`: nodes are its ops, collapsed modules, inputs,
 parameters and outputs, edges those along which data go. Counts are at the report's sizes, or at the hints.
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import COUNTS
 from fxcount.report.views.graphs.edges import FLOW
+from fxcount.report.views.graphs.mermaid import to_mermaid
 from fxcount.report.views.graphs.network import to_networkx
 from fxcount.report.views.graphs.nodes import Attributes
-from fxcount.report.views.units import count_text
 from fxcount.symbolic import evaluate, parse
-from fxcount.wording import shortened, visible
+from fxcount.wording import visible
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -29,7 +29,6 @@ _SHOWN = ("input", "parameter", "buffer", "constant", "op", "result", "module_ca
 _FACTS = (
     "class_name", "where", "dtypes", "dtype", *COUNTS, "elements", "requires_grad", "shared", "dead", "reason", "parameters",
 )  # fmt: skip
-_SHORT = 40
 
 
 class _Flow:
@@ -178,43 +177,3 @@ def _quoted(text: str) -> str:
 
 def _byte(b: int) -> str:
     return chr(b) if 32 <= b < 127 and b not in (34, 92) else f"\\{b:03o}"
-
-
-def to_mermaid(report: ReportData, depth: int | None = 1) -> str:
-    """A flowchart of Mermaid, which GitHub draws in Markdown: modules ``depth`` levels below the model as one node each.
-
-    >>> import torch, fxcount
-    >>> print(to_mermaid(fxcount.analyze(torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.ReLU()), "7,3")))
-    flowchart TD
-      n0(["input: 7, 3"])
-      n1["0: Linear<br/>105 macs, 20 params"]
-      n2["1: ReLU"]
-      n3(["0: 7, 5"])
-      n0 --> n1
-      n1 --> n2
-      n2 --> n3
-    <BLANKLINE>
-    """
-    flow = _Flow(report, depth)
-    drawn = {n: a for n, a in flow.nodes.items() if a["kind"] in ("input", "op", "result", "module_call", "output")}
-    ids = {node: f"n{i}" for i, node in enumerate(drawn)}
-    lines = ["flowchart TD"]
-    for node, a in drawn.items():
-        if a["kind"] in ("input", "output"):
-            shape = ", ".join(map(str, a.get("shape", ())))
-            lines.append(f'  {ids[node]}(["{_mermaid(str(a["label"]))}: {_mermaid(shape)}"])')
-            continue
-        title = f"{a['path'] or 'model'}: {a['class_name']}" if a["kind"] == "module_call" else str(a["label"])
-        macs, params = flow.number(a, "macs"), int(a.get("parameters", 0))
-        counts = ", ".join([f"{count_text(n)} {what}" for n, what in ((macs, "macs"), (params, "params")) if n])
-        lines.append(f'  {ids[node]}["{_mermaid(title)}{f"<br/>{counts}" if counts else ""}"]')
-    for node in drawn:
-        for source in dict.fromkeys(s for s, _ in flow.into(node)):
-            if source in ids:
-                lines.append(f"  {ids[source]} --> {ids[node]}")
-    return "\n".join([*lines, ""])
-
-
-def _mermaid(text: str) -> str:
-    """Text for a label in quotes: what has a meaning there as Mermaid's codes of characters."""
-    return "".join(f"#{ord(c)};" if c in '"#<>&`' else c for c in visible(shortened(text, _SHORT)))
