@@ -305,6 +305,26 @@ def test_an_analysis_loads_what_it_takes() -> None:
     assert not {"inspect", "ast", "dis", "numpy.random.mtrand", "networkx", "sympy", "fxcount.training"} & {*loaded, *later}
 
 
+_VIEWS = {
+    "str(r), r.table(), r.at(B=2, H=7, W=11).table()": ("fxcount.interpolation", "fxcount.training", "networkx", "sympy"),
+    "r.conventions()": ("fxcount.training", "fxcount.ops.backward", "fxcount.ops.sparse.layouts", "fxcount.ops.linalg"),
+    "r.to_graph_json(), r.to_json(), r.to_html()": ("fxcount.training", "fxcount.ops.backward", "fxcount.ops.contraction.rnn"),
+}
+"""Views, and what none of them takes."""
+
+
+@pytest.mark.parametrize("view", _VIEWS)
+def test_a_view_loads_what_it_takes(view: str) -> None:
+    code = (
+        "import sys, torch\nbefore = set(sys.modules)\nimport fxcount\n"
+        "model = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.ReLU(), torch.nn.Flatten())\n"
+        f"r = fxcount.analyze(model, 'B,3,H,W')\n{view}\n"
+        f"print(*[m for m in {_VIEWS[view]} if m in set(sys.modules) - before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_public_names() -> None:
     assert sorted(fxcount.__all__) == sorted(set(fxcount.__all__))
     for name in fxcount.__all__:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
 from fxcount.errors import AssumptionError, SizeError
-from fxcount.report.data.fitted import pinned
+from fxcount.report.data.pinned import pinned
 
 
 class Recurrence(nn.Module):

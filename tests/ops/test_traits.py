@@ -284,6 +284,15 @@ def test_of_the_rest_is_made_what_is_asked_for() -> None:
         users.named("gelu")
 
 
+def test_names_of_an_op_are_those_that_give_it() -> None:
+    for entry in [*REGISTRY.ops, *[REGISTRY.named(name) for name in REGISTRY.names]]:
+        assert all(REGISTRY.named(name) is entry for name in REGISTRY.names_of(entry))
+    assert sum(len(REGISTRY.names_of(e)) for e in {REGISTRY.named(name) for name in REGISTRY.names}) == len(REGISTRY.names)
+    users = Registry([_relu("relu")], base=REGISTRY)
+    assert users.names_of(users.named("relu")) == {"relu"}
+    assert users.names_of(REGISTRY.named("relu")) == REGISTRY.names_of(REGISTRY.named("relu")) - {"relu"}
+
+
 def test_analyses_at_once_get_the_same_ops() -> None:
     for _ in range(5):
         known = Registry((), rest=(([_relu(name)]) for name in ("relu", "sigmoid", "tanh", "exp", "log", "sin", "cos")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -20,8 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import fxcount
 from fxcount.cli.main import main
 from fxcount.errors import InputError
+from fxcount.ops import REGISTRY
 from fxcount.report.views.conventions import CONVENTIONS, render
 from fxcount.report.views.conventions.document import document
+from fxcount.report.views.conventions.sites import Rules
 from tests.oracles import counted_flops
 from tests.report.conventions_tools import MODULES, TOOLS, undisturbed, which_thop
 from tests.zoo import CASES, analysed, inputs
@@ -489,3 +492,15 @@ def test_a_module_stands_for_what_is_inside_it_once() -> None:
             assert {(d.kind, d.rule): 3 * d.calls for d in few.differences} == {
                 (d.kind, d.rule): d.calls for d in many.differences
             }
+
+
+def test_rules_are_named_after_ops_there_are() -> None:
+    """Of every op the tool's rule is that under its names; only in-place variants may be missing."""
+    found = [rules for rules in gc.get_objects() if type(rules) is Rules]
+    assert len(found) >= 8
+    for rules in found:
+        known = [name for name in rules.by_name if name in REGISTRY.names]
+        assert all(name.endswith("_") for name in rules.by_name.keys() - known)
+        expected = {REGISTRY.named(name): rules.by_name[name] for name in known}
+        for name in REGISTRY.names:
+            assert rules.of(REGISTRY.named(name)) is expected.get(REGISTRY.named(name)), name

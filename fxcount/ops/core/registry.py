@@ -402,6 +402,11 @@ class Registry(Mapping[Callable[..., Any], Op]):
         """All names that :meth:`named` knows."""
         return self._whole()._by_name.keys() | (self._base.names if self._base is not None else frozenset())
 
+    def names_of(self, entry: Op) -> frozenset[str]:
+        """All names under which :meth:`named` gives that op."""
+        below = self._base.names_of(entry) if self._base is not None else frozenset()
+        return below - self._by_name.keys() | {name for name, found in self._by_name.items() if found is entry}
+
     def named(self, name: str) -> Op:
         """The op of an ATen name, e.g. ``"conv2d"`` or ``"linalg_vector_norm"``."""
         found = self._by_name.get(name) or self._sought(lambda: self._of_name(name))

@@ -44,6 +44,11 @@ _LEAVES = frozenset({TensorFact, Alias, Expr, int, float, bool, str, type(None),
 """Kinds of nearly all leaves, told apart from containers without asking what they are instances of."""
 
 
+def _is_mapping(tree: Any) -> bool:
+    """Asked of classes that could be one: the first time, ``Mapping`` looks through all mappings of all libraries."""
+    return type(tree) is dict or (hasattr(type(tree), "keys") and isinstance(tree, Mapping))
+
+
 def leaves(tree: Any) -> list[Any]:
     """Everything in a tree that is no container, in order."""
     found: list[Any] = []
@@ -66,7 +71,7 @@ def _gather(tree: Any, found: list[Any]) -> None:
     elif isinstance(tree, slice):
         for part in (tree.start, tree.stop, tree.step):
             _gather(part, found)
-    elif isinstance(tree, Mapping):
+    elif _is_mapping(tree):
         for part in tree.values():
             _gather(part, found)
     elif isinstance(tree, Node):
@@ -99,7 +104,7 @@ def mapped(leaf: Callable[[Any], Any], tree: Any, keep: bool = False) -> Any:
     if isinstance(tree, slice):
         bounds = tree.start, tree.stop, tree.step
         return slice(*[leaf(part) if type(part) in _LEAVES else mapped(leaf, part, keep) for part in bounds])
-    if isinstance(tree, Mapping):
+    if _is_mapping(tree):
         return {key: mapped(leaf, part, keep) for key, part in tree.items()}
     if isinstance(tree, Node):
         return tree.of_parts(mapped(leaf, part, keep) for part in tree.parts())

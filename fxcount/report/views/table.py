@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fxcount.columns import columns_of
-from fxcount.report.data.fitted import pinned
+from fxcount.report.data.pinned import pinned
 from fxcount.report.views.grid import counts_in, grid
 from fxcount.report.views.tree import Shown, flattened, tree
 from fxcount.report.views.units import bytes_text

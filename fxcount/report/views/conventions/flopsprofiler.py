@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from fxcount.ops import Op
 from fxcount.ops.core.fact import TensorFact
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.einsum import numpy_cost
@@ -22,7 +21,7 @@ from fxcount.report.views.conventions.elementwise import (
 )
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op
+from fxcount.report.views.conventions.sites import Counted, OpRule, Rules, Site
 from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.symbolic import Size, floordiv, prod
 
@@ -178,12 +177,12 @@ def _macs(deepspeed: bool) -> dict[str, OpRule]:
     return common | {"matmul": unless_operator(counted(_matmul_macs))}
 
 
-def _flop_items(rules: Mapping[Op, OpRule], records: Records) -> Iterator[Item]:
+def _flop_items(rules: Rules, records: Records) -> Iterator[Item]:
     yield from from_ops(records, rules)
     yield from from_modules(records, lambda site: gate_counts(site, 2) if site.kind in LAYERS else None)
 
 
-def _mac_items(rules: Mapping[Op, OpRule], records: Records) -> Iterator[Item]:
+def _mac_items(rules: Rules, records: Records) -> Iterator[Item]:
     return from_ops(records, rules)
 
 
@@ -219,21 +218,21 @@ _KEPT = Mistake(
 CONVENTIONS = (
     Convention(
         "calflops", "calflops.calculate_flops()[0]", **_COMMON_FLOPS, **_CALFLOPS,
-        items=partial(_flop_items, by_op(_flops(False))),
+        items=partial(_flop_items, Rules(_flops(False))),
         excludes=f"attention, @, bmm, mm; {_EXCLUDED}",
         mistakes=(_OPERATORS, _NO_BIAS, _RESIZE, _GROUPS, _EINSUM, _FRONT, _SHARED, _KEPT),
     ),
     Convention(
         "calflops-macs", "calflops.calculate_flops()[1]", **_COMMON_MACS, **_CALFLOPS,
-        items=partial(_mac_items, by_op(_macs(False))),
+        items=partial(_mac_items, Rules(_macs(False))),
         mistakes=(_OPERATORS, _NO_EINSUM, _GROUPS, _SHARED),
     ),
     Convention(
         "deepspeed", "deepspeed get_model_profile()[0]", **_COMMON_FLOPS, **_DEEPSPEED,
-        items=partial(_flop_items, by_op(_flops(True))), excludes=_EXCLUDED, mistakes=(_NO_BIAS, _RESIZE, _EINSUM, _KEPT),
+        items=partial(_flop_items, Rules(_flops(True))), excludes=_EXCLUDED, mistakes=(_NO_BIAS, _RESIZE, _EINSUM, _KEPT),
     ),
     Convention(
         "deepspeed-macs", "deepspeed get_model_profile()[1]", **_COMMON_MACS, **_DEEPSPEED,
-        items=partial(_mac_items, by_op(_macs(True))), mistakes=(_NO_EINSUM,),
+        items=partial(_mac_items, Rules(_macs(True))), mistakes=(_NO_EINSUM,),
     ),
 )  # fmt: skip

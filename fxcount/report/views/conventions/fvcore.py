@@ -13,7 +13,7 @@ from fxcount.ops.core.fact import TensorFact
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.einsum import equation_of, numpy_cost
 from fxcount.report.views.conventions.records import Records
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op
+from fxcount.report.views.conventions.sites import Counted, OpRule, Rules, Site
 from fxcount.report.views.conventions.tables import from_ops
 from fxcount.symbolic import prod
 
@@ -92,14 +92,14 @@ def _activation(site: Site) -> Counted | None:
     return Counted(site.out.numel, "output elements")
 
 
-_FLOPS = by_op({
+_FLOPS = Rules({
     **dict.fromkeys((*_CONVOLUTIONS, "convolution"), _conv),
     "linear": _linear, "matmul": _matmul, "mm": _matmul, "bmm": _matmul, "addmm": _addmm, "einsum": _einsum,
     "batch_norm": _batch_norm, "group_norm": _norm(2), "layer_norm": _norm(2), "instance_norm": _norm(1),
     "upsample_nearest2d": _per_output(1), "upsample_bilinear2d": _per_output(4), "grid_sampler": _per_output(4),
     "adaptive_avg_pool2d": _per_input, **dict.fromkeys(_CELLS, _cell),
 })  # fmt: skip
-_ACTIVATIONS = by_op({
+_ACTIVATIONS = Rules({
     **dict.fromkeys((*_CONVOLUTIONS, "convolution", "linear", "matmul", "bmm", "addmm", "einsum"), _activation),
     **dict.fromkeys(_CELLS, _cell_activations),
 })

@@ -22,7 +22,7 @@ from fxcount.report.views.conventions.elementwise import (
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, gate_counts
-from fxcount.report.views.conventions.sites import Counted, OpRule, Site, by_op
+from fxcount.report.views.conventions.sites import Counted, OpRule, Rules, Site
 from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.symbolic import floordiv, prod, sum_
 
@@ -101,7 +101,7 @@ def _addmm(site: Site) -> Counted:
 
 
 _ACTIVATIONS = ("relu", "prelu", "elu", "relu6", "gelu", "silu", "softmax")
-_FUNCTIONS = by_op({
+_FUNCTIONS = Rules({
     **named((*_ACTIVATIONS, *POOLS), per_input), "mul": unless_operator(front_aligned), "add": unless_operator(front_aligned),
     **dict.fromkeys(("matmul", "mm", "bmm"), unless_operator(_matmul)), "addmm": unless_operator(_addmm),
     "baddbmm": if_function(_addmm),
@@ -165,7 +165,7 @@ def _aten_other(what: str) -> OpRule:
 
 
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
-_ATEN = by_op({
+_ATEN = Rules({
     **dict.fromkeys(tuple(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)), _aten_conv),
     **dict.fromkeys(("matmul", "mm", "bmm", "einsum", "tensordot"), _aten_products),
     "linear": _aten_linear, "addmm": _aten_addmm,

@@ -8,7 +8,7 @@ from typing import Any
 from fxcount.report.views.conventions.convention import Convention, Item, Mistake
 from fxcount.report.views.conventions.modules import batch_size
 from fxcount.report.views.conventions.records import Records
-from fxcount.report.views.conventions.sites import Counted, Site, by_op
+from fxcount.report.views.conventions.sites import Counted, Rules, Site
 from fxcount.report.views.conventions.tables import from_ops
 from fxcount.symbolic import floordiv
 
@@ -24,8 +24,8 @@ def _outputs(site: Site) -> Counted:
     return Counted(site.out.numel, "output elements")
 
 
-_FLOPS = by_op({"conv2d": _contraction, "linear": _contraction})
-_ACTIVATIONS = by_op({"conv2d": _outputs, "linear": _outputs, "max_pool2d": _outputs})
+_FLOPS = Rules({"conv2d": _contraction, "linear": _contraction})
+_ACTIVATIONS = Rules({"conv2d": _outputs, "linear": _outputs, "max_pool2d": _outputs})
 
 
 def _flops(records: Records) -> Iterator[Item]:

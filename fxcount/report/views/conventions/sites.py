@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from fxcount.dataclass import dataclass
@@ -14,7 +15,7 @@ from fxcount.passes.cost import Costs
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Written
 
-__all__ = ["Alike", "Counted", "Evaluate", "OpRule", "Site", "by_op", "site_of"]
+__all__ = ["Alike", "Counted", "Evaluate", "OpRule", "Rules", "Site", "site_of"]
 
 Evaluate = Callable[[Size], int]
 S = TypeVar("S", covariant=True)
@@ -108,14 +109,21 @@ def _whole(a: Any) -> Any:
     return {k: _whole(v) for k, v in a.items()} if isinstance(a, dict) else a
 
 
-def by_op(rules: Mapping[str, OpRule]) -> dict[Op, OpRule]:
-    """A tool's table from names of torch's ops to rules, by the ops themselves. In-place variants there are not are left out.
+class Rules:
+    """A tool's rules by the names of torch's ops. Of an op they are looked for under its names when it is met, as nobody needs
+    those of ops that no model calls. In-place variants there are not are left out."""
 
-    Raises:
-        KeyError: torch has no op of that name.
-    """
-    found: dict[Op, OpRule] = {}
-    for name, rule in rules.items():
-        if not name.endswith("_") or name in REGISTRY.names:
-            found[REGISTRY.named(name.replace(".", "_"))] = rule
-    return found
+    def __init__(self, rules: Mapping[str, OpRule]) -> None:
+        self.by_name = {name.replace(".", "_"): rule for name, rule in rules.items()}
+
+    def of(self, op: Op) -> OpRule | None:
+        """The rule for this op, if the tool knows it; of two names the later in the table counts."""
+        names = _names_of(op) & self.by_name.keys()
+        if len(names) < 2:
+            return self.by_name[next(iter(names))] if names else None
+        return next(rule for name, rule in reversed(self.by_name.items()) if name in names)
+
+
+@lru_cache(1 << 12)
+def _names_of(op: Op) -> frozenset[str]:
+    return REGISTRY.names_of(op)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from fxcount.ops import Op
 from fxcount.report.views.conventions.convention import Item
 from fxcount.report.views.conventions.modules import ModuleRule
 from fxcount.report.views.conventions.records import Records
-from fxcount.report.views.conventions.sites import OpRule
+from fxcount.report.views.conventions.sites import Rules
 
 __all__ = ["from_modules", "from_ops"]
 
 
-def from_ops(records: Records, rules: Mapping[Op, OpRule]) -> Iterator[Item]:
+def from_ops(records: Records, rules: Rules) -> Iterator[Item]:
     """Items of a tool that looks at ops one by one."""
     for alike in records.ops:
         site = alike.site
-        rule = rules.get(site.op)
+        rule = rules.of(site.op)
         counted = None if rule is None else rule(site)
         if counted is not None:
             numeric = counted.numeric if site.times == 1 else None

@@ -13,7 +13,7 @@ from fxcount.report.views.conventions.convention import Convention, Evaluate, It
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, by_ancestor
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
-from fxcount.report.views.conventions.sites import Alike, Counted, Site, by_op
+from fxcount.report.views.conventions.sites import Alike, Counted, Rules, Site
 from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.report.views.conventions.thop import affine, softmax_counts, upsample_mode
 from fxcount.symbolic import Size, ceildiv, floordiv, prod, sum_
@@ -132,7 +132,7 @@ def _einsum(site: Site) -> Counted | None:
     return Counted(site.macs if site.macs != 0 else site.out.numel, "functional product")
 
 
-_FUNCTIONAL = by_op({
+_FUNCTIONAL = Rules({
     "matmul": _matmul, "bmm": _matmul, "linear": _matmul, "scaled_dot_product_attention": _product, "einsum": _einsum,
 })  # fmt: skip
 

@@ -19,7 +19,6 @@ from fxcount.ops.core.fact import SparseFact, SparseForm, TensorFact, Work
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
-from fxcount.report.data.training import TrainingData
 from fxcount.report.views.graphs.codec import Decoder
 from fxcount.report.views.saved.conditions import assumption_from
 from fxcount.report.views.saved.sizes import Read, size_from
@@ -89,8 +88,11 @@ def decode(body: _Row, read: Read = size_from) -> ReportData:
     )
     at = None if body["at"] is None else dict(body["at"])
     costs = _costs(body["signatures"], trace, read)
-    step = step_from(body["step"], trace) if "step" in body else None
-    report = ReportData(trace, costs, at, body["guessed"]) if step is None else TrainingData(step, costs, at, body["guessed"])
+    report = ReportData(trace, costs, at, body["guessed"])
+    if "step" in body:
+        from fxcount.report.data.training import TrainingData
+
+        report = TrainingData(step_from(body["step"], trace), costs, at, body["guessed"])
     report.fixed, report.piece.because = dict(body.get("fixed", {})), body.get("because", "")
     return report
 

@@ -18,7 +18,7 @@ from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.ops.core.registry import Unknown, Zero
 from fxcount.passes.cost import CallCost, Costs
 from fxcount.report.data.report import ReportData
-from fxcount.report.data.training import TrainingData
+from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.graphs.codec import Encoder, Plain, Rows
 from fxcount.report.views.saved.conditions import plain_assumption
 from fxcount.report.views.saved.sizes import Write, size_text
@@ -78,7 +78,7 @@ def encode(report: ReportData, write: Write = size_text) -> dict[str, Plain]:
     body["values"] = Table([_value(v, encoder) for v in values])
     body["facts"] = [_fact(f, write) for f in encoder.facts]
     body["sources"] = places.rows
-    if isinstance(report, TrainingData):
+    if is_of_step(report):
         body["step"] = plain_step(report.step)
     return body
 
@@ -196,7 +196,7 @@ def parameter_names(op: Op) -> list[str] | None:
 def _op(op: Op) -> Plain:
     registered = is_registered(op)
     row: dict[str, Plain] = {"name": op.name, "registered": registered}
-    if registered and _is_named(SPARSE, op):
+    if registered and op.overrides is not None and _is_named(SPARSE, op):
         row["sparse"] = True
     if not registered:
         row |= {"differentiable": op.differentiable, "inplace": op.inplace, "arguments": parameter_names(op)}

@@ -19,7 +19,7 @@ from fxcount.errors import InputError
 from fxcount.report.data.curve import QUANTITIES, CurveData
 from fxcount.report.data.pieces import found_over
 from fxcount.report.data.report import ReportData
-from fxcount.report.data.training import TrainingData
+from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.html.piece import piece_data
 from fxcount.report.views.tables import kept
 from fxcount.symbolic import evaluate
@@ -57,14 +57,14 @@ def to_html(
     if compare is not None and variants:
         raise InputError("a page switches among variants, or compares with one report", hint="give compare= or variants=")
     reports = [report, *variants] if compare is None else [report, compare]
-    if compare is not None and len({isinstance(r, TrainingData) for r in reports}) > 1:
+    if compare is not None and len({is_of_step(r) for r in reports}) > 1:
         raise InputError("a report and a training step have different totals", hint="compare two reports, or two steps")
     if over is not None:
         with_pieces(report, over)
     labels = _labels(reports)
     with no_collection():
         data = {
-            "kind": "step" if isinstance(report, TrainingData) else "report", "compare": compare is not None,
+            "kind": "step" if is_of_step(report) else "report", "compare": compare is not None,
             "models": [{**_model(r), "label": label} for r, label in zip(reports, labels, strict=True)],
         }  # fmt: skip
         text = page(report.trace.model_name, data, _said(report))
@@ -89,7 +89,7 @@ def _labels(reports: Sequence[ReportData]) -> list[str]:
 
 
 def _mode(report: ReportData) -> str:
-    if isinstance(report, TrainingData):
+    if is_of_step(report):
         return "a training step"
     return {True: "training mode", False: "eval mode", None: "as the graph is"}[report.trace.training]
 
@@ -122,7 +122,7 @@ def _said(report: ReportData) -> str:
     calls = f"{len(report.trace.calls):,} ops"
     params = f"{report.params.total:,} parameters"
     at = ", ".join([f"{n}={v}" for n, v in report.sizes.items()])
-    flops = report.formulas()["flops"] if isinstance(report, TrainingData) else report.costs.total.flops
+    flops = report.formulas()["flops"] if is_of_step(report) else report.costs.total.flops
     return f"{calls}, {params}, {evaluate(flops, report.sizes):,} FLOPs" + (f" at {at}" if at else "")
 
 
@@ -130,7 +130,7 @@ def _model(report: ReportData) -> dict[str, Any]:
     others = [p for p in report.family.pieces if p is not report.piece]
     pieces = [report, *[report.in_piece(p) for p in others]]
     return {
-        "kind": "step" if isinstance(report, TrainingData) else "report",
+        "kind": "step" if is_of_step(report) else "report",
         "name": visible(report.trace.model_name), "mode": report.trace.training, "frontend": report.frontend,
         "sizes": {n: str(v) for n, v in report.sizes.items()}, "symbols": _symbols(report.trace.scope, report),
         "pieces": [piece_data(p) for p in pieces],

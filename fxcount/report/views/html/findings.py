@@ -7,7 +7,7 @@ from typing import Any
 
 from fxcount.passes.parameters import ParameterRow
 from fxcount.report.data.report import ReportData
-from fxcount.report.data.training import TrainingData
+from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.conventions import convention_rows
 from fxcount.report.views.conventions.differences import ConventionRow
 from fxcount.report.views.html.pool import Pool, runs
@@ -98,7 +98,7 @@ def _uncounted(report: ReportData) -> list[dict[str, Any]]:
 
 
 def _conventions(report: ReportData, row: Callable[[Size], int]) -> list[dict[str, Any]]:
-    if isinstance(report, TrainingData) or len(report.trace.calls) > _MOST_CALLS:
+    if is_of_step(report) or len(report.trace.calls) > _MOST_CALLS:
         return []
     return [_convention(r, row) for r in convention_rows(_open(report))]
 

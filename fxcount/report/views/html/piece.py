@@ -15,7 +15,7 @@ from fxcount.passes.memory import HELD
 from fxcount.report.data.piece import TOTALS
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.rows import module_parameters
-from fxcount.report.data.training import TrainingData
+from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.html.findings import findings
 from fxcount.report.views.html.pool import Pool, runs
 from fxcount.report.views.pictures.containers import Child, Outline
@@ -43,7 +43,7 @@ class _Writer:
     def __init__(self, report: ReportData) -> None:
         self.report = report
         self.trace = report.trace
-        self.step = report.step if isinstance(report, TrainingData) else None
+        self.step = report.step if is_of_step(report) else None
         forward = None if self.step is None else self.step.of("forward")
         shown = None if not forward else range(forward[0].calls.start, forward[-1].calls.stop)
         self.outline = Outline.of(report.trace, shown)
@@ -243,7 +243,7 @@ class _Writer:
     # -- totals -------------------------------------------------------------------------------------------------------
     def _totals(self) -> dict[str, list[int]]:
         report = self.report
-        if isinstance(report, TrainingData):
+        if is_of_step(report):
             return {name: [self._said(size)] for name, size in report.formulas().items()}
         found = {name: [self._said(size) for size in sizes] for name, sizes in report.piece.totals(*TOTALS).items()}
         peaks = report.peaks
@@ -252,7 +252,7 @@ class _Writer:
     def _phases(self, birth_of: dict[int, int]) -> dict[str, Any] | None:
         """Of a training step: its phases, and which births are saved for the backward, gradients and states."""
         report = self.report
-        if not isinstance(report, TrainingData):
+        if not is_of_step(report):
             return None
         memory = report.memory
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fxcount.ops.core.common import shape_text
 from fxcount.passes.parameters import Parameters
 from fxcount.report.data.report import ReportData, place_of
-from fxcount.report.data.training import TrainingData
+from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.parameter_tables import group_text
 from fxcount.report.views.pictures.charts import line_chart, parts_bar, timeline_chart
 from fxcount.report.views.pictures.drawing import data_uri
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fxcount.report.data.curve import CurveData
     from fxcount.report.data.generation import GenerationData
     from fxcount.report.data.piece_rows import PiecesData
+    from fxcount.report.data.training import TrainingData
     from fxcount.trace.tape import Trace
 
 __all__ = [
@@ -192,7 +193,7 @@ def to_timeline(report: ReportData, path: str | os.PathLike[str] | None = None) 
     at = found.nbytes.index(most) if found.nbytes else -1
     marks = [bytes_text(n) for n in (0, most // 2, most)]
     place = visible(place_of(report.trace, at)) or "the inputs"
-    if isinstance(report, TrainingData):
+    if is_of_step(report):
         place = f"{report.trace.calls[at].op.name} in the {report.phase_of(at)}"
     title = f"bytes alive in {report.trace.model_name}"
     return kept(timeline_chart(title, found.nbytes, marks, f"peak {bytes_text(most)}: {place}", found.phases), path)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fxcount.ops.core.common import facts_of_result
 from fxcount.passes.memory import HELD
 from fxcount.report.data.report import ReportData
-from fxcount.report.data.training import TrainingData
+from fxcount.report.data.steps import is_of_step
 from fxcount.symbolic import Factors, Size, evaluate
 
 __all__ = ["Alive", "alive"]
@@ -29,7 +29,7 @@ def alive(report: ReportData) -> Alive:
     >>> alive(fxcount.analyze(model, (7, 3))).nbytes, fxcount.analyze(model, (7, 3)).memory.peak
     ([224, 364], 364)
     """
-    if isinstance(report, TrainingData):
+    if is_of_step(report):
         phases = [(p.name, p.calls.start) for p in report.step.phases if len(p.calls) and p.round == report.step.counted]
         return Alive(report.memory.alive_after(report.sizes), phases)
     return Alive(_alive(report), [])

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fxcount.errors import InputError
-from fxcount.training.run import Phase, StepTrace
 
 if TYPE_CHECKING:
     from fxcount.trace.tape import Trace
+    from fxcount.training.run import StepTrace
 
 __all__ = ["check_step", "plain_step", "step_from"]
 
@@ -31,6 +31,8 @@ def plain_step(step: StepTrace) -> dict[str, Any]:
 
 def step_from(row: Mapping[str, Any], trace: Trace) -> StepTrace:
     """The inverse of :func:`plain_step`, of what :func:`check_step` has found to be whole."""
+    from fxcount.training.run import Phase, StepTrace
+
     return StepTrace(
         trace, tuple([Phase(p["name"], range(*p["calls"]), range(*p["log"]), p["round"]) for p in row["phases"]]),
         tuple(row["gradients"]), tuple(row["losses"]), dict(row["backward_of"]), frozenset(row["every_gradient"]),
