@@ -32,14 +32,15 @@ MOST_TIMES = 4096  # a ratio beyond is not one of two sizes of the same tensor
 
 def covers(difference: Size) -> bool:
     """Whether the size is at least 0 for all values of the symbols (1 or more), if matching terms shows it; else False."""
-    terms = terms_of(difference)
-    missing = {m: -c for m, c in terms.items() if c < 0}
-    if not missing:
-        return all(map(_not_negative, terms))
-    spare = {m: c for m, c in terms.items() if c > 0}
-    if not all(map(_not_negative, (*missing, *spare))):
+    return _by_matching(terms_of(difference))
+
+
+def _by_matching(terms: Mapping[Monomial, int]) -> bool:
+    if not all(map(_not_negative, terms)):
         return False
-    for m in sorted(missing, key=lambda n: -len(n)):
+    missing = {m: -c for m, c in terms.items() if c < 0}
+    spare = {m: c for m, c in terms.items() if c > 0}
+    for m in sorted(missing, key=len, reverse=True):
         need = missing[m]
         offers = [(times, larger) for larger in spare if (times := _times_at_least(larger, m))]
         for times, larger in sorted(offers, key=lambda offer: offer[0]):
@@ -81,7 +82,7 @@ def _factor_times(a: str, b: str) -> int:
     if free_symbols(one).isdisjoint(free_symbols(other)) and interval(b)[1] is None:
         return 0
     low, high = [alike(LARGE).at(size) for size in (one, other)]
-    if low is None or high is None:  # a symbolic divisor is 0 there
+    if low is None or high is None or low <= 0 < high:  # a symbolic divisor is 0 there, or no number of times is enough
         return 0
     times = max(1, -(-high // low)) if low > 0 else 1
     return times if times <= MOST_TIMES and is_nonnegative(times * one - other) else 0
@@ -184,6 +185,7 @@ def _largest_sums(
     columns = [column for sample in samples if (column := _values(sizes, sample)) is not None]
     totals_of = _totals([*columns, *_beyond_proof(sizes)], sums)
     end = len(columns)
+    products = [_product_of(size) for size in sizes]
     ranked = [(totals[:end], totals[end:], times, i) for i, (totals, times) in enumerate(zip(totals_of, sums, strict=True))]
     ranked.sort(key=lambda item: -item[0][0])
     sure = [min(t.values(), default=0) >= 0 and all(map(_not_negative, t)) for t in map(terms_of, sizes)]
@@ -196,7 +198,7 @@ def _largest_sums(
                 continue
             if not any(map(lt, larger, times)) and all(map(or_, map(eq, larger, times), sure)):
                 break  # it has more of some sizes, none of which is below 0
-            if covers(_sum_of(sizes, map(sub, larger, times))):
+            if _exceeds(products, sizes, larger, times):
                 break
         else:
             group.append((totals, times))
@@ -205,6 +207,23 @@ def _largest_sums(
 
 
 _remembered = lru_cache(32)(_largest_sums)
+
+
+def _product_of(size: Size) -> Monomial | None:
+    """The product that a size is, once and alone; ``None`` for any other size, and for floors that add up to others."""
+    ((product, times), *more) = terms_of(size).items() or [((), 0)]
+    return product if times == 1 and not more and not (type(size) is Expr and size.halves) else None
+
+
+def _exceeds(products: Sequence[Monomial | None], sizes: tuple[Size, ...], larger: Times, times: Times) -> bool:
+    """Whether one sum of the sizes is shown to be at least the other. Mostly the sizes are products, and no sum is made."""
+    terms: dict[Monomial, int] = {}
+    for product, more, less in zip(products, larger, times):
+        if more != less:
+            if product is None:
+                return covers(_sum_of(sizes, map(sub, larger, times)))
+            terms[product] = terms.get(product, 0) + more - less
+    return _by_matching(terms)
 
 
 def _sum_of(sizes: tuple[Size, ...], times: Iterable[int]) -> Size:

@@ -29,8 +29,8 @@ from typing import Any, NoReturn, TypeAlias
 from fxcount.errors import SizeError
 
 __all__ = [
-    "DEEP", "Atom", "Expr", "Hooks", "Monomial", "Size", "SymbolicError", "atoms_of", "combination", "make", "monomial_order",
-    "prod", "sum_", "symbol", "terms_of", "wrap",
+    "DEEP", "Atom", "Expr", "Hooks", "Monomial", "Size", "SymbolicError", "atoms_of", "combination", "halves_in", "make",
+    "monomial_order", "prod", "sum_", "symbol", "terms_of", "wrap",
 ]  # fmt: skip
 
 Monomial: TypeAlias = tuple[str, ...]
@@ -135,7 +135,7 @@ class Expr:
 
     __slots__ = ("__weakref__", "_hash", "halves", "terms")
     terms: dict[Monomial, int]
-    halves: bool  # whether a sum must be checked for `n - floor(n/2)`, see pairs.py
+    halves: bool  # whether a floor that adds up with others may be a term of its own: `n - floor(n/2)`, see pairs.py
     _hash: int  # 0 as long as nobody has asked
 
     def __init__(self, *args: object) -> None:
@@ -175,7 +175,7 @@ class Expr:
         if type(other) is Expr:
             return _add(self, other)
         if issubclass(type(other), int):
-            return _add_int(self, other)
+            return _add_int(self, other) if other else self
         return NotImplemented
 
     __radd__ = __add__
@@ -184,11 +184,11 @@ class Expr:
         if type(other) is Expr:
             return _sub(self, other)
         if issubclass(type(other), int):
-            return _add_int(self, -other)
+            return _add_int(self, -other) if other else self
         return NotImplemented
 
     def __rsub__(self, other: int) -> Size:
-        return _add_int(_scale(self, -1), other) if issubclass(type(other), int) else NotImplemented
+        return _scale(self, -1) + other if issubclass(type(other), int) else NotImplemented
 
     def __neg__(self) -> Expr:
         return _scale(self, -1)
@@ -200,7 +200,7 @@ class Expr:
         if type(other) is Expr:
             return _mul(self, other)
         if issubclass(type(other), int):
-            return _scale(self, other) if other else 0
+            return self if other == 1 else _scale(self, other) if other else 0
         return NotImplemented
 
     __rmul__ = __mul__
@@ -289,13 +289,17 @@ def make(terms: dict[Monomial, int], halves: bool | None = None) -> Size:
     >>> make({})
     0
     """
-    if halves is None:
-        halves = False
-        for m in terms:
-            for f in m:
-                if type(f) is Atom and f.paired:
-                    halves = True
-    return _sum(terms, halves)
+    return _sum(terms, halves_in(terms) if halves is None else halves)
+
+
+def halves_in(terms: Iterable[Monomial]) -> bool:
+    """Whether one of the terms is a floor that adds up with others, and nothing else.
+
+    >>> H = symbol("H")
+    >>> halves_in([("H",), ()]), make({("H",): 2}).halves
+    (False, False)
+    """
+    return any([len(m) == 1 and type(m[0]) is Atom and m[0].paired for m in terms])
 
 
 def _sum(terms: dict[Monomial, int], halves: bool) -> Size:
@@ -311,13 +315,11 @@ def _sum(terms: dict[Monomial, int], halves: bool) -> Size:
 
 @lru_cache(MEMO)
 def _scale(a: Expr, k: int) -> Expr:
-    return wrap({m: c * k for m, c in a.terms.items()}, a.halves) if k != 1 else a
+    return wrap({m: c * k for m, c in a.terms.items()}, a.halves)
 
 
 @lru_cache(MEMO)
 def _add_int(a: Expr, k: int) -> Expr:
-    if not k:
-        return a
     terms = a.terms.copy()
     k += terms.get((), 0)
     if k:
@@ -364,7 +366,7 @@ def _mul(a: Expr, b: Expr) -> Size:
                 terms[key] = value
             else:
                 del terms[key]
-    return _sum(terms, a.halves or b.halves)
+    return _sum(terms, (a.halves and () in b.terms) or (b.halves and () in a.terms))  # in other products no floor stands alone
 
 
 @lru_cache(MEMO)
@@ -414,10 +416,22 @@ def sum_(sizes: Iterable[Size]) -> Size:
     >>> sum_([symbol("B"), 3, symbol("B")])
     2*B + 3
     """
-    found = list(sizes)
-    if len(found) == 1 and type(found[0]) is Expr:
-        return found[0]
-    return combination([(size, 1) for size in found])
+    number = 0
+    found: list[Expr] = []
+    for size in sizes:
+        if type(size) is Expr:
+            found.append(size)
+        else:
+            number += int(size)
+    if len(found) < 2:
+        return found[0] + number if found else number
+    terms = found[0].terms.copy()
+    for size in found[1:]:
+        for m, c in size.terms.items():
+            terms[m] = terms.get(m, 0) + c
+    if number:
+        terms[()] = terms.get((), 0) + number
+    return _sum(terms if all(terms.values()) else {m: c for m, c in terms.items() if c}, any([s.halves for s in found]))
 
 
 def combination(parts: Iterable[tuple[Size, int]]) -> Size:

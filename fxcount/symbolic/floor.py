@@ -23,7 +23,7 @@ from functools import lru_cache
 from math import gcd
 
 from fxcount.symbolic.bounds import is_nonnegative, lower_bound, upper_bound, varies
-from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, make, monomial_order, wrap
+from fxcount.symbolic.expr import MEMO, Atom, Expr, Hooks, Monomial, Size, halves_in, make, monomial_order, wrap
 from fxcount.symbolic.pairs import floor_atom, of_partners, to_one_form, write_residues
 from fxcount.symbolic.poly import cancel, divide, is_positive, leading
 
@@ -80,7 +80,7 @@ def _by_int(p: Expr, q: int) -> Size:
     if merged is not None:
         return merged
     out, kept = _split(p.terms, q)
-    if p.halves and out and len(p.terms) > 1:  # what leaves the floor must not depend on how the floors in it are written
+    if p.halves and out and halves_in(kept):  # what leaves the floor must not depend on how the floors in it are written
         out, kept = _split_in_one_form(p.terms, q)
     constant = kept.pop((), 0)
     if not kept:

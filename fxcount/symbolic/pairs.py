@@ -128,6 +128,9 @@ def _related(terms: dict[Monomial, int]) -> bool:
     floors = [m[0] for m in terms if len(m) == 1 and type(m[0]) is Atom and m[0].paired]
     if not floors:
         return False
+    kin = [_kin(m) for m in terms if m]
+    if None not in kin and len(set(kin)) == len(kin):  # nearly always: no family needs to be made
+        return False
     seen: set[Monomial] = set()
     for atom in floors:
         touched = family(atom).touched
@@ -135,6 +138,28 @@ def _related(terms: dict[Monomial, int]) -> bool:
             return True
         seen |= touched
     return any(m in seen and not (len(m) == 1 and type(m[0]) is Atom and m[0].paired) for m in terms)
+
+
+def _kin(m: Monomial) -> tuple[Monomial, int, int] | None:
+    """What terms that can be written with the same floors have in common; ``None`` where that is hard to tell.
+
+    Of ``floor((x + r)/q)`` for a number ``r``: the last of the floors that it can be written with, that over the odd part of
+    ``q``, as partners differ in ``r`` by half of ``q``, and their sum is the floor over that half: ``x`` for a power of 2.
+
+    >>> from fxcount.symbolic.expr import symbol
+    >>> H = symbol("H")
+    >>> [_kin(m) for size in (H, H // 4, (H + 5) // 28, (H + 2 * H * H) // 7) for m in size.terms]
+    [(('H',), 1, 0), (('H',), 1, 0), (('H',), 7, 5), None]
+    """
+    if len(m) != 1 or type(m[0]) is not Atom or m[0].kind != "floor":
+        return m, 1, 0
+    p, q = m[0].args
+    if type(p) is not Expr or type(q) is not int or len(p.terms) - (() in p.terms) != 1:
+        return None
+    x = next(filter(None, p.terms))
+    plain = p.terms[x] == 1 and not (len(x) == 1 and type(x[0]) is Atom and x[0].kind == "floor")
+    odd = q // (q & -q)
+    return (x, odd, p.terms.get((), 0) % odd) if plain else None
 
 
 def _one_form(size: Size) -> dict[Monomial, int]:

@@ -11,8 +11,9 @@ import torch
 from fxcount.errors import DataDependentError, ShapeError
 from fxcount.ops import REGISTRY
 from fxcount.ops.core.fact import Alias, TensorFact
-from fxcount.ops.memory.indexing import OPS
-from fxcount.symbolic import Scope, evaluate, max_
+from fxcount.ops.memory.indexing import OPS, _as_formula
+from fxcount.report.data.recipe import empty_memos
+from fxcount.symbolic import Scope, evaluate, max_, symbol
 from tests.ops.cases import Case, call, uncovered
 from tests.ops.harness import SIZES, N, T, rule_result
 
@@ -223,3 +224,20 @@ def test_errors(func: Any, args: tuple[Any, ...], says: str) -> None:
 def test_every_name_has_a_case() -> None:
     refused = [torch.masked_select, torch.nonzero, torch.argwhere]
     assert not uncovered(OPS, [*CASES, *refused], names=("getitem",))
+
+
+def test_rows_and_columns_of_windows_are_worked_out_once() -> None:
+    """A Swin numbers nine windows: three slices of rows, three of columns."""
+    H, W = symbol("H"), symbol("W")
+    mask = TensorFact((7 * (H // 7), 7 * (W // 7)), torch.float32)
+    entry = REGISTRY[torch.Tensor.__setitem__]
+    empty_memos()
+    slices = [slice(0, -7), slice(-7, -3), slice(-3, None)]
+    work = [entry.cost(mask, mask, (rows, columns), 1.0) for rows in slices for columns in slices]
+    assert _as_formula.cache_info().misses == 6
+    at = {"H": 23, "W": 37}
+    written = [evaluate(w.write_bytes, at) for w in work]
+    real = torch.zeros(21, 35)
+    assert written == [4 * real[rows, columns].numel() for rows in slices for columns in slices]
+    empty_memos()
+    assert not _as_formula.cache_info().currsize

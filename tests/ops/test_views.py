@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import fxcount
+from fxcount.errors import ShapeError
 from fxcount.ops import REGISTRY, families
 from fxcount.ops.core.fact import Alias, TensorFact
 from fxcount.ops.core.registry import Zero
@@ -190,3 +191,32 @@ def test_a_view_that_is_one_at_the_size_at_hand_assumes_it_and_not_the_batch() -
         _Reread()(torch.zeros(2, 6, 14, 5))
     with pytest.raises(fxcount.FxcountError):
         report.at(B=2, H=6, W=14, extend=False)
+
+
+def test_tensors_alike_are_compared_once_by_cat() -> None:
+    """A dense block joins dozens of maps, nearly all of one shape."""
+
+    class Counting(Scope):
+        asked = 0
+
+        def same(self, *sizes: Any) -> bool:
+            type(self).asked += 1
+            return super().same(*sizes)
+
+    B, H, rows = symbol("B"), symbol("H"), symbol("rows")
+    first, grown = TensorFact((B, 64, H, 7), torch.float32), TensorFact((B, 32, 7 * (rows // 7), 7), torch.float16)
+    scope = Counting({"B": 2, "H": 14, "rows": 14})
+    found = joining.cat(scope, [first, *[grown] * 31, first], 1)
+    assert (found.shape, found.dtype) == ((B, 64 + 31 * 32 + 64, H, 7), torch.float32)
+    assert scope.asked == 1
+    with pytest.raises(ShapeError, match=r"shapes \(2, 3\) and \(2, 3\) and \(5, 3\) differ in dimension 0: 2 against 5"):
+        joining.cat(Scope({}), [*[TensorFact((2, 3), torch.float32)] * 2, TensorFact((5, 3), torch.float32)], 1)
+    with pytest.raises(ShapeError, match=r"shapes \(2, 3\), \(2, 3\), \(2\) differ in rank"):
+        joining.cat(Scope({}), [*[TensorFact((2, 3), torch.float32)] * 2, TensorFact((2,), torch.float32)], 1)
+
+
+def test_a_tensor_of_the_same_sizes_is_the_same_fact() -> None:
+    x, turned = TensorFact((symbol("B"), 5), torch.float32), TensorFact((3, 5), torch.float32, strides=(1, 3))
+    assert x.new((symbol("B"), 5)) is x.new(x.shape, torch.float32) is x
+    assert x.new(x.shape, torch.float16) == TensorFact(x.shape, torch.float16)
+    assert turned.new((3, 5)) == TensorFact((3, 5), torch.float32)

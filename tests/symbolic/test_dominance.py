@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import pytest
 from hypothesis import assume, given
@@ -132,3 +133,26 @@ def test_sizes_are_sums_of_their_common_terms(sizes, numbers):
 def test_a_cache_that_grows_has_few_terms():
     S = symbol("S")
     assert len(in_common_terms([8 * B * (S + i) for i in range(1, 1001)])[0]) == 2
+
+
+def test_maps_of_any_number_of_channels_are_one_term():
+    """A DenseNet has as many sizes as layers, all of them multiples of a few maps."""
+    maps = [4 * n * B * ceildiv(H, q) * ceildiv(W, q) for n in range(1, 30) for q in (4, 8)]
+    terms, parts = in_common_terms(maps)
+    assert terms == [B * ceildiv(H, 4) * ceildiv(W, 4), B * ceildiv(H, 8) * ceildiv(W, 8)]
+    assert parts[-1] == ((1, 116),)
+
+
+def test_no_sum_is_made_of_those_that_are_left_out(monkeypatch):
+    home = sys.modules["fxcount.symbolic.dominance"]
+    made = []
+    monkeypatch.setattr(home, "combination", lambda parts: made.append(1) or combination(parts))
+    sizes = [B * ceildiv(H, q) * W for q in (2, 4, 8)]
+    sums = [(n, 40 - n, n) for n in range(1, 38)]
+    kept = home._largest_sums(tuple(sizes), tuple(sums), (("B", 2), ("H", 224), ("W", 224)))
+    assert len(made) == len(kept) < len(sums)
+
+
+def test_a_size_may_be_there_twice():
+    assert [i for i, _ in largest_sums([B, B, H], [(3, 0, 1), (1, 2, 1), (1, 3, 1)], {"B": 2, "H": 3})] == [2]
+    assert largest_sums([B, B], [(0, 3), (2, 0)], {"B": 2}) == ((0, 3 * B),)

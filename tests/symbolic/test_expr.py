@@ -250,3 +250,13 @@ def test_is_zero_is_sound(a, b, numbers):
     assume(None not in (x, y, left, right))
     if is_zero(left - right):
         assert x == y
+
+
+def test_numbers_that_change_nothing_make_nothing():
+    H = symbol("H")
+    for same in (H + 0, 0 + H, H - 0, H * 1, 1 * H, H + False, H * True):
+        assert same is H
+    assert 0 - H == -H
+    assert 3 - (H + 3) == -H
+    assert (H + 3) - 3 == H
+    assert H * 0 == 0 == H * False

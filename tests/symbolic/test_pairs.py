@@ -10,6 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fxcount.symbolic import Scope, Size, ceildiv, evaluate, is_zero, sum_, symbol, to_text
+from fxcount.symbolic.expr import Atom, halves_in
+from fxcount.symbolic.pairs import _kin, family
 
 B, H, W = map(symbol, ["B", "H", "W"])
 
@@ -126,3 +128,44 @@ def test_sympy_ceiling():
         for height in (1, 31, 32, 33, 500):
             numbers = {s: {"H": height, "W": 5}[s.name] for s in there.free_symbols}
             assert there.subs(numbers) == sympy.Integer(evaluate(size, {"H": height, "W": 5}))
+
+
+singles = st.builds(
+    lambda x, r, q: (x + r) // q, st.sampled_from([H, W, B * H, H * H]), st.integers(0, 120),
+    st.sampled_from([1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 20, 24, 28, 56, 112]),
+)  # fmt: skip
+
+
+def _touched(m):
+    return family(m[0]).touched if len(m) == 1 and type(m[0]) is Atom and m[0].paired else {m}
+
+
+@given(singles, singles)
+def test_floors_are_of_one_kin_where_they_can_be_written_with_the_same_floors(a, b):
+    for m in filter(None, a.terms):
+        for n in filter(None, b.terms):
+            assert None not in (_kin(m), _kin(n))
+            assert (_kin(m) == _kin(n)) == (not _touched(m).isdisjoint(_touched(n)))
+
+
+def test_no_family_is_made_for_floors_that_have_nothing_to_do_with_each_other():
+    """Rows of windows of 7 in a quarter of an image, as a Swin pads them."""
+    rows = symbol("tall") // 4
+    made = family.cache_info().misses
+    padding = (7 - rows % 7) % 7
+    assert to_text(rows + padding) == "7*floor((tall + 24)/28)"
+    assert family.cache_info().misses == made
+
+
+@given(parts, parts)
+def test_a_floor_that_may_add_up_with_others_is_known_to_be_a_term(some, others):
+    one, other = (sum_(c * ((a * H + b * W + k) // q) for c, (a, b, k), q in sizes) for sizes in (some, others))
+    for size in (one + other, one - other, one * other, B * one, 3 * one, one * one - one):
+        assert isinstance(size, int) or size.halves or not halves_in(size.terms)
+
+
+def test_products_of_floors_stand_for_themselves():
+    grid = B * ceildiv(H, 2) * ceildiv(W, 2)
+    assert not grid.halves
+    assert (grid + H // 2).halves
+    assert ((H // 2 + 1) * (W // 2)).halves

@@ -116,7 +116,7 @@ def _convolved(
     (pads,) = _tuples(what, spatial, padding=0 if padding == "valid" else padding)
     out: list[Size] = []
     for n, p, r, s in zip(sizes, pads, reach, strides, strict=True):
-        room = n + 2 * p - r - 1
+        room = n + (2 * p - r - 1)
         if not scope.decide(">=", room, 0, f"{what}: the kernel must fit into the padded input"):
             raise ShapeError(
                 f"{what}: kernel {shape_text(kernel)} with dilation {dilations} is larger than the padded input: "

@@ -97,6 +97,8 @@ class TensorFact:
         >>> TensorFact((2, 3), torch.float32, strides=(1, 2)).new((2, 5), torch.bool)
         TensorFact(shape=(2, 5), dtype=torch.bool, device=device(type='cpu'), strides=None)
         """
+        if self.strides is None and shape == self.shape and (dtype is None or dtype is self.dtype) and type(self) is TensorFact:
+            return self
         return TensorFact(tuple(shape), dtype or self.dtype, self.device)
 
 

@@ -16,7 +16,7 @@ import torch
 from fxcount.dataclass import dataclass
 from fxcount.ops.core.arguments import ShapeResult
 from fxcount.ops.core.fact import Alias, Holding, TensorFact, Work
-from fxcount.symbolic import Size
+from fxcount.symbolic import Size, sum_
 
 __all__ = ["QUANTISED", "Scalars", "fact_of", "is_arithmetic", "total"]
 
@@ -50,7 +50,10 @@ class Scalars:
         )
 
     def __mul__(self, times: Size) -> Scalars:
-        return Scalars(self.add * times, self.mul * times, self.div * times, self.root * times, self.fn * times)
+        if times == 1:
+            return self
+        counts = self.add, self.mul, self.div, self.root, self.fn
+        return Scalars(*[0 if type(n) is int and not n else n * times for n in counts])
 
     def work(self, n: Size, dtype: torch.dtype) -> Work:
         """The work of ``n`` elements computed in ``dtype``."""
@@ -59,9 +62,7 @@ class Scalars:
             return Work(flops=flops * n, transcendentals=3 * self.fn * n)
         if not dtype.is_floating_point:
             return Work()
-        return Work(
-            flops=(self.add + self.mul + self.div + self.root + self.fn) * n, transcendentals=self.fn * n
-        )
+        return Work(flops=sum_((self.add, self.mul, self.div, self.root, self.fn)) * n, transcendentals=self.fn * n)
 
 
 def is_arithmetic(dtype: torch.dtype) -> bool:

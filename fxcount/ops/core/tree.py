@@ -58,6 +58,9 @@ def leaves(tree: Any) -> list[Any]:
 
 def _gather(tree: Any, found: list[Any]) -> None:
     if isinstance(tree, (tuple, list)):
+        if _LEAVES.issuperset(map(type, tree)):
+            found += tree
+            return
         for part in tree:
             if type(part) in _LEAVES:
                 found.append(part)

@@ -19,6 +19,7 @@ TensorFact(shape=(3, 8), dtype=torch.float32, device=device(type='cpu'), strides
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
@@ -32,6 +33,7 @@ from fxcount.ops.core.positions import MASKS, consumed, keyed, listed
 from fxcount.ops.core.registry import Op, Zero, op
 from fxcount.ops.core.striding import strided
 from fxcount.symbolic import Expr, Scope, Size, ceildiv, is_nonnegative, max_, min_, sum_
+from fxcount.symbolic.expr import MEMO
 
 __all__ = ["OPS", "basic", "gathered_shape", "selected", "sliced"]
 
@@ -76,6 +78,12 @@ def _length(scope: Scope | None, n: Size, start: Bound, stop: Bound, step: Size 
     return (ceildiv(end - begin, step) if scope.decide(">=", end, begin, "whether a slice ends after it begins") else 0), step
 
 
+@lru_cache(MEMO)
+def _as_formula(n: Size, start: Bound, stop: Bound, step: Size | None) -> Size:
+    """Number of elements of a slice, whatever the sizes: windows of a map have the same few rows and columns."""
+    return _length(None, n, start, stop, step)[0]
+
+
 def _without(values: Sequence[Size], d: int) -> tuple[Size, ...]:
     return (*values[:d], *values[d + 1 :])
 
@@ -98,9 +106,9 @@ def sliced(scope: Scope | None, x: TensorFact, d: int, start: Bound, stop: Bound
     """``x`` with every ``step``-th element of dimension ``d`` from ``start`` to ``stop``; without a scope its shape alone."""
     if start is None and stop is None and step is None:
         return x
-    length, step = _length(scope, x.shape[d], start, stop, step)
     if scope is None:
-        return x.new(_with(x.shape, d, length))  # nobody asks for more than its shape
+        return x.new(_with(x.shape, d, _as_formula(x.shape[d], start, stop, step)))  # nobody asks for more than its shape
+    length, step = _length(scope, x.shape[d], start, stop, step)
     stride = x.stride()
     return strided(x, _with(x.shape, d, length), _with(stride, d, stride[d] * step))
 

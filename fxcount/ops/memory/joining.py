@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from fxcount.ops.core.registry import Count, Op, Zero, op
 from fxcount.ops.core.striding import channels_last_strides, is_channels_last, strided
 from fxcount.ops.memory.indexing import sliced
 from fxcount.ops.memory.views import VIEW
-from fxcount.symbolic import Scope, Size, ceildiv, max_, prod, sum_
+from fxcount.symbolic import Scope, Size, ceildiv, combination, max_, prod, sum_
 
 __all__ = ["OPS"]
 
@@ -28,26 +29,30 @@ def cat(scope: Scope, tensors: Tensors, dim: int = 0) -> TensorFact:
     facts = list(tensors)
     if not facts:
         raise ShapeError("cat: expects at least one tensor")
-    dtype = promote(*facts)
-    full = [t for t in facts if t.shape != (0,)] or facts  # torch lets empty 1-d tensors pass
-    first = full[0]
+    kinds = Counter(facts)
+    dtype = promote(*kinds)
+    full = {t: n for t, n in kinds.items() if t.shape != (0,)} or kinds  # torch lets empty 1-d tensors pass
+    first = next(iter(full))
     d = wrap_dim(dim, first.ndim)
     shape = list(first.shape)
-    for t in full[1:]:
+    for t in full:
         if t.ndim != first.ndim:
-            raise ShapeError(f"cat: shapes {', '.join(shape_text(t.shape) for t in full)} differ in rank")
+            raise ShapeError(f"cat: shapes {', '.join(_shapes(facts, full))} differ in rank")
         for i, (a, b) in enumerate(zip(shape, t.shape, strict=True)):
-            if i != d and not scope.same(a, b, "cat"):
+            if i != d and a is not b and not scope.same(a, b, "cat"):
                 raise ShapeError(
-                    f"cat along {d}: shapes {' and '.join(shape_text(t.shape) for t in full)} differ in "
-                    f"dimension {i}: {a} against {b}",
+                    f"cat along {d}: shapes {' and '.join(_shapes(facts, full))} differ in dimension {i}: {a} against {b}",
                     hint="all sizes but that of the joined dimension must agree",
                 )
-    shape[d] = sum_([t.shape[d] for t in full])
+    shape[d] = combination([(t.shape[d], n) for t, n in full.items()])
     result = TensorFact(tuple(shape), dtype, first.device)
     if first.ndim in (4, 5) and all(map(is_channels_last, full)):
         return TensorFact(result.shape, dtype, first.device, channels_last_strides(result.shape))
     return result
+
+
+def _shapes(facts: list[TensorFact], of: Container[TensorFact]) -> list[str]:
+    return [shape_text(t.shape) for t in facts if t in of]
 
 
 def stack(scope: Scope, tensors: Tensors, dim: int = 0) -> TensorFact:

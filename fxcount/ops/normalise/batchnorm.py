@@ -57,15 +57,15 @@ def given(*parameters: Any) -> int:
 
 def normalise(n: Size, groups: Size, affine: int) -> Scalars:
     """Normalising ``n`` elements in ``groups`` by their own mean and variance."""
-    return Scalars(add=2, mul=2) * n + Scalars(mul=1) * n + scale_shift(n, affine) + reciprocal_deviation(groups)
+    return (Scalars(add=2, mul=2) + Scalars(mul=1) + scale_shift(affine)) * n + reciprocal_deviation(groups)
 
 
 def reciprocal_deviation(groups: Size) -> Scalars:
     return Scalars(add=1, root=1, div=1) * groups
 
 
-def scale_shift(n: Size, affine: int) -> Scalars:
-    return Scalars(mul=1) * (affine * n)
+def scale_shift(affine: int) -> Scalars:
+    return Scalars(mul=affine)
 
 
 def stat_dtype(x: TensorFact, *parameters: Any) -> torch.dtype:
@@ -126,7 +126,7 @@ def batch_norm_cost(
     channels = x.shape[1]
     affine = given(weight, bias)
     if not training:
-        scalars = Scalars(add=1, mul=1) * x.numel + scale_shift(x.numel, affine) + reciprocal_deviation(channels)
+        scalars = (Scalars(add=1, mul=1) + scale_shift(affine)) * x.numel + reciprocal_deviation(channels)
     else:
         update = Scalars(add=2, mul=4, div=1) * (channels if running_mean is not None else 0)
         scalars = normalise(x.numel, channels, affine) + update
@@ -190,7 +190,7 @@ def _instance_norm_cost(
         if running_mean is not None:
             scalars = scalars + Scalars(add=4, mul=4, div=1) * groups
     else:
-        scalars = Scalars(add=1, mul=1) * x.numel + scale_shift(x.numel, affine) + reciprocal_deviation(groups)
+        scalars = (Scalars(add=1, mul=1) + scale_shift(affine)) * x.numel + reciprocal_deviation(groups)
     return scalars.work(1, x.dtype)
 
 

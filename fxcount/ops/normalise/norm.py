@@ -160,7 +160,7 @@ def rms_norm(
 def _rms_norm_cost(y: Results, x: TensorFact, normalized_shape: Sequence[Size], weight: Given = None, eps: Any = None) -> Work:
     """The mean of squares is numel multiplications, numel - r additions and r divisions."""
     groups = reciprocal_deviation(_groups(x, normalized_shape))
-    scalars = Scalars(add=1, mul=2) * x.numel + scale_shift(x.numel, given(weight)) + groups
+    scalars = (Scalars(add=1, mul=2) + scale_shift(given(weight))) * x.numel + groups
     return scalars.work(1, x.dtype)
 
 

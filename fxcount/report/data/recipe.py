@@ -198,7 +198,9 @@ def _described(mark: tuple[Any, ...]) -> str:
     return f"{tuple(mark[1])} {mark[2]}" + ("" if mark[3] else " without gradient")
 
 
-_OF_SIZES = ("fxcount.symbolic.", "fxcount.ops.core.fact", "fxcount.ops.core.striding", "fxcount.report.")
+_OF_SIZES = (
+    "fxcount.symbolic.", "fxcount.ops.core.fact", "fxcount.ops.core.striding", "fxcount.ops.memory.indexing", "fxcount.report.",
+)  # fmt: skip
 """Modules whose memos are about sizes; others remember what torch and Python are like, which stays as it is."""
 
 

@@ -49,7 +49,13 @@ def collapsed(args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
 
 def facts_of_arguments(a: Any) -> Any:
     """Recorded arguments with facts in the place of values."""
-    return a.fact if type(a) is Value else a if type(a) in _PLAIN else mapped(_fact, a)
+    if type(a) is Value:
+        return a.fact
+    if type(a) in _PLAIN:
+        return a
+    if type(a) is list:  # mostly of tensors
+        return [part.fact if type(part) is Value else facts_of_arguments(part) for part in a]
+    return mapped(_fact, a)
 
 
 _PLAIN = frozenset({int, float, bool, str, type(None)})
