@@ -18,6 +18,7 @@ from fxcount.report.views.conventions import CONVENTIONS, records
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.graphs.edges import FLOW
 from fxcount.report.views.graphs.nodelink import to_node_link
+from fxcount.report.views.html import piece
 from fxcount.trace import tape
 
 
@@ -147,3 +148,14 @@ def test_a_flowchart_draws_the_arrows_of_the_graph(depth: int | None) -> None:
     ]  # fmt: skip
     assert len(arrows) > 0
     assert [line for line in _report(3).to_mermaid(depth).splitlines() if " --> " in line] == arrows
+
+
+def test_the_page_describes_a_tensor_of_a_kind_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many blocks there are."""
+    said: list[Any] = []
+    original = piece._Writer._said
+    monkeypatch.setattr(piece._Writer, "_said", lambda self, size: said.append(size) or original(self, size))
+    _report(3).to_html()
+    few = len(said)
+    _report(30).to_html()
+    assert 0 < len(said) - few <= few

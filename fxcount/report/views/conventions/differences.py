@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fxcount.dataclass import dataclass
 from fxcount.report.views.conventions.convention import Convention, Item
 from fxcount.report.views.conventions.count import item_count
-from fxcount.report.views.conventions.modules import ModuleSite, batch_size
+from fxcount.report.views.conventions.modules import ModuleSite
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.registry import CONVENTIONS, convention
-from fxcount.symbolic import Expr, Size, combination, floordiv, from_sympy, sum_, to_text
+from fxcount.symbolic import Expr, Size, combination, from_sympy, sum_, to_text
 
 if TYPE_CHECKING:
     from fxcount.report.data.report import ReportData
@@ -84,29 +84,28 @@ def convention_rows(report: ReportData, names: Iterable[str] | None = None) -> l
 def _row(report: ReportData, c: Convention, records: Records) -> ConventionRow:
     """The number of one convention taken apart."""
     items = list(c.items(records))
-    groups: dict[tuple[str, str], _Group] = {}
+    groups: defaultdict[tuple[str, str], _Group] = defaultdict(_Group)
     for item in items:
-        group = groups.setdefault((item.kind, item.rule), _Group())
-        group.calls += item.times
-        group.counts.append((item_count(report, item), item.times))
+        group, times = groups[item.kind, item.rule], item.times
+        group.calls += times
+        group.counts.append((item_count(report, item), times))
     if c.per_mac:
-        batch = batch_size(report.trace) if c.per == "sample" else 1
+        exact_of = records.exact(c.per_mac, c.per)
         for (owner, kind), n in _shares(records, items).items():
             if owner >= 0:
                 group = groups[items[owner].kind, items[owner].rule]
             else:
-                group = groups.setdefault((records.op(records.ops[kind]).name, NOT_COUNTED), _Group())
+                group = groups[records.op(records.ops[kind]).name, NOT_COUNTED]
                 group.calls += n
-            macs = records.cost(records.ops[kind]).macs
-            group.exact.append((report.size(floordiv(macs * c.per_mac, batch)), n))
+            group.exact.append((report.size(exact_of[kind]), n))
     parts = [
         Difference(kind, rule, group.calls, combination(group.counts), combination(group.exact))
         for (kind, rule), group in groups.items()
     ]
-    hint = report.trace.scope.hint
-    parts.sort(key=lambda d: -abs(hint(d.amount)))
     number, exact = sum_([d.count for d in parts]), sum_([d.exact for d in parts])
-    return ConventionRow(c, number, exact, tuple(d for d in parts if d.amount != 0))
+    hint = report.trace.scope.hint
+    differ = sorted([(-abs(hint(amount)), i) for i, d in enumerate(parts) if (amount := d.amount) != 0])
+    return ConventionRow(c, number, exact, tuple([parts[i] for _, i in differ]))
 
 
 class _Group:

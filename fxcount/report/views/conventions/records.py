@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
 from fxcount.dataclass import dataclass
 from fxcount.ops import Op
 from fxcount.passes.cost import CallCost, Costs
-from fxcount.report.views.conventions.modules import ModuleSite, kind_of
+from fxcount.report.views.conventions.modules import ModuleSite, batch_size, kind_of
 from fxcount.report.views.conventions.sites import Alike, Site, site_of
+from fxcount.symbolic import Size, floordiv
 from fxcount.trace.tape import Declared, Signature, Trace
 
 __all__ = ["Products", "Records"]
@@ -32,6 +34,7 @@ class Records:
 
     trace: Trace
     costs: Costs
+    _exact: dict[tuple[int, str], dict[int, Size]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def ops(self) -> list[Alike[Site]]:
@@ -108,6 +111,16 @@ class Records:
             if bisect_left(at, m.start) < bisect_left(at, m.stop)
         ]  # fmt: skip
         return Products([(i, ops[i]) for i in at], around)
+
+    def exact(self, per_mac: int, per: str) -> dict[int, Size]:
+        """Of the kinds of :attr:`products` the multiply-accumulates in a tool's unit, of the whole batch or of one sample."""
+        found = self._exact.get((per_mac, per))
+        if found is None:
+            batch = batch_size(self.trace) if per == "sample" else 1
+            kinds = {kind: self.cost(self.ops[kind]).macs for kind in {kind for _, kind in self.products.calls}}
+            found = {kind: floordiv(macs * per_mac, batch) for kind, macs in kinds.items()}
+            self._exact[per_mac, per] = found
+        return found
 
     def op(self, ops: Alike[Site]) -> Op:
         """The op itself: a rule of the user's where there is one, and the site has torch's."""

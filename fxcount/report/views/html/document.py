@@ -7,6 +7,7 @@ a model stand in the data alone, where ``<`` is escaped, and reach the page as t
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import html
 import json
@@ -155,10 +156,7 @@ def page(title: str, data: Mapping[str, Any], said: str = "") -> str:
     >>> "</script><b>" in page("</script><b>", {"name": "</script><b>"})
     False
     """
-    style = (_HERE / "page.css").read_text("utf-8")
-    scripts = "\n".join([(_HERE / f"{name}.js").read_text("utf-8") for name in _SCRIPTS])
-    script = f'(() => {{\n"use strict";\n{scripts}\n}})();'
-    policy = f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:"
+    style, script, policy = _fixed()
     body = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -170,6 +168,16 @@ def page(title: str, data: Mapping[str, Any], said: str = "") -> str:
         "<noscript>This page works out its numbers with a script, which is off.</noscript>\n"
         f'<script type="application/json" id="data">{body}</script>\n<script>{script}</script>\n</body></html>\n'
     )
+
+
+@functools.cache
+def _fixed() -> tuple[str, str, str]:
+    """Style, script and policy, which are those of every page."""
+    style = (_HERE / "page.css").read_text("utf-8")
+    scripts = "\n".join([(_HERE / f"{name}.js").read_text("utf-8") for name in _SCRIPTS])
+    script = f'(() => {{\n"use strict";\n{scripts}\n}})();'
+    policy = f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data: blob:"
+    return style, script, policy
 
 
 def _digest(text: str) -> str:

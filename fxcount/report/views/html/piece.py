@@ -18,11 +18,11 @@ from fxcount.report.data.rows import module_parameters
 from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.html.findings import findings
 from fxcount.report.views.html.pool import Pool, runs
-from fxcount.report.views.pictures.containers import Child, Outline
+from fxcount.report.views.pictures.containers import Outline
 from fxcount.report.views.pictures.layout import layered
 from fxcount.symbolic import Assumption, Size, free_symbols, plain_claim, to_text
 from fxcount.symbolic.program import Program
-from fxcount.trace.tape import Call, ModuleCall, Value
+from fxcount.trace.tape import ModuleCall, Value, once_each
 from fxcount.wording import visible
 
 __all__ = ["in_json", "piece_data"]
@@ -32,6 +32,8 @@ _MOST_TEXT = 60_000
 _LONGEST_TEXT = 400
 _NODE_HEIGHT = 34
 _STEP_OF_WIDTHS = 24
+_FAR = 1 << 10
+"""Calls, from the one that makes a tensor to one that takes it."""
 
 
 def piece_data(report: ReportData) -> dict[str, Any]:
@@ -52,6 +54,7 @@ class _Writer:
         self.names = Pool[str]()
         self.facts = Pool[tuple[Any, ...]]()
         self.shown: dict[int, Size] = {}  # what is also shown as a formula, by row
+        self._known_facts: dict[int, int] = {}
 
     def data(self) -> dict[str, Any]:
         report = self.report
@@ -131,17 +134,23 @@ class _Writer:
         made = self.made
         results = Pool[tuple[int, ...]]()
         home = state = 0  # of what came last: equal layers differ in these, and not in the way from one to the next
-        for call in self.trace.calls:
-            columns["module"].append(self.outline.home[call.index] - home)
-            home = self.outline.home[call.index]
-            columns["source"].append(self.names(visible(str(call.source or ""))))
+        line = once_each(lambda source: self.names(visible(str(source))))
+        for call, inside in zip(self.trace.calls, self.outline.home):
+            columns["module"].append(inside - home)
+            home = inside
+            source = line(call.source)
+            columns["source"].append(self.names("") if source is None else source)
             codes = []
             for v in call.operands:
-                code, state = _reference(v, call, inputs, states, state)
-                codes.append(code)
+                if v.call >= 0:
+                    distance = call.index - v.call
+                    codes.append(4 * distance if distance < _FAR else 4 * v.call + 1)
+                else:
+                    code, state = _given(v, inputs, states, state)
+                    codes.append(code)
             columns["operands"].append(self.operands(tuple(codes)))
             columns["results"].append(results(tuple([self._fact(v.fact) for v in call.outputs])))
-            columns["made"].append(made[call.index])
+        columns["made"] = made
         return {**{name: runs(column) for name, column in columns.items()}, "shapes": results.items}
 
     @cached_property
@@ -150,12 +159,18 @@ class _Writer:
         found: dict[int, Size] = {}
         for s in self.trace.storages:
             if s.origin == "op" and s.born >= 0:
-                found[s.born] = found.get(s.born, 0) + s.nbytes * self.trace.calls[s.born].signature.times
+                times = self.trace.calls[s.born].signature.times
+                nbytes = s.nbytes if type(times) is int and times == 1 else s.nbytes * times
+                found[s.born] = found[s.born] + nbytes if s.born in found else nbytes
         return [self.row(found.get(call.index, 0)) for call in self.trace.calls]
 
     def _fact(self, fact: Any) -> int:
-        dtype = str(fact.dtype).removeprefix("torch.")
-        return self.facts((self.names(dtype), *[self._said(s) for s in fact.shape]))
+        """Its number; equal calls have one and the same."""
+        number = self._known_facts.get(id(fact))
+        if number is None:
+            dtype = str(fact.dtype).removeprefix("torch.")
+            number = self._known_facts[id(fact)] = self.facts((self.names(dtype), *[self._said(s) for s in fact.shape]))
+        return number
 
     def _said(self, size: Size) -> int:
         """The row of a size that is also shown as a formula."""
@@ -170,15 +185,17 @@ class _Writer:
         pool = Pool[tuple[int, ...]]()
         by_call: list[list[int]] = [[] for _ in range(len(self.trace.calls) + 1)]
         births: dict[int, int] = {}
-        for storage, birth, call in self.trace.events:
-            info = self.trace.storages[storage]
-            if info.origin in HELD:
-                continue
-            if birth:
-                births[storage] = len(births)
-                by_call[call + 1].append(self.row(info.nbytes))
-            elif storage in births:
-                by_call[call + 1].append(~(len(births) - births[storage]))
+        events, storages = self.trace.events, self.trace.storages
+        start = 0
+        for found, stop in zip(by_call, (*events.marks, len(events.log))):
+            for entry in events.log[start:stop]:
+                if entry >= 0:
+                    if storages[entry].origin not in HELD:
+                        births[entry] = len(births)
+                        found.append(self.row(storages[entry].nbytes))
+                elif ~entry in births:
+                    found.append(~(len(births) - births[~entry]))
+            start = stop
         return (pool.items, [pool(tuple(found)) for found in by_call]), births
 
     def _temporaries(self) -> dict[int, int]:
@@ -226,19 +243,13 @@ class _Writer:
         """Coordinates by container, each different layout once."""
         pool = Pool[tuple[Any, ...]]()
         column = []
+        modules = [_size(max(len(m.class_name), len(m.path.rpartition(".")[2]) + 2)) for m in self.outline.modules]
+        ops = {id(s): _size(len(s.op.name)) for s in self.trace.signatures}
+        calls = self.trace.calls
         for found in self.outline.containers:
-            sizes = tuple([(self._width(child), _NODE_HEIGHT) for child in found.children])
+            sizes = tuple([modules[m] if m >= 0 else ops[id(calls[call].signature)] for m, call in found.children])
             column.append(pool((sizes, found.edges)))
         return {"of": runs(column), "all": [_layout_data(sizes, edges) for sizes, edges in pool.items]}
-
-    def _width(self, child: Child) -> int:
-        """That of the box in which a child's name and class stand, in steps, so that equal modules get equal boxes."""
-        if child.module < 0:
-            longest = len(self.trace.calls[child.call].op.name)
-        else:
-            m = self.outline.modules[child.module]
-            longest = max(len(m.class_name), len(m.path.rpartition(".")[2]) + 2)
-        return min(max(7 * longest + 18, 3 * _STEP_OF_WIDTHS) // _STEP_OF_WIDTHS + 1, 8) * _STEP_OF_WIDTHS
 
     # -- totals -------------------------------------------------------------------------------------------------------
     def _totals(self) -> dict[str, list[int]]:
@@ -304,6 +315,13 @@ def _within(m: ModuleCall, modules: Sequence[ModuleCall]) -> str:
     return m.path.removeprefix(f"{around}.") if m.path.startswith(f"{around}.") else f"/{m.path}"
 
 
+def _size(longest: int) -> tuple[int, int]:
+    """Width and height of the box in which a name and a class of so many letters stand, in steps, so that equal modules get
+    equal boxes."""
+    steps = min(max(7 * longest + 18, 3 * _STEP_OF_WIDTHS) // _STEP_OF_WIDTHS + 1, 8)
+    return steps * _STEP_OF_WIDTHS, _NODE_HEIGHT
+
+
 def _layout_data(sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, int]]) -> dict[str, Any]:
     drawn = layered(sizes, edges)
     return {
@@ -314,15 +332,12 @@ def _layout_data(sizes: Sequence[tuple[int, int]], edges: Sequence[tuple[int, in
     }  # fmt: skip
 
 
-def _reference(
-    value: Value, call: Call, inputs: dict[int, int], states: dict[str, int], last: int
-) -> tuple[int, int]:
-    """Where an operand comes from, as one number: four times the distance to the call that made it, or its own number (if
-    that is far), or the number of an input, or the way to a parameter from the ``last`` one (twice that, less one if it goes
-    back); the rest by four says which. And the parameter that is the last one then."""
-    if value.call >= 0:
-        distance = call.index - value.call
-        return (4 * distance if distance < 1 << 10 else 4 * value.call + 1), last
+def _given(value: Value, inputs: dict[int, int], states: dict[str, int], last: int) -> tuple[int, int]:
+    """Where an operand comes from that no call has made, as one number, and the parameter that is the last one then.
+
+    Of what a call has made it is four times the distance to that call, or the call's own number if that is far; of the rest
+    the number of an input, or the way to a parameter from the ``last`` one (twice that, less one if it goes back). The rest by
+    four says which."""
     if id(value) in inputs:
         return 4 * inputs[id(value)] + 2, last
     number = states.get(value.name, len(states))

@@ -88,30 +88,37 @@ def _shifted(m: ModuleCall, shift: int) -> ModuleCall:
 def _containers(
     modules: Sequence[ModuleCall], home: Sequence[int], calls: Sequence[Call], shown: range
 ) -> tuple[Container, ...]:
-    inside: list[list[tuple[int, int, Child]]] = [[] for _ in modules]
-    for m in modules[1:]:
-        inside[m.parent].append((m.start, m.index, Child(m.index, -1)))
+    children: list[list[Child]] = [[] for _ in modules]
+    of_module, of_call = [0] * len(modules), [0] * len(home)  # the place of each among its siblings
+
+    def enter(m: ModuleCall) -> None:
+        found = children[m.parent]
+        of_module[m.index] = len(found)
+        found.append(Child(m.index, -1))
+
+    waiting = iter(modules[1:])
+    following = next(waiting, None)
     for i in shown:
-        inside[home[i]].append((i, len(modules), Child(-1, i)))
-    children = [tuple([child for *_, child in sorted(found)]) for found in inside]
-    place = {child: i for found in children for i, child in enumerate(found)}
+        while following is not None and following.start <= i:
+            enter(following)
+            following = next(waiting, None)
+        found = children[home[i]]
+        of_call[i] = len(found)
+        found.append(Child(-1, i))
+    while following is not None:
+        enter(following)
+        following = next(waiting, None)
     edges: list[set[tuple[int, int]]] = [set() for _ in modules]
+    up = [m.parent for m in modules]
     for i in shown:
         for value in calls[i].operands:
-            if value.call in shown:
-                around, a, b = _meeting(modules, home, value.call, i)
-                if place[a] < place[b]:
-                    edges[around].add((place[a], place[b]))
-    return tuple([Container(found, tuple(sorted(e))) for found, e in zip(children, edges)])
-
-
-def _meeting(modules: Sequence[ModuleCall], home: Sequence[int], a: int, b: int) -> tuple[int, Child, Child]:
-    """The innermost module around two ops, and what in it they are in."""
-    one, two = Child(-1, a), Child(-1, b)
-    m, n = home[a], home[b]
-    while m != n:
-        if m > n:  # what is further in has a larger number than what is around it
-            one, m = Child(m, -1), modules[m].parent
-        else:
-            two, n = Child(n, -1), modules[n].parent
-    return m, one, two
+            if value.call in shown:  # up to the innermost module around both; what is further in has a larger number
+                m, n, a, b = home[value.call], home[i], of_call[value.call], of_call[i]
+                while m != n:
+                    if m > n:
+                        m, a = up[m], of_module[m]
+                    else:
+                        n, b = up[n], of_module[n]
+                if a < b:
+                    edges[m].add((a, b))
+    return tuple([Container(tuple(found), tuple(sorted(e))) for found, e in zip(children, edges)])
