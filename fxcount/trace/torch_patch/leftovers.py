@@ -14,7 +14,7 @@ import functools
 import gc
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import is_
 from types import CellType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any
@@ -34,6 +34,10 @@ _FAR = 16  # references between a stand-in and what holds it
 _MANY = 5_000  # things on the way
 _CONTAINERS = (dict, list, set, deque)
 _ELSEWHERE = (FrameType, TracebackType, BaseException)  # an error on its way holds the frames it came from
+_COPIES: dict[type, Callable[[Any], Any]] = {
+    dict: dict.copy, OrderedDict: lambda found: dict(dict.items(found)), list: list.copy, set: set.copy,
+}  # fmt: skip
+"""What :func:`shallow` reads of these, of which every module has a dozen, most of them empty."""
 _CACHE: Any = functools._lru_cache_wrapper
 
 
@@ -71,14 +75,16 @@ class Leftovers:
                 continue
             self._remember(cell.cell_contents, 1)
         for value in function.__defaults__ or ():
-            self._remember(value, 1)
+            if type(value) not in _PLAIN:
+                self._remember(value, 1)
         if function.__dict__:
             self._before[id(function.__dict__)] = (function.__dict__, function.__dict__.copy())
 
     def _remember(self, thing: Any, depth: int) -> None:
         if type(thing) in _PLAIN or id(thing) in self._before or not (depth == _DEEP or isinstance(thing, _CONTAINERS)):
             return
-        for found, content in shallow(thing):
+        copied = _COPIES.get(type(thing))
+        for found, content in shallow(thing) if copied is None else ((thing, copied(thing)),):
             self._before.setdefault(id(found), (found, content))  # of a container with slots as well, what it contains
             if depth > 1 and len(content) <= _LONG:
                 for value in content.values() if isinstance(content, dict) else content:
@@ -210,11 +216,18 @@ def _is_as_before(place: Any, before: Any) -> bool:
             return place.cell_contents is before
         except ValueError:
             return False
-    if kind is dict:
-        return same_items(place, before)
+    if isinstance(place, dict):
+        return dict.__len__(place) == len(before) and (not before or _are_same(place, before))
     if kind is list:
         return len(place) == len(before) and all(map(is_, place, before))
+    if kind is set:
+        return len(place) == len(before) and set(map(id, place)) == set(map(id, before))
     return isinstance(place, type) and same_items(vars(place), before)
+
+
+def _are_same(place: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    """Whether both have the very same things in the same order; a subclass may have ways of its own to list them."""
+    return all(map(is_, dict.values(place), before.values())) and all(map(is_, dict.__iter__(place), before))
 
 
 def _content(place: Any) -> Any:
