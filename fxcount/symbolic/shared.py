@@ -85,13 +85,14 @@ class SharedTexts:
 
     def _in_names(self, size: Expr) -> str:
         """As a product of sums, each of which has a name if it is long, and a constant."""
-        plain = body_text(size, self._texts)
-        if len(plain) <= SPELLED:
-            return plain
+        if len(size.terms) <= SPELLED // 4:  # each term is a character or more, and " + "
+            plain = body_text(size, self._texts)
+            if len(plain) <= SPELLED:
+                return plain
         constant = size.terms.get((), 0)
         factors = _factors(size - constant)
         if not factors or prod(factors) + constant != size:
-            return plain
+            return body_text(size, self._texts)
         text = "*".join([self._factor(factor) for factor in factors])
         return text if not constant else f"{text} {'-' if constant < 0 else '+'} {abs(constant)}"
 

@@ -91,6 +91,37 @@ def test_what_is_written_without_networkx_is_the_same_graph_in_the_same_order(de
     assert listed == list(graph.edges(data=True))
 
 
+@pytest.mark.parametrize("depth", [None, 1])
+def test_networkx_itself_would_have_made_the_graph_so(small: nx.MultiDiGraph, depth: int | None) -> None:
+    report = fxcount.analyze(Small(), "i64[B,S]")
+    graph, made = report.to_networkx(depth), nx.MultiDiGraph()
+    made.graph.update(graph.graph)
+    for node, attributes in graph.nodes(data=True):
+        made.add_node(node, **attributes)
+    for source, target, attributes in graph.edges(data=True):
+        made.add_edge(source, target, **attributes)
+    assert nx.utils.graphs_equal(made, graph)
+    assert {node: dict(graph.pred[node]) for node in graph} == {node: dict(made.pred[node]) for node in graph}
+    graph.add_edge("module:", "module:", kind="mine")
+    graph.remove_node("input:ids" if depth is None else "output:0")
+    assert graph.number_of_edges() == sum(graph.in_degree[node] for node in graph)
+    pickle.loads(pickle.dumps(graph))
+
+
+def test_a_graph_is_the_users_to_change() -> None:
+    report = fxcount.analyze(nn.Sequential(*[nn.Linear(5, 5, bias=False) for _ in range(3)]), "B,5")
+    graph, untouched = report.to_networkx(), report.to_networkx()
+    for attributes in [*dict(graph.nodes(data=True)).values(), *[a for *_, a in graph.edges(data=True)]]:
+        assert "mine" not in attributes
+        attributes["mine"] = True
+        for part in attributes.values():
+            for each in [part, *part] if isinstance(part, list) else ():
+                if isinstance(each, list):
+                    assert "mine" not in each
+                    each.append("mine")
+    assert nx.utils.graphs_equal(report.to_networkx(), untouched)
+
+
 def test_attributes_are_formulas_until_sizes_are_given() -> None:
     report = fxcount.analyze(Small(), "i64[B,S]")
     assert report.to_networkx().nodes["op:1"]["macs"] == "25*B*S"  # 5 by 5 weights for each token

@@ -21,6 +21,7 @@ from benchmarks.depth import Resized
 from fxcount.errors import AssumptionError, FxcountError, InputError
 from fxcount.report.family import Pieces
 from fxcount.report.graphs import schema
+from fxcount.symbolic import SharedTexts
 
 
 class Decides(nn.Module):
@@ -286,3 +287,17 @@ def test_a_table_of_names_that_is_none(rows: Any) -> None:
     with pytest.raises(InputError):
         fxcount.load(_table(rows))
     assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize("view", ["to_json", "to_graph_json"])
+def test_a_formula_is_written_once_whatever_the_depth(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, text = [], SharedTexts.text
+    monkeypatch.setattr(SharedTexts, "text", lambda texts, size: written.append(size) or text(texts, size))
+
+    def asked(layers: int) -> int:
+        report = fxcount.analyze(nn.Sequential(*[nn.Linear(7, 7) for _ in range(layers)]), "B,7")
+        written.clear()
+        getattr(report, view)()
+        return len(written)
+
+    assert 0 < asked(40) <= asked(5)  # totals are other numbers, and as many

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fxcount.passes.untraced import UNTRACED
 from fxcount.report.data.rows import COUNTS, module_parameters
-from fxcount.report.views.graphs.nodes import Attributes, Plain, apart, plainly, shapes
+from fxcount.report.views.graphs.nodes import Attributes, Plain, copier, plainly, shapes
 from fxcount.report.views.saved.sizes import Write, shared, size_text
 from fxcount.report.views.saved.text import table
 from fxcount.symbolic import to_rows
@@ -35,7 +35,8 @@ def to_dict(report: ReportData, write: Write = size_text) -> dict[str, Any]:
     data-dependent sizes in a number of which nobody knows the value; what they were taken as is listed once for all.
     ``write`` gives the text of a formula.
     """
-    return _data(report, write, lambda rows: [{**own, **apart(shared)} for own, shared in rows])
+    copied = copier()
+    return _data(report, write, lambda rows: [{**own, **copied(shared)} for own, shared in rows])
 
 
 def _data(report: ReportData, write: Write, listed: Callable[[Rows], list[Any]]) -> dict[str, Any]:

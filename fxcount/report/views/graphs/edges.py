@@ -95,17 +95,18 @@ class _Flow:
 
     def _into(self, call: Call) -> Iterator[Edge]:
         node = f"op:{call.index}"
-        recorded = self.recorded
-        passes = recorded.node[call.index] and not any([v.index in recorded.inner for v in call.outputs])
-        only_shape = call.op.shape_only
-        writes: dict[str, bool] = {}
+        recorded, op = self.recorded, call.signature.op
+        passes = recorded.node[call.index] and not (recorded.inner and any([v.index in recorded.inner for v in call.outputs]))
+        only_shape = op.shape_only
         names = self._names.get(id(call.signature))
         if names is None:  # calls of one signature have the same arguments
             names = self._names[id(call.signature)] = arguments_of(call)
+        writes: dict[str, bool] = {}
         for position, (v, name) in enumerate(zip(call.operands, names)):
-            gradient = passes and position not in only_shape and recorded.has_history(v)
-            edge = self._flow(v, node, gradient, name, position in only_shape)
-            if position not in only_shape:
+            looks = position not in only_shape
+            gradient = passes and looks and recorded.has_history(v)
+            edge = self._flow(v, node, gradient, name, not looks)
+            if looks and self.writer:
                 self._writers(v, gradient, writes)
             yield edge
         for storage in call.mutated:  # what was written before is still there beside what this call writes
@@ -129,12 +130,10 @@ class _Flow:
 
     def _out_of(self, call: Call) -> Iterator[Edge]:
         node = f"op:{call.index}"
-        bases: dict[str, None] = {}
-        for v in call.outputs:
-            if len(call.outputs) > 1:
-                self.results.add(v.index)
-            if self._bring(v, node):
-                bases[self.owner[v.storage]] = None
+        outputs = call.outputs
+        if len(outputs) > 1:
+            self.results.update([v.index for v in outputs])
+        bases = {self.owner[v.storage]: None for v in outputs if self._bring(v, node)}
         for storage in call.mutated:
             self.writer[storage] = node
         if call.mutated and self.recorded.node[call.index]:
@@ -172,7 +171,7 @@ class _Flow:
         self, v: Value, target: str, gradient: bool, argument: str = "", shape_only: bool = False, kind: str = ""
     ) -> Edge:
         kind = kind or ("parameter" if v.origin == "parameter" else "data")
-        result = v.position if v.index in self.results else None
+        result = v.position if self.results and v.index in self.results else None
         key = kind, gradient, argument, result, shape_only, id(v.fact)
         attributes = self._looks.get(key)
         if attributes is None:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fxcount.report.data.report import ReportData
-from fxcount.report.views.graphs.edges import FLOW, edges
-from fxcount.report.views.graphs.nodes import Attributes, Plain, apart, nodes, plainly
+from fxcount.report.views.graphs.edges import FLOW, Edge, edges
+from fxcount.report.views.graphs.nodes import Attributes, Node, Plain, copier, nodes, plainly
 from fxcount.report.views.saved.sizes import Write, size_text
 from fxcount.trace.torch_patch.active import no_collection
 
@@ -42,11 +42,24 @@ def to_networkx(report: ReportData, depth: int | None = None, write: Write = siz
     plain = plainly(report, write)
     with no_collection():  # a graph is many small dicts, and none of them garbage
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**graph_attributes(report, plain))
-        for node, own, shared in nodes(report, plain):  # one by one: for a list of them networkx looks at each several times
-            graph.add_node(node, **own, **apart(shared))
-        for source, target, attributes in edges(report.trace, plain):
-            graph.add_edge(source, target, **apart(attributes))
+        _fill(graph, nodes(report, plain), edges(report.trace, plain))
         return graph if depth is None else collapse(graph, report, depth)
+
+
+def _fill(graph: nx.MultiDiGraph[str], listed: Iterable[Node], links: Iterable[Edge]) -> None:
+    """What ``add_node`` and ``add_edge`` come to for an empty graph, into the dicts that networkx names for those who derive a
+    class from it: over each edge ``add_edge`` takes longer than we take to find it."""
+    copied = copier()
+    attributes_of, leaving, coming = graph._node, graph._succ, graph._pred
+    for node, own, shared in listed:
+        own.update(copied(shared))
+        attributes_of[node], leaving[node], coming[node] = own, {}, {}
+    for source, target, attributes in links:
+        targets = leaving[source]
+        found = targets.get(target)
+        if found is None:
+            found = targets[target] = coming[target][source] = {}
+        found[len(found)] = copied(attributes)
 
 
 def laid_out(report: ReportData, depth: int | None = None, write: Write = size_text) -> tuple[dict[str, Attributes], Between]:

@@ -7,12 +7,13 @@ long. ``graph.schema.json`` in this directory describes all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fxcount.report.data.report import ReportData
+from fxcount.report.views.graphs.edges import Edge, edges
 from fxcount.report.views.graphs.encode import family
-from fxcount.report.views.graphs.network import Between, graph_attributes, linked, to_networkx
+from fxcount.report.views.graphs.network import graph_attributes, to_networkx
 from fxcount.report.views.graphs.nodes import Attributes, nodes, plainly
 from fxcount.report.views.saved.header import header, schema
 from fxcount.report.views.saved.sizes import Write, shared
@@ -53,22 +54,34 @@ def _node_link(report: ReportData, write: Write) -> dict[str, Any]:
     sizes = plainly(report, write)
     listed = list(nodes(report, sizes))
     names = {node: as_text(node) for node, _, _ in listed}
-    between = linked(report, sizes, names)
+    leaving: dict[str, list[Edge]] = {node: [] for node in names}
+    for edge in edges(report.trace, sizes):
+        leaving[edge[0]].append(edge)
     more = written_once()
     return {
         "directed": True, "multigraph": True, "graph": graph_attributes(report, sizes),
         "nodes": Table([f'{{{fields(own)}{more(shared)}, "id": {names[node]}}}' for node, own, shared in listed]),
-        "edges": Table(_edges(between, names, more)),
+        "edges": Table(_edges(leaving, names)),
     }  # fmt: skip
 
 
-def _edges(between: Between, names: dict[str, str], more: Callable[[Attributes], str]) -> Iterator[str]:
-    for source, targets in between.items():
-        start = f', "source": {names[source]}, "target": '
-        for target, found in targets.items():
-            end = f'{start}{names[target]}, "key": '
-            for key, attributes in enumerate(found):
-                yield f"{{{more(attributes)[2:]}{end}{key}}}"
+def _edges(leaving: dict[str, list[Edge]], names: dict[str, str]) -> Iterator[str]:
+    start = written_once("{", ", ")
+    for source, found in leaving.items():
+        middle = f'"source": {names[source]}, "target": '
+        for target, key, attributes in _numbered(found):
+            yield f'{start(attributes)}{middle}{names[target]}, "key": {key}}}'
+
+
+def _numbered(found: list[Edge]) -> Iterable[tuple[str, int, Attributes]]:
+    """Edges from one node, those between the same two together and numbered."""
+    targets = dict.fromkeys([target for _, target, _ in found])
+    if len(targets) == len(found):
+        return [(target, 0, attributes) for _, target, attributes in found]
+    together: dict[str, list[Attributes]] = {target: [] for target in targets}
+    for _, target, attributes in found:
+        together[target].append(attributes)
+    return [(target, key, attributes) for target, among in together.items() for key, attributes in enumerate(among)]
 
 
 def to_graph_json(report: ReportData, depth: int | None = None, indent: int | None = None) -> str:

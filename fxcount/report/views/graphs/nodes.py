@@ -20,7 +20,7 @@ from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Declared, Trace, Value, once_each
 
 __all__ = [
-    "Attributes", "Node", "apart", "declared_id", "keeps_apart", "module_classes", "nodes", "plainly", "shapes",
+    "Attributes", "Node", "copier", "declared_id", "keeps_apart", "module_classes", "nodes", "plainly", "shapes",
     "tensor_attributes",
 ]  # fmt: skip
 
@@ -66,9 +66,20 @@ def nodes(report: ReportData, plain: Plain) -> Iterator[Node]:
         yield f"output:{name}", {"kind": "output", "label": name, "name": name, **tensor_attributes(v, plain)}, _NONE
 
 
-def apart(attributes: Attributes) -> Attributes:
-    """The attributes with lists of its own, for those who hand them out to be changed."""
-    return {name: _own(a) if type(a) is list else a for name, a in attributes.items()}
+def copier() -> Callable[[Attributes], Attributes]:
+    """What copies attributes that many share, with their lists, for those who hand them out to be changed."""
+    known: dict[int, tuple[list[str], Attributes]] = {}  # which are lists; with the dict, so that no other gets its address
+
+    def copied(attributes: Attributes) -> Attributes:
+        found = known.get(id(attributes))
+        if found is None:
+            found = known[id(attributes)] = [name for name, a in attributes.items() if type(a) is list], attributes
+        copy = attributes.copy()
+        for name in found[0]:
+            copy[name] = _own(copy[name])
+        return copy
+
+    return copied
 
 
 def _own(a: list[Any]) -> list[Any]:

@@ -31,19 +31,26 @@ class Table(list[str]):
 
 def as_text(data: Any) -> str:
     """The text of plain data that holds no :class:`Table`. ``json`` takes far longer to begin than over a number or a word."""
-    return _AS_TEXT.get(type(data), _encoded)(data)
+    return _AS_TEXT[type(data)](data)
 
 
 def _list_as_text(data: list[Any]) -> str:
     return f"[{', '.join([as_text(part) for part in data])}]" if len(data) < _MANY else _encoded(data)
 
 
+class _Writers(dict[type, Callable[[Any], str]]):
+    """What writes data of each type: ``json``, if nothing else does."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        return _encoded
+
+
 _MANY = 10  # parts of a list over which json takes no longer than we
-_AS_TEXT: dict[type, Callable[[Any], str]] = {
+_AS_TEXT = _Writers({
     str: as_string, int: int.__repr__, list: _list_as_text,
     bool: lambda data: "true" if data else "false", type(None): lambda _: "null",
     float: lambda data: float.__repr__(data) if isfinite(data) else _encoded(data),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def fields(row: Mapping[str, Any]) -> str:
@@ -52,7 +59,7 @@ def fields(row: Mapping[str, Any]) -> str:
     >>> fields({"a": 1, "b": ["c"]})
     '"a": 1, "b": ["c"]'
     """
-    return _layout(tuple(row)) % tuple([as_text(part) for part in row.values()])
+    return _layout(tuple(row)) % tuple([_AS_TEXT[type(part)](part) for part in row.values()])
 
 
 @lru_cache(256)
@@ -60,8 +67,9 @@ def _layout(names: tuple[str, ...]) -> str:
     return ", ".join([f"{as_string(name).replace('%', '%%')}: %s" for name in names])
 
 
-def written_once() -> Callable[[Mapping[str, Any]], str]:
-    """What writes :func:`fields` that come after others. A dict that comes again is not written again.
+def written_once(before: str = ", ", after: str = "") -> Callable[[Mapping[str, Any]], str]:
+    """What writes :func:`fields` with what stands before and after them, if there are any. A dict that comes again is not
+    written again.
 
     >>> more = written_once()
     >>> more({"a": 1}), more({})
@@ -72,7 +80,7 @@ def written_once() -> Callable[[Mapping[str, Any]], str]:
     def more(row: Mapping[str, Any]) -> str:
         found = known.get(id(row))
         if found is None:
-            found = known[id(row)] = f", {fields(row)}" if row else "", row
+            found = known[id(row)] = f"{before}{fields(row)}{after}" if row else "", row
         return found[0]
 
     return more
