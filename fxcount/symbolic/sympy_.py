@@ -19,8 +19,9 @@ from fxcount.symbolic.text import as_ceil
 __all__ = ["from_sympy", "largest_to_sympy", "to_sympy"]
 
 
-def to_sympy(size: Size) -> Any:
-    """The size as a `sympy.Expr` over positive integer symbols; what is one already stays as it is.
+def to_sympy(size: Size, made: dict[str, Any] | None = None) -> Any:
+    """The size as a `sympy.Expr` over positive integer symbols; what is one already stays as it is. ``made``: symbols and atoms
+    that were turned before, to which those of this size are added.
 
     >>> from fxcount.symbolic.expr import symbol
     >>> to_sympy(symbol("H") ** 2 - 1), to_sympy(2**70) == 2**70, to_sympy(symbol("B")).is_positive
@@ -30,8 +31,9 @@ def to_sympy(size: Size) -> Any:
 
     if not isinstance(size, Expr):
         return sympy.sympify(size)
-    made: dict[str, Any] = {}
-    for atom in atoms_of(size):
+    if made is None:
+        made = {}
+    for atom in atoms_of(size, known=made):
         made[atom] = _atom(atom, made)
     return _sum(size, made)
 

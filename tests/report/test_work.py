@@ -19,6 +19,7 @@ from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.graphs.edges import FLOW
 from fxcount.report.views.graphs.nodelink import to_node_link
 from fxcount.report.views.html import piece
+from fxcount.symbolic import sympy_
 from fxcount.trace import tape
 
 
@@ -159,3 +160,13 @@ def test_the_page_describes_a_tensor_of_a_kind_once(monkeypatch: pytest.MonkeyPa
     few = len(said)
     _report(30).to_html()
     assert 0 < len(said) - few <= few
+
+
+def test_what_formulas_share_is_made_a_formula_of_sympys_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded sizes occur in every row."""
+    net = torch.nn.Sequential(*[torch.nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(3)], torch.nn.Conv2d(3, 5, 1))
+    report = fxcount.analyze(net, "B,3,H,W")
+    found = _counted(monkeypatch, sympy_, "_atom")
+    assert len(report.by_module()) == 5
+    report.conventions()
+    assert found.total() == 3 * 2  # ceil(H/2), ceil(H/4), ceil(H/8), and those of W

@@ -28,6 +28,7 @@ class Piece:
         self.costs = costs
         self.because = because
         self.formulas: dict[Expr, Any] = {}  # as sympy's
+        self.factors: dict[str, Any] = {}  # what they are made of, likewise
 
     @classmethod
     def of(cls, report: Any, because: str) -> Piece:

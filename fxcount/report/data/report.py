@@ -480,7 +480,7 @@ class ReportData:
             return size
         found = self._found.formulas.get(size)
         if found is None:
-            found = self._found.formulas[size] = to_sympy(size)
+            found = self._found.formulas[size] = to_sympy(size, self._found.factors)
         return found
 
 

@@ -102,11 +102,14 @@ class _Clusters:
         self.ids = ids
         self.home: dict[str, str] = {}
         for source, targets in between.items():
-            if source.startswith(("call:", "op:")):
-                home = source if source.startswith("call:") else self.home.get(source, "")
+            if source.startswith("call:"):
                 for target, found in targets.items():
                     if any([edge["kind"] == "contains" for edge in found]):
-                        self.home[target] = home
+                        self.home[target] = source
+            elif source.startswith("op:"):  # contains its results, which nobody else does
+                for target in targets:
+                    if target.startswith("result:"):
+                        self.home[target] = self.home.get(source, "")
         self.first_call: dict[str, str] = {}  # path -> the first call of that module
         for node, attributes in nodes.items():
             if attributes["kind"] == "module_call" and not attributes["collapsed"]:
@@ -138,20 +141,22 @@ class _Clusters:
             path = path.rpartition(".")[0]
         return self.first_call.get(path, "")
 
-    def lines(self) -> Iterator[str]:
-        yield from self._content("", "  ")
+    def lines(self) -> list[str]:
+        found: list[str] = []
+        self._content("", "  ", found)
+        return found
 
-    def _content(self, cluster: str, indent: str) -> Iterator[str]:
+    def _content(self, cluster: str, indent: str, found: list[str]) -> None:
         for node in self.inside.get(cluster, ()):
             attributes = self.nodes[node]
             if attributes["kind"] != "module_call" or attributes["collapsed"]:
-                yield f"{indent}{self.ids[node]} [label={_quoted(_label(attributes))}, {self._look(attributes)}];"
+                found.append(f"{indent}{self.ids[node]} [label={_quoted(_label(attributes))}, {self._look(attributes)}];")
                 continue
-            yield f"{indent}subgraph {_quoted(f'cluster_{node}')} {{"
+            found.append(f"{indent}subgraph {_quoted(f'cluster_{node}')} {{")
             title = f"{attributes['label']}\n{attributes['class_name']}" if attributes["path"] else attributes["class_name"]
-            yield f'{indent}  graph [label={_quoted(title)}, style="rounded", color="#9aa5b1", fontsize="11"];'
-            yield from self._content(node, indent + "  ")
-            yield f"{indent}}}"
+            found.append(f'{indent}  graph [label={_quoted(title)}, style="rounded", color="#9aa5b1", fontsize="11"];')
+            self._content(node, indent + "  ", found)
+            found.append(f"{indent}}}")
 
     def _look(self, attributes: Attributes) -> str:
         key = tuple([attributes.get(name) for name in _LOOKED_AT])
