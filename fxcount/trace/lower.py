@@ -58,6 +58,15 @@ def lower(trace: Trace) -> torch.fx.GraphModule:
         return GraphModule({**root, **lowering.objects}, graph, class_name=trace.model_name)
 
 
+def _given(node: torch.fx.Node, args: Any, kwargs: Any) -> torch.fx.Node:
+    """The node with its arguments: what makes nodes would look through these for sizes of torch's own, of which there are
+    none, and take longer for it than for all the rest."""
+    node.args = args
+    if kwargs:
+        node.kwargs = kwargs
+    return node
+
+
 def _attribute(name: str) -> str:
     return name
 
@@ -188,13 +197,13 @@ class _Lowering:
         kwargs = {k: self._argument(v) for k, v in call.kwargs.items()}
         func = call.func
         if isinstance(func, types.MethodDescriptorType):
-            node = self.graph.call_method(func.__name__, args, kwargs)
+            node = _given(self.graph.call_method(func.__name__), args, kwargs)
         elif isinstance(func, types.MethodWrapperType):  # a property of a tensor
             node = self.graph.call_function(getattr, (args[0], getattr(func.__self__, "__name__")))  # noqa: B009
         elif isinstance(func, types.WrapperDescriptorType):
-            node = self.graph.call_function(getattr(operator, func.__name__.strip("_"), func), args, kwargs)
+            node = _given(self.graph.call_function(getattr(operator, func.__name__.strip("_"), func)), args, kwargs)
         else:
-            node = self.graph.call_function(_named(func), args, kwargs)
+            node = _given(self.graph.call_function(_named(func)), args, kwargs)
         place = self.trace.modules[call.module] if call.module >= 0 else None
         node.meta["call"] = call
         node.meta["module"] = (place.path, place.number) if place is not None else ("", 1)
