@@ -61,13 +61,14 @@ def _fill(graph: nx.MultiDiGraph[str], listed: Iterable[Node], links: Iterable[E
 
 def laid_out(report: ReportData, depth: int | None = None, write: Write = size_text) -> tuple[dict[str, Attributes], Between]:
     """Nodes and edges of the same graph in the same order, as dicts that are read only: of the whole graph without networkx,
-    which would take longer over it than all the rest. Edges that look alike are one dict."""
+    which would take longer over it than all the rest, and without costs, which nobody draws. Edges that look alike are one
+    dict."""
     if depth is not None:
         graph = to_networkx(report, depth, write)
         links = {source: {target: list(found.values()) for target, found in graph.adj[source].items()} for source in graph}
         return dict(graph.nodes(data=True)), links
     plain = plainly(report, write)
-    listed = {node: {**own, **shared} for node, own, shared in nodes(report, plain)}
+    listed = {node: {**own, **shared} for node, own, shared in nodes(report, plain, counted=False)}
     return listed, linked(report, plain, listed)
 
 

@@ -6,7 +6,7 @@ its formula. Bytes and elements carry their unit in the name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fxcount.ops.core.fact import TensorFact
@@ -47,8 +47,9 @@ def plainly(report: ReportData, write: Write = size_text) -> Plain:
     return plain
 
 
-def nodes(report: ReportData, plain: Plain) -> Iterator[Node]:
-    """All nodes, in the order of the model: what it is given, what it holds, what it does, what it returns."""
+def nodes(report: ReportData, plain: Plain, counted: bool = True) -> Iterator[Node]:
+    """All nodes, in the order of the model: what it is given, what it holds, what it does, what it returns; not ``counted``:
+    without what ops and modules cost."""
     trace = report.trace
     for v in trace.inputs:
         yield f"input:{v.name}", {"kind": "input", "label": v.name, "name": v.name, **tensor_attributes(v, plain)}, _NONE
@@ -60,8 +61,8 @@ def nodes(report: ReportData, plain: Plain) -> Iterator[Node]:
             name = s.value.name
             own = {"kind": "constant", "label": name, "name": name, **tensor_attributes(s.value, plain)}
             yield f"constant:{name}", own, _NONE
-    yield from _module_calls(report, plain)
-    yield from _ops(report, plain)
+    yield from _module_calls(report, plain, counted)
+    yield from _ops(report, plain, counted)
     for name, v in named_outputs(trace.outputs):
         yield f"output:{name}", {"kind": "output", "label": name, "name": name, **tensor_attributes(v, plain)}, _NONE
 
@@ -152,10 +153,11 @@ def _buffers(report: ReportData) -> Iterator[Node]:
         yield from _aliases(d)
 
 
-def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
+def _module_calls(report: ReportData, plain: Plain, counted: bool) -> Iterator[Node]:
     trace = report.trace
     alike: dict[tuple[object, ...], Attributes] = {}
-    for m, total in zip(trace.modules, report.costs.of_modules(trace), strict=True):
+    totals: Sequence[CallCost | None] = report.costs.of_modules(trace) if counted else [None] * len(trace.modules)
+    for m, total in zip(trace.modules, totals, strict=True):
         name = m.path or m.class_name
         key = (id(total), *m.outputs)
         shared = alike.get(key)
@@ -167,21 +169,21 @@ def _module_calls(report: ReportData, plain: Plain) -> Iterator[Node]:
         }, shared  # fmt: skip
 
 
-def _ops(report: ReportData, plain: Plain) -> Iterator[Node]:
-    trace, costs = report.trace, report.costs
-    uncounted = {c.index for c in costs.uncounted}
+def _ops(report: ReportData, plain: Plain, counted: bool) -> Iterator[Node]:
+    trace, costs = report.trace, report.costs.by_signature if counted else {}
+    uncounted = {c.index for c in report.costs.uncounted}
     where = once_each(str)
     alike: dict[tuple[object, ...], Attributes] = {}
     for c in trace.calls:
         signature, outputs = c.signature, c.outputs
-        name, mutates, counted = signature.op.name, bool(c.mutated), c.index not in uncounted
-        key = (id(signature), c.grad_enabled, mutates, counted, *[id(v.fact) for v in outputs])
+        name, mutates, has_rule = signature.op.name, bool(c.mutated), c.index not in uncounted
+        key = (id(signature), c.grad_enabled, mutates, has_rule, *[id(v.fact) for v in outputs])
         shared = alike.get(key)
         if shared is None:
             shared = alike[key] = {
                 "shapes": shapes([v.fact for v in outputs], plain),
                 "dtypes": [_name(v.fact.dtype) for v in outputs], "grad_enabled": c.grad_enabled, "in_place": mutates,
-                "counted": counted, **_cost(costs.by_signature[id(signature)], plain),
+                "counted": has_rule, **_cost(costs.get(id(signature)), plain),
             }  # fmt: skip
         yield f"op:{c.index}", {
             "kind": "op", "label": name, "op": name, "index": c.index,
@@ -199,8 +201,8 @@ def keeps_apart(c: Call) -> bool:
     return c.op.one_to_one and len(c.outputs) == len(c.operands) > 1
 
 
-def _cost(c: CallCost, plain: Plain) -> Attributes:
-    return {
+def _cost(c: CallCost | None, plain: Plain) -> Attributes:
+    return {} if c is None else {
         "macs": plain(c.macs), "flops": plain(c.flops), "transcendentals": plain(c.transcendentals),
         "read_bytes": plain(c.read_bytes), "write_bytes": plain(c.write_bytes),
     }  # fmt: skip
