@@ -16,7 +16,7 @@ from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
 from fxcount.ops.core.remembered import cost_told
 from fxcount.trace.tape import Call, Signature, Trace
 
-__all__ = ["CallCost", "Costs", "cost", "signature_cost"]
+__all__ = ["CallCost", "Costs", "cost", "cost_of_one", "signature_cost"]
 
 _signature = attrgetter("signature")
 
@@ -87,3 +87,12 @@ def signature_cost(signature: Signature) -> CallCost:
     s = signature
     found = call_cost(s.op, s.args, s.kwargs, s.result) if s.told is None else cost_told(s.op, s.told)
     return found if signature.times == 1 else found.scaled(signature.times)
+
+
+def cost_of_one(signature: Signature) -> CallCost:
+    """Cost of one call of this signature in one step alone; bytes alone of an op that has no cost rule."""
+    s = signature
+    try:
+        return call_cost(s.op, s.args, s.kwargs, s.result)
+    except UncountedError:
+        return uncounted_cost(s.op, s.args, s.kwargs, s.result)

@@ -185,12 +185,12 @@ class ModuleCall:
 
     __slots__ = (
         "class_name", "depth", "index", "inputs", "kind", "module_id", "number", "outputs", "parent", "path", "returned",
-        "start", "stop",
+        "start", "stop", "times",
     )  # fmt: skip
 
     def __init__(
         self, index: int, module_id: int, path: str, class_name: str, number: int, parent: int, depth: int, start: int,
-        kind: type[torch.nn.Module] | None = None,
+        kind: type[torch.nn.Module] | None = None, times: Size = 1,
     ) -> None:  # fmt: skip
         self.index = index
         self.module_id = module_id
@@ -202,6 +202,7 @@ class ModuleCall:
         self.depth = depth
         self.start = start
         self.stop = start
+        self.times = times  # how often it is called: once, or in each step of a loop that is recorded once
         self.inputs: tuple[TensorFact, ...] = ()
         self.outputs: tuple[TensorFact, ...] = ()
         self.returned: type | None = None  # the class of what it returned; None if read from a file

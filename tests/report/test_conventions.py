@@ -16,6 +16,7 @@ import sympy
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._higher_order_ops import scan
 from torch.utils.flop_counter import FlopCounterMode
 
 import fxcount
@@ -504,3 +505,54 @@ def test_rules_are_named_after_ops_there_are() -> None:
         expected = {REGISTRY.named(name): rules.by_name[name] for name in known}
         for name in REGISTRY.names:
             assert rules.of(REGISTRY.named(name)) is expected.get(REGISTRY.named(name)), name
+
+
+# -- loops of a symbolic number of steps, which are recorded once -------------------------------------------------------
+class Cell(nn.Module):
+    """Layers called in each step, one of them a container."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(5, 5, 3, padding=1)
+        self.norm = nn.LayerNorm(5)
+        self.inner = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 5))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        def step(h: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            h = torch.relu(self.conv(h[..., None].expand(-1, -1, 4)).mean(-1) + t)
+            h = self.inner(self.norm(h))
+            return h, h.clone()
+
+        return scan(step, x[0] * 1.0, x)[1]
+
+
+class Images(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.pool = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.MaxPool2d(2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        def step(h: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            h = torch.relu(self.norm(self.conv(h)) + t)
+            return h, torch.einsum("bchw,dc->bdhw", self.pool(h), self.conv.weight[:, :, 0, 0])
+
+        return scan(step, x[0] * 1.0, x)[1]
+
+
+def _at(formula: Any, steps: int) -> Any:
+    found = sympy.sympify(formula)
+    return found.subs(dict.fromkeys(found.free_symbols, steps))
+
+
+@pytest.mark.parametrize(("build", "shape", "steps"), [(Cell, "{},7,5", 11), (Images, "{},2,3,8,6", 5)])
+def test_a_loop_that_is_recorded_once_counts_as_its_steps_one_by_one(
+    build: Callable[[], nn.Module], shape: str, steps: int
+) -> None:
+    model = build().eval()
+    once = fxcount.analyze(model, shape.format("S"))
+    assert any(s.times != 1 for s in once.trace.signatures)
+    each = [(r.convention.name, r.number, r.exact) for r in fxcount.analyze(model, shape.format(steps)).conventions()]
+    for report in (once, fxcount.load_report(once.to_graph_json())):
+        rows = [(r.convention.name, _at(r.number, steps), _at(r.exact, steps)) for r in report.conventions()]
+        assert rows == each
+        assert [(r.convention.name, r.number, r.exact) for r in report.at(S=steps).conventions()] == each

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from fxcount.symbolic import Size
 from fxcount.trace.nesting import DEEP, Room
 from fxcount.trace.tape import Call, ModuleCall
 from fxcount.trace.tracer.outputs import output_facts
@@ -30,11 +31,13 @@ class Watch(Protocol):
 
 
 class Modules:
-    """The module calls of one trace. ``now`` is the index of the one that runs, -1 outside of all."""
+    """The module calls of one trace. ``now`` is the index of the one that runs, -1 outside of all; ``times``: for how many
+    steps of a loop what is called now stands."""
 
     def __init__(self, paths: Iterable[tuple[str, torch.nn.Module]], calls: list[Call]) -> None:
         self.found: list[ModuleCall] = []
         self.now = -1
+        self.times: Size = 1
         self.watch: Watch | None = None
         self.room: Room | None = None  # on Python's stack, while the model runs
         self._calls = calls
@@ -56,7 +59,7 @@ class Modules:
         self._numbers[key] = number
         index = len(self.found)
         made = ModuleCall(
-            index, key, path, type(module).__name__, number, self.now, depth, len(self._calls), type(module)
+            index, key, path, type(module).__name__, number, self.now, depth, len(self._calls), type(module), self.times
         )
         made.inputs = tuple([s._value.fact for s in args if type(s) is StandIn])
         if args and not made.inputs:  # a list of tensors, as DenseNet's layers get it

@@ -95,7 +95,6 @@ class Tracer(TorchFunctionMode):
         self._outcomes: dict[Signature, Outcome | None] = {}
         self._met: Met = {}
         self._place: Source | None = None  # of the call that is recorded now, where it is not the line that runs
-        self._times: Size = 1  # how often the call that is recorded now runs
         self.unrolled: Set[str] = frozenset()  # places of loops whose steps are not alike
         self._running: set[Any] = set()  # Python functions of torch whose bodies are being traced
 
@@ -246,7 +245,7 @@ class Tracer(TorchFunctionMode):
         self, entry: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, told: Told | None = None
     ) -> Signature:
         """A new signature, entered in the ledger."""
-        made = Signature(entry, args, kwargs, result, self._times, told)
+        made = Signature(entry, args, kwargs, result, self.modules.times, told)
         self.ledger.signatures.append(made)
         return made
 
@@ -380,12 +379,12 @@ class Tracer(TorchFunctionMode):
     @contextmanager
     def repeated(self, times: Size) -> Iterator[None]:
         """A block whose calls stand for as many steps of a loop."""
-        before = self._memo, self._times
-        self._memo, self._times = {}, self._times * times
+        before = self._memo, self.modules.times
+        self._memo, self.modules.times = {}, self.modules.times * times
         try:
             yield
         finally:
-            self._memo, self._times = before
+            self._memo, self.modules.times = before
 
     def calling(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """What stands for a function of torch's that takes tensors past every function mode."""

@@ -22,7 +22,10 @@ def count(report: ReportData, name: str) -> Size:
 
 
 def item_count(report: ReportData, item: Item) -> Size:
-    """What one item counts; as the tool rounds it, once all sizes are numbers."""
+    """What one item counts of each call, in all steps of a loop; as the tool rounds it, once all sizes are numbers."""
     if item.numeric is not None and not report.symbols:
-        return item.numeric(lambda size: cast(int, report.size(size)))
-    return report.size(item.count)
+        found: Size = item.numeric(lambda size: cast(int, report.size(size)))
+    else:
+        found = report.size(item.count)
+    turns = 1 if item.alike is None else item.alike.turns
+    return found if turns == 1 else found * report.size(turns)

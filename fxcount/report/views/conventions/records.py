@@ -10,11 +10,11 @@ from typing import Any
 
 from fxcount.dataclass import dataclass
 from fxcount.ops import Op
-from fxcount.passes.cost import CallCost, Costs
+from fxcount.passes.cost import CallCost, Costs, cost_of_one
 from fxcount.report.views.conventions.modules import ModuleSite, batch_size, kind_of
 from fxcount.report.views.conventions.sites import Alike, Site, site_of
 from fxcount.symbolic import Size, floordiv
-from fxcount.trace.tape import Declared, Signature, Trace
+from fxcount.trace.tape import Call, Declared, Signature, Trace
 
 __all__ = ["Products", "Records"]
 
@@ -65,7 +65,8 @@ class Records:
             number = numbers.get(key)
             if number is None:
                 number = numbers[key] = len(found)
-                found.append(Alike(site_of(call, self.costs, inside, trained), []))
+                site = site_of(call, self._cost(call).macs, inside, trained)
+                found.append(Alike(site, [], call.signature.times))
             found[number].calls.append(call.index)
             kinds.append(number)
         return found, kinds
@@ -89,14 +90,14 @@ class Records:
             own = inside.get(m.index, ())
             leaf, final = m.path not in parents, last[m.module_id] == m.index
             key = (
-                m.class_name, m.kind, leaf, final, m.depth > 0, looks.get(m.path), *own, None,
+                m.class_name, m.kind, leaf, final, m.depth > 0, m.times, looks.get(m.path), *own, None,
                 *map(id, m.inputs), None, *map(id, m.outputs),
             )  # fmt: skip
             number = numbers.get(key)
             if number is None:
                 number = numbers[key] = len(found)
                 site = ModuleSite(m, kind_of(m), owned.get(m.path, {}), leaf, final, tuple([ops[i].site for i in own]))
-                found.append(Alike(site, []))
+                found.append(Alike(site, [], m.times))
             found[number].calls.append(m.index)
             kinds.append(number)
         return found, kinds
@@ -117,8 +118,8 @@ class Records:
         found = self._exact.get((per_mac, per))
         if found is None:
             batch = batch_size(self.trace) if per == "sample" else 1
-            kinds = {kind: self.cost(self.ops[kind]).macs for kind in {kind for _, kind in self.products.calls}}
-            found = {kind: floordiv(macs * per_mac, batch) for kind, macs in kinds.items()}
+            kinds = {kind: self.ops[kind] for kind in {kind for _, kind in self.products.calls}}
+            found = {kind: floordiv(self.cost(a).macs * per_mac, batch) * a.turns for kind, a in kinds.items()}
             self._exact[per_mac, per] = found
         return found
 
@@ -127,8 +128,11 @@ class Records:
         return self.trace.calls[ops.calls[0]].op
 
     def cost(self, ops: Alike[Site]) -> CallCost:
-        """The exact cost of each of the calls."""
-        return self.costs.of(self.trace.calls[ops.calls[0]])
+        """The exact cost of each of the calls, each time."""
+        return self._cost(self.trace.calls[ops.calls[0]])
+
+    def _cost(self, call: Call) -> CallCost:
+        return self.costs.of(call) if call.signature.times == 1 else cost_of_one(call.signature)
 
 
 def _has_vector(s: Signature) -> bool:

@@ -11,7 +11,6 @@ from fxcount.ops import REGISTRY, Op
 from fxcount.ops.core.callcost import call_cost
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.ops.core.fact import SparseFact, TensorFact
-from fxcount.passes.cost import Costs
 from fxcount.symbolic import Size
 from fxcount.trace.tape import Call, Written
 
@@ -24,10 +23,12 @@ S = TypeVar("S", covariant=True)
 @dataclass(frozen=True, slots=True, eq=False)
 class Alike(Generic[S]):
     """Op calls, or module calls, that no rule tells apart: ``site`` is each of them as rules see it, ``calls`` are their
-    numbers among the calls, or module calls, of the trace."""
+    numbers among the calls, or module calls, of the trace, and ``turns`` how often each of them is called: in every step of a
+    loop that is recorded once."""
 
     site: S
     calls: list[int]
+    turns: Size = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Site:
     ``op`` is torch's, also where a user's rule stands for it; ``name`` is its name, and empty for an op that is not torch's,
     so that one of the same name is never taken for it.
     ``called``: as a function, a tensor's method or an operator (``torch.add(x, y)``, ``x.add(y)``, ``x + y``), of which a
-    tool that patches torch's functions sees only some. ``times``: how often each call runs. ``functions``: names of the
+    tool that patches torch's functions sees only some. ``functions``: names of the
     :class:`~fxcount.trace.tape.CustomFunction`\ s it is inside of. ``trained``: of a product by a vector whether its first and
     second operand want gradients; of nothing else.
     """
@@ -50,7 +51,6 @@ class Site:
     kwargs: Mapping[str, Any]
     macs: Size
     called: Written = "function"
-    times: Size = 1
     functions: tuple[str, ...] = ()
     trained: tuple[bool, ...] = ()
 
@@ -89,15 +89,14 @@ class Counted:
 OpRule = Callable[[Site], Counted | None]
 
 
-def site_of(call: Call, costs: Costs, functions: tuple[str, ...] = (), trained: tuple[bool, ...] = ()) -> Site:
-    """A call, and all that look like it, as rules see it."""
+def site_of(call: Call, macs: Size, functions: tuple[str, ...] = (), trained: tuple[bool, ...] = ()) -> Site:
+    """A call, and all that look like it, as rules see it; ``macs`` are those of each alone."""
     s = call.signature
     op = s.op.torchs
-    macs = costs.of(call).macs
     if macs != 0 and any([isinstance(f, SparseFact) for f in facts_in((s.args, s.kwargs))]):
         macs = call_cost(op, _whole(s.args), _whole(s.kwargs), _whole(s.result)).macs
     name, y = op.name if op.schema else "", facts_of_result(s.result)
-    return Site(op, name, y, s.args, s.kwargs, macs, call.written, s.times, functions, trained)
+    return Site(op, name, y, s.args, s.kwargs, macs, call.written, functions, trained)
 
 
 def _whole(a: Any) -> Any:

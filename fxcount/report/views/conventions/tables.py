@@ -19,8 +19,7 @@ def from_ops(records: Records, rules: Rules) -> Iterator[Item]:
         rule = rules.of(site.op)
         counted = None if rule is None else rule(site)
         if counted is not None:
-            numeric = counted.numeric if site.times == 1 else None
-            yield Item(records.op(alike).name, alike, counted.count * site.times, counted.rule, numeric)
+            yield Item(records.op(alike).name, alike, counted.count, counted.rule, counted.numeric)
 
 
 def from_modules(records: Records, rule: ModuleRule) -> Iterator[Item]:

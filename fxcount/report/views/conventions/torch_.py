@@ -65,7 +65,7 @@ def _items(records: Records, per_mac: int, excluded: frozenset[str] = frozenset(
         if cost.macs == 0 or op.flop_formula:
             continue
         found = Counted(_products(site) * per_mac, "products of mm, bmm, addmm, convolution, attention")
-        if site.name == "einsum" and site.times == 1:  # over subscripts of size 1 it is a multiplication
+        if site.name == "einsum":  # over subscripts of size 1 it is a multiplication
             found = replace(found, numeric=partial(_einsum, site, per_mac))
         if found.count == 0 or site.name in excluded:
             found = Counted(0, "no formula for this kernel")

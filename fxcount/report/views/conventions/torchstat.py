@@ -7,6 +7,7 @@ functions behind the report.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -121,7 +122,9 @@ def _items(quantity: Quantity, records: Records) -> Iterator[Item]:
             return None
         return quantity(site, x, y, batch)
 
-    return from_modules(records, rule)
+    for item in from_modules(records, rule):
+        assert item.alike is not None
+        yield replace(item, alike=replace(item.alike, turns=1))  # of a loop the last step
 
 
 _COMMON: dict[str, Any] = {"per": "sample", "versions": "torchstat 0.0.7"}

@@ -13,7 +13,7 @@ from fxcount.report.views.conventions.convention import Convention, Evaluate, It
 from fxcount.report.views.conventions.modules import ModuleRule, ModuleSite, by_ancestor
 from fxcount.report.views.conventions.records import Records
 from fxcount.report.views.conventions.recurrent import LAYERS, layer_counts
-from fxcount.report.views.conventions.sites import Alike, Counted, Rules, Site
+from fxcount.report.views.conventions.sites import Counted, Rules, Site
 from fxcount.report.views.conventions.tables import from_modules, from_ops
 from fxcount.report.views.conventions.thop import affine, softmax_counts, upsample_mode
 from fxcount.symbolic import Size, ceildiv, floordiv, prod, sum_
@@ -153,7 +153,7 @@ def _items(records: Records) -> Iterator[Item]:
     for item in from_ops(records, _FUNCTIONAL):
         outside = [i for i in item.calls if i not in hooked]
         if outside and item.alike is not None:
-            yield replace(item, alike=Alike(item.alike.site, outside))
+            yield replace(item, alike=replace(item.alike, calls=outside))
 
 
 CONVENTIONS = (

@@ -60,7 +60,7 @@ def decode(body: _Row, read: Read = size_from) -> ReportData:
         scope=_scope(body["scope"], read),
         inputs=[values[row] for row in body["inputs"]],
         calls=calls,
-        modules=_modules(body["modules"], facts),
+        modules=_modules(body["modules"], facts, read),
         states=[_state(row, values) for row in body["states"]],
         storages=[
             StorageInfo(
@@ -207,13 +207,14 @@ def _signature(row: _Row, described: _Row, op: Op, decoder: Decoder) -> Signatur
     if "temporary_bytes" in row:
         nbytes = decoder.size(row["temporary_bytes"])
         op = dataclasses.replace(op, temporaries=lambda *_args, **_kwargs: nbytes)
-    return Signature(op, decoder.tree(row["args"]), _by_name(decoder.tree(row["kwargs"])), decoder.tree(row["result"]))
+    arguments = decoder.tree(row["args"]), _by_name(decoder.tree(row["kwargs"]))
+    return Signature(op, *arguments, decoder.tree(row["result"]), decoder.size(row.get("times", 1)))
 
 
 def _recorded_cost(name: str, row: _Row, read: Read) -> Callable[..., Work]:
     """A cost rule without code: it knows the one answer that the file holds."""
 
-    work = Work(*map(read, row["cost"]))
+    work = Work(*map(read, row.get("cost_of_one", row["cost"])))
     uncounted = row["uncounted"]
 
     def cost(*args: Any, **kwargs: Any) -> Work:
@@ -261,14 +262,14 @@ def _call(
     return found
 
 
-def _modules(rows: Sequence[_Row], facts: Sequence[TensorFact]) -> list[ModuleCall]:
+def _modules(rows: Sequence[_Row], facts: Sequence[TensorFact], read: Read) -> list[ModuleCall]:
     kinds: dict[tuple[str, str, bool], type[torch.nn.Module]] = {}
     found = []
     for i, row in enumerate(rows):
         key = (row["class"], row["base"], row["derived"])
         if key not in kinds:
             kinds[key] = _class(*key)
-        found.append(_module(i, row, facts, kinds[key]))
+        found.append(_module(i, row, facts, kinds[key], read))
     return found
 
 
@@ -280,10 +281,11 @@ def _class(name: str, base: str, derived: bool) -> type[torch.nn.Module]:
     return type(name, (known,), {}) if derived else known
 
 
-def _module(index: int, row: _Row, facts: Sequence[TensorFact], kind: type[torch.nn.Module]) -> ModuleCall:
+def _module(index: int, row: _Row, facts: Sequence[TensorFact], kind: type[torch.nn.Module], read: Read) -> ModuleCall:
     found = ModuleCall(
-        index, row["module"], row["path"], row["class"], row["number"], row["parent"], row["depth"], row["start"], kind
-    )
+        index, row["module"], row["path"], row["class"], row["number"], row["parent"], row["depth"], row["start"], kind,
+        read(row.get("times", 1)),
+    )  # fmt: skip
     found.stop = row["stop"]
     found.inputs = tuple(facts[f] for f in row["inputs"])
     found.outputs = tuple(facts[f] for f in row["outputs"])

@@ -16,7 +16,7 @@ from fxcount.ops import REGISTRY, SPARSE, Op, Registry
 from fxcount.ops.core.common import facts_of_result
 from fxcount.ops.core.fact import SparseFact, TensorFact
 from fxcount.ops.core.registry import Unknown, Zero
-from fxcount.passes.cost import CallCost, Costs
+from fxcount.passes.cost import CallCost, Costs, cost_of_one
 from fxcount.report.data.report import ReportData
 from fxcount.report.data.steps import is_of_step
 from fxcount.report.views.graphs.codec import Encoder, Plain, Rows
@@ -215,12 +215,18 @@ def _signature(s: Signature, op: int, cost: CallCost, uncounted: bool, encoder: 
     rule = None if is_registered(s.op) else s.op.temporaries
     row = {
         "op": op, "args": encoder.tree(s.args), "kwargs": encoder.tree(s.kwargs), "result": encoder.tree(s.result),
-        "cost": _sizes((cost.macs, cost.flops, cost.transcendentals, cost.read_bytes, cost.write_bytes), encoder.size),
+        "cost": _cost(cost, encoder),
         "uncounted": uncounted,
     }  # fmt: skip
     if rule is not None:
         row["temporary_bytes"] = encoder.size(rule(facts_of_result(s.result), *s.args, **s.kwargs))
+    if s.times != 1:
+        row |= {"times": encoder.size(s.times), "cost_of_one": _cost(cost_of_one(s), encoder)}
     return row
+
+
+def _cost(c: CallCost, encoder: Encoder) -> list[int | str | None]:
+    return _sizes((c.macs, c.flops, c.transcendentals, c.read_bytes, c.write_bytes), encoder.size)
 
 
 def _sizes(sizes: Iterable[Size | None], write: Write) -> list[int | str | None]:
@@ -292,10 +298,11 @@ def _modules(modules: Iterable[ModuleCall], encoder: Encoder, numbering: _Number
         described = classes.get((m.kind, m.class_name))
         if described is None:
             described = classes[m.kind, m.class_name] = fields(_class(m))
+        times = "" if m.times == 1 else f', "times": {as_text(encoder.size(m.times))}'
         yield (
             f'{{"module": {numbering("module", m.module_id)}, "path": {as_string(m.path)}, {described}, "number": {m.number}, '
             f'"parent": {m.parent}, "depth": {m.depth}, "start": {m.start}, "stop": {m.stop}, '
-            f'"inputs": {_numbers(m.inputs, facts)}, "outputs": {_numbers(m.outputs, facts)}}}'
+            f'"inputs": {_numbers(m.inputs, facts)}, "outputs": {_numbers(m.outputs, facts)}{times}}}'
         )
 
 
