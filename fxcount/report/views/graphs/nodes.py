@@ -6,7 +6,7 @@ its formula. Bytes and elements carry their unit in the name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fxcount.ops.core.fact import TensorFact
@@ -156,7 +156,7 @@ def _buffers(report: ReportData) -> Iterator[Node]:
 def _module_calls(report: ReportData, plain: Plain, counted: bool) -> Iterator[Node]:
     trace = report.trace
     alike: dict[tuple[object, ...], Attributes] = {}
-    totals: Sequence[CallCost | None] = report.costs.of_modules(trace) if counted else [None] * len(trace.modules)
+    totals: Iterable[CallCost | None] = report.costs.of_modules(trace) if counted else [None] * len(trace.modules)
     for m, total in zip(trace.modules, totals, strict=True):
         name = m.path or m.class_name
         key = (id(total), *m.outputs)
