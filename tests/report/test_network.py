@@ -86,7 +86,7 @@ def test_what_is_written_without_networkx_is_the_same_graph_in_the_same_order(de
     report = fxcount.analyze(Small(), "i64[B,7]")
     graph = report.to_networkx(depth)
     nodes, between = laid_out(report, depth)
-    costs = set() if depth is not None else {"macs", "flops", "transcendentals", "read_bytes", "write_bytes"}  # nobody draws them
+    costs = {"macs", "flops", "transcendentals", "read_bytes", "write_bytes"} if depth is None else set()  # are not drawn
     expected = [(node, {k: v for k, v in attributes.items() if k not in costs}) for node, attributes in graph.nodes(data=True)]
     assert list(nodes.items()) == expected
     listed = [(s, t, edge) for s, targets in between.items() for t, found in targets.items() for edge in found]
