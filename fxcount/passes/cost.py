@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from fxcount.dataclass import dataclass
 from fxcount.errors import UncountedError
-from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
+from fxcount.ops.core.callcost import CallCost, call_cost, least_cost, uncounted_cost
 from fxcount.ops.core.remembered import cost_told
 from fxcount.trace.tape import Call, Signature, Trace
 
@@ -91,8 +91,4 @@ def signature_cost(signature: Signature) -> CallCost:
 
 def cost_of_one(signature: Signature) -> CallCost:
     """Cost of one call of this signature in one step alone; bytes alone of an op that has no cost rule."""
-    s = signature
-    try:
-        return call_cost(s.op, s.args, s.kwargs, s.result)
-    except UncountedError:
-        return uncounted_cost(s.op, s.args, s.kwargs, s.result)
+    return least_cost(signature.op, signature.args, signature.kwargs, signature.result)

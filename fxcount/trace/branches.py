@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import field
 
 from fxcount.dataclass import dataclass
-from fxcount.errors import DataDependentError, FxcountError, ShapeError, UncountedError, first_line
-from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
+from fxcount.errors import DataDependentError, FxcountError, ShapeError, first_line
+from fxcount.ops.core.callcost import CallCost, least_cost
 from fxcount.trace.tape import Signature, Trace
 from fxcount.trace.tracer.decisions import Decisions
 
@@ -127,10 +127,7 @@ def _counts(trace: Trace) -> _Counts:
 
 
 def _cost(s: Signature) -> CallCost:
-    try:
-        return call_cost(s.op, s.args, s.kwargs, s.result).scaled(s.times)
-    except UncountedError:
-        return uncounted_cost(s.op, s.args, s.kwargs, s.result).scaled(s.times)
+    return least_cost(s.op, s.args, s.kwargs, s.result).scaled(s.times)
 
 
 _TRAFFIC = ("read_bytes", "write_bytes")

@@ -14,7 +14,7 @@ from fxcount.ops.core.registry import Op, Unknown, Zero
 from fxcount.ops.core.tree import leaves
 from fxcount.symbolic import Expr, Size, combination, sum_
 
-__all__ = ["CallCost", "call_cost", "uncounted_cost"]
+__all__ = ["CallCost", "call_cost", "least_cost", "uncounted_cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,14 @@ def call_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
 def uncounted_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> CallCost:
     """The bytes of a call whose work nobody knows."""
     return _traffic(op, args, kwargs, result, Work())
+
+
+def least_cost(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> CallCost:
+    """The cost of a call, or its bytes alone where no rule says what it works."""
+    try:
+        return call_cost(op, args, kwargs, result)
+    except UncountedError:
+        return uncounted_cost(op, args, kwargs, result)
 
 
 def _traffic(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, work: Work) -> CallCost:

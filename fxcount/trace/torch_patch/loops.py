@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from fxcount import torch_private
-from fxcount.errors import UncountedError, UnsupportedError
-from fxcount.ops.core.callcost import CallCost, call_cost, uncounted_cost
+from fxcount.errors import UnsupportedError
+from fxcount.ops.core.callcost import CallCost, least_cost
 from fxcount.ops.core.common import facts_in, facts_of_result
 from fxcount.symbolic import Comparison, Expr, Scope, Size, SymSize, free_symbols, min_, substitute, to_size
 from fxcount.trace.known.literals import make_literal
@@ -235,10 +235,7 @@ def _lasting(scope: Scope, relation: Comparison, a: Size, b: Size, done: Expr) -
 
 
 def _cost(s: Signature) -> CallCost:
-    try:
-        return call_cost(s.op, s.args, s.kwargs, s.result)
-    except UncountedError:
-        return uncounted_cost(s.op, s.args, s.kwargs, s.result)
+    return least_cost(s.op, s.args, s.kwargs, s.result)
 
 
 def _kind(x: Any) -> _Kind:

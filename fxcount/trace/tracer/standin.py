@@ -115,7 +115,7 @@ class StandIn(torch.Tensor):
 
     @staticmethod
     def make(owner: Owner, value: Value, storage: Storage, known: Any = None) -> StandIn:
-        made = StandIn.blank(value.fact, owner.layout(value.fact)[1])()
+        made = owner.blank(value.fact)()
         made._value = value
         made._storage = storage
         made._owner = owner
