@@ -121,10 +121,9 @@ def _walked(
         for i, n in more:
             live[i] -= n
 
-    log, start = trace.events.log, 0
     grew = -2  # the call of the last birth, if nothing has died since: what is alive then may be a peak
-    for call, stop in enumerate((*trace.events.marks, len(log)), -1):
-        for entry in log[start:stop]:
+    for call, entries in trace.events.by_call():
+        for entry in entries:
             if entry >= 0:
                 born = at[entry]
                 if born is not None:
@@ -139,7 +138,6 @@ def _walked(
                     grew = -2
                 for i, n in dead:
                     live[i] -= n
-        start = stop
     if grew > -2:
         yield from noted(grew)
 

@@ -185,17 +185,15 @@ class _Writer:
         pool = Pool[tuple[int, ...]]()
         by_call: list[list[int]] = [[] for _ in range(len(self.trace.calls) + 1)]
         births: dict[int, int] = {}
-        events, storages = self.trace.events, self.trace.storages
-        start = 0
-        for found, stop in zip(by_call, (*events.marks, len(events.log))):
-            for entry in events.log[start:stop]:
+        storages = self.trace.storages
+        for found, (_, entries) in zip(by_call, self.trace.events.by_call()):
+            for entry in entries:
                 if entry >= 0:
                     if storages[entry].origin not in HELD:
                         births[entry] = len(births)
                         found.append(self.row(storages[entry].nbytes))
                 elif ~entry in births:
                     found.append(~(len(births) - births[~entry]))
-            start = stop
         return (pool.items, [pool(tuple(found)) for found in by_call]), births
 
     def _temporaries(self) -> dict[int, int]:
